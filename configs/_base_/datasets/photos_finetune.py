@@ -1,0 +1,45 @@
+"""Pairs from 16 photographs, in patches of 32 px; tests on photographs of their own.
+
+The common user's regime: few pairs, many clean images.
+"""
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(
+        type='DegradedPhotosDataset',
+        folder='data/photos/train',
+        max_photos=16,
+        draws=4,
+        cache=True,
+        pipeline=[
+            dict(type='RandomPatch', size=32),
+            dict(type='RandomFlipTurn'),
+            dict(type='PackSample'),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='DegradedPhotosDataset',
+        folder='data/photos/val',
+        severities=('source', 'target'),
+        pipeline=[dict(type='PackSample')],
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='DegradedPhotosDataset',
+        folder='data/photos/test',
+        severities=('source', 'target'),
+        pipeline=[dict(type='PackSample')],
+    ),
+)

@@ -1,0 +1,1 @@
+"""Diffusion training paradigm for general image restoration (arXiv 2506.21722)."""

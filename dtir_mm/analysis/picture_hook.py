@@ -1,0 +1,48 @@
+"""Comparison pictures while a test runs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from dtir_mm.analysis.pictures import comparison_strip
+from dtir_mm.image_io import save_image
+
+
+class ComparisonPictureHook(Hook):
+    """Saves input | restored | truth of the first images of each task and domain.
+
+    Args:
+        folder: where the pictures go.
+        method: caption of the restored image.
+        count: pictures of each task and domain; 0 for none.
+    """
+
+    def __init__(self, folder: str | Path, method: str, count: int) -> None:
+        self.folder = Path(folder)
+        self.method = method
+        self.count = count
+        self.saved: Counter[tuple[str, str]] = Counter()
+        self.paths: list[Path] = []
+
+    def after_test_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[dict] | None = None,
+    ) -> None:
+        """Saves the pictures of a batch that are still wanted."""
+        for sample in outputs or ():
+            group = sample['task'], sample['domain']
+            if self.saved[group] >= self.count:
+                continue
+            self.saved[group] += 1
+            strip = comparison_strip(
+                sample['degraded'], {self.method: sample['restored']}, sample['clean']
+            )
+            name = f'{"_".join(group)}_{Path(sample["path"]).stem}.png'
+            self.paths.append(self.folder / name)
+            save_image(self.paths[-1], strip)

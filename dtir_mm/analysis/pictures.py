@@ -1,0 +1,61 @@
+"""Pictures for reports: the input, what was made of it, and the truth, side by side."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from dtir_mm.evaluation.metrics import psnr
+
+MAX_WIDTH = 1800
+_MIN_PANEL = 200
+_GAP = 4
+_CAPTION_HEIGHT = 26
+
+
+def comparison_strip(
+    degraded: np.ndarray, restored_by_name: Mapping[str, np.ndarray], clean: np.ndarray
+) -> np.ndarray:
+    """One row of captioned images: the input, each restored one, the truth.
+
+    Captions give the PSNR of the images as they are. Small images are shown enlarged, and the
+    strip is at most ``MAX_WIDTH`` pixels wide.
+
+    Args:
+        degraded: uint8 RGB (H, W, 3).
+        restored_by_name: captions, e.g. "ours", and images of the same size.
+        clean: the same size.
+
+    Returns:
+        uint8 RGB (height, width, 3).
+
+    Raises:
+        ValueError: the images differ in size; the message names the one that does.
+    """
+    panels = []
+    for name, image in {'input': degraded, **restored_by_name}.items():
+        try:
+            panels.append((f'{name} {psnr(image, clean):.2f} dB', image))
+        except ValueError as error:
+            raise ValueError(f'picture {name!r}: {error}') from error
+    panels.append(('truth', clean))
+    height, width = clean.shape[:2]
+    panel_width = (MAX_WIDTH - _GAP * (len(panels) - 1)) // len(panels)
+    panel_width = min(panel_width, max(width, _MIN_PANEL))
+    size = (panel_width, max(1, round(height * panel_width / width)))
+    gap = np.full((size[1] + _CAPTION_HEIGHT, _GAP, 3), 255, np.uint8)
+    columns = [_captioned(caption, image, size) for caption, image in panels]
+    return np.hstack([part for column in columns for part in (gap, column)][1:])
+
+
+def _captioned(caption: str, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``image`` scaled to ``size`` (width, height), below a caption that fits its width."""
+    # Enlarged pixels stay pixels: smoothing would hide what the method did.
+    interpolation = cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_NEAREST
+    resized = cv2.resize(image, size, interpolation=interpolation)
+    bar = np.full((_CAPTION_HEIGHT, size[0], 3), 255, np.uint8)
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    (text_width, _), _ = cv2.getTextSize(caption, font, scale, 1)
+    scale *= min(1, (size[0] - 8) / text_width)
+    cv2.putText(bar, caption, (4, 18), font, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([bar, resized])

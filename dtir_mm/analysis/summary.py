@@ -1,0 +1,174 @@
+"""What a command that ends in a table leaves: rows per image, a summary and the table itself."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dtir_mm.evaluation.restoration_metric import FIGURES, mean_figures
+
+_CSV_COLUMNS = ('task', 'domain', 'path', 't', *FIGURES, *(f'input_{name}' for name in FIGURES))
+_DECIMALS = {'psnr': 2, 'ssim': 4, 'lpips': 4}
+
+
+def write_rows_csv(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Writes one line an image from the rows of ``RestorationMetric``; LPIPS may be empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: f'{v:.6f}' if isinstance(v, float) else v for k, v in row.items()})
+    _write_text(path, text.getvalue())
+
+
+def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any]]:
+    """The rows of a summary: ``{task, method, domain, psnr, ssim, lpips, n}``.
+
+    Args:
+        rows: of ``RestorationMetric``, one an image.
+        method: what restored the images, e.g. "scratch" or "ours"; "input" gives the figures of
+            the degraded images themselves.
+    """
+    prefix = 'input_' if method == 'input' else ''
+    return [
+        {
+            'task': task,
+            'method': method,
+            'domain': domain,
+            **{name: figures.get(prefix + name) for name in FIGURES},
+            'n': sum(row['task'] == task and row['domain'] == domain for row in rows),
+        }
+        for (task, domain), figures in mean_figures(rows).items()
+    ]
+
+
+def average_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Unweighted means over tasks, as rows of the task "average".
+
+    A (domain, method) gets one only if it covers every task of that domain, and these are several:
+    averages over different tasks would not compare.
+    """
+    averages = []
+    for domain, method in dict.fromkeys((row['domain'], row['method']) for row in rows):
+        tasks = {row['task'] for row in rows if row['domain'] == domain}
+        group = [row for row in rows if row['domain'] == domain and row['method'] == method]
+        if len(tasks) < 2 or len(group) < len(tasks):
+            continue
+        average = {'task': 'average', 'method': method, 'domain': domain}
+        for name in FIGURES:
+            values = [row[name] for row in group]
+            average[name] = None if None in values else fmean(values)
+        averages.append(average | {'n': sum(row['n'] for row in group)})
+    return averages
+
+
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows of a summary, and their averages over tasks, as aligned plain text.
+
+    One line for each task, domain and method, grouped by task and domain; what a line shares with
+    the line above is left blank.
+    """
+    ordered = [
+        row
+        for part in (rows, average_rows(rows))
+        for task, domain in dict.fromkeys((row['task'], row['domain']) for row in part)
+        for row in part
+        if (row['task'], row['domain']) == (task, domain)
+    ]
+    lines = [['task', 'domain', 'method', 'PSNR', 'SSIM', 'LPIPS', 'images']]
+    previous = (None, None)
+    for row in ordered:
+        task, domain = row['task'], row['domain']
+        group = ('', '') if (task, domain) == previous else (task, domain)
+        figures = ('-' if row[k] is None else f'{row[k]:.{d}f}' for k, d in _DECIMALS.items())
+        lines.append([*group, row['method'], *figures, str(row['n'])])
+        previous = (task, domain)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = [
+        '  '.join(
+            cell.ljust(width) if i < 3 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    rule = '-' * len(padded[0])
+    starts = [rule if line[0] and i else None for i, line in enumerate(lines)]
+    return '\n'.join(text for pair in zip(starts, padded, strict=True) for text in pair if text)
+
+
+def write_summary(
+    path: str | Path,
+    rows: Sequence[dict[str, Any]],
+    timesteps: dict[str, dict[str, Any]],
+    precision: str,
+    seed: int,
+    commit: str | None,
+    config_hash: str,
+    pictures: Sequence[str | Path],
+) -> None:
+    """Writes ``summary.json``, whole or not at all.
+
+    Args:
+        path: of the file.
+        rows: of ``mean_rows``, of all methods.
+        timesteps: per task ``{t_mat, interval, status}``.
+        precision: "fp32" or "bf16".
+        seed: of the run.
+        commit: of ``git_commit``.
+        config_hash: of the config that was run.
+        pictures: the files of the pictures made.
+
+    Raises:
+        ValueError: a figure is not finite (JSON has no such number).
+    """
+    summary = {
+        'rows': list(rows),
+        'timesteps': timesteps,
+        'precision': precision,
+        'seed': seed,
+        'commit': commit,
+        'config_hash': config_hash,
+        'pictures': [str(picture) for picture in pictures],
+    }
+    try:
+        text = json.dumps(summary, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
+    _write_text(path, text + '\n')
+
+
+def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
+    """The commit of the repository that tracks ``folder``, by default the one of this code.
+
+    "-dirty" is appended where tracked files were modified. None outside a repository, before its
+    first commit, and where git is missing.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ['git', '-C', str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # An installed copy may lie in an ignored folder of somebody else's repository.
+        if not git('ls-files', '.'):
+            return None
+        return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude', '*')
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_text(path: str | Path, text: str) -> None:
+    """Writes ``text``; whoever reads ``path`` sees the old file or the whole new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        temporary.write_text(text, encoding='utf-8', newline='')
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

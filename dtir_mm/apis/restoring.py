@@ -1,0 +1,71 @@
+"""Images in, images out: a restorer from a checkpoint alone, and what it makes of an image."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.utils import import_modules_from_strings
+
+from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
+from dtir_mm.models.restorers.base_restorer import BaseRestorer, to_uint8
+from dtir_mm.registry import MODELS
+
+
+def load_restorer(
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    allow_imports: bool = False,
+    **overrides: Any,
+) -> BaseRestorer:
+    """The restorer of a checkpoint (or of the newest in a directory), ready to restore.
+
+    Args:
+        checkpoint: the file or work directory.
+        config: config file to build from; None for the config that the checkpoint carries.
+        allow_imports: import the modules that the checkpoint's own config names under
+            ``custom_imports``: code from wherever the checkpoint came from.
+        overrides: keys of the config's ``model`` to replace, e.g. ``tile=512``.
+
+    Raises:
+        CheckpointError: it cannot be read, is of another architecture, or carries no config.
+        ValueError: its config wants imports and ``allow_imports`` is False.
+    """
+    loaded = load_checkpoint(checkpoint)
+    if config is not None:
+        settings = Config.fromfile(config).to_dict()
+    else:
+        settings = config_of(loaded)
+        _import_modules(settings, allow_imports, checkpoint)
+    model = {'timesteps': timesteps_of(loaded), **overrides}
+    restorer = MODELS.build({**settings['model'], **model})
+    load_weights(restorer, loaded, str(checkpoint))
+    return restorer.to(get_device()).eval()
+
+
+def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | Path) -> None:
+    modules = (settings.get('custom_imports') or {}).get('imports', [])
+    if not modules:
+        return
+    if not allowed:
+        raise ValueError(
+            f'the config in {checkpoint} wants to import {modules}. Allow it (--allow-imports) if '
+            f'you trust its source, or name your own config (--config)'
+        )
+    import_modules_from_strings(modules)
+
+
+def restore(restorer: BaseRestorer, image: np.ndarray, t: int) -> np.ndarray:
+    """One image, RGB uint8 (H, W, 3) of any size, restored at time step ``t`` in one pass.
+
+    Raises:
+        ValueError: ``t`` lies outside 1..T.
+    """
+    if not 1 <= t <= restorer.schedule.num_steps:
+        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+    device = next(restorer.parameters()).device
+    degraded = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
+    steps = torch.tensor([t], device=device)
+    return to_uint8(restorer.restore_images(degraded, steps))[0]

@@ -1,0 +1,185 @@
+"""The one place that knows what is broken upstream, and mends it.
+
+Each patch names the fault, and when it can go. Nothing here runs before it is needed: the networks
+of mmagic are made importable when the first of them is named.
+"""
+
+import importlib
+import importlib.util
+import sys
+import types
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+# (package, at least, less than, what to install)
+_SUPPORTED = (
+    ('torch', (2, 4), (3,), 'torch>=2.4'),
+    ('mmengine', (0, 10, 4), (0, 11), 'mmengine==0.10.7'),
+    ('mmcv', (2, 0), (2, 2), 'mmcv-lite==2.1.0'),
+    ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
+)
+
+# Restoration networks of mmagic 1.2 that need neither mmcv.ops nor diffusers.
+MMAGIC_MODULES: dict[str, str] = {
+    'NAFNet': 'mmagic.models.editors.nafnet.nafnet_net',
+    'NAFNetLocal': 'mmagic.models.editors.nafnet.nafnet_net',
+    'Restormer': 'mmagic.models.editors.restormer.restormer_net',
+    'SwinIRNet': 'mmagic.models.editors.swinir.swinir_net',
+}
+
+# Packages of mmagic whose __init__ imports every algorithm it has.
+_EAGER_PACKAGES = (
+    'mmagic.models',
+    'mmagic.models.editors',
+    'mmagic.models.losses',
+    'mmagic.models.archs',
+    'mmagic.models.base_models',
+    'mmagic.models.data_preprocessors',
+    'mmagic.models.utils',
+    'mmagic.models.editors.nafnet',
+    'mmagic.models.editors.restormer',
+    'mmagic.models.editors.swinir',
+    'mmagic.datasets',
+    'mmagic.datasets.transforms',
+    'mmagic.evaluation',
+    'mmagic.evaluation.metrics',
+    'mmagic.visualization',
+    'mmagic.engine',
+    'mmagic.engine.hooks',
+)
+
+
+def check_versions() -> None:
+    """Checks the packages that have a tested range; mmcv may be mmcv-lite, mmagic may be absent.
+
+    Raises:
+        ImportError: one is missing, too old or too new; the message says what to install.
+    """
+    for package, low, high, install in _SUPPORTED:
+        installed = _installed_version(package)
+        if installed is None:
+            if package == 'mmagic':
+                continue
+            raise ImportError(f'dtir_mm needs {package}: pip install "{install}"')
+        if not low <= _numbers(installed) < high:
+            bounds = f'>={".".join(map(str, low))},<{".".join(map(str, high))}'
+            raise ImportError(
+                f'dtir_mm works with {package}{bounds}, but {installed} is installed: '
+                f'pip install {install}'
+            )
+
+
+def _installed_version(package: str) -> str | None:
+    for name in (package, 'mmcv-lite') if package == 'mmcv' else (package,):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    release = text.split('+')[0].split('.')
+    return tuple(int(part) for part in release[:3] if part.isdigit())
+
+
+def import_mmagic(name: str) -> None:
+    """Imports the module of mmagic that registers the network ``name``, if there is one.
+
+    Raises:
+        ImportError: mmagic is not installed; the message says how to install it.
+    """
+    if name not in MMAGIC_MODULES:
+        return
+    if _installed_version('mmagic') is None:
+        raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
+    _make_mmagic_importable()
+    importlib.import_module(MMAGIC_MODULES[name])
+
+
+def _make_mmagic_importable() -> None:
+    """Lets single modules of mmagic 1.2.0 be imported.
+
+    Fault: ``import mmagic.models`` imports 61 algorithms, and with them mmcv.ops, diffusers and
+    transformers; some use ``numpy.bool8``, which numpy 2 no longer has. Empty packages with the
+    real paths stand in for the eager ones. Ends when mmagic imports its algorithms lazily; where the
+    whole of it was imported already, it works as it is.
+    """
+    if 'mmagic.models' in sys.modules:
+        return
+    if not hasattr(np, 'bool8'):
+        np.bool8 = np.bool_
+    root = importlib.util.find_spec('mmagic').submodule_search_locations[0]
+    for package in _EAGER_PACKAGES:
+        placeholder = types.ModuleType(package)
+        placeholder.__path__ = [f'{root}/{package.removeprefix("mmagic.").replace(".", "/")}']
+        sys.modules[package] = placeholder
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of (B, C, H, W), in native operations.
+
+    Args:
+        weight: scale (C,).
+        bias: shift (C,).
+        eps: added to the variance.
+    """
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter, eps: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = bias
+        self.eps = eps
+
+    def forward(self, u: Tensor) -> Tensor:
+        variance, mean = _variance_and_mean(u)
+        normalised = (u - mean) * (variance + self.eps).rsqrt()
+        return normalised * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def _variance_and_mean(u: Tensor) -> tuple[Tensor, Tensor]:
+    return u.var(1, keepdim=True, correction=0), u.mean(1, keepdim=True)
+
+
+def mend_layer_norm(network: nn.Module) -> nn.Module:
+    """Replaces mmagic's NAFNet ``LayerNorm2d`` by a native one with the same parameters, in place.
+
+    Fault: it is a custom autograd function that treats what it saved as constants, so its second
+    derivative is silently wrong. Ends when mmagic computes it with native operations.
+    """
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child).__module__ == 'mmagic.models.editors.nafnet.naf_layerNorm2d':
+                setattr(module, name, LayerNorm2d(child.weight, child.bias, child.eps))
+    return network
+
+
+def safe_checkpoint_globals() -> list[Any]:
+    """Harmless types in the checkpoints of mmengine, to be read with ``weights_only=True``.
+
+    Fault: since torch 2.6 ``torch.load`` refuses the ``HistoryBuffer`` that mmengine 0.10 stores.
+    Ends when mmengine stores plain data.
+    """
+    from mmengine.logging import HistoryBuffer
+    from numpy.core.multiarray import _reconstruct
+
+    def statistics_method(owner: type, name: str) -> Any:
+        """In the place of ``getattr``, which HistoryBuffer's pickles call for its own methods."""
+        if owner is not HistoryBuffer or name.startswith('_'):
+            raise ValueError(f'refused to look up {name!r} of {owner!r}')
+        return getattr(owner, name)
+
+    dtypes = [type(np.dtype(kind)) for kind in ('float32', 'float64', 'int32', 'int64', 'bool')]
+    return [
+        HistoryBuffer,
+        _reconstruct,
+        (_reconstruct, 'numpy._core.multiarray._reconstruct'),
+        (statistics_method, 'builtins.getattr'),
+        (statistics_method, 'getattr'),
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+    ]

@@ -1,0 +1,18 @@
+"""Data sets, degradations and transforms; importing this package registers them."""
+
+from dtir_mm.datasets.concat import ConcatDataset
+from dtir_mm.datasets.degradations import DEGRADATIONS
+from dtir_mm.datasets.paired_folder import PairedFolderDataset
+from dtir_mm.datasets.photos import CleanPhotosDataset, DegradedPhotosDataset
+from dtir_mm.datasets.transforms import PackSample, RandomFlipTurn, RandomPatch
+
+__all__ = [
+    'DEGRADATIONS',
+    'CleanPhotosDataset',
+    'ConcatDataset',
+    'DegradedPhotosDataset',
+    'PackSample',
+    'PairedFolderDataset',
+    'RandomFlipTurn',
+    'RandomPatch',
+]

@@ -1,0 +1,98 @@
+"""What all data sets share: samples as a pure function of a key, and a pipeline of transforms."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch.utils.data import Dataset
+
+from dtir_mm.randomness import generator
+from dtir_mm.registry import TRANSFORMS
+
+IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
+
+
+class SampleKey(NamedTuple):
+    """Which sample, and what its randomness is drawn from.
+
+    Args:
+        seed: the run's seed.
+        iteration: the optimiser update that the sample belongs to.
+        slot: its place in the global batch, over all processes.
+        index: its place in the data set.
+    """
+
+    seed: int
+    iteration: int
+    slot: int
+    index: int
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The images of a folder, sorted by name.
+
+    Raises:
+        FileNotFoundError: the folder does not exist, or holds no image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no such folder of images: {folder}')
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise FileNotFoundError(
+            f'no image in {folder}: files that end in {", ".join(sorted(IMAGE_SUFFIXES))} are read'
+        )
+    return files
+
+
+class RestorationDataset(Dataset, ABC):
+    """Pairs of images, or clean images alone.
+
+    A sample is a dict: ``clean`` and ``degraded`` (uint8 RGB, (3, H, W) after ``PackSample``),
+    ``task``, ``domain`` ("source" or "target"), ``path`` and ``key``, (seed, iteration, slot), from
+    which the restorers derive their noise and time steps.
+
+    Args:
+        pipeline: configs of transforms; each maps a dict to a dict and draws from ``rng``.
+        cache: keep decoded images in memory; for sets that are small enough.
+    """
+
+    def __init__(self, pipeline: Sequence[dict], cache: bool = False) -> None:
+        self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
+        self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
+
+    @property
+    @abstractmethod
+    def tasks(self) -> list[str]:
+        """The names of the tasks that samples belong to."""
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What mmengine's loops hand to metrics and visualizers."""
+        return {'tasks': self.tasks}
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def load(self, index: int) -> dict[str, Any]:
+        """The images of sample ``index`` as uint8 RGB (H, W, 3), with task, domain and path."""
+
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
+        """The sample of a key; a plain index stands for the key (0, 0, index, index)."""
+        if not isinstance(key, SampleKey):
+            key = SampleKey(0, 0, key, key)
+        results = dict(self._load_cached(key.index))
+        results['key'] = key[:3]
+        results['rng'] = generator(*key[:3], 'sample')
+        for transform in self.pipeline:
+            results = transform(results)
+        return results
+
+    def _load_cached(self, index: int) -> dict[str, Any]:
+        if self._cache is None:
+            return self.load(index)
+        if index not in self._cache:
+            self._cache[index] = self.load(index)
+        return self._cache[index]

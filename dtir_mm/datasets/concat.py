@@ -1,0 +1,42 @@
+"""Several data sets one after the other: source and target, or many tasks, in one test."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.utils.data import ConcatDataset as TorchConcatDataset
+
+from dtir_mm.datasets.base_dataset import SampleKey
+from dtir_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ConcatDataset(TorchConcatDataset):
+    """torch's ``ConcatDataset``, built from configs.
+
+    Args:
+        datasets: configs of the data sets.
+    """
+
+    def __init__(self, datasets: Sequence[dict]) -> None:
+        super().__init__([DATASETS.build(dataset) for dataset in datasets])
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of all parts, in order of first appearance."""
+        return list(dict.fromkeys(task for part in self.datasets for task in part.tasks))
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """See ``RestorationDataset``."""
+        return {'tasks': self.tasks}
+
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
+        """The sample of a key, whose index counts over all parts."""
+        if not isinstance(key, SampleKey):
+            key = SampleKey(0, 0, key, key)
+        remaining = key.index
+        for part in self.datasets:
+            if remaining < len(part):
+                return part[key._replace(index=remaining)]
+            remaining -= len(part)
+        raise IndexError(f'index {key.index} of a data set of {len(self)} samples')

@@ -1,0 +1,43 @@
+"""What every synthetic degradation is: a pure function of an image, a severity and random numbers."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+SEVERITIES = ('source', 'target')
+
+
+class Degradation(ABC):
+    """A synthetic degradation, and the transform that applies it.
+
+    Args:
+        severity: "source", what a network is trained on, or "target", the unseen strength that
+            generalization is measured on.
+
+    Raises:
+        ValueError: the severity is neither.
+    """
+
+    task: ClassVar[str]
+
+    def __init__(self, severity: str = 'source') -> None:
+        if severity not in SEVERITIES:
+            raise ValueError(f'severity={severity!r} of {type(self).__name__} must be one of {SEVERITIES}')
+        self.severity = severity
+
+    @abstractmethod
+    def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """RGB uint8 (H, W, 3) to the same, degraded; draws from ``rng`` alone."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Degrades ``results['clean']`` with ``results['rng']`` and names task and domain."""
+        results['degraded'] = self.degrade(results['clean'], results['rng'])
+        results['task'] = self.task
+        results['domain'] = self.severity
+        return results
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """A float image in [0, 1] as uint8, clipped and rounded."""
+    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)

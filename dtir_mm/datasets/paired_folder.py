@@ -1,0 +1,88 @@
+"""The user's own pairs: two folders whose files have the same stems."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
+from dtir_mm.image_io import read_image
+from dtir_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PairedFolderDataset(RestorationDataset):
+    """Pairs ``degraded/<stem>.*`` with ``clean/<stem>.*``.
+
+    Args:
+        degraded: folder of the degraded images.
+        clean: folder of the true ones.
+        task: the degradation's name: one of the ten tasks, or any name of your own.
+        pipeline: see ``RestorationDataset``.
+        domain: "source" for the kind of data that is trained on, "target" for unseen data.
+        cache: see ``RestorationDataset``.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty, or a file has no partner.
+        ValueError: two files of one folder have the same stem; when a pair is read, its two images
+            differ in size.
+    """
+
+    def __init__(
+        self,
+        degraded: str,
+        clean: str,
+        task: str,
+        pipeline: Sequence[dict],
+        domain: str = 'source',
+        cache: bool = False,
+    ) -> None:
+        super().__init__(pipeline, cache)
+        self.task = task
+        self.domain = domain
+        degraded_files, clean_files = _by_stem(degraded), _by_stem(clean)
+        for folder, lonely in (
+            (clean, degraded_files.keys() - clean_files.keys()),
+            (degraded, clean_files.keys() - degraded_files.keys()),
+        ):
+            if lonely:
+                names = sorted(lonely)
+                raise FileNotFoundError(
+                    f'{len(names)} image(s) have no partner in {folder}: no file there has the stem '
+                    f'{", ".join(map(repr, names[:5]))}{" ..." if len(names) > 5 else ""}'
+                )
+        self.pairs = [(file, clean_files[stem]) for stem, file in degraded_files.items()]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The one task."""
+        return [self.task]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def load(self, index: int) -> dict[str, Any]:
+        """See ``RestorationDataset``."""
+        degraded_file, clean_file = self.pairs[index]
+        degraded, clean = read_image(degraded_file), read_image(clean_file)
+        if degraded.shape != clean.shape:
+            raise ValueError(
+                f'the images of a pair differ in size (height x width): {degraded_file} is '
+                f'{degraded.shape[0]} x {degraded.shape[1]}, {clean_file} is '
+                f'{clean.shape[0]} x {clean.shape[1]}'
+            )
+        return {
+            'clean': clean,
+            'degraded': degraded,
+            'task': self.task,
+            'domain': self.domain,
+            'path': str(degraded_file),
+        }
+
+
+def _by_stem(folder: str) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for file in list_images(folder):
+        if file.stem in files:
+            raise ValueError(f'two images of one stem: {files[file.stem]} and {file}')
+        files[file.stem] = file
+    return files

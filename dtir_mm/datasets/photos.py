@@ -1,0 +1,135 @@
+"""Photographs alone (for pre-training), and photographs degraded by a synthetic task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
+from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.image_io import read_image
+from dtir_mm.randomness import generator
+from dtir_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class CleanPhotosDataset(RestorationDataset):
+    """The clean images that generative pre-training learns from (section 3.1: "GT images").
+
+    Args:
+        folder: the photographs.
+        pipeline: see ``RestorationDataset``.
+        shrink: factor in (0, 1] that photographs are shrunk by, which hides compression artefacts.
+        cache: see ``RestorationDataset``.
+    """
+
+    tasks: list[str] = []
+
+    def __init__(
+        self, folder: str, pipeline: Sequence[dict], shrink: float = 1.0, cache: bool = False
+    ) -> None:
+        super().__init__(pipeline, cache)
+        self.files = list_images(folder)
+        self.shrink = shrink
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def load(self, index: int) -> dict[str, Any]:
+        """See ``RestorationDataset``; there is no degraded image, and the task is "clean"."""
+        file = self.files[index]
+        return {
+            'clean': _read_shrunk(file, self.shrink),
+            'task': 'clean',
+            'domain': 'source',
+            'path': str(file),
+        }
+
+
+@DATASETS.register_module()
+class DegradedPhotosDataset(RestorationDataset):
+    """Synthetic pairs: each photograph under one task's degradation, the same on every machine.
+
+    A pair is a pure function of the photograph's name, the task, the severity, the draw and
+    ``pair_seed``, so that a test set stays what it is, and a small training set stays small.
+
+    Args:
+        folder: the photographs.
+        task: one of the ten tasks (``degradations.DEGRADATIONS``).
+        pipeline: see ``RestorationDataset``.
+        severities: "source" and "target" name the domains of the pairs.
+        max_photos: use that many photographs, evenly spread over the sorted folder; None for all.
+        shrink: see ``CleanPhotosDataset``; before the degradation.
+        draws: independent degradations of each photograph.
+        pair_seed: another seed gives other pairs; keep training and test apart by their folders.
+        cache: see ``RestorationDataset``.
+
+    Raises:
+        ValueError: the task or a severity is unknown, or there are fewer photographs than
+            ``max_photos``.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        task: str,
+        pipeline: Sequence[dict],
+        severities: Sequence[str] = ('source',),
+        max_photos: int | None = None,
+        shrink: float = 1.0,
+        draws: int = 1,
+        pair_seed: int = 0,
+        cache: bool = False,
+    ) -> None:
+        super().__init__(pipeline, cache)
+        self.task = task
+        self.shrink = shrink
+        self.pair_seed = pair_seed
+        self.degradations = {severity: degradation_for(task, severity) for severity in severities}
+        files = _spread(list_images(folder), max_photos, folder)
+        self.pairs = [
+            (severity, file, draw)
+            for severity in severities
+            for draw in range(draws)
+            for file in files
+        ]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The one task."""
+        return [self.task]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def load(self, index: int) -> dict[str, Any]:
+        """See ``RestorationDataset``."""
+        severity, file, draw = self.pairs[index]
+        clean = _read_shrunk(file, self.shrink)
+        rng = generator(self.pair_seed, self.task, severity, file.stem, draw)
+        return {
+            'clean': clean,
+            'degraded': self.degradations[severity].degrade(clean, rng),
+            'task': self.task,
+            'domain': severity,
+            'path': str(file),
+        }
+
+
+def _read_shrunk(file: Path, factor: float) -> np.ndarray:
+    image = read_image(file)
+    if factor == 1:
+        return image
+    size = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _spread(files: list[Path], count: int | None, folder: str) -> list[Path]:
+    """``count`` files at even distances, so that a small set is not all of one kind."""
+    if count is None:
+        return files
+    if not 1 <= count <= len(files):
+        raise ValueError(f'max_photos={count} must lie in 1..{len(files)}, the images in {folder}')
+    return [files[i * len(files) // count] for i in range(count)]

@@ -1,0 +1,76 @@
+"""Transforms that every data set uses: patches, flips and turns, packing.
+
+They work on dicts whose images, ``clean`` and (for pairs) ``degraded``, are RGB uint8 (H, W, 3),
+and draw from ``results['rng']`` alone.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from dtir_mm.registry import TRANSFORMS
+
+_IMAGES = ('clean', 'degraded')
+
+
+@TRANSFORMS.register_module()
+class RandomPatch:
+    """Cuts the same square out of all images; smaller images are padded by reflection first.
+
+    Args:
+        size: side of the patch in pixels.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f'size={size} of RandomPatch must be at least 1')
+        self.size = size
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        names = [name for name in _IMAGES if name in results]
+        for name in names:
+            results[name] = self._padded(results[name])
+        height, width = results[names[0]].shape[:2]
+        top = int(results['rng'].integers(height - self.size + 1))
+        left = int(results['rng'].integers(width - self.size + 1))
+        for name in names:
+            results[name] = results[name][top : top + self.size, left : left + self.size]
+        return results
+
+    def _padded(self, image: np.ndarray) -> np.ndarray:
+        bottom = max(self.size - image.shape[0], 0)
+        right = max(self.size - image.shape[1], 0)
+        if not bottom and not right:
+            return image
+        # Unlike numpy's, OpenCV's reflection goes on past the image's own size.
+        return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
+
+
+@TRANSFORMS.register_module()
+class RandomFlipTurn:
+    """One of the eight flips and quarter turns of a square patch, the same for all images."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        turns = int(results['rng'].integers(4))
+        flip = bool(results['rng'].integers(2))
+        for name in _IMAGES:
+            if name in results:
+                image = np.rot90(results[name], turns)
+                results[name] = image[:, ::-1] if flip else image
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackSample:
+    """Ends a pipeline: images become uint8 tensors (3, H, W), and what only transforms need goes."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        packed = {name: results[name] for name in ('task', 'domain', 'path')}
+        packed['key'] = torch.tensor(results['key'])
+        for name in _IMAGES:
+            if name in results:
+                chw = np.ascontiguousarray(results[name].transpose(2, 0, 1))
+                packed[name] = torch.from_numpy(chw)
+        return packed

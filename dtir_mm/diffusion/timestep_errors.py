@@ -1,0 +1,157 @@
+"""How well each time step fits a degradation: one error an image and step, by several criteria.
+
+The paper defines the matching time step in three ways that disagree (method.md 2). Each criterion
+here is a function ``errors_at(t) -> (N,)`` of squared errors, relative to the squared residual
+``||y - x||^2`` of each image; 1 is as good as doing nothing. Images lie in [-1, 1].
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dtir_mm.diffusion.noise_schedule import NoiseSchedule, like
+from dtir_mm.diffusion.sampling import ddim_denoise, ddpm_step
+
+ErrorsAt = Callable[[int], Tensor]
+_BATCH = 8
+_PIXELS = 1024
+_RIDGE = 1e-2
+_SDEDIT_STEPS = 10
+
+
+class NuisanceNetwork(Protocol):
+    """A pre-trained network (``ConditionedBackbone`` is one)."""
+
+    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
+        """The noise in u (B, 3, H, W) at steps (B,)."""
+
+    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the features (B, C, H, W) that it was read from."""
+
+
+def linear_probe(
+    network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed: int
+) -> ErrorsAt:
+    """How linearly the residual y - x can be read from the network's features at t (G.3).
+
+    A ridge regression from [features, their means, f(y, t), y, 1] at each pixel to the residual is
+    fitted on one half of the images and judged on the other, and the halves swapped.
+    """
+    count = len(degraded)
+    if count < 4:
+        raise ValueError(f'linear_probe needs at least 4 images to fit and to judge on, got {count}')
+    rng = torch.Generator().manual_seed(seed)
+    area = degraded.shape[-2] * degraded.shape[-1]
+    pixels = torch.stack(
+        [torch.randperm(area, generator=rng)[:_PIXELS] for _ in range(count)]
+    ).to(degraded.device)
+    residual = _pick(degraded - clean, pixels)
+
+    def errors_at(t: int) -> Tensor:
+        inputs = torch.cat([_probe_inputs(network, y, t, p) for y, p in _batches(degraded, pixels)])
+        order = torch.arange(count)
+        errors = residual.new_zeros(count)
+        for judged in (order % 2 == 0, order % 2 == 1):
+            weights = _ridge(inputs[~judged], residual[~judged])
+            rest = residual[judged] - inputs[judged] @ weights
+            errors[judged] = rest.square().sum((1, 2)) / residual[judged].square().sum((1, 2))
+        return errors.cpu()
+
+    return errors_at
+
+
+def _probe_inputs(network: NuisanceNetwork, degraded: Tensor, t: int, pixels: Tensor) -> Tensor:
+    """What the residual is regressed on: (B, P, D) in float64."""
+    nuisance, features = network.nuisance_and_features(degraded, _steps(degraded, t))
+    local = _pick(torch.cat([features, nuisance, degraded], dim=1), pixels)
+    means = features.double().mean((2, 3))[:, None].expand(-1, pixels.shape[1], -1)
+    return torch.cat([local, means, torch.ones_like(local[..., :1])], dim=2)
+
+
+def _pick(images: Tensor, pixels: Tensor) -> Tensor:
+    """Values at pixels (B, P) of images (B, C, H, W): (B, P, C) in float64."""
+    flat = images.double().flatten(2).transpose(1, 2)
+    return flat.gather(1, pixels[..., None].expand(-1, -1, flat.shape[2]))
+
+
+def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
+    """Ridge weights (D, 3) by the normal equations."""
+    inputs, targets = inputs.flatten(0, 1), targets.flatten(0, 1)
+    gram = inputs.T @ inputs
+    penalty = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+    return torch.linalg.solve(gram + penalty, inputs.T @ targets)
+
+
+def score(
+    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor
+) -> ErrorsAt:
+    """How near ``y - s_t f(y, t)`` is to x: one denoising step on the degraded image itself.
+
+    This is Alg. 2 with its trajectory anchored at the degraded image, which is also G.3.
+    """
+
+    def restore(y: Tensor, t: int) -> Tensor:
+        steps = _steps(y, t)
+        return y - like(schedule.sigma(steps), y) * network.nuisance(y, steps)
+
+    return _by_restoring(restore, degraded, clean)
+
+
+def sdedit(
+    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
+) -> ErrorsAt:
+    """How near the degraded image, diffused to t and back, comes to x (section 2.1)."""
+    rng = torch.Generator().manual_seed(seed)
+    noise = torch.randn(degraded.shape[1:], generator=rng, dtype=degraded.dtype).to(degraded.device)
+
+    def restore(y: Tensor, t: int) -> Tensor:
+        noisy = schedule.add_noise(y, noise.expand_as(y), _steps(y, t))
+        return ddim_denoise(schedule, network.nuisance, noisy, t, _SDEDIT_STEPS)
+
+    return _by_restoring(restore, degraded, clean)
+
+
+def trajectory(
+    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
+) -> ErrorsAt:
+    """Alg. 2 as printed: ``||(x_t - x_{t-1}) - (y - x)||^2`` along samples from pure noise.
+
+    Degenerate, and here for reference: the samples know nothing of (y, x), so the error grows with
+    the size of the step and t = 1 wins whatever the degradation.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.randn(degraded.shape, generator=rng, dtype=degraded.dtype).to(degraded.device)
+    residual = degraded - clean
+    errors: dict[int, Tensor] = {}
+    for t in range(schedule.num_steps, 0, -1):
+        noise = torch.cat([network.nuisance(u, _steps(u, t)) for (u,) in _batches(x)])
+        before = ddpm_step(schedule, x, noise, _steps(x, t), rng)
+        errors[t] = _relative(x - before - residual, residual)
+        x = before
+    return errors.__getitem__
+
+
+def _by_restoring(
+    restore: Callable[[Tensor, int], Tensor], degraded: Tensor, clean: Tensor
+) -> ErrorsAt:
+    def errors_at(t: int) -> Tensor:
+        return torch.cat(
+            [_relative(restore(y, t) - x, y - x) for y, x in _batches(degraded, clean)]
+        )
+
+    return errors_at
+
+
+def _relative(error: Tensor, residual: Tensor) -> Tensor:
+    """``||error||^2 / ||residual||^2`` of each image, (B,), on the CPU in float64."""
+    return (error.double().square().sum((1, 2, 3)) / residual.double().square().sum((1, 2, 3))).cpu()
+
+
+def _batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(_BATCH) for tensor in tensors), strict=True)
+
+
+def _steps(images: Tensor, t: int) -> Tensor:
+    return torch.full((len(images),), t, device=images.device)

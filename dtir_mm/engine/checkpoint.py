@@ -1,0 +1,149 @@
+"""Checkpoints as data: written whole or not at all, read without running what they contain."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dtir_mm import compat
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be read, or does not fit the network."""
+
+
+def save_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Saves a checkpoint under a temporary name, flushes it to disk and renames it."""
+    path = Path(path)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, with ``weights_only=True``: nothing in it is executed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds more than data.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = latest_checkpoint(path)
+    if not path.is_file():
+        raise CheckpointError(f'no such checkpoint: {path}')
+    try:
+        with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise CheckpointError(
+            f'{path} is not a readable checkpoint of plain data (tensors, numbers, strings): {reason}'
+        ) from error
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path:
+    """The newest checkpoint of a run that can be read.
+
+    Where the last one is damaged, the one before is taken.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    work_dir = Path(work_dir)
+    by_age = sorted(work_dir.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
+    damaged = []
+    for path in reversed(by_age):
+        try:
+            load_checkpoint(path)
+        except CheckpointError as error:
+            damaged.append(str(error))
+        else:
+            return path
+    raise CheckpointError(
+        f'no readable checkpoint iter_*.pth in {work_dir}' + ''.join(f'\n  {d}' for d in damaged)
+    )
+
+
+def config_to_json(config: dict[str, Any]) -> str:
+    """A config as JSON text.
+
+    Raises:
+        TypeError: it holds something that is not data (a class, a function).
+    """
+    try:
+        return json.dumps(config)
+    except TypeError as error:
+        raise TypeError(
+            f'the config must be plain data, so that checkpoints can carry it as JSON: {error}'
+        ) from error
+
+
+def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The config that a checkpoint of ours carries, as plain data.
+
+    Python text, which mmengine's checkpoints carry, is never parsed.
+
+    Raises:
+        CheckpointError: the checkpoint carries no JSON config.
+    """
+    text = checkpoint.get('meta', {}).get('config_json')
+    if not isinstance(text, str):
+        raise CheckpointError('the checkpoint carries no config of dtir_mm; name one with --config')
+    config = json.loads(text)
+    if not isinstance(config, dict):
+        raise CheckpointError(f'the checkpoint\'s config must be a dict, got {type(config).__name__}')
+    return config
+
+
+def timesteps_of(checkpoint: dict[str, Any]) -> str | dict[str, int]:
+    """The time steps that a checkpoint of ours was trained with, as a spec of ``TaskTimesteps``.
+
+    Raises:
+        CheckpointError: the checkpoint is not one of ours.
+    """
+    meta = checkpoint.get('meta', {})
+    if 'timesteps' not in meta:
+        raise CheckpointError('the checkpoint carries no time steps; it is not one of dtir_mm')
+    fixed = meta['fixed_timestep']
+    return dict(meta['timesteps']) if fixed is None else f'fixed:{fixed}'
+
+
+def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str) -> None:
+    """Loads a restorer's weights, all of them and nothing else.
+
+    A file with the bare network's weights ("params" of BasicSR-style files, or a plain state dict)
+    goes into the wrapped network; time conditioning then keeps its initial zero effect.
+
+    Raises:
+        CheckpointError: keys are missing, unknown or of another shape; the message lists them.
+    """
+    weights = next(
+        (checkpoint[k] for k in ('state_dict', 'params_ema', 'params') if k in checkpoint), checkpoint
+    )
+    target = model
+    if not any(key.startswith('backbone.') for key in weights):
+        target = model.backbone.net
+    expected = target.state_dict()
+    problems = [f'missing: {key}' for key in expected if key not in weights]
+    problems += [f'not in this network: {key}' for key in weights if key not in expected]
+    problems += [
+        f'{key}: {tuple(weights[key].shape)} in the file, {tuple(value.shape)} in the network'
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    if problems:
+        shown = '\n  '.join(problems[:20])
+        more = f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else ''
+        raise CheckpointError(
+            f'{source} holds weights of another architecture than '
+            f'{type(target).__name__}:\n  {shown}{more}'
+        )
+    target.load_state_dict(weights)

@@ -1,0 +1,41 @@
+"""The model wrapper for several processes: no reducer, since the restorers sum gradients themselves."""
+
+from typing import Any
+
+import torch
+from mmengine.dist import broadcast
+from torch import nn
+
+from dtir_mm.registry import MODEL_WRAPPERS
+
+
+@MODEL_WRAPPERS.register_module()
+class DistributedRestorer(nn.Module):
+    """Starts all processes from the weights of the first, and passes the steps through.
+
+    torch's ``DistributedDataParallel`` averages gradients inside ``backward``; the restorers use
+    ``autograd.grad``, which bypasses it, and combine their gradients before and after the sum over
+    processes (``models/restorers/gradients.py``).
+
+    Args:
+        module: the restorer.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        with torch.no_grad():
+            for tensor in module.state_dict().values():
+                broadcast(tensor, src=0)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The restorer's ``train_step``."""
+        return self.module.train_step(*args, **kwargs)
+
+    def val_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The restorer's ``val_step``."""
+        return self.module.val_step(*args, **kwargs)
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The restorer's ``test_step``."""
+        return self.module.test_step(*args, **kwargs)

@@ -1,0 +1,139 @@
+"""mmengine's runner, with checkpoints that are data and one place for precision."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from dtir_mm.engine.checkpoint import (
+    CheckpointError,
+    config_to_json,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
+from dtir_mm.engine.distributed_restorer import DistributedRestorer
+from dtir_mm.engine.precision import check_precision, resolve_precision
+from dtir_mm.registry import RUNNERS
+
+
+@RUNNERS.register_module()
+class RestorationRunner(Runner):
+    """Builds and runs a config.
+
+    What differs from mmengine's runner: checkpoints carry the config as JSON and are written whole
+    or not at all; resuming continues bit by bit and never parses Python out of a checkpoint;
+    ``precision`` ("fp32", "bf16", "auto", "fp64") is a key of the config, resolved once a run and
+    kept in its checkpoints; several processes run under ``DistributedRestorer``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config_json = config_to_json(self.cfg.to_dict())
+        self.precision = check_precision(self.cfg.get('precision', 'fp32'))
+
+    @property
+    def restorer(self) -> nn.Module:
+        """The model without its wrapper."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """The model on its device, in ``DistributedRestorer`` where there are several processes."""
+        model = model.to(get_device())
+        return DistributedRestorer(model) if self.distributed else model
+
+    def build_param_scheduler(self, scheduler: Any) -> list:
+        """The learning rate's schedule; a part of it without ``end`` lasts as long as training."""
+        parts = [scheduler] if isinstance(scheduler, dict) else scheduler
+        return super().build_param_scheduler([{'end': self.max_iters, **part} for part in parts])
+
+    def train(self) -> nn.Module:
+        """Trains; see ``mmengine.runner.Runner.train``."""
+        self._settle_precision()
+        return super().train()
+
+    def _settle_precision(self) -> None:
+        """Resolves "auto", unless the checkpoint that is resumed has settled it already."""
+        checkpoint = self._checkpoint_to_resume()
+        if checkpoint is not None:
+            self.precision = checkpoint['meta']['precision']
+        settled = [resolve_precision(self.precision, get_device())]
+        broadcast_object_list(settled)
+        self.precision = settled[0]
+        self.logger.info(f'precision: {self.precision}')
+        self.restorer.set_precision(self.precision)
+
+    def _checkpoint_to_resume(self) -> dict[str, Any] | None:
+        """What ``resume`` means: a checkpoint's path, or True for the newest of this run if any."""
+        if not self._resume:
+            return None
+        if isinstance(self._resume, str):
+            return load_checkpoint(self._resume)
+        try:
+            return load_checkpoint(self.work_dir)
+        except CheckpointError as error:
+            self.logger.warning(f'nothing to resume, starting from the beginning: {error}')
+            return None
+
+    def load_or_resume(self) -> None:
+        """Continues the run (``resume``), or starts from the weights of ``load_from``."""
+        if self._has_loaded:
+            return
+        self._has_loaded = True
+        checkpoint = self._checkpoint_to_resume()
+        if checkpoint is not None:
+            self._resume_from(checkpoint)
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+
+    def load_checkpoint(self, filename: str, **_: Any) -> dict[str, Any]:
+        """Loads the weights of a checkpoint file, or of the newest one in a directory.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of another architecture.
+        """
+        checkpoint = load_checkpoint(filename)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        load_weights(self.restorer, checkpoint, str(filename))
+        self.logger.info(f'weights from {filename}')
+        return checkpoint
+
+    def _resume_from(self, checkpoint: dict[str, Any]) -> None:
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        load_weights(self.restorer, checkpoint, 'the checkpoint to resume')
+        self.train_loop.iter = checkpoint['meta']['iter']
+        self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        for scheduler, state in zip(
+            self.param_schedulers or [], checkpoint['param_schedulers'], strict=True
+        ):
+            scheduler.load_state_dict(state)
+        self.logger.info(f'resumed at iteration {self.iter}')
+
+    def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
+        """Writes everything that a resumed run needs, and what a user of the weights asks."""
+        restorer = self.restorer
+        checkpoint: dict[str, Any] = {
+            'meta': {
+                'iter': self.iter + 1,
+                'seed': self.seed,
+                'precision': self.precision,
+                'time': time.strftime('%Y-%m-%d %H:%M:%S'),
+                'config_json': self.config_json,
+                'stage': type(restorer).__name__,
+                'tasks': list(self.train_dataloader.dataset.tasks),
+                'timesteps': dict(restorer.timesteps.by_task),
+                'fixed_timestep': restorer.timesteps.fixed,
+            },
+            'state_dict': {key: value.cpu() for key, value in restorer.state_dict().items()},
+            'optimizer': self.optim_wrapper.state_dict(),
+            'param_schedulers': [s.state_dict() for s in self.param_schedulers or []],
+        }
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        path = Path(out_dir) / filename
+        save_checkpoint(checkpoint, path)
+        return path

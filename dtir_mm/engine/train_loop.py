@@ -1,0 +1,67 @@
+"""Training by optimiser updates, resumed in time that does not grow with the iteration."""
+
+from typing import Any
+
+from mmengine.runner import BaseLoop
+from torch.utils.data import DataLoader
+
+from dtir_mm.registry import LOOPS
+
+
+@LOOPS.register_module()
+class IterationTrainLoop(BaseLoop):
+    """Updates from ``iter`` to ``max_iters``, with validation every ``val_interval`` of them.
+
+    mmengine's ``IterBasedTrainLoop`` starts its workers before it resumes and then reads and throws
+    away every batch that was trained on. Here the sampler starts at the iteration, and the workers
+    after it.
+
+    Args:
+        runner: the runner.
+        dataloader: config of the loader; its sampler is always an ``IterationSampler``.
+        max_iters: optimiser updates in all.
+        val_interval: validate after every so many updates, and at the end.
+    """
+
+    max_epochs = 1
+    epoch = 0
+
+    def __init__(
+        self, runner: Any, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000
+    ) -> None:
+        if isinstance(dataloader, dict):
+            batch_size = dataloader['batch_size']
+            sampler = {'type': 'dtir_mm.IterationSampler', 'batch_size': batch_size}
+            collate = {'type': 'default_collate'}
+            dataloader = {'collate_fn': collate, **dataloader, 'sampler': sampler}
+        super().__init__(runner, dataloader)
+        self.max_iters = max_iters
+        self.val_interval = val_interval
+        self.iter = 0
+        self.stop_training = False
+
+    def run(self) -> Any:
+        """Trains, and returns the model."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        self.dataloader.sampler.start_iteration = self.iter
+        batches = iter(self.dataloader)
+        while self.iter < self.max_iters and not self.stop_training:
+            self.runner.model.train()
+            self._run_iter(next(batches))
+            due = self.iter % self.val_interval == 0 or self.iter == self.max_iters
+            if self.runner.val_loop is not None and due:
+                self.runner.val_loop.run()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _run_iter(self, batch: dict[str, Any]) -> None:
+        # mmengine's hooks count from 0 before, and read runner.iter as the update under way.
+        index = self.iter
+        self.runner.call_hook('before_train_iter', batch_idx=index, data_batch=batch)
+        outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
+        self.runner.call_hook(
+            'after_train_iter', batch_idx=index, data_batch=batch, outputs=outputs
+        )
+        self.iter += 1

@@ -1,0 +1,67 @@
+"""PSNR and SSIM of one image, as restoration papers report them (values 0 to 255)."""
+
+import cv2
+import numpy as np
+
+# An exactly restored image has infinite PSNR; counted as this, it does not swallow an average.
+PSNR_CAP = 100.0
+
+_WINDOW = cv2.getGaussianKernel(11, 1.5)
+_C1 = (0.01 * 255) ** 2
+_C2 = (0.03 * 255) ** 2
+
+
+def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP`` (which equal images get).
+
+    Args:
+        restored: (H, W, 3) or (H, W), values 0 to 255.
+        clean: of the same shape.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check_shapes(restored, clean)
+    error = np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64)))
+    if error == 0:
+        return PSNR_CAP
+    return min(float(10 * np.log10(255**2 / error)), PSNR_CAP)
+
+
+def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
+    """Structural similarity (Wang et al., 2004), at most 1: the mean over pixels and channels.
+
+    An 11 x 11 Gaussian window of sigma 1.5, on the pixels whose window lies inside the image.
+
+    Args:
+        restored: (H, W, 3) or (H, W), values 0 to 255, at least 11 x 11 pixels.
+        clean: of the same shape.
+
+    Raises:
+        ValueError: the shapes differ, or the images are smaller than the window.
+    """
+    _check_shapes(restored, clean)
+    if min(clean.shape[:2]) < len(_WINDOW):
+        raise ValueError(
+            f'SSIM needs images of at least 11 x 11 pixels, got {clean.shape[0]} x {clean.shape[1]}'
+        )
+    x, y = restored.astype(np.float64), clean.astype(np.float64)
+    mean_x, mean_y = _window_means(x), _window_means(y)
+    # The map needs the two variances only as a sum.
+    variances = _window_means(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = _window_means(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
+    structure = (2 * covariance + _C2) / (variances + _C2)
+    return float(np.mean(luminance * structure))
+
+
+def _window_means(image: np.ndarray) -> np.ndarray:
+    """Gaussian-weighted means (H - 10, W - 10[, 3]) of the windows inside the image."""
+    return cv2.sepFilter2D(image, cv2.CV_64F, _WINDOW, _WINDOW)[5:-5, 5:-5]
+
+
+def _check_shapes(restored: np.ndarray, clean: np.ndarray) -> None:
+    if restored.shape != clean.shape:
+        raise ValueError(
+            f'the restored image has the shape {restored.shape}, the clean one {clean.shape}'
+        )

@@ -1,0 +1,18 @@
+"""Networks, conditioning, losses and restorers; importing this package registers them."""
+
+from dtir_mm.models.backbones.dtir_unet import DtirUNet
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
+from dtir_mm.models.losses import ContentLoss, NoisePredictionLoss
+from dtir_mm.models.preprocessor import RestorationPreprocessor
+from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
+from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+
+__all__ = [
+    'ConditionedBackbone',
+    'ContentLoss',
+    'DtirUNet',
+    'FinetuneRestorer',
+    'GenerativePretrainer',
+    'NoisePredictionLoss',
+    'RestorationPreprocessor',
+]

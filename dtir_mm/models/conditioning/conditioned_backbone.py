@@ -1,0 +1,81 @@
+"""Attaches time to any backbone, and gives it the one interface that the restorers use."""
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from dtir_mm import compat
+from dtir_mm.models.backbones import contract
+from dtir_mm.models.conditioning.film import FiLM
+from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
+from dtir_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class ConditionedBackbone(nn.Module):
+    """A registered network that predicts the nuisance in an image at a time step per sample.
+
+    The wrapped network lies unchanged at ``self.net``, with its own parameter names. FiLM layers
+    hang behind its norms as forward hooks; their weights live here, and are zero at initialisation.
+
+    Args:
+        backbone: config of any registered network that keeps to ``backbones/contract.py``.
+        embedding_dim: length of the time embedding.
+    """
+
+    def __init__(self, backbone: dict, embedding_dim: int = 128) -> None:
+        super().__init__()
+        self.net = compat.mend_layer_norm(MODELS.build(backbone))
+        self.global_skip = contract.has_global_skip(self.net)
+        self.size_multiple = contract.size_multiple(self.net)
+        self.time_embedding = TimeEmbedding(embedding_dim)
+        self.films = nn.ModuleDict()
+        for group, sites in contract.conditioning_groups(self.net).items():
+            modules = [self.net.get_submodule(site) for site in sites]
+            film = FiLM(embedding_dim, _channels(modules[0]))
+            self.films[group.replace('.', '_')] = film
+            for site, module in zip(sites, modules, strict=True):
+                module.register_forward_hook(partial(film.modulate, site))
+
+    def forward(self, u: Tensor, t: Tensor) -> Tensor:
+        """The network's own output for an image (B, 3, H, W) at time steps (B,)."""
+        embedding = self.time_embedding(t)
+        for film in self.films.values():
+            film.set_time(embedding)
+        try:
+            return self.net(u)
+        finally:
+            for film in self.films.values():
+                film.set_time(None)
+
+    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
+        """``f(u, t)``: the noise or degradation in ``u``, (B, 3, H, W) (method.md 1.4).
+
+        A network with a global skip, ``net(u) = u + b(u)``, already predicts the clean image, so
+        f = u - net(u); one without predicts the nuisance directly.
+        """
+        output = self(u, t)
+        return u - output if self.global_skip else output
+
+    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W)."""
+        captured: list[Tensor] = []
+
+        def capture(module: nn.Module, inputs: tuple[Tensor]) -> None:
+            captured[:] = inputs[:1]
+
+        convolutions = [m for m in self.net.modules() if isinstance(m, nn.Conv2d)]
+        handles = [m.register_forward_pre_hook(capture) for m in convolutions]
+        try:
+            nuisance = self.nuisance(u, t)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return nuisance, captured[0][..., : u.shape[-2], : u.shape[-1]]
+
+
+def _channels(module: nn.Module) -> int:
+    """Channels that come out of a norm or a convolution."""
+    if isinstance(module, nn.Conv2d):
+        return module.out_channels
+    return module.weight.numel()

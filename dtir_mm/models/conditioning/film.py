@@ -1,0 +1,55 @@
+"""Feature-wise linear modulation by time: ``h = norm(u) * (1 + gamma(e)) + delta(e)``.
+
+One FiLM layer serves the norms of one group. (gamma, delta) are linear in SiLU(e), zero at
+initialisation, so that a freshly wrapped network computes what it computed before, for every t. For
+a fixed t they fold into the norm's own scale and shift.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FiLM(nn.Module):
+    """Scale and shift, one value a channel and sample, for the sites of one group.
+
+    Args:
+        embedding_dim: length of the time embedding e.
+        channels: channels at every site of the group.
+    """
+
+    def __init__(self, embedding_dim: int, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.linear = nn.Linear(embedding_dim, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self._current: tuple[Tensor, Tensor] | None = None
+
+    def set_time(self, embedding: Tensor | None) -> None:
+        """Computes (gamma, delta) for the forward pass that follows; None ends it."""
+        if embedding is None:
+            self._current = None
+            return
+        gamma, delta = self.linear(F.silu(embedding)).chunk(2, dim=1)
+        self._current = (1 + gamma, delta)
+
+    def modulate(self, site: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        """Forward hook of the module called ``site``: its output, modulated.
+
+        Raises:
+            RuntimeError: the network runs outside ``ConditionedBackbone.forward``.
+            ValueError: the output's batch is not that of t (window tokens, say).
+        """
+        if self._current is None:
+            raise RuntimeError(f'{site} ran without a time step: call the ConditionedBackbone')
+        scale, shift = self._current
+        if output.shape[0] != scale.shape[0]:
+            raise ValueError(
+                f'cannot condition module {site!r}: its output has batch {output.shape[0]}, but '
+                f'there are {scale.shape[0]} time steps. Name other modules by the backbone\'s '
+                f'conditioning_groups()'
+            )
+        channels_last = isinstance(module, nn.LayerNorm) or output.ndim == 3
+        spatial = (1,) * (output.ndim - 2)
+        shape = (-1, *spatial, self.channels) if channels_last else (-1, self.channels, *spatial)
+        return output * scale.reshape(shape) + shift.reshape(shape)

@@ -1,0 +1,244 @@
+"""What pre-training and fine-tuning share: the head convention, one optimiser update, restoring."""
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import get_world_size
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from dtir_mm.diffusion.noise_schedule import NoiseSchedule, like
+from dtir_mm.models.preprocessor import select, to_unit_range
+from dtir_mm.models.restorers.gradients import flat_gradient, sum_over_processes, write_gradient
+from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
+from dtir_mm.models.restorers.tiling import apply_tiled
+from dtir_mm.randomness import seed_of
+from dtir_mm.registry import MODELS
+
+RESIDUAL_SCALES = ('one', 'sigma', 'sigma_floor')
+_SIGMA_FLOOR = 0.25
+
+PerSampleLoss = Callable[[dict[str, Any]], Tensor]
+
+
+class BaseRestorer(BaseModel):
+    """A time-conditioned network that generates (predicts noise) and restores (predicts residuals).
+
+    Head convention (method.md 1.4): the body f predicts the nuisance in both modes. Generation
+    reads it as the noise, restoration as the degradation: ``x_hat = y - c(t) f(y, t)``.
+
+    Args:
+        backbone: config of a ``ConditionedBackbone``.
+        schedule: arguments of ``NoiseSchedule``.
+        timesteps: which t stands for which task; see ``TaskTimesteps``.
+        residual_scale: c(t): "one" (networks that start from restoration weights, so that
+            x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or "sigma_floor",
+            max(s_t, 0.25).
+        micro_batch_size: samples that are forwarded at once; None for all of them. The update is
+            the same, the memory is less.
+        tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
+        tile_overlap: how far tiles overlap, in pixels.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        schedule: Mapping[str, Any] | None = None,
+        timesteps: str | Mapping[str, int] = 'paper',
+        residual_scale: str = 'sigma_floor',
+        micro_batch_size: int | None = None,
+        tile: int | None = None,
+        tile_overlap: int = 64,
+    ) -> None:
+        super().__init__(data_preprocessor={'type': 'dtir_mm.RestorationPreprocessor'})
+        if residual_scale not in RESIDUAL_SCALES:
+            raise ValueError(f'residual_scale={residual_scale!r} must be one of {RESIDUAL_SCALES}')
+        self.backbone = MODELS.build(backbone)
+        self.schedule = NoiseSchedule(**(schedule or {}))
+        self.timesteps = TaskTimesteps(timesteps, self.schedule.num_steps)
+        self.residual_scale = residual_scale
+        self.micro_batch_size = micro_batch_size
+        self.tile = tile
+        self.tile_overlap = tile_overlap
+        self.precision = 'fp32'
+
+    # --- the network in its two modes ---------------------------------------------------------
+
+    def set_precision(self, precision: str) -> None:
+        """"fp32"; "bf16": forwards of training under autocast; "fp64": everything, to verify."""
+        self.precision = precision
+        if precision == 'fp64':
+            self.double()
+            self.data_preprocessor.dtype = torch.float64
+
+    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
+        """f(u, t): noise or degradation in ``u`` (B, 3, H, W) in [-1, 1], at steps ``t`` (B,)."""
+        bf16 = self.precision == 'bf16' and self.training
+        context = torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        with context:
+            return self.backbone.nuisance(u, t).to(u.dtype)
+
+    def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) in [-1, 1] at steps (B,)."""
+        return degraded - like(self.scale_of(t), degraded) * self.nuisance(degraded, t)
+
+    def scale_of(self, t: Tensor) -> Tensor:
+        """c(t) of ``residual_scale``, (B,)."""
+        if self.residual_scale == 'one':
+            return torch.ones_like(t, dtype=torch.float32)
+        sigma = self.schedule.sigma(t)
+        return sigma if self.residual_scale == 'sigma' else sigma.clamp(min=_SIGMA_FLOOR)
+
+    # --- one optimiser update -----------------------------------------------------------------
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One update on the global batch; returns the means of its losses over all processes.
+
+        Raises:
+            FloatingPointError: a loss or the gradient is not finite; weights stay as they were.
+        """
+        batch = self.data_preprocessor(data, training=True)
+        gradient, losses = self.compute_gradient(batch)
+        means = self._means(losses)
+        self._check_finite(batch, losses, means, gradient)
+        write_gradient(gradient, self.trained_parameters())
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+        return means
+
+    @abstractmethod
+    def compute_gradient(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The update's flat gradient, summed over all processes, and its local losses.
+
+        Returns:
+            the gradient (P,) and, for each name to log, this process's per-sample values (n,), of
+            which there may be none.
+        """
+
+    def trained_parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters that receive gradients, in the order of flat gradients."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def accumulate(
+        self, samples: dict[str, Any], loss_of: PerSampleLoss, global_batch: int
+    ) -> tuple[Tensor, Tensor]:
+        """Gradient (P,) of ``sum(losses) / global_batch`` over this process's samples, and losses.
+
+        Only one micro-batch's graph is alive at a time; no samples give a zero gradient.
+        """
+        parameters = self.trained_parameters()
+        gradient = torch.zeros(
+            sum(p.numel() for p in parameters), dtype=parameters[0].dtype, device=parameters[0].device
+        )
+        losses = [gradient.new_zeros(0)]
+        count = len(samples['path'])
+        step = self.micro_batch_size or max(count, 1)
+        for start in range(0, count, step):
+            micro = select(samples, list(range(start, min(start + step, count))))
+            per_sample = loss_of(micro)
+            gradient += flat_gradient(per_sample.sum() / global_batch, parameters)
+            losses.append(per_sample.detach())
+        return gradient, torch.cat(losses)
+
+    def global_batch(self, batch: dict[str, Any]) -> int:
+        """Samples of this update over all processes."""
+        return len(batch['path']) * get_world_size()
+
+    def draw_noise(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Gaussian noise like the clean images, and time steps (B,) uniform in 1..T.
+
+        Both are functions of each sample's key alone, and drawn on the CPU: the same on every
+        device and for any number of processes.
+        """
+        noises, steps = [], []
+        for key, image in zip(batch['key'].tolist(), batch['clean'], strict=True):
+            rng = torch.Generator().manual_seed(seed_of(*key, 'noise'))
+            steps.append(torch.randint(1, self.schedule.num_steps + 1, (), generator=rng))
+            noises.append(torch.randn(image.shape, generator=rng, dtype=torch.float32))
+        clean = batch['clean']
+        return torch.stack(noises).to(clean), torch.stack(steps).to(clean.device)
+
+    def _means(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Means over all processes; names without any sample are left out."""
+        sums = [torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in losses.values()]
+        totals = sum_over_processes(torch.stack(sums))
+        return {
+            name: total / count
+            for name, (total, count) in zip(losses, totals, strict=True)
+            if count > 0
+        }
+
+    def _check_finite(
+        self,
+        batch: dict[str, Any],
+        losses: dict[str, Tensor],
+        means: dict[str, Tensor],
+        gradient: Tensor,
+    ) -> None:
+        broken = [name for name, mean in means.items() if not torch.isfinite(mean)]
+        if not broken and torch.isfinite(gradient.sum()):
+            return
+        what = f'losses {", ".join(broken)}' if broken else 'the gradient'
+        raise FloatingPointError(
+            f'{what} not finite at iteration {int(batch["key"][0, 1])}; the weights were not '
+            f'updated. Files of this batch: {", ".join(dict.fromkeys(batch["path"]))}'
+        )
+
+    # --- restoring ----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def restore_images(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """Restored images in [0, 1], (B, 3, H, W) of any size, from degraded ones in [-1, 1]."""
+
+        def restore(image: Tensor) -> Tensor:
+            return self._restore_padded(image, t)
+
+        if self.tile is not None and max(degraded.shape[-2:]) > self.tile:
+            return to_unit_range(apply_tiled(restore, degraded, self.tile, self.tile_overlap))
+        return to_unit_range(restore(degraded))
+
+    def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """The restored image from one reflected at right and bottom to the backbone's multiple."""
+        multiple = self.backbone.size_multiple
+        height, width = degraded.shape[-2:]
+        bottom, right = -height % multiple, -width % multiple
+        mode = 'reflect' if bottom < height and right < width else 'replicate'
+        padded = F.pad(degraded, (0, right, 0, bottom), mode=mode) if bottom or right else degraded
+        return self(padded, t)[..., :height, :width]
+
+    def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
+        """Restored images, for the metrics; see ``predict``."""
+        return self.predict(self.data_preprocessor(data))
+
+    def test_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
+        """Restored images, for the metrics; see ``predict``."""
+        return self.predict(self.data_preprocessor(data))
+
+    def predict(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """One dict a sample: restored, degraded and clean as uint8 RGB (H, W, 3), and its names."""
+        steps = [self.timesteps[task] for task in batch['task']]
+        t = torch.tensor(steps, device=batch['degraded'].device)
+        images = {
+            'restored': self.restore_images(batch['degraded'], t),
+            'degraded': to_unit_range(batch['degraded']),
+            'clean': to_unit_range(batch['clean']),
+        }
+        arrays = {name: to_uint8(image) for name, image in images.items()}
+        return [
+            {
+                **{name: array[i] for name, array in arrays.items()},
+                **{name: batch[name][i] for name in ('task', 'domain', 'path')},
+                't': steps[i],
+            }
+            for i in range(len(steps))
+        ]
+
+
+def to_uint8(image: Tensor) -> Any:
+    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded."""
+    return image.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,55 @@
+"""Which time step stands for which task."""
+
+from collections.abc import Mapping
+
+from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS, load_timesteps
+
+
+class TaskTimesteps:
+    """The matched time step t_mat of each task.
+
+    Args:
+        spec: "paper" (Table 4), "fixed:k" (one step for every task), a path to the JSON that
+            ``tools/match_timesteps.py`` wrote, or a dict from task to step.
+        num_steps: T; steps lie in 1..T.
+
+    Raises:
+        ValueError: the spec is none of these, or a step lies outside 1..T.
+    """
+
+    def __init__(self, spec: str | Mapping[str, int], num_steps: int) -> None:
+        self.fixed: int | None = None
+        self.by_task: dict[str, int] = {}
+        if isinstance(spec, Mapping):
+            self.by_task = dict(spec)
+        elif spec == 'paper':
+            self.by_task = dict(PAPER_TIMESTEPS)
+        elif spec.startswith('fixed:') and spec.removeprefix('fixed:').isdigit():
+            self.fixed = int(spec.removeprefix('fixed:'))
+        elif spec.endswith('.json'):
+            self.by_task = load_timesteps(spec)
+        else:
+            raise ValueError(
+                f'timesteps={spec!r} must be "paper", "fixed:k", the path of a .json file, or a '
+                f'dict from task to time step'
+            )
+        steps = {'fixed': self.fixed} if self.fixed is not None else self.by_task
+        for task, step in steps.items():
+            if not (isinstance(step, int) and 1 <= step <= num_steps):
+                raise ValueError(f'timesteps: {task} has t={step!r}; it must lie in 1..{num_steps}')
+
+    def __getitem__(self, task: str) -> int:
+        """t_mat of a task.
+
+        Raises:
+            KeyError: no step is known for it; the message lists the tasks that have one.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        if task not in self.by_task:
+            known = ', '.join(f'{name} (t={step})' for name, step in self.by_task.items())
+            raise KeyError(
+                f'unknown task {task!r}: time steps are known for {known}. Match it with '
+                f'tools/match_timesteps.py, or set model.timesteps=dict({task}=t)'
+            )
+        return self.by_task[task]

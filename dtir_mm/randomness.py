@@ -1,0 +1,30 @@
+"""Random numbers as a pure function of a key, so that resumed and distributed runs see the same samples."""
+
+import zlib
+
+import numpy as np
+
+
+def _words(key: tuple[int | str, ...]) -> list[int]:
+    """Non-negative integers for ``numpy.random.SeedSequence``; strings enter by their CRC-32."""
+    words = []
+    for part in key:
+        value = zlib.crc32(part.encode()) if isinstance(part, str) else int(part)
+        if value < 0:
+            raise ValueError(f'a random key takes strings and integers >= 0, got {part!r} in {key}')
+        words.append(value)
+    return words
+
+
+def generator(*key: int | str) -> np.random.Generator:
+    """A generator whose stream depends on ``key`` alone, e.g. ``generator(seed, it, slot, 'crop')``.
+
+    Raises:
+        ValueError: an integer of the key is negative.
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(_words(key))))
+
+
+def seed_of(*key: int | str) -> int:
+    """A 63-bit seed for a ``torch.Generator``; the same key gives the same seed on every machine."""
+    return int(np.random.SeedSequence(_words(key)).generate_state(1, np.uint64)[0] >> 1)

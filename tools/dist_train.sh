@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Trains a config on several processes of this node, or of several nodes.
+#   tools/dist_train.sh CONFIG PROCESSES_PER_NODE [arguments of tools/train.py]
+# Several nodes: run it on each with NNODES, NODE_RANK and MASTER_ADDR set (MASTER_PORT: 29500).
+set -euo pipefail
+if (($# < 2)); then
+  echo "usage: $0 CONFIG PROCESSES_PER_NODE [arguments of tools/train.py]" >&2
+  exit 2
+fi
+config=$1
+processes=$2
+shift 2
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec python -m torch.distributed.run \
+  --nnodes="${NNODES:-1}" \
+  --node_rank="${NODE_RANK:-0}" \
+  --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+  --master_port="${MASTER_PORT:-29500}" \
+  --nproc_per_node="$processes" \
+  "$here/train.py" "$config" --launcher pytorch "$@"

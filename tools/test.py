@@ -1,0 +1,86 @@
+"""Tests a checkpoint: a table beside the input's own figures, a CSV of all images, pictures."""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+
+from dtir_mm.analysis.picture_hook import ComparisonPictureHook
+from dtir_mm.analysis.summary import (
+    format_table,
+    git_commit,
+    mean_rows,
+    write_rows_csv,
+    write_summary,
+)
+from dtir_mm.engine.checkpoint import load_checkpoint, timesteps_of
+from dtir_mm.evaluation import PROTOCOLS
+from dtir_mm.registry import RUNNERS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
+    parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
+    parser.add_argument('--method', default='ours', help='its name in tables and pictures')
+    parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help='instead of the config\'s')
+    parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overrides, e.g. model.timesteps=fixed:8 model.tile=512',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    meta = load_checkpoint(args.checkpoint)
+    config.model.timesteps = timesteps_of(meta)
+    config.launcher = args.launcher
+    config.load_from = args.checkpoint
+    config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    if args.protocol:
+        config.test_evaluator.protocol = args.protocol
+    out = Path(config.work_dir)
+    runner = RUNNERS.build(config)
+    pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)
+    runner.register_hook(pictures)
+    runner.test()
+    if not is_main_process():
+        return
+
+    rows = runner.test_evaluator.metrics[0].rows
+    write_rows_csv(rows, out / 'images.csv')
+    means = [row for method in ('input', args.method) for row in mean_rows(rows, method)]
+    steps = {row['task']: row['t'] for row in rows}
+    write_summary(
+        out / 'summary.json',
+        means,
+        {task: {'t_mat': t} for task, t in steps.items()},
+        meta['meta']['precision'],
+        meta['meta']['seed'],
+        git_commit(),
+        hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
+        pictures.paths,
+    )
+    print(format_table(means))
+    print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
+    print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,64 @@
+"""Trains a config: any stage, one process or many (tools/dist_train.sh)."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from dtir_mm.registry import RUNNERS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go; default work_dirs/<config>')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const=True,
+        help='continue the run in the work directory, or from the checkpoint named here',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in bf16 (precision="bf16")')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the global batch over auto_scale_lr.base_batch_size',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overrides, e.g. train_cfg.max_iters=100 optim_wrapper.optimizer.lr=1e-4',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    # torch.distributed.launch passes it; torchrun sets the environment variable itself.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    config.launcher = args.launcher
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    if args.work_dir:
+        config.work_dir = args.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.amp:
+        config.precision = 'bf16'
+    if args.auto_scale_lr:
+        config.auto_scale_lr.enable = True
+    if args.resume:
+        config.resume = args.resume
+    RUNNERS.build(config).train()
+
+
+if __name__ == '__main__':
+    main()
