@@ -15,8 +15,9 @@ import numpy as np
 from torch import Tensor, nn
 
 # (package, at least, less than, what to install)
+# torch: 2.6 is the first whose ``safe_globals`` take an object and a name for it.
 _SUPPORTED = (
-    ('torch', (2, 4), (3,), 'torch>=2.4'),
+    ('torch', (2, 6), (3,), 'torch>=2.6'),
     ('mmengine', (0, 10, 4), (0, 11), 'mmengine==0.10.7'),
     ('mmcv', (2, 0), (2, 2), 'mmcv-lite==2.1.0'),
     ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
@@ -87,17 +88,16 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def import_mmagic(name: str) -> None:
-    """Imports the module of mmagic that registers the network ``name``, if there is one.
+    """Makes mmagic importable, and imports the module that registers the network ``name``, if any.
 
     Raises:
         ImportError: mmagic is not installed; the message says how to install it.
     """
-    if name not in MMAGIC_MODULES:
-        return
     if _installed_version('mmagic') is None:
         raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
     _make_mmagic_importable()
-    importlib.import_module(MMAGIC_MODULES[name])
+    if name in MMAGIC_MODULES:
+        importlib.import_module(MMAGIC_MODULES[name])
 
 
 def _make_mmagic_importable() -> None:
@@ -105,8 +105,8 @@ def _make_mmagic_importable() -> None:
 
     Fault: ``import mmagic.models`` imports 61 algorithms, and with them mmcv.ops, diffusers and
     transformers; some use ``numpy.bool8``, which numpy 2 no longer has. Empty packages with the
-    real paths stand in for the eager ones. Ends when mmagic imports its algorithms lazily; where the
-    whole of it was imported already, it works as it is.
+    real paths stand in for the eager ones. Ends when mmagic imports its algorithms lazily; where
+    the whole of it was imported already, it works as it is.
     """
     if 'mmagic.models' in sys.modules:
         return
@@ -164,7 +164,9 @@ def safe_checkpoint_globals() -> list[Any]:
     Ends when mmengine stores plain data.
     """
     from mmengine.logging import HistoryBuffer
-    from numpy.core.multiarray import _reconstruct
+
+    # numpy 1 and numpy 2 write different names for it.
+    reconstruct = np.empty(0).__reduce__()[0]
 
     def statistics_method(owner: type, name: str) -> Any:
         """In the place of ``getattr``, which HistoryBuffer's pickles call for its own methods."""
@@ -175,10 +177,9 @@ def safe_checkpoint_globals() -> list[Any]:
     dtypes = [type(np.dtype(kind)) for kind in ('float32', 'float64', 'int32', 'int64', 'bool')]
     return [
         HistoryBuffer,
-        _reconstruct,
-        (_reconstruct, 'numpy._core.multiarray._reconstruct'),
+        (reconstruct, 'numpy.core.multiarray._reconstruct'),
+        (reconstruct, 'numpy._core.multiarray._reconstruct'),
         (statistics_method, 'builtins.getattr'),
-        (statistics_method, 'getattr'),
         np.ndarray,
         np.dtype,
         *dtypes,

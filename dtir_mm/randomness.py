@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of a key, so that resumed and distributed runs see the same samples."""
+"""Random numbers as a pure function of a key: resumed and distributed runs see the same samples."""
 
 import zlib
 
@@ -17,7 +17,7 @@ def _words(key: tuple[int | str, ...]) -> list[int]:
 
 
 def generator(*key: int | str) -> np.random.Generator:
-    """A generator whose stream depends on ``key`` alone, e.g. ``generator(seed, it, slot, 'crop')``.
+    """A generator whose stream depends on ``key`` alone: ``generator(seed, it, slot, 'crop')``.
 
     Raises:
         ValueError: an integer of the key is negative.
@@ -26,5 +26,5 @@ def generator(*key: int | str) -> np.random.Generator:
 
 
 def seed_of(*key: int | str) -> int:
-    """A 63-bit seed for a ``torch.Generator``; the same key gives the same seed on every machine."""
+    """A 63-bit seed for a ``torch.Generator``; a key gives the same seed on every machine."""
     return int(np.random.SeedSequence(_words(key)).generate_state(1, np.uint64)[0] >> 1)

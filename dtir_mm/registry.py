@@ -1,4 +1,4 @@
-"""The registries of dtir_mm: children of mmengine's roots, and the one place that chooses among them.
+"""The registries of dtir_mm: children of mmengine's roots; the one place that chooses among them.
 
 ``dtir_mm.X`` is found by its plain name inside dtir_mm and under its full name from the user's own
 scope; a network of mmagic is named in full (``mmagic.NAFNet``) and imported on its first use.

@@ -27,7 +27,6 @@ from dtir_mm.diffusion.timestep_matching import (
     match_timestep,
 )
 from dtir_mm.diffusion.timesteps_file import write_timesteps
-from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
 
@@ -39,9 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--photos', help='folder of clean photographs')
     parser.add_argument('--degraded', help='folder of your own degraded images')
     parser.add_argument('--clean', help='folder of their truths, with the same stems')
-    parser.add_argument(
-        '--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k'
-    )
+    parser.add_argument('--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k')
     parser.add_argument('--num-images', type=int, default=64, help='crops a task')
     parser.add_argument('--size', type=int, default=128, help='side of a crop in pixels')
     parser.add_argument('--probe-iterations', type=int, default=1000, help='of probe_train')
@@ -70,7 +67,7 @@ def main() -> None:
         print(
             f'{task}: t_mat = {match.t_mat}, 90 % interval {match.interval[0]}..'
             f'{match.interval[1]}, {match.status}'
-            + (f' (t_mat is Table 4\'s)' if match.fallback == 'paper' else '')
+            + (" (t_mat is Table 4's)" if match.fallback == 'paper' else '')
         )
     weights = restorer.state_dict().values()
     digest = hashlib.sha256(b''.join(w.cpu().numpy().tobytes() for w in weights)).hexdigest()

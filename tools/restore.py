@@ -17,13 +17,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('input', type=Path, help='an image or a folder of images')
     parser.add_argument('output', type=Path, help='the restored image, or a folder for them')
     parser.add_argument('--task', help='which degradation; default: the one it was trained on')
-    parser.add_argument('--t', type=int, help='time step to use instead of the task\'s')
+    parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
-    parser.add_argument('--config', help='config to build from, instead of the checkpoint\'s own')
+    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
     parser.add_argument(
         '--allow-imports',
         action='store_true',
-        help='import the modules that the checkpoint\'s config names (your own backbone)',
+        help="import the modules that the checkpoint's config names (your own backbone)",
     )
     parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
     return parser.parse_args()

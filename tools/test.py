@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
     parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and pictures')
-    parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help='instead of the config\'s')
+    parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
     parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
     parser.add_argument(
         '--cfg-options',

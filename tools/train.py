@@ -12,7 +12,9 @@ from dtir_mm.registry import RUNNERS
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; default work_dirs/<config>')
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go; default work_dirs/<config>'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -31,9 +33,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='overrides, e.g. train_cfg.max_iters=100 optim_wrapper.optimizer.lr=1e-4',
     )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it; torchrun sets the environment variable itself.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

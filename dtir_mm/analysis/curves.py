@@ -5,22 +5,32 @@ from pathlib import Path
 
 from dtir_mm.diffusion.timestep_matching import TimestepMatch
 
+_COLUMNS = 5
+
 
 def plot_curves(matches: Mapping[str, TimestepMatch], path: str | Path) -> None:
-    """Saves one panel a task: error over t, the matched step, and its 90 % interval as a band."""
+    """Saves one panel a task: error over t, the matched step, and its 90 % interval as a band.
+
+    Args:
+        matches: for each task a match that was searched for, so that it has a curve.
+        path: the picture to write; its suffix gives the format.
+    """
     from matplotlib.figure import Figure
 
-    columns = min(len(matches), 5)
+    columns = min(len(matches), _COLUMNS)
     rows = -(-len(matches) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout='constrained')
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout='constrained')
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(matches) :]:
         panel.set_visible(False)
     for panel, (task, match) in zip(panels, matches.items(), strict=False):
         steps, errors = zip(*match.curve, strict=True)
-        panel.axvspan(*match.interval, alpha=0.2, label='90 % interval')
+        low, high = match.interval
+        source = ', Table 4' if match.fallback == 'paper' else ''
+        panel.axvspan(low - 0.5, high + 0.5, alpha=0.2, label=f'90 %: {low} to {high}')
         panel.plot(steps, errors, marker='.', color='black')
-        panel.axvline(match.t_mat, linestyle='--', label=f't_mat = {match.t_mat}')
+        panel.axvline(match.t_mat, linestyle='--', label=f't_mat = {match.t_mat}{source}')
         panel.set(title=f'{task} ({match.status})', xlabel='time step t', ylabel='relative error')
+        panel.title.set_fontsize('medium')
         panel.legend(fontsize='small')
     figure.savefig(path, dpi=120)

@@ -47,8 +47,8 @@ class PairedFolderDataset(RestorationDataset):
             if lonely:
                 names = sorted(lonely)
                 raise FileNotFoundError(
-                    f'{len(names)} image(s) have no partner in {folder}: no file there has the stem '
-                    f'{", ".join(map(repr, names[:5]))}{" ..." if len(names) > 5 else ""}'
+                    f'{len(names)} image(s) have no partner in {folder}: no file there has the '
+                    f'stem {", ".join(map(repr, names[:5]))}{" ..." if len(names) > 5 else ""}'
                 )
         self.pairs = [(file, clean_files[stem]) for stem, file in degraded_files.items()]
 

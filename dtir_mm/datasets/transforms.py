@@ -64,7 +64,7 @@ class RandomFlipTurn:
 
 @TRANSFORMS.register_module()
 class PackSample:
-    """Ends a pipeline: images become uint8 tensors (3, H, W), and what only transforms need goes."""
+    """Ends a pipeline: images become uint8 tensors (3, H, W); what only transforms need goes."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         packed = {name: results[name] for name in ('task', 'domain', 'path')}

@@ -17,11 +17,14 @@ def _linear_scaled(num_steps: int) -> Tensor:
 
 
 def _ddim_stride(num_steps: int) -> Tensor:
-    """Betas between the steps 1000 / T, 2 * 1000 / T, ... 1000 of the linear schedule of DDPM."""
+    """Betas between the steps 1000 / T, 2 * 1000 / T, ... 1000 of the linear schedule of DDPM.
+
+    They follow from the ratio of neighbouring alpha_bar. This grid, rounded, is "trailing" spacing.
+    """
     fine = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     alphas_cumprod = (1 - fine).cumprod(0)
-    steps = torch.arange(1, num_steps + 1) * 1000 // num_steps
-    kept = alphas_cumprod[steps - 1]
+    steps = (torch.arange(1, num_steps + 1, dtype=torch.float64) * 1000 / num_steps).round()
+    kept = alphas_cumprod[steps.long() - 1]
     return 1 - kept / torch.cat([kept.new_ones(1), kept[:-1]])
 
 
@@ -59,7 +62,7 @@ class NoiseSchedule:
         self.num_steps = num_steps
         self.betas = SCHEDULES[name](num_steps)
         if self.betas.max() >= 1:
-            raise ValueError(f'num_steps={num_steps} is too few for {name}: it asks for beta_T >= 1')
+            raise ValueError(f'num_steps={num_steps} is too few for {name}: beta_T would be >= 1')
         self.alphas_cumprod = (1 - self.betas).cumprod(0)
 
     def beta(self, t: Tensor) -> Tensor:

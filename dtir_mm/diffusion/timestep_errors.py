@@ -1,8 +1,10 @@
 """How well each time step fits a degradation: one error an image and step, by several criteria.
 
 The paper defines the matching time step in three ways that disagree (method.md 2). Each criterion
-here is a function ``errors_at(t) -> (N,)`` of squared errors, relative to the squared residual
-``||y - x||^2`` of each image; 1 is as good as doing nothing. Images lie in [-1, 1].
+here makes a function ``errors_at(t) -> (N,)`` of squared errors, relative to the squared residual
+``||y - x||^2`` of each image; 1 is as good as doing nothing. Images are (N, 3, H, W) in [-1, 1].
+Pairs that the degradation left as they were have no residual to match and are left out of N; fewer
+than four others are a ValueError. Costs are network evaluations (NFE) an image.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +21,8 @@ _BATCH = 8
 _PIXELS = 1024
 _RIDGE = 1e-2
 _SDEDIT_STEPS = 10
+_FEWEST = 4
+SCORE_SCALES = ('sigma', 'one', 'mu_step')
 
 
 class NuisanceNetwork(Protocol):
@@ -31,23 +35,21 @@ class NuisanceNetwork(Protocol):
         """The same, and the features (B, C, H, W) that it was read from."""
 
 
-def linear_probe(
-    network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed: int
-) -> ErrorsAt:
+def linear_probe(network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed: int) -> ErrorsAt:
     """How linearly the residual y - x can be read from the network's features at t (G.3).
 
     A ridge regression from [features, their means, f(y, t), y, 1] at each pixel to the residual is
-    fitted on one half of the images and judged on the other, and the halves swapped.
+    fitted on one half of the images and judged on the other, and the halves swapped. 1 NFE a step.
     """
+    degraded, clean = _changed(degraded, clean)
     count = len(degraded)
-    if count < 4:
-        raise ValueError(f'linear_probe needs at least 4 images to fit and to judge on, got {count}')
     rng = torch.Generator().manual_seed(seed)
     area = degraded.shape[-2] * degraded.shape[-1]
-    pixels = torch.stack(
-        [torch.randperm(area, generator=rng)[:_PIXELS] for _ in range(count)]
-    ).to(degraded.device)
+    pixels = torch.stack([torch.randperm(area, generator=rng)[:_PIXELS] for _ in range(count)]).to(
+        degraded.device
+    )
     residual = _pick(degraded - clean, pixels)
+    power = (degraded - clean).double().square().mean((1, 2, 3))
 
     def errors_at(t: int) -> Tensor:
         inputs = torch.cat([_probe_inputs(network, y, t, p) for y, p in _batches(degraded, pixels)])
@@ -56,7 +58,7 @@ def linear_probe(
         for judged in (order % 2 == 0, order % 2 == 1):
             weights = _ridge(inputs[~judged], residual[~judged])
             rest = residual[judged] - inputs[judged] @ weights
-            errors[judged] = rest.square().sum((1, 2)) / residual[judged].square().sum((1, 2))
+            errors[judged] = rest.square().mean((1, 2)) / power[judged]
         return errors.cpu()
 
     return errors_at
@@ -85,44 +87,64 @@ def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(
-    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor
+    network: NuisanceNetwork,
+    schedule: NoiseSchedule,
+    degraded: Tensor,
+    clean: Tensor,
+    scale: str = 'sigma',
 ) -> ErrorsAt:
-    """How near ``y - s_t f(y, t)`` is to x: one denoising step on the degraded image itself.
+    """How near ``y - c f(y, t)`` is to x: one denoising step on the degraded image itself.
 
-    This is Alg. 2 with its trajectory anchored at the degraded image, which is also G.3.
+    This is Alg. 2 with its trajectory anchored at the degraded image, which is also G.3. 1 NFE a
+    step. ``scale`` gives c: "sigma", s_t; "one", 1 (G.3 to the letter); "mu_step", the whole step
+    of Alg. 2, ``(y - beta_t / s_t f(y, t)) / sqrt(alpha_t)``.
     """
+    if scale not in SCORE_SCALES:
+        raise ValueError(f'scale={scale!r} of score must be one of {", ".join(SCORE_SCALES)}')
 
     def restore(y: Tensor, t: int) -> Tensor:
         steps = _steps(y, t)
-        return y - like(schedule.sigma(steps), y) * network.nuisance(y, steps)
+        nuisance = network.nuisance(y, steps)
+        if scale == 'one':
+            return y - nuisance
+        if scale == 'sigma':
+            return y - like(schedule.sigma(steps), y) * nuisance
+        beta = schedule.beta(steps)
+        less = y - like(beta / schedule.sigma(steps), y) * nuisance
+        return less / like((1 - beta).sqrt(), y)
 
-    return _by_restoring(restore, degraded, clean)
+    return _by_restoring(restore, *_changed(degraded, clean))
 
 
 def sdedit(
     network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
 ) -> ErrorsAt:
-    """How near the degraded image, diffused to t and back, comes to x (section 2.1)."""
-    rng = torch.Generator().manual_seed(seed)
-    noise = torch.randn(degraded.shape[1:], generator=rng, dtype=degraded.dtype).to(degraded.device)
+    """How near the degraded image, diffused to t and back by DDIM, comes to x (section 2.1).
 
-    def restore(y: Tensor, t: int) -> Tensor:
-        noisy = schedule.add_noise(y, noise.expand_as(y), _steps(y, t))
+    Every step sees the same noise. min(t, 10) NFE a step.
+    """
+    degraded, clean = _changed(degraded, clean)
+    noise = _noise_like(degraded, torch.Generator().manual_seed(seed))
+
+    def restore(y: Tensor, t: int, noise: Tensor) -> Tensor:
+        noisy = schedule.add_noise(y, noise, _steps(y, t))
         return ddim_denoise(schedule, network.nuisance, noisy, t, _SDEDIT_STEPS)
 
-    return _by_restoring(restore, degraded, clean)
+    return _by_restoring(restore, degraded, clean, noise)
 
 
+@torch.no_grad()
 def trajectory(
     network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
 ) -> ErrorsAt:
     """Alg. 2 as printed: ``||(x_t - x_{t-1}) - (y - x)||^2`` along samples from pure noise.
 
     Degenerate, and here for reference: the samples know nothing of (y, x), so the error grows with
-    the size of the step and t = 1 wins whatever the degradation.
+    the size of the step and t = 1 wins whatever the degradation. T NFE, all when this is called.
     """
+    degraded, clean = _changed(degraded, clean)
     rng = torch.Generator().manual_seed(seed)
-    x = torch.randn(degraded.shape, generator=rng, dtype=degraded.dtype).to(degraded.device)
+    x = _noise_like(degraded, rng)
     residual = degraded - clean
     errors: dict[int, Tensor] = {}
     for t in range(schedule.num_steps, 0, -1):
@@ -133,12 +155,28 @@ def trajectory(
     return errors.__getitem__
 
 
+def _changed(degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+    """The pairs that differ."""
+    differ = (degraded != clean).flatten(1).any(1)
+    if differ.sum() < _FEWEST:
+        raise ValueError(
+            f'matching needs at least {_FEWEST} pairs whose degraded image differs from the clean '
+            f'one, got {int(differ.sum())} of {len(differ)}'
+        )
+    return degraded[differ], clean[differ]
+
+
 def _by_restoring(
-    restore: Callable[[Tensor, int], Tensor], degraded: Tensor, clean: Tensor
+    restore: Callable[..., Tensor], degraded: Tensor, clean: Tensor, *more: Tensor
 ) -> ErrorsAt:
+    """Errors of ``restore(y, t, *more)``; all tensors are batched alike."""
+
     def errors_at(t: int) -> Tensor:
         return torch.cat(
-            [_relative(restore(y, t) - x, y - x) for y, x in _batches(degraded, clean)]
+            [
+                _relative(restore(y, t, *rest) - x, y - x)
+                for y, x, *rest in _batches(degraded, clean, *more)
+            ]
         )
 
     return errors_at
@@ -146,11 +184,16 @@ def _by_restoring(
 
 def _relative(error: Tensor, residual: Tensor) -> Tensor:
     """``||error||^2 / ||residual||^2`` of each image, (B,), on the CPU in float64."""
-    return (error.double().square().sum((1, 2, 3)) / residual.double().square().sum((1, 2, 3))).cpu()
+    error, residual = (x.double().square().sum((1, 2, 3)) for x in (error, residual))
+    return (error / residual).cpu()
 
 
 def _batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.split(_BATCH) for tensor in tensors), strict=True)
+
+
+def _noise_like(images: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.randn(images.shape, generator=rng, dtype=images.dtype).to(images.device)
 
 
 def _steps(images: Tensor, t: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The matching time step t_mat of a degradation, with what is known of its certainty.
 
 From the errors of a criterion (timestep_errors.py): mean over images, smooth over three steps, take
-the smallest step that is not worse than the best by more than the standard error of their
+the smallest evaluated step that is not worse than the best by more than the standard error of their
 difference. Images are bootstrapped for the interval of the best step.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dtir_mm.diffusion.timestep_errors import ErrorsAt
-from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS
+from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 
 METHODS = ('linear_probe', 'score', 'sdedit', 'trajectory', 'probe_train', 'paper', 'random')
 PROBE_TRAIN_GRID = (1, 8, 16, 24, 32, 40, 50)
@@ -30,13 +30,14 @@ class TimestepMatch:
         t_mat: the matching time step, 1..T.
         interval: 90 % bootstrap interval of the best step.
         median: bootstrap median of the best step.
-        confidence: bootstrap probability that the best step lies within 2 of ``t_mat``.
-        status: "identified", "unidentified" (the curve is flat or fits nothing), or "given".
+        confidence: bootstrap probability that the best step lies within 2 of the one found.
+        status: "identified"; "unidentified", where the interval is wider than T / 2, or the best
+            step explains less than a tenth of the residual (linear_probe) or is not significantly
+            better than doing nothing (the others); or "given".
         method: the criterion.
         curve: evaluated steps and mean relative errors.
         n: how many images.
-        fallback: where ``t_mat`` came from when it was not identified: "paper" for Table 4, else
-            None.
+        fallback: "paper" if ``t_mat`` is not the one found but Table 4's, else None.
     """
 
     t_mat: int
@@ -72,12 +73,15 @@ def match_timestep(
 
     Args:
         errors_at: relative errors (N,) of the images at a step.
-        task: its Table 4 value stands in where nothing is identified.
+        task: its Table 4 value stands in where nothing is identified, if it has one and T is 50.
         method: the criterion's name.
         num_steps: T.
         seed: of the bootstrap.
         grid: evaluate these steps alone instead of the coarse grid and its refinement.
         progress: called with each step that was evaluated.
+
+    Raises:
+        ValueError: an error is not finite.
     """
     evaluated: dict[int, np.ndarray] = {}
 
@@ -85,6 +89,8 @@ def match_timestep(
         for t in steps:
             if t not in evaluated:
                 evaluated[t] = np.asarray(errors_at(t), dtype=np.float64)
+                if not np.isfinite(evaluated[t]).all():
+                    raise ValueError(f'{method} of {task}: errors at t={t} are not finite')
                 if progress is not None:
                     progress(t)
 
@@ -99,52 +105,66 @@ def match_timestep(
 def _conclude(
     evaluated: dict[int, np.ndarray], task: str, method: str, num_steps: int, seed: int
 ) -> TimestepMatch:
-    steps = sorted(evaluated)
+    steps = np.array(sorted(evaluated))
     errors = _smoothed(np.stack([evaluated[t] for t in steps]), steps, num_steps)
-    t_mat = _smallest_of_the_best(errors)
-    interval, median, confidence = _bootstrap(errors, t_mat, seed)
-    least = float(errors.mean(1).min())
-    flat = interval[1] - interval[0] > num_steps / 2
-    useless = least > (1 - _MIN_R2 if method == 'linear_probe' else 1)
-    unidentified = method != 'trajectory' and (flat or useless)
-    fallback = 'paper' if unidentified and task in PAPER_TIMESTEPS else None
+    best = errors.mean(1).argmin()
+    found = int(steps[_first_tie(errors, best)])
+    resampled = steps[_resampled_best(errors, seed)]
+    low, median, high = map(int, np.percentile(resampled, [5, 50, 95], method='nearest'))
+    flat = high - low > num_steps / 2
+    identified = method == 'trajectory' or not (flat or _fits_nothing(errors[best], method))
+    fall_back = not identified and task in PAPER_TIMESTEPS and num_steps == PAPER_NUM_STEPS
     return TimestepMatch(
-        t_mat=PAPER_TIMESTEPS[task] if fallback else t_mat,
-        interval=interval,
+        t_mat=PAPER_TIMESTEPS[task] if fall_back else found,
+        interval=(low, high),
         median=median,
-        confidence=confidence,
-        status='unidentified' if unidentified else 'identified',
+        confidence=float((abs(resampled - found) <= 2).mean()),
+        status='identified' if identified else 'unidentified',
         method=method,
-        curve=[(t, float(evaluated[t].mean())) for t in steps],
+        curve=[(int(t), float(evaluated[t].mean())) for t in steps],
         n=errors.shape[1],
-        fallback=fallback,
+        fallback='paper' if fall_back else None,
     )
 
 
-def _smoothed(errors: np.ndarray, steps: list[int], num_steps: int) -> np.ndarray:
-    """Errors (S, N) at some steps, interpolated to all of 1..T and averaged over three: (T, N)."""
-    every = np.arange(1, num_steps + 1)
-    full = np.stack([np.interp(every, steps, image) for image in errors.T], axis=1)
-    padded = np.concatenate([full[:1], full, full[-1:]])
-    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+def _smoothed(errors: np.ndarray, steps: np.ndarray, num_steps: int) -> np.ndarray:
+    """Errors (S, N) at S steps, averaged with those of both neighbours in 1..T.
+
+    Neighbours that were not evaluated are interpolated; beyond the ends the curve goes on flat.
+    """
+    around = [np.clip(steps + shift, 1, num_steps) for shift in (-1, 0, 1)]
+    images = [np.mean([np.interp(ts, steps, image) for ts in around], axis=0) for image in errors.T]
+    return np.stack(images, axis=1)
 
 
-def _smallest_of_the_best(errors: np.ndarray) -> int:
-    """The smallest step within one standard error, of the paired difference, of the best step."""
-    best = errors.mean(1).argmin()
+def _first_tie(errors: np.ndarray, best: int) -> int:
+    """The first row whose mean exceeds the best row's by at most one standard error.
+
+    The error is that of the paired difference, since the same images make both rows.
+    """
     excess = errors - errors[best]
-    spread = excess.std(1, ddof=1) / np.sqrt(errors.shape[1]) if errors.shape[1] > 1 else 0
-    return int(np.flatnonzero(excess.mean(1) <= spread)[0]) + 1
+    return int(np.flatnonzero(excess.mean(1) <= _standard_error(excess))[0])
 
 
-def _bootstrap(errors: np.ndarray, t_mat: int, seed: int) -> tuple[tuple[int, int], int, float]:
-    """90 % interval and median of the best step over resampled images, and P(within 2)."""
+def _standard_error(values: np.ndarray) -> np.ndarray:
+    """Of the mean over the last axis; zero for a single value."""
+    count = values.shape[-1]
+    return values.std(-1, ddof=min(count - 1, 1)) / np.sqrt(count)
+
+
+def _resampled_best(errors: np.ndarray, seed: int) -> np.ndarray:
+    """The best row for each of 1000 resamples of the images."""
     count = errors.shape[1]
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(count, np.full(count, 1 / count), size=_NUM_BOOTSTRAP)
-    best = (errors @ weights.T).argmin(0) + 1
-    low, median, high = np.percentile(best, [5, 50, 95], method='nearest')
-    return (int(low), int(high)), int(median), float((abs(best - t_mat) <= 2).mean())
+    return (errors @ weights.T).argmin(0)
+
+
+def _fits_nothing(errors: np.ndarray, method: str) -> bool:
+    """Whether relative errors (N,) are no better than those of doing nothing, which are 1."""
+    gain = 1 - errors
+    least = _MIN_R2 if method == 'linear_probe' else _standard_error(gain)
+    return bool(gain.mean() <= least)
 
 
 def given_timestep(method: str, task: str, num_steps: int, seed: int) -> TimestepMatch:

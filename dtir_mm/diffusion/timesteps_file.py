@@ -1,11 +1,14 @@
 """Matched time steps as data: Table 4 of the paper, and the JSON files of our own searches."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Table 4. It belongs to the paper's network and data, and to images in a range the paper leaves open.
+# Table 4, for T = 50. It belongs to the paper's network and data, and to an image range that the
+# paper leaves open.
+PAPER_NUM_STEPS = 50
 PAPER_TIMESTEPS: dict[str, int] = {
     'noisy': 4,
     'rainy': 8,
@@ -26,12 +29,13 @@ def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping
     Args:
         path: the JSON file; its folder is made.
         tasks: for each task, ``TimestepMatch.to_json()``.
-        source: what the matches depend on: checkpoint, its hash, schedule, image range.
+        source: what the matches depend on: checkpoint, its hash, schedule, num_steps, image range.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.tmp')
-    temporary.write_text(json.dumps({'source': dict(source), 'tasks': dict(tasks)}, indent=1) + '\n')
+    document = {'source': dict(source), 'tasks': dict(tasks)}
+    temporary.write_text(json.dumps(document, indent=1) + '\n')
     temporary.replace(path)
 
 
@@ -40,7 +44,8 @@ def read_matches(path: str | Path) -> dict[str, dict]:
 
     Raises:
         FileNotFoundError: there is no such file; the message names the command that makes one.
-        ValueError: it is not such a file.
+        ValueError: it is not such a file, or a t_mat is no integer in 1..T (T is the num_steps of
+            its source, if it has one); the message names the file and the task.
     """
     path = Path(path)
     if not path.is_file():
@@ -49,14 +54,22 @@ def read_matches(path: str | Path) -> dict[str, dict]:
             f'tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
         )
     try:
-        tasks = json.loads(path.read_text())['tasks']
-        if not all(isinstance(match['t_mat'], int) for match in tasks.values()):
-            raise TypeError('a t_mat is not an integer')
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        document = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from error
+    try:
+        tasks = document['tasks']
+        num_steps = document.get('source', {}).get('num_steps', math.inf)
+        steps = {task: match['t_mat'] for task, match in tasks.items()}
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}: '
             f'{error!r}'
         ) from error
+    for task, t in steps.items():
+        if type(t) is not int or not 1 <= t <= num_steps:  # JSON's true is an int to isinstance
+            accepted = '>= 1' if num_steps == math.inf else f'in 1..{num_steps}'
+            raise ValueError(f'{path}: {task} has t_mat={t!r}; it must be an integer {accepted}')
     return tasks
 
 

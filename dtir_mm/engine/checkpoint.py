@@ -45,7 +45,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CheckpointError(
-            f'{path} is not a readable checkpoint of plain data (tensors, numbers, strings): {reason}'
+            f'{path} is not a readable checkpoint of plain data (tensors, numbers, strings): '
+            f'{reason}'
         ) from error
 
 
@@ -99,7 +100,9 @@ def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
         raise CheckpointError('the checkpoint carries no config of dtir_mm; name one with --config')
     config = json.loads(text)
     if not isinstance(config, dict):
-        raise CheckpointError(f'the checkpoint\'s config must be a dict, got {type(config).__name__}')
+        raise CheckpointError(
+            f"the checkpoint's config must be a dict, got {type(config).__name__}"
+        )
     return config
 
 
@@ -126,7 +129,8 @@ def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str
         CheckpointError: keys are missing, unknown or of another shape; the message lists them.
     """
     weights = next(
-        (checkpoint[k] for k in ('state_dict', 'params_ema', 'params') if k in checkpoint), checkpoint
+        (checkpoint[k] for k in ('state_dict', 'params_ema', 'params') if k in checkpoint),
+        checkpoint,
     )
     target = model
     if not any(key.startswith('backbone.') for key in weights):

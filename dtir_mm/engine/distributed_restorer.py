@@ -1,4 +1,4 @@
-"""The model wrapper for several processes: no reducer, since the restorers sum gradients themselves."""
+"""The model wrapper for several processes: no reducer, the restorers sum gradients themselves."""
 
 from typing import Any
 

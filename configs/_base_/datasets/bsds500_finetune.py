@@ -13,5 +13,5 @@ train_dataloader = dict(
         ],
     ),
 )
-val_dataloader = dict(dataset=dict(folder='data/CBSD68', max_photos=8))
-test_dataloader = dict(dataset=dict(folder='data/CBSD68', max_photos=34))
+val_dataloader = dict(dataset=dict(folder='data/CBSD68', shrink=1.0, max_photos=8))
+test_dataloader = dict(dataset=dict(folder='data/CBSD68', shrink=1.0, max_photos=34))

@@ -10,4 +10,4 @@ train_dataloader = dict(
     batch_size=16,
     dataset=dict(folder='data/BSDS500', shrink=0.6, pipeline=pipeline),
 )
-val_dataloader = dict(dataset=dict(folder='data/CBSD68', pipeline=pipeline))
+val_dataloader = dict(dataset=dict(folder='data/CBSD68', shrink=0.6, pipeline=pipeline))

@@ -1,4 +1,4 @@
-"""Pairs from 16 photographs, in patches of 32 px; tests on photographs of their own.
+"""Pairs from 16 photographs at half size, in patches of 32 px; tests on photographs of their own.
 
 The common user's regime: few pairs, many clean images.
 """
@@ -9,6 +9,7 @@ train_dataloader = dict(
     dataset=dict(
         type='DegradedPhotosDataset',
         folder='data/photos/train',
+        shrink=0.5,
         max_photos=16,
         draws=4,
         cache=True,
@@ -27,6 +28,7 @@ val_dataloader = dict(
     dataset=dict(
         type='DegradedPhotosDataset',
         folder='data/photos/val',
+        shrink=0.5,
         severities=('source', 'target'),
         pipeline=[dict(type='PackSample')],
     ),
@@ -39,6 +41,7 @@ test_dataloader = dict(
     dataset=dict(
         type='DegradedPhotosDataset',
         folder='data/photos/test',
+        shrink=0.5,
         severities=('source', 'target'),
         pipeline=[dict(type='PackSample')],
     ),

@@ -1,4 +1,4 @@
-"""Photographs that ``tools/prepare_photos.py`` collects, in patches of 32 px, for pre-training."""
+"""Photographs of ``tools/prepare_photos.py`` at half size, in patches of 32 px, to pre-train on."""
 
 pipeline = [
     dict(type='RandomPatch', size=32),
@@ -9,7 +9,11 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=2,
     dataset=dict(
-        type='CleanPhotosDataset', folder='data/photos/train', pipeline=pipeline, cache=True
+        type='CleanPhotosDataset',
+        folder='data/photos/train',
+        shrink=0.5,
+        cache=True,
+        pipeline=pipeline,
     ),
 )
 val_dataloader = dict(
@@ -17,5 +21,7 @@ val_dataloader = dict(
     num_workers=1,
     collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='CleanPhotosDataset', folder='data/photos/val', pipeline=pipeline),
+    dataset=dict(
+        type='CleanPhotosDataset', folder='data/photos/val', shrink=0.5, pipeline=pipeline
+    ),
 )

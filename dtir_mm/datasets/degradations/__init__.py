@@ -3,9 +3,19 @@
 import difflib
 
 from dtir_mm.datasets.degradations.base import SEVERITIES, Degradation
+from dtir_mm.datasets.degradations.blur import Blur
+from dtir_mm.datasets.degradations.haze import Haze
+from dtir_mm.datasets.degradations.inpainting import Inpainting
+from dtir_mm.datasets.degradations.jpeg import Jpeg
+from dtir_mm.datasets.degradations.low_light import LowLight
+from dtir_mm.datasets.degradations.noise import Noise
 from dtir_mm.datasets.degradations.rain import Rain
+from dtir_mm.datasets.degradations.raindrop import Raindrop
+from dtir_mm.datasets.degradations.shadow import Shadow
+from dtir_mm.datasets.degradations.snow import Snow
 
-DEGRADATIONS: dict[str, type[Degradation]] = {degradation.task: degradation for degradation in (Rain,)}
+_ALL = (Noise, Rain, Jpeg, Snow, Inpainting, Raindrop, Shadow, LowLight, Haze, Blur)
+DEGRADATIONS: dict[str, type[Degradation]] = {degradation.task: degradation for degradation in _ALL}
 
 
 def degradation_for(task: str, severity: str) -> Degradation:
@@ -17,8 +27,25 @@ def degradation_for(task: str, severity: str) -> Degradation:
     if task not in DEGRADATIONS:
         close = difflib.get_close_matches(task, DEGRADATIONS, n=1)
         hint = f'; did you mean {close[0]!r}?' if close else ''
-        raise ValueError(f'unknown task {task!r}: it must be one of {", ".join(DEGRADATIONS)}{hint}')
+        raise ValueError(
+            f'unknown task {task!r}: it must be one of {", ".join(DEGRADATIONS)}{hint}'
+        )
     return DEGRADATIONS[task](severity)
 
 
-__all__ = ['DEGRADATIONS', 'SEVERITIES', 'Degradation', 'Rain', 'degradation_for']
+__all__ = [
+    'DEGRADATIONS',
+    'SEVERITIES',
+    'Blur',
+    'Degradation',
+    'Haze',
+    'Inpainting',
+    'Jpeg',
+    'LowLight',
+    'Noise',
+    'Rain',
+    'Raindrop',
+    'Shadow',
+    'Snow',
+    'degradation_for',
+]

@@ -1,4 +1,4 @@
-"""What every synthetic degradation is: a pure function of an image, a severity and random numbers."""
+"""What a synthetic degradation is: a pure function of image, severity and random numbers."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -23,7 +23,9 @@ class Degradation(ABC):
 
     def __init__(self, severity: str = 'source') -> None:
         if severity not in SEVERITIES:
-            raise ValueError(f'severity={severity!r} of {type(self).__name__} must be one of {SEVERITIES}')
+            raise ValueError(
+                f'severity={severity!r} of {type(self).__name__} must be one of {SEVERITIES}'
+            )
         self.severity = severity
 
     @abstractmethod

@@ -77,7 +77,13 @@ def _streaks(size: tuple[int, int], rain: RainStrength, rng: np.random.Generator
     for i in np.argsort(strengths):
         start, end = (ends[i] * (1 << _SUBPIXEL_BITS)).round().astype(int)
         cv2.line(
-            canvas, start.tolist(), end.tolist(), int(strengths[i] * 255), 1, cv2.LINE_AA, _SUBPIXEL_BITS
+            canvas,
+            start.tolist(),
+            end.tolist(),
+            int(strengths[i] * 255),
+            1,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
         )
     soft = cv2.GaussianBlur(canvas.astype(np.float32) / 255, (0, 0), rain.width)
     # The blur spreads a line of about one pixel; give its middle the drawn opacity back.

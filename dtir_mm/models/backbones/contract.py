@@ -9,8 +9,8 @@ A backbone is an ``nn.Module`` from (B, 3, H, W) to (B, 3, H, W). It may state, 
 ``conditioning_groups() -> dict[str, list[str]]``
     the norms that time conditions: one group of module names for each FiLM layer.
 
-What is not stated is found: the global skip by a forward pass whose last layer is zeroed, the groups
-by the stages of the module tree.
+What is not stated is found: the global skip by a forward pass whose last layer is zeroed, the
+groups by the stages of the module tree.
 """
 
 import copy
@@ -101,8 +101,8 @@ def has_global_skip(net: nn.Module) -> bool:
     if torch.allclose(output, torch.zeros_like(image), atol=1e-6):
         return False
     raise ValueError(
-        f'cannot tell whether {type(net).__name__} adds its input to its output: with its last layer '
-        f'zeroed it gives neither the input nor zero. Set global_skip = True or False on the class'
+        f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
+        f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on the class'
     )
 
 

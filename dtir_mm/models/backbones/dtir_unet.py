@@ -83,8 +83,8 @@ class DtirUNet(nn.Module):
             raise ValueError(f'width={width} must be a multiple of num_groups={num_groups}')
         if len(blocks_per_level) != len(channel_multipliers) - 1:
             raise ValueError(
-                f'blocks_per_level={tuple(blocks_per_level)} must have one entry for each level above '
-                f'the middle: channel_multipliers={tuple(channel_multipliers)} make '
+                f'blocks_per_level={tuple(blocks_per_level)} must have one entry for each level '
+                f'above the middle: channel_multipliers={tuple(channel_multipliers)} make '
                 f'{len(channel_multipliers) - 1}'
             )
         widths = [width * multiplier for multiplier in channel_multipliers]

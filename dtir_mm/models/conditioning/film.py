@@ -46,7 +46,7 @@ class FiLM(nn.Module):
         if output.shape[0] != scale.shape[0]:
             raise ValueError(
                 f'cannot condition module {site!r}: its output has batch {output.shape[0]}, but '
-                f'there are {scale.shape[0]} time steps. Name other modules by the backbone\'s '
+                f"there are {scale.shape[0]} time steps. Name other modules by the backbone's "
                 f'conditioning_groups()'
             )
         channels_last = isinstance(module, nn.LayerNorm) or output.ndim == 3

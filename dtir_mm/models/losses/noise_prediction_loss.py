@@ -21,9 +21,7 @@ class NoisePredictionLoss(nn.Module):
         ValueError: ``norm`` or ``gamma`` is none of these.
     """
 
-    def __init__(
-        self, norm: str = 'mse', gamma: str = 'constant', snr_cap: float = 5.0
-    ) -> None:
+    def __init__(self, norm: str = 'mse', gamma: str = 'constant', snr_cap: float = 5.0) -> None:
         super().__init__()
         if norm not in ('mse', 'l1'):
             raise ValueError(f'norm={norm!r} of NoisePredictionLoss must be "mse" or "l1"')

@@ -70,7 +70,7 @@ class BaseRestorer(BaseModel):
     # --- the network in its two modes ---------------------------------------------------------
 
     def set_precision(self, precision: str) -> None:
-        """"fp32"; "bf16": forwards of training under autocast; "fp64": everything, to verify."""
+        """ "fp32"; "bf16": forwards of training under autocast; "fp64": everything, to verify."""
         self.precision = precision
         if precision == 'fp64':
             self.double()
@@ -79,7 +79,9 @@ class BaseRestorer(BaseModel):
     def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
         """f(u, t): noise or degradation in ``u`` (B, 3, H, W) in [-1, 1], at steps ``t`` (B,)."""
         bf16 = self.precision == 'bf16' and self.training
-        context = torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        context = (
+            torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        )
         with context:
             return self.backbone.nuisance(u, t).to(u.dtype)
 
@@ -133,7 +135,9 @@ class BaseRestorer(BaseModel):
         """
         parameters = self.trained_parameters()
         gradient = torch.zeros(
-            sum(p.numel() for p in parameters), dtype=parameters[0].dtype, device=parameters[0].device
+            sum(p.numel() for p in parameters),
+            dtype=parameters[0].dtype,
+            device=parameters[0].device,
         )
         losses = [gradient.new_zeros(0)]
         count = len(samples['path'])
@@ -165,7 +169,9 @@ class BaseRestorer(BaseModel):
 
     def _means(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Means over all processes; names without any sample are left out."""
-        sums = [torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in losses.values()]
+        sums = [
+            torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in losses.values()
+        ]
         totals = sum_over_processes(torch.stack(sums))
         return {
             name: total / count

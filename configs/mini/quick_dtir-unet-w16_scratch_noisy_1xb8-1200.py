@@ -1,0 +1,5 @@
+"""Quickstart, baseline: the same 1200 updates from random weights, reconstruction loss only."""
+
+_base_ = './quick_dtir-unet-w16_finetune_noisy_1xb8-1200.py'
+model = dict(mix_ratio=0.0)
+load_from = None

@@ -1,0 +1,28 @@
+"""JPEG compression."""
+
+import cv2
+import numpy as np
+
+from dtir_mm.datasets.degradations.base import Degradation
+from dtir_mm.registry import TRANSFORMS
+
+SOURCE = 20
+TARGET = 8
+"""Quality of the encoder, 1..100."""
+
+
+@TRANSFORMS.register_module()
+class Jpeg(Degradation):
+    """A picture that was stored as JPEG of quality 20; heavier: 8.
+
+    OpenCV's encoder with its default 4:2:0 chroma; nothing is random.
+    """
+
+    task = 'jpeg'
+
+    def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """See ``Degradation``."""
+        quality = SOURCE if self.severity == 'source' else TARGET
+        bgr = np.ascontiguousarray(image[..., ::-1])
+        _, stored = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.ascontiguousarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])

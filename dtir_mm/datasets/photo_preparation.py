@@ -1,0 +1,174 @@
+"""Photographs made ready to train on: shrunk, dealt out to splits, and written with a manifest."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dtir_mm.datasets.photo_sources import PhotoFile
+from dtir_mm.image_io import read_image, save_image
+
+SPLITS = ('train', 'val', 'test')
+MANIFEST = 'manifest.json'
+
+_NAMED = 10
+
+MIN_SHORT_SIDE = 320
+MAX_SHORT_SIDE = 720
+TINIEST = 96
+# By this photographs are shrunk at least: it hides what JPEG and WebP left in them.
+MIN_SHRINK = 2.0
+# Standard deviation on the scale 0..255; below it a picture is nearly flat and teaches nothing.
+MIN_CONTRAST = 15.0
+
+
+def shrink_photo(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """Shrinks a photograph (H, W, 3) at least twofold, to a short side of 320 to 720 px.
+
+    One whose short side would fall below 320 px is kept as it is.
+
+    Returns:
+        The photograph, and the factor by which it was shrunk: 1 for not at all.
+    """
+    short = min(image.shape[:2])
+    if short < MIN_SHRINK * MIN_SHORT_SIDE:
+        return image, 1.0
+    factor = max(MIN_SHRINK, short / MAX_SHORT_SIDE)
+    size = round(image.shape[1] / factor), round(image.shape[0] / factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
+
+
+def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
+    """Deals photographs out to "train", "val" and "test", by their names and the seed alone.
+
+    Test gets a tenth and val a twentieth, at least one each; of 60 photographs and more at least 12
+    and 4. Photographs that kept their compression artefacts go to test only if the others are too
+    few.
+
+    Args:
+        shrinks: name -> factor by which the photograph was shrunk.
+        seed: another seed deals otherwise.
+
+    Raises:
+        ValueError: there are fewer than three photographs.
+    """
+    total = len(shrinks)
+    if total < 3:
+        raise ValueError(
+            f'{total} usable photograph(s): at least 3 are needed, one each for train, val and test'
+        )
+    least_test, least_val = (12, 4) if total >= 60 else (1, 1)
+    tests, vals = max(least_test, round(0.1 * total)), max(least_val, round(0.05 * total))
+
+    def lot(name: str) -> bytes:
+        return hashlib.sha256(f'{seed}:{name}'.encode()).digest()
+
+    test = sorted(shrinks, key=lambda name: (shrinks[name] < MIN_SHRINK, lot(name)))[:tests]
+    rest = sorted(shrinks.keys() - set(test), key=lot)
+    splits = dict.fromkeys(test, 'test') | dict.fromkeys(rest[:vals], 'val')
+    return splits | dict.fromkeys(rest[vals:], 'train')
+
+
+def write_photos(
+    photos: Iterable[PhotoFile], folder: Path, arguments: dict[str, Any], seed: int
+) -> list[str]:
+    """Writes ``folder/{train,val,test}/<name>.png`` and ``folder/manifest.json``.
+
+    Args:
+        photos: what to prepare.
+        folder: an empty folder, or one to be made.
+        arguments: what the set was made from; goes into the manifest.
+        seed: of the split.
+
+    Returns:
+        A line for each photograph that was left out: unreadable, too small, or nearly flat.
+
+    Raises:
+        ValueError: fewer than three photographs are usable.
+    """
+    records, left_out = [], []
+    undealt = folder / 'undealt'
+    for photo in photos:
+        try:
+            image = read_image(photo.file)
+            _require_usable(image, photo.file)
+        except ValueError as error:
+            left_out.append(str(error))
+            continue
+        small, factor = shrink_photo(image)
+        file = undealt / f'{photo.name}.png'
+        save_image(file, small)
+        records.append(
+            {
+                'name': photo.name,
+                'source': photo.source,
+                'licence': photo.licence,
+                'original_size': [image.shape[1], image.shape[0]],
+                'shrink': round(factor, 4),
+                'sha256': _sha256(file),
+            }
+        )
+    try:
+        splits = split_photos({record['name']: record['shrink'] for record in records}, seed)
+    except ValueError as error:
+        raise ValueError('; '.join([str(error), *left_out[:_NAMED]])) from error
+    for split in SPLITS:
+        (folder / split).mkdir()
+    for record in records:
+        record['split'] = splits[record['name']]
+        (undealt / f'{record["name"]}.png').rename(_file(folder, record))
+    undealt.rmdir()
+    manifest = {'arguments': arguments, 'photos': records}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+    return left_out
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest that ``write_photos`` left in ``folder``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is broken.
+    """
+    file = folder / MANIFEST
+    try:
+        manifest = json.loads(file.read_text())
+        for record in manifest['photos']:
+            if record['split'] not in SPLITS:
+                raise ValueError(f'split={record["split"]!r} is none of {SPLITS}')
+            _file(folder, record), record['sha256']
+        manifest['arguments']
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{file} is no manifest of photographs: {error!r}') from error
+    return manifest
+
+
+def differences(folder: Path, manifest: dict[str, Any]) -> tuple[list[Path], list[Path]]:
+    """The files of the manifest that are missing or changed, and the files it does not know."""
+    expected = {_file(folder, record): record['sha256'] for record in manifest['photos']}
+    broken = [file for file, sha in expected.items() if not file.is_file() or _sha256(file) != sha]
+    present = {file for file in folder.rglob('*') if not file.is_dir()}
+    return sorted(broken), sorted(present - expected.keys() - {folder / MANIFEST})
+
+
+def _require_usable(image: np.ndarray, file: Path) -> None:
+    height, width = image.shape[:2]
+    if min(height, width) < TINIEST:
+        raise ValueError(
+            f'{file} is too small: {width} x {height}, at least {TINIEST} px are needed'
+        )
+    contrast = image.std(axis=(0, 1)).max()
+    if contrast < MIN_CONTRAST:
+        raise ValueError(f'{file} is nearly flat: standard deviation {contrast:.1f} of 255')
+
+
+def _file(folder: Path, record: dict[str, Any]) -> Path:
+    return folder / record['split'] / f'{record["name"]}.png'
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

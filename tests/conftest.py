@@ -1,0 +1,68 @@
+"""What all tests share: one thread, fixed seeds, small pictures and a small network."""
+
+import os
+
+os.environ['OMP_NUM_THREADS'] = '1'  # before torch is imported
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dtir_mm.image_io import save_image
+
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker('gpu'):
+            item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same global random states."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def toy_backbone() -> dict:
+    """Config of a conditioned U-Net of 42 thousand parameters; sizes must be even."""
+    return dict(
+        type='dtir_mm.ConditionedBackbone',
+        backbone=dict(
+            type='DtirUNet',
+            width=8,
+            channel_multipliers=(1, 2),
+            blocks_per_level=(1,),
+            middle_blocks=1,
+            attention=False,
+        ),
+    )
+
+
+@pytest.fixture
+def photos_dir(tmp_path: Path) -> Path:
+    """A folder of six pictures, ``photo_0.png`` to ``photo_5.png``, 48 x 64 or 64 x 48 pixels."""
+    for i in range(6):
+        size = (48, 64) if i % 2 else (64, 48)
+        save_image(tmp_path / 'photos' / f'photo_{i}.png', natural_picture(i, *size))
+    return tmp_path / 'photos'
+
+
+def natural_picture(seed: int, height: int, width: int) -> np.ndarray:
+    """Random fields smooth like photographs, in colour: uint8 RGB (H, W, 3)."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    spectrum = np.fft.fft2(rng.standard_normal((4, height, width)))
+    grey, *colours = np.fft.ifft2(spectrum / np.maximum(frequency, 0.5 / width) ** 1.4).real
+    picture = grey + 0.5 * np.stack(colours)
+    picture = 128 + 50 * (picture - picture.mean()) / picture.std()
+    return picture.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)

@@ -1,0 +1,200 @@
+"""Compat mends what is broken upstream, and says what to install."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dtir_mm import compat
+
+
+def mmagic_layer_norm(channels: int) -> nn.Module:
+    """mmagic's own LayerNorm2d in float64, with weights that are not one and zero."""
+    compat.import_mmagic('NAFNet')
+    from mmagic.models.editors.nafnet.naf_layerNorm2d import LayerNorm2d
+
+    norm = LayerNorm2d(channels).double()
+    torch.manual_seed(1)
+    nn.init.normal_(norm.weight, 1.0, 0.3)
+    nn.init.normal_(norm.bias, 0.0, 0.3)
+    return norm
+
+
+def derivatives(function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The output, the gradient of sum(y^3) by x, and its derivative in a direction."""
+    x = x.clone().requires_grad_()
+    output = function(x)
+    (first,) = torch.autograd.grad((output**3).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad((first * direction).sum(), x)
+    return output.detach(), first.detach(), second
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_mended_layer_norm_has_the_right_second_derivative():
+    generator = torch.Generator().manual_seed(0)
+    x, direction = torch.randn(2, 2, 6, 4, 5, generator=generator, dtype=torch.float64)
+    network = nn.Sequential(mmagic_layer_norm(6))
+    weight, bias, eps = network[0].weight, network[0].bias, network[0].eps
+
+    def reference(x: Tensor) -> Tensor:
+        return F.layer_norm(x.movedim(1, -1), (6,), weight, bias, eps).movedim(-1, 1)
+
+    broken = derivatives(network, x, direction)
+    expected = derivatives(reference, x, direction)
+    torch.testing.assert_close(broken[:2], expected[:2])
+    wrong_by = (broken[2] - expected[2]).norm() / expected[2].norm()
+    assert wrong_by > 0.1, 'mmagic has mended its layer norm: remove compat.mend_layer_norm'
+
+    names = list(network.state_dict())
+    assert compat.mend_layer_norm(network) is network
+    assert network[0].weight is weight
+    assert network[0].bias is bias
+    assert list(network.state_dict()) == names
+    torch.testing.assert_close(derivatives(network, x, direction), expected)
+
+
+def test_mend_layer_norm_reaches_every_norm_of_nafnet():
+    compat.import_mmagic('NAFNet')
+    from mmagic.models.editors.nafnet.nafnet_net import NAFNet
+
+    torch.manual_seed(0)
+    network = NAFNet(mid_channels=4, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]).double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        before = network(image)
+        compat.mend_layer_norm(network)
+        torch.testing.assert_close(network(image), before)
+    assert sum(isinstance(m, compat.LayerNorm2d) for m in network.modules()) == 10
+    assert not any('mmagic' in type(m).__module__ for m in network.modules() if is_norm(m))
+
+
+def is_norm(module: nn.Module) -> bool:
+    return 'Norm' in type(module).__name__
+
+
+def set_versions(monkeypatch: pytest.MonkeyPatch, **installed: str | None) -> None:
+    versions = {'torch': '2.14.1', 'mmengine': '0.10.7', 'mmcv-lite': '2.1.0', 'mmagic': '1.2.0'}
+    versions |= {name.replace('_', '-'): value for name, value in installed.items()}
+
+    def version(name: str) -> str:
+        if versions.get(name) is None:
+            raise compat.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(compat, 'version', version)
+
+
+@pytest.mark.parametrize(
+    'installed',
+    [
+        {},
+        {'torch': '2.14.1+cu130'},
+        {'mmcv_lite': None, 'mmcv': '2.0.1'},
+        {'mmagic': None},
+    ],
+)
+def test_supported_versions_pass(monkeypatch, installed):
+    set_versions(monkeypatch, **installed)
+    compat.check_versions()
+
+
+@pytest.mark.parametrize(
+    ('installed', 'found', 'remedy'),
+    [
+        ({'torch': '2.5.1+cu118'}, '2.5.1+cu118', 'torch>=2.6'),
+        ({'torch': '3.0.0'}, '3.0.0', 'torch>=2.6,<3'),
+        ({'mmengine': '0.9.1'}, '0.9.1', 'mmengine==0.10.7'),
+        ({'mmengine': '0.11.0'}, '0.11.0', 'mmengine==0.10.7'),
+        ({'mmcv': '1.7.2', 'mmcv_lite': None}, '1.7.2', 'mmcv-lite==2.1.0'),
+        ({'mmcv': '2.2.0'}, '2.2.0', 'mmcv-lite==2.1.0'),
+        ({'mmagic': '1.1.0'}, '1.1.0', '--no-deps mmagic==1.2.0'),
+        ({'mmengine': None}, 'needs mmengine', 'mmengine==0.10.7'),
+        ({'mmcv_lite': None}, 'needs mmcv', 'mmcv-lite==2.1.0'),
+    ],
+)
+def test_unsupported_versions_are_one_line_with_the_remedy(monkeypatch, installed, found, remedy):
+    set_versions(monkeypatch, **installed)
+    with pytest.raises(ImportError) as error:
+        compat.check_versions()
+    message = str(error.value)
+    assert found in message
+    assert 'pip install' in message and remedy in message
+    assert '\n' not in message
+
+
+def test_a_network_of_mmagic_without_mmagic_names_the_command(monkeypatch):
+    set_versions(monkeypatch, mmagic=None)
+    with pytest.raises(ImportError, match='pip install --no-deps mmagic==1.2.0'):
+        compat.import_mmagic('NAFNet')
+
+
+def load(path) -> dict:
+    with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
+        return torch.load(path, weights_only=True)
+
+
+def save_history(path) -> None:
+    buffer = HistoryBuffer()
+    for value in (1.0, 2.0, 6.0):
+        buffer.update(value)
+    torch.save({'message_hub': {'loss': buffer}}, path)
+
+
+def test_history_buffers_load_with_weights_only(tmp_path):
+    save_history(tmp_path / 'a.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'a.pth', weights_only=True)
+    loaded = load(tmp_path / 'a.pth')['message_hub']['loss']
+    assert loaded.mean(3) == 3.0
+    assert loaded.current() == 6.0
+
+
+@pytest.mark.parametrize('package', [b'numpy.core', b'numpy._core'])
+def test_history_buffers_of_both_numpys_load(tmp_path, package):
+    values = {'loss': np.arange(3.0)}
+    torch.save(values, tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
+    content = (tmp_path / 'a.pth').read_bytes()
+    for written in (b'numpy._core', b'numpy.core'):
+        content = content.replace(b'c' + written + b'.multiarray', b'c' + package + b'.multiarray')
+    (tmp_path / 'a.pth').write_bytes(content)
+    np.testing.assert_array_equal(load(tmp_path / 'a.pth')['loss'], values['loss'])
+
+
+class Calls:
+    """Pickles as a call of ``function(*args)``."""
+
+    def __init__(self, function, *args) -> None:
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    'harm',
+    [
+        Calls(getattr, np.ndarray, 'tofile'),
+        Calls(getattr, 'text', 'format'),
+        Calls(getattr, HistoryBuffer, '__subclasses__'),
+        Calls(getattr, HistoryBuffer(), 'mean'),
+        Calls(eval, '1 + 1'),
+    ],
+    ids=['class', 'string', 'dunder', 'instance', 'eval'],
+)
+def test_pickles_that_call_something_else_are_refused(tmp_path, harm):
+    torch.save({'state_dict': harm}, tmp_path / 'a.pth')
+    with pytest.raises((pickle.UnpicklingError, ValueError)):
+        load(tmp_path / 'a.pth')
+
+
+def test_allowed_globals_end_with_the_load(tmp_path):
+    save_history(tmp_path / 'a.pth')
+    load(tmp_path / 'a.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'a.pth', weights_only=True)

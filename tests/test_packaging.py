@@ -1,0 +1,149 @@
+"""What a run imports, how long files may be, and which way imports run."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
+LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
+
+# What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
+BOTTOM = {'compat', 'image_io', 'randomness', 'registry'}
+ALLOWED = {
+    'compat': set(),
+    'image_io': set(),
+    'randomness': set(),
+    'registry': {'compat'},
+    'diffusion': {'randomness'},
+    'models/regularizers': {'randomness'},
+    'datasets': BOTTOM,
+    'evaluation': BOTTOM,
+    'models': BOTTOM | {'diffusion'},
+    'engine': BOTTOM | {'diffusion', 'models', 'datasets', 'evaluation'},
+}
+
+TRAIN = """
+import sys
+from mmengine.config import Config
+from dtir_mm.registry import MODELS, RUNNERS
+
+MODELS.build(dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_blk_nums=[1]))
+config = Config.fromfile(sys.argv[1])
+RUNNERS.build(config).train()
+heavy = ('albumentations', 'av', 'diffusers', 'lpips', 'matplotlib', 'skimage', 'spandrel')
+print('LOADED', [name for name in (*heavy, 'transformers') if name in sys.modules])
+"""
+
+CONFIG = """
+_base_ = [
+    '{configs}/backbones/dtir_unet_w16.py',
+    '{configs}/stages/pretrain.py',
+    '{configs}/datasets/photos_pretrain.py',
+    '{configs}/schedules/adam_cosine_mini.py',
+    '{configs}/runtime.py',
+]
+model = dict(backbone=_base_.backbone)
+train_cfg = dict(max_iters=2, val_interval=2)
+param_scheduler = None
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
+val_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
+precision = 'fp32'
+work_dir = '{work_dir}'
+"""
+
+
+def parts_imported(file: Path) -> set[str]:
+    """Modules of ours that a file imports, anywhere in it, as ``models/losses/content_loss``."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{file} has a relative import'
+            names |= {f'{node.module}.{alias.name}' for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {n.removeprefix('dtir_mm.').replace('.', '/') for n in names if n.startswith('dtir_mm.')}
+
+
+def lies_in(module: str, part: str) -> bool:
+    return module == part or module.startswith(f'{part}/')
+
+
+def wrong_imports(module: str, imported: set[str]) -> set[str]:
+    """What of ``imported`` a module, such as ``models/losses/content_loss``, may not import."""
+    part = next((part for part in ALLOWED if lies_in(module, part)), None)
+    if part is None:
+        return set()
+    fine = ALLOWED[part] | {part}
+    return {name for name in imported if not any(lies_in(name, other) for other in fine)}
+
+
+def test_imports_run_one_way():
+    wrong = {}
+    for file in FILES:
+        module = file.relative_to(ROOT / 'dtir_mm').with_suffix('').as_posix()
+        if names := wrong_imports(module, parts_imported(file)):
+            wrong[module] = names
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ('module', 'imported', 'is_wrong'),
+    [
+        ('diffusion/sampling', 'diffusion/noise_schedule', False),
+        ('diffusion/sampling', 'registry/MODELS', True),
+        ('models/regularizers/gate', 'models/losses/ContentLoss', True),
+        ('models/losses/content_loss', 'models/regularizers/gate', False),
+        ('datasets/photos', 'models/DtirUNet', True),
+        ('evaluation/metrics', 'datasets/photos', True),
+        ('models/restorers/base_restorer', 'engine/precision', True),
+        ('engine/runner', 'apis/restore', True),
+        ('engine/runner', 'models/DtirUNet', False),
+        ('apis/restoring', 'engine/checkpoint', False),
+    ],
+)
+def test_the_rule_itself(module, imported, is_wrong):
+    assert bool(wrong_imports(module, {imported})) == is_wrong
+
+
+@pytest.mark.parametrize(
+    ('files', 'limit'), [(FILES, 300), (LEAF_CONFIGS, 25)], ids=['library', 'leaf configs']
+)
+def test_files_are_short(files, limit):
+    assert files
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
+    assert {name: length for name, length in lengths.items() if length > limit} == {}
+
+
+def test_every_package_has_an_init():
+    folders = {file.parent for file in FILES}
+    assert [folder for folder in folders if not (folder / '__init__.py').is_file()] == []
+
+
+def test_training_imports_nothing_heavy(tmp_path):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for name in 'ab':
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f'{name}.png')
+    configs = ROOT / 'configs' / '_base_'
+    config = tmp_path / 'tiny.py'
+    config.write_text(CONFIG.format(configs=configs, photos=photos, work_dir=tmp_path / 'work'))
+    result = subprocess.run(
+        [sys.executable, '-c', TRAIN, str(config)],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.splitlines()[-1] == 'LOADED []'
+    assert (tmp_path / 'work' / 'iter_2.pth').is_file()

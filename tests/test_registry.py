@@ -1,0 +1,92 @@
+"""The registries find ours, mmagic's and the user's classes, and explain a miss."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
+from mmengine.registry import Registry as MMEngineRegistry
+
+from dtir_mm import registry
+from dtir_mm.registry import HOOKS, MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY_UNET = {'width': 8, 'channel_multipliers': (1, 2), 'blocks_per_level': (1,)}
+TINY_NAFNET = {'mid_channels': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'closest'),
+    [('DtirUnet', 'DtirUNet'), ('mmagic.NafNet', 'mmagic.NAFNet'), ('ContentLos', 'ContentLoss')],
+)
+def test_a_miss_offers_the_closest_name_and_custom_imports(wrong, closest):
+    with pytest.raises(KeyError) as error:
+        MODELS.build({'type': wrong})
+    message = str(error.value)
+    assert wrong in message
+    assert message.split('Closest: ')[1].startswith(closest)
+    assert 'custom_imports = dict(imports=[' in message
+
+
+def test_a_miss_in_mmagic_is_explained_before_anything_of_it_is_imported():
+    code = "from dtir_mm.registry import MODELS; MODELS.build(dict(type='mmagic.NafNet'))"
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert 'Closest: mmagic.NAFNet' in result.stderr.splitlines()[-1]
+
+
+def test_a_miss_without_a_close_name_offers_none():
+    with pytest.raises(KeyError, match='custom_imports') as error:
+        HOOKS.build({'type': 'Zzzzzz'})
+    assert 'Closest' not in str(error.value)
+
+
+def test_names_of_mmagic_are_offered_for_models_alone():
+    with pytest.raises(KeyError) as error:
+        HOOKS.build({'type': 'NAFNet'})
+    assert 'mmagic.NAFNet' not in str(error.value)
+
+
+def test_mmagic_network_is_found_on_first_use():
+    network = MODELS.build({'type': 'mmagic.NAFNet', **TINY_NAFNET})
+    assert type(network).__module__ == 'mmagic.models.editors.nafnet.nafnet_net'
+    assert type(network).__name__ == 'NAFNet'
+
+
+def test_classes_are_found_by_their_plain_name_and_by_class():
+    unet = MODELS.get('DtirUNet')
+    assert MODELS.get('dtir_mm.DtirUNet') is unet
+    assert isinstance(MODELS.build({'type': unet, **TINY_UNET}), unet)
+
+
+def test_a_child_of_the_users_own_sees_ours_and_its_own():
+    mine = MMEngineRegistry('model', parent=ROOT_MODELS, scope='somebody')
+    try:
+
+        @mine.register_module()
+        class TheirNet:
+            pass
+
+        unet = mine.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})
+        assert type(unet).__module__ == 'dtir_mm.models.backbones.dtir_unet'
+        assert isinstance(mine.build({'type': 'TheirNet'}), TheirNet)
+        assert MODELS.get('somebody.TheirNet') is TheirNet
+    finally:
+        del ROOT_MODELS.children['somebody']
+
+
+def test_the_root_and_another_default_scope_build_ours():
+    network = ROOT_MODELS.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})
+    assert type(network).__name__ == 'DtirUNet'
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        assert type(MODELS.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})).__name__ == 'DtirUNet'
+
+
+@pytest.mark.parametrize(
+    'name', [name for name, value in vars(registry).items() if isinstance(value, registry.Registry)]
+)
+def test_registries_are_children_of_the_roots(name):
+    child = getattr(registry, name)
+    assert child.scope == 'dtir_mm'
+    assert child.parent is getattr(registry.mmengine_registry, name)

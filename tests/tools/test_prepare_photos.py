@@ -1,0 +1,228 @@
+"""The tool that collects photographs: reuse, refusal, fallback. No network and no apt."""
+
+import importlib.util
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dtir_mm.datasets.photo_preparation import read_manifest
+from dtir_mm.image_io import save_image
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_photos.py'
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('prepare_photos', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    def no_apt(arguments, folder):
+        raise RuntimeError(f'there is no apt: {arguments}')
+
+    module = load_tool()
+    monkeypatch.setattr(module, 'run_apt', no_apt)
+    return module
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / 'mine'
+    for i in range(5):
+        image = np.random.default_rng(i).integers(0, 256, (110, 120, 3), dtype=np.uint8)
+        save_image(folder / f'{i}.png', image)
+    return folder
+
+
+def contents(folder):
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob('*')
+        if file.is_file()
+    }
+
+
+def test_own_pictures_are_prepared_and_then_reused(tool, pictures, tmp_path, capsys):
+    out = tmp_path / 'deep' / 'out'
+    (pictures / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
+    assert tool.main([str(out), '--photos', str(pictures)]) == 0
+    printed = capsys.readouterr().out
+    assert 'broken.jpg' in printed and '1 of 6 photographs left out' in printed
+    assert '5 photographs (train 3, val 1, test 1)' in printed
+    assert [entry.name for entry in out.parent.iterdir()] == ['out'], 'something temporary is left'
+    assert {file.split('/')[0] for file in contents(out)} == {
+        'train',
+        'val',
+        'test',
+        'manifest.json',
+    }
+
+    before = contents(out)
+    times = {file: file.stat().st_mtime_ns for file in out.rglob('*')}
+    assert tool.main([str(out), '--photos', str(pictures)]) == 0
+    assert 'Reusing' in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in out.rglob('*')} == times
+
+    assert tool.main([str(tmp_path / 'again'), '--photos', str(pictures)]) == 0
+    assert contents(tmp_path / 'again') == before, 'the same input gives the same bytes'
+
+
+def test_other_arguments_and_damage_need_overwrite(tool, pictures, tmp_path, capsys):
+    out = tmp_path / 'out'
+    arguments = [str(out), '--photos', str(pictures)]
+    assert tool.main(arguments) == 0
+    before = contents(out)
+
+    assert tool.main([*arguments, '--split-seed', '3']) == 1
+    error = capsys.readouterr().err
+    assert "'split_seed': 0" in error and "'split_seed': 3" in error and '--overwrite' in error
+    assert contents(out) == before
+
+    lost = next(out.glob('train/*.png'))
+    lost.unlink()
+    assert tool.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert str(lost) in error and '--overwrite' in error
+
+    assert tool.main([*arguments, '--overwrite']) == 0
+    assert contents(out) == before
+    assert tool.main([*arguments, '--split-seed', '3', '--overwrite']) == 0
+    assert read_manifest(out)['arguments']['split_seed'] == 3
+
+
+def test_files_of_others_are_never_deleted(tool, pictures, tmp_path, capsys):
+    out = tmp_path / 'out'
+    (out / 'thesis').mkdir(parents=True)
+    (out / 'thesis' / 'text.txt').write_text('years of work')
+    arguments = [str(out), '--photos', str(pictures), '--overwrite']
+    assert tool.main(arguments) == 1
+    assert 'not made by this tool' in capsys.readouterr().err
+    assert contents(out) == {'thesis/text.txt': b'years of work'}
+
+    made = tmp_path / 'made'
+    assert tool.main([str(made), '--photos', str(pictures)]) == 0
+    (made / 'test' / 'mine.txt').write_text('a note')
+    assert tool.main([str(made), '--photos', str(pictures), '--overwrite']) == 1
+    assert 'mine.txt' in capsys.readouterr().err
+    assert (made / 'test' / 'mine.txt').exists()
+
+
+def test_a_failure_leaves_nothing_behind(tool, pictures, tmp_path, monkeypatch, capsys):
+    assert tool.main([str(tmp_path / 'out'), '--photos', str(tmp_path / 'nowhere')]) == 1
+    assert 'nowhere' in capsys.readouterr().err
+    for file in sorted(pictures.iterdir())[2:]:
+        file.write_text('no picture')
+    assert tool.main([str(tmp_path / 'out'), '--photos', str(pictures)]) == 1
+    error = capsys.readouterr().err
+    assert f'{pictures}: 2 usable' in error and '2.png' in error
+
+    monkeypatch.setattr(tool, 'write_photos', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        tool.main([str(tmp_path / 'out'), '--photos', str(pictures)])
+    assert [entry.name for entry in tmp_path.iterdir()] == ['mine']
+
+
+def test_an_empty_folder_is_used(tool, pictures, tmp_path):
+    (tmp_path / 'out').mkdir()
+    assert tool.main([str(tmp_path / 'out'), '--photos', str(pictures)]) == 0
+    assert len(list((tmp_path / 'out' / 'train').iterdir())) == 3
+
+
+def fake_package(name, scratch):
+    """An unpacked gcompris-qt-data of four pictures; the other packages cannot be had."""
+    if name != 'gcompris-qt-data':
+        raise RuntimeError('unable to locate package')
+    parts = [b'qres']
+    for seed in range(4):
+        buffer = io.BytesIO()
+        colours = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(colours).resize((330, 310)).save(buffer, 'WEBP')
+        parts += [len(buffer.getvalue()).to_bytes(4, 'big'), buffer.getvalue()]
+    file = scratch / name / 'usr' / 'share' / 'gcompris-qt' / 'rcc' / 'erase.rcc'
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b''.join(parts))
+    return scratch / name
+
+
+def test_packages_that_can_be_had_are_used_and_others_named(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool, 'fetch_package', fake_package)
+    assert tool.main([str(tmp_path / 'out')]) == 0
+    printed = capsys.readouterr().out
+    assert 'palapeli-data cannot be had: unable to locate package' in printed
+    assert 'gcompris-qt-data: 4 photographs' in printed
+    manifest = read_manifest(tmp_path / 'out')
+    assert manifest['arguments'] == {'packages': 'small', 'split_seed': 0}
+    names = [f'gcompris-qt-data__erase_{i:02d}' for i in range(4)]
+    assert [record['name'] for record in manifest['photos']] == names
+    assert all('GPL-3+' in record['licence'] for record in manifest['photos'])
+
+
+def test_without_apt_the_python_packages_are_taken_and_that_is_said(
+    tool, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip('skimage')
+    pytest.importorskip('sklearn')
+    monkeypatch.chdir(tmp_path)
+    assert tool.main(['data/out']) == 0
+    printed = capsys.readouterr().out
+    assert 'NO DEBIAN PACKAGES: taking the 6 photographs that scikit-image' in printed
+    assert 'there is no apt' in printed and '--photos DIR' in printed
+    assert f'Lists={tmp_path}' in printed, 'apt-get runs elsewhere and needs an absolute path'
+
+
+def test_without_anything_the_way_out_is_named(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool, 'python_package_photos', lambda: [])
+    assert tool.main([str(tmp_path / 'out')]) == 1
+    assert '--photos DIR' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_packages_are_looked_up_in_lists_of_our_own(tool, tmp_path, monkeypatch):
+    """The first download fails; then `update` and `download` with own lists; then unpacking."""
+    calls = []
+
+    def apt(arguments, folder):
+        calls.append(arguments)
+        if arguments[0] == 'download':
+            raise RuntimeError('unable to locate package')
+        if arguments[-2] == 'download':
+            (folder / f'{arguments[-1]}_1_all.deb').write_bytes(b'')
+
+    unpack = tmp_path / 'bin' / 'dpkg-deb'
+    unpack.parent.mkdir()
+    unpack.write_text('#!/bin/sh\nmkdir "$3" && cp "$2" "$3/unpacked"\n')
+    unpack.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{unpack.parent}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setattr(tool, 'run_apt', apt)
+    for name in ('one', 'two'):
+        assert (tool.fetch_package(name, tmp_path) / 'unpacked').is_file()
+    own = f'Dir::State::Lists={tmp_path / "apt_lists"}'
+    assert [(call[-1], own in call) for call in calls] == [
+        ('one', False),
+        ('update', True),
+        ('one', True),
+        ('two', False),
+        ('two', True),
+    ]
+
+
+def test_apt_that_is_missing_or_fails_is_reported(tmp_path, monkeypatch):
+    module = load_tool()
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(RuntimeError, match='apt-get'):
+        module.run_apt(['download', 'x'], tmp_path)
+    apt = tmp_path / 'apt-get'
+    apt.write_text('#!/bin/sh\necho "E: Unable to locate package x" >&2\nexit 100\n')
+    apt.chmod(0o755)
+    with pytest.raises(RuntimeError, match='^E: Unable to locate package x$'):
+        module.run_apt(['download', 'x'], tmp_path)
+    apt.write_text('#!/bin/sh\nexit 1\n')
+    with pytest.raises(RuntimeError, match='apt-get'):
+        module.run_apt(['download', 'x'], tmp_path)

@@ -1,0 +1,61 @@
+"""Joins the results of several tests into one table and one summary.json."""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from dtir_mm.analysis.summary import format_table, git_commit, write_summary
+from dtir_mm.diffusion.timesteps_file import read_matches
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('output', type=Path, help='the summary.json to write')
+    parser.add_argument('tests', nargs='+', type=Path, help='output folders of tools/test.py')
+    parser.add_argument('--timesteps', type=Path, help='file of tools/match_timesteps.py')
+    parser.add_argument('--note', help='a line to print under the table')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    parts = [json.loads((folder / 'summary.json').read_text()) for folder in args.tests]
+    rows = [row for part in parts for row in part['rows']]
+    # Every test of a task has the same input rows: keep the first.
+    unique = {(row['task'], row['domain'], row['method']): row for row in reversed(rows)}
+    order = {'input': 0, 'scratch': 1}
+    rows = sorted(
+        unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], 2))
+    )
+    matches = read_matches(args.timesteps) if args.timesteps else {}
+    steps = {
+        task: {key: match[key] for key in ('t_mat', 'interval', 'status')}
+        for task, match in matches.items()
+    }
+    pictures = [picture for part in parts for picture in part['pictures']]
+    hashes = ' '.join(part['config_hash'] for part in parts)
+    write_summary(
+        args.output,
+        rows,
+        steps,
+        ' '.join(sorted({part['precision'] for part in parts})),
+        parts[0]['seed'],
+        git_commit(),
+        hashlib.sha256(hashes.encode()).hexdigest()[:12],
+        pictures,
+    )
+    print(format_table(rows))
+    if args.note:
+        print(args.note)
+    for task, match in steps.items():
+        low, high = match['interval']
+        print(f'{task}: t_mat = {match["t_mat"]}, 90 % interval {low}..{high}, {match["status"]}')
+    print('pictures (input | restored | truth):')
+    for folder in sorted({str(Path(picture).parent) for picture in pictures}):
+        print(f'  {folder}')
+    print(f'written: {args.output}')
+
+
+if __name__ == '__main__':
+    main()
