@@ -102,7 +102,7 @@ def has_global_skip(net: nn.Module) -> bool:
         return False
     raise ValueError(
         f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
-        f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on the class'
+        f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on it'
     )
 
 
