@@ -4,11 +4,12 @@ Pillow rather than OpenCV reads them: a file that was cut off is an error there,
 the missing part with grey and says nothing.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from dtir_mm.files import replacing
 
 JPEG_QUALITY = 95
 
@@ -57,14 +58,9 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format not in Image.SAVE:
         raise ValueError(f'{path}: suffix {path.suffix!r} is no image format; use .png or .jpg')
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as temporary:
             Image.fromarray(rgb).save(temporary, format=image_format, quality=JPEG_QUALITY)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f'cannot write the image {path}: {error}') from error
 

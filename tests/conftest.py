@@ -5,6 +5,7 @@ import os
 os.environ['OMP_NUM_THREADS'] = '1'  # before torch is imported
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,28 @@ import torch
 from dtir_mm.image_io import save_image
 
 torch.set_num_threads(1)
+
+BASES = Path(__file__).resolve().parents[1] / 'configs' / '_base_'
+TOY_CONFIG = """
+_base_ = [
+    '{bases}/stages/{stage}.py',
+    '{bases}/datasets/photos_{stage}.py',
+    '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/runtime.py',
+]
+model = dict(backbone={backbone})
+train_dataloader = dict(batch_size=4, dataset=dict(folder='{photos}', shrink=1.0))
+val_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0))
+train_cfg = dict(max_iters=10, val_interval=4)
+precision = 'fp32'
+"""
+TOY_PAIRS = """
+model.update(timesteps='fixed:8')
+train_dataloader['dataset'].update(task='rainy', max_photos=6)
+val_dataloader['dataset'].update(task='rainy', max_photos=2)
+test_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0, task='rainy'))
+test_evaluator = dict(protocol='rgb_no_lpips')
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +78,20 @@ def photos_dir(tmp_path: Path) -> Path:
         size = (48, 64) if i % 2 else (64, 48)
         save_image(tmp_path / 'photos' / f'photo_{i}.png', natural_picture(i, *size))
     return tmp_path / 'photos'
+
+
+@pytest.fixture
+def toy_config(tmp_path: Path, photos_dir: Path, toy_backbone: dict) -> Callable[..., Path]:
+    """Writes the config of a run of ten updates on ``photos_dir``, and gives its path."""
+
+    def write(stage: str, more: str = '') -> Path:
+        text = TOY_CONFIG + (TOY_PAIRS if stage == 'finetune' else '')
+        text = text.format(bases=BASES, stage=stage, backbone=toy_backbone, photos=photos_dir)
+        path = tmp_path / f'{stage}.py'
+        path.write_text(text + more)
+        return path
+
+    return write
 
 
 def natural_picture(seed: int, height: int, width: int) -> np.ndarray:

@@ -15,13 +15,14 @@ FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
 LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
-BOTTOM = {'compat', 'image_io', 'randomness', 'registry'}
+BOTTOM = {'compat', 'files', 'image_io', 'randomness', 'registry'}
 ALLOWED = {
     'compat': set(),
-    'image_io': set(),
+    'files': set(),
+    'image_io': {'files'},
     'randomness': set(),
     'registry': {'compat'},
-    'diffusion': {'randomness'},
+    'diffusion': {'files', 'randomness'},
     'models/regularizers': {'randomness'},
     'datasets': BOTTOM,
     'evaluation': BOTTOM,

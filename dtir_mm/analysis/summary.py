@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from dtir_mm.evaluation.restoration_metric import FIGURES, mean_figures
+from dtir_mm.files import write_text
 
 _CSV_COLUMNS = ('task', 'domain', 'path', 't', *FIGURES, *(f'input_{name}' for name in FIGURES))
 _DECIMALS = {'psnr': 2, 'ssim': 4, 'lpips': 4}
@@ -23,7 +23,7 @@ def write_rows_csv(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({k: f'{v:.6f}' if isinstance(v, float) else v for k, v in row.items()})
-    _write_text(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def write_summary(
         text = json.dumps(summary, indent=2, allow_nan=False)
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
-    _write_text(path, text + '\n')
+    write_text(path, text + '\n')
 
 
 def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
@@ -160,15 +160,3 @@ def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
         return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude', '*')
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _write_text(path: str | Path, text: str) -> None:
-    """Writes ``text``; whoever reads ``path`` sees the old file or the whole new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_text(text, encoding='utf-8', newline='')
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,4 +96,4 @@ class RestorationDataset(Dataset, ABC):
             return self.load(index)
         if index not in self._cache:
             self._cache[index] = self.load(index)
-        return self._cache[index]
+        return deepcopy(self._cache[index])  # transforms may work in place

@@ -36,7 +36,7 @@ class ConcatDataset(TorchConcatDataset):
             key = SampleKey(0, 0, key, key)
         remaining = key.index
         for part in self.datasets:
-            if remaining < len(part):
+            if 0 <= remaining < len(part):
                 return part[key._replace(index=remaining)]
             remaining -= len(part)
         raise IndexError(f'index {key.index} of a data set of {len(self)} samples')

@@ -44,7 +44,7 @@ class RandomPatch:
         right = max(self.size - image.shape[1], 0)
         if not bottom and not right:
             return image
-        # Unlike numpy's, OpenCV's reflection goes on past the image's own size.
+        # This reflection goes on past the image's own size: tiny images are no special case.
         return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dtir_mm.files import write_text
+
 # Table 4, for T = 50. It belongs to the paper's network and data, and to an image range that the
 # paper leaves open.
 PAPER_NUM_STEPS = 50
@@ -31,12 +33,8 @@ def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping
         tasks: for each task, ``TimestepMatch.to_json()``.
         source: what the matches depend on: checkpoint, its hash, schedule, num_steps, image range.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.tmp')
     document = {'source': dict(source), 'tasks': dict(tasks)}
-    temporary.write_text(json.dumps(document, indent=1) + '\n')
-    temporary.replace(path)
+    write_text(path, json.dumps(document, indent=1) + '\n')
 
 
 def read_matches(path: str | Path) -> dict[str, dict]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from dtir_mm import compat
+from dtir_mm.files import replacing
 
 
 class CheckpointError(RuntimeError):
@@ -16,16 +17,10 @@ class CheckpointError(RuntimeError):
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     """Saves a checkpoint under a temporary name, flushes it to disk and renames it."""
-    path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
+        torch.save(checkpoint, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import broadcast_object_list, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -19,6 +20,7 @@ from dtir_mm.engine.checkpoint import (
 )
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
+from dtir_mm.files import require_writable
 from dtir_mm.registry import RUNNERS
 
 
@@ -29,11 +31,15 @@ class RestorationRunner(Runner):
     What differs from mmengine's runner: checkpoints carry the config as JSON and are written whole
     or not at all; resuming continues bit by bit and never parses Python out of a checkpoint;
     ``precision`` ("fp32", "bf16", "auto", "fp64") is a key of the config, resolved once a run and
-    kept in its checkpoints; several processes run under ``DistributedRestorer``.
+    kept in its checkpoints; several processes run under ``DistributedRestorer``, also without GPUs.
+
+    Raises:
+        OSError: ``work_dir`` cannot be written to.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
+        require_writable(work_dir)
+        super().__init__(model, work_dir, **kwargs)
         self.config_json = config_to_json(self.cfg.to_dict())
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
 
@@ -42,14 +48,29 @@ class RestorationRunner(Runner):
         """The model without its wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
+    def setup_env(self, env_cfg: dict) -> None:
+        """Starts the processes' communication; mmengine's launchers do so only on accelerators."""
+        if self.distributed and not is_distributed() and get_device() == 'cpu':
+            if self.launcher != 'pytorch':
+                raise ValueError(
+                    f'launcher={self.launcher!r} needs GPUs; on CPUs it must be "pytorch" '
+                    f'(tools/dist_train.sh)'
+                )
+            torch.distributed.init_process_group('gloo')
+        super().setup_env(env_cfg)
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """The model on its device, in ``DistributedRestorer`` where there are several processes."""
         model = model.to(get_device())
         return DistributedRestorer(model) if self.distributed else model
 
     def build_param_scheduler(self, scheduler: Any) -> list:
-        """The learning rate's schedule; a part of it without ``end`` lasts as long as training."""
+        """The learning rate's schedule; a part of it without ``end`` lasts as long as training.
+
+        Parts that would begin after a shorter run's end are left out.
+        """
         parts = [scheduler] if isinstance(scheduler, dict) else scheduler
+        parts = [part for part in parts if part.get('begin', 0) < self.max_iters]
         return super().build_param_scheduler([{'end': self.max_iters, **part} for part in parts])
 
     def train(self) -> nn.Module:
@@ -62,11 +83,22 @@ class RestorationRunner(Runner):
         checkpoint = self._checkpoint_to_resume()
         if checkpoint is not None:
             self.precision = checkpoint['meta']['precision']
+            self._settle_seed(checkpoint['meta']['seed'])
         settled = [resolve_precision(self.precision, get_device())]
         broadcast_object_list(settled)
         self.precision = settled[0]
         self.logger.info(f'precision: {self.precision}')
         self.restorer.set_precision(self.precision)
+
+    def _settle_seed(self, seed: int) -> None:
+        """Goes on with the seed of the run that is resumed."""
+        if self.cfg.get('randomness', {}).get('seed') is None:
+            self._seed = seed
+        elif seed != self.seed:
+            raise ValueError(
+                f'the run to resume has seed {seed}, the config has randomness.seed={self.seed}: '
+                f'it would continue with other samples. Set randomness=dict(seed={seed})'
+            )
 
     def _checkpoint_to_resume(self) -> dict[str, Any] | None:
         """What ``resume`` means: a checkpoint's path, or True for the newest of this run if any."""

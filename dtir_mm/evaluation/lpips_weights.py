@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dtir_mm.files import replacing
+
 COMMAND = 'python tools/prepare_lpips.py'
 
 # torchvision's names, and their shapes, of AlexNet's five convolutions.
@@ -97,13 +99,8 @@ def convert(source: str | Path | None = None) -> Path:
     checkpoint = _checkpoint_file(source)
     state = _torchvision_names(checkpoint, _read_arrays(checkpoint))
     target = converted_file()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
-    try:
+    with replacing(target) as temporary:
         torch.save(state, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 

@@ -32,6 +32,12 @@ class RestorationCheckpointHook(Hook):
         self.interval = interval
         self.max_keep = max_keep
 
+    def before_run(self, runner: Any) -> None:
+        """Removes what a run that was killed while it wrote a checkpoint left behind."""
+        if is_main_process():
+            for path in Path(runner.work_dir).glob('.iter_*.pth.*.tmp'):
+                path.unlink()
+
     def after_train_iter(
         self,
         runner: Any,

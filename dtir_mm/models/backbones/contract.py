@@ -91,9 +91,10 @@ def has_global_skip(net: nn.Module) -> bool:
     for module in probe.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             module.register_forward_hook(lambda module, *_: executed.append(module))
-    image = torch.rand(1, 3, _PROBE_SIZE, _PROBE_SIZE, generator=torch.Generator().manual_seed(0))
+    side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     check_output(net, image, probe(image))
-    for parameter in executed[-1].parameters():
+    for parameter in nn.ModuleList(executed[-1:]).parameters():
         parameter.zero_()
     output = probe(image)
     if torch.allclose(output, image, atol=1e-6):
