@@ -7,6 +7,7 @@ own (--degraded, --clean, and one name as --tasks). Use training images, never t
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from dtir_mm.analysis.curves import plot_curves
 from dtir_mm.apis import load_restorer
+from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.apis.probe_training import probe_train
 from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
@@ -27,7 +29,13 @@ from dtir_mm.diffusion.timestep_matching import (
     match_timestep,
 )
 from dtir_mm.diffusion.timesteps_file import write_timesteps
+from dtir_mm.files import require_writable
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
+
+_DEAR = {
+    'sdedit': 'up to 10 network evaluations an image and time step',
+    'probe_train': f'fine-tunes the network {len(PROBE_TRAIN_GRID)} times',
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +44,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('output', type=Path, help='the JSON to write; the plot goes beside it')
     parser.add_argument('--tasks', nargs='+', required=True, help=f'of {", ".join(DEGRADATIONS)}')
     parser.add_argument('--photos', help='folder of clean photographs')
+    parser.add_argument(
+        '--shrink', type=float, default=1.0, help='of --photos before they are degraded, as the '
+        "training set's shrink (default: 1)",
+    )  # fmt: skip
     parser.add_argument('--degraded', help='folder of your own degraded images')
     parser.add_argument('--clean', help='folder of their truths, with the same stems')
     parser.add_argument('--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k')
@@ -57,33 +69,45 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    restorer = load_restorer(args.checkpoint)
-    matches = {}
-    for task in args.tasks:
-        matches[task] = _match(args, restorer, task, args.method)
-        if matches[task].status == 'unidentified' and args.fallback == 'probe_train':
-            matches[task] = _match(args, restorer, task, 'probe_train')
-        match = matches[task]
-        print(
-            f'{task}: t_mat = {match.t_mat}, 90 % interval {match.interval[0]}..'
-            f'{match.interval[1]}, {match.status}'
-            + (" (t_mat is Table 4's)" if match.fallback == 'paper' else '')
+    with one_line_errors('match_timesteps'):
+        require_writable(args.output.parent)
+        restorer = load_restorer(args.checkpoint)
+        matches = {task: _match_or_fall_back(args, restorer, task) for task in args.tasks}
+        write_timesteps(
+            args.output, {t: m.to_json() for t, m in matches.items()}, _source(args, restorer)
         )
+    curves = {task: match for task, match in matches.items() if match.curve}
+    if curves:
+        plot_curves(curves, args.output.with_suffix('.png'))
+    print(f'written: {args.output}' + (f', {args.output.with_suffix(".png")}' if curves else ''))
+
+
+def _match_or_fall_back(
+    args: argparse.Namespace, restorer: BaseRestorer, task: str
+) -> TimestepMatch:
+    """The task's match, by ``probe_train`` where that was asked for and the method found none."""
+    match = _match(args, restorer, task, args.method)
+    if match.status == 'unidentified' and args.fallback == 'probe_train':
+        match = _match(args, restorer, task, 'probe_train')
+    low, high = match.interval
+    note = " (t_mat is Table 4's)" if match.fallback == 'paper' else ''
+    print(f'{task}: t_mat = {match.t_mat}, 90 % interval {low}..{high}, {match.status}{note}')
+    return match
+
+
+def _source(args: argparse.Namespace, restorer: BaseRestorer) -> dict[str, Any]:
+    """What the matches depend on."""
     weights = restorer.state_dict().values()
-    digest = hashlib.sha256(b''.join(w.cpu().numpy().tobytes() for w in weights)).hexdigest()
-    source = {
+    return {
         'checkpoint': str(args.checkpoint),
-        'weights_sha256': digest,
+        'weights_sha256': hashlib.sha256(
+            b''.join(w.cpu().numpy().tobytes() for w in weights)
+        ).hexdigest(),
         'schedule': restorer.schedule.name,
         'num_steps': restorer.schedule.num_steps,
         'image_range': [-1, 1],
         'seed': args.seed,
     }
-    write_timesteps(args.output, {t: m.to_json() for t, m in matches.items()}, source)
-    curves = {task: match for task, match in matches.items() if match.curve}
-    if curves:
-        plot_curves(curves, args.output.with_suffix('.png'))
-    print(f'written: {args.output}')
 
 
 def _match(
@@ -92,6 +116,8 @@ def _match(
     num_steps = restorer.schedule.num_steps
     if method not in METHODS or method in ('paper', 'random'):
         return given_timestep(method, task, num_steps, args.seed)
+    if method in _DEAR:
+        print(f'{task}: {method} is dear: {_DEAR[method]}', flush=True)
     degraded, clean = _pairs(args, task)
     network, schedule = restorer.backbone, restorer.schedule
     total = len(PROBE_TRAIN_GRID) if method == 'probe_train' else None
@@ -122,7 +148,7 @@ def _pairs(args: argparse.Namespace, task: str) -> tuple[Tensor, Tensor]:
     pipeline = [{'type': 'RandomPatch', 'size': args.size}, {'type': 'PackSample'}]
     dataset: RestorationDataset
     if args.photos:
-        dataset = DegradedPhotosDataset(args.photos, task, pipeline)
+        dataset = DegradedPhotosDataset(args.photos, task, pipeline, shrink=args.shrink)
     else:
         dataset = PairedFolderDataset(args.degraded, args.clean, task, pipeline)
     keys = [SampleKey(args.seed, 0, i, i % len(dataset)) for i in range(args.num_images)]

@@ -60,7 +60,7 @@ step 3 'pre-training: the network learns to predict the noise in noisy photograp
 step 4 'finding the matching time step of each degradation'
 [[ -f $work/timesteps.json ]] || OMP_NUM_THREADS=2 python tools/match_timesteps.py \
   "$work/pretrain" "$work/timesteps.json" --tasks "${tasks[@]}" \
-  --photos "$work/photos/train" --num-images 32 --size 96
+  --photos "$work/photos/train" --num-images 32 --size 96 --shrink 0.5
 
 step 5 'fine-tuning from the pre-trained weights, and from scratch'
 fit() { # arm task

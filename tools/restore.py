@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import read_image, save_image
@@ -31,27 +32,39 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, tile=args.tile)
-    t = args.t or restorer.timesteps[args.task or _only_task(args.checkpoint)]
-    for source, target in tqdm(_plan(args.input, args.output), unit='image', desc=f't = {t}'):
-        if target.exists() and not args.overwrite:
-            raise SystemExit(f'{target} exists; give --overwrite to replace it')
-        save_image(target, restore(restorer, read_image(source), t))
-    print(f'restored to {args.output}')
+    with one_line_errors('restore'):
+        plan = _plan(args.input, args.output, args.overwrite)
+        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, tile=args.tile)
+        t = args.t
+        if t is None:
+            t = restorer.timesteps[args.task or _only_task(args.checkpoint)]
+        for source, target in tqdm(plan, unit='image', desc=f't = {t}'):
+            save_image(target, restore(restorer, read_image(source), t))
+    print(f'restored {len(plan)} image(s) to {args.output}')
 
 
 def _only_task(checkpoint: str) -> str:
     tasks = load_checkpoint(checkpoint)['meta']['tasks']
     if len(tasks) == 1:
         return tasks[0]
-    raise SystemExit(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
+    raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
 
 
-def _plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def _plan(source: Path, target: Path, overwrite: bool) -> list[tuple[Path, Path]]:
     """Which file becomes which; a folder's images keep their names, as PNG."""
-    if source.is_dir():
-        return [(file, target / f'{file.stem}.png') for file in list_images(source)]
-    return [(source, target if target.suffix else target / f'{source.stem}.png')]
+    if not source.is_dir():
+        into_folder = target.is_dir() or not target.suffix
+        plan = [(source, target / f'{source.stem}.png' if into_folder else target)]
+    else:
+        plan = [(file, target / f'{file.stem}.png') for file in list_images(source)]
+    sources: dict[Path, Path] = {}
+    for file, result in plan:
+        if result in sources:
+            raise ValueError(f'{sources[result]} and {file} would both become {result}')
+        if result.exists() and not overwrite:
+            raise ValueError(f'{result} exists; give --overwrite to replace it')
+        sources[result] = file
+    return plan
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from dtir_mm.analysis.pictures import comparison_strip
@@ -13,6 +14,8 @@ from dtir_mm.image_io import save_image
 
 class ComparisonPictureHook(Hook):
     """Saves input | restored | truth of the first images of each task and domain.
+
+    Of several processes, the first saves what it sees.
 
     Args:
         folder: where the pictures go.
@@ -35,7 +38,7 @@ class ComparisonPictureHook(Hook):
         outputs: Sequence[dict] | None = None,
     ) -> None:
         """Saves the pictures of a batch that are still wanted."""
-        for sample in outputs or ():
+        for sample in (outputs or ()) if is_main_process() else ():
             group = sample['task'], sample['domain']
             if self.saved[group] >= self.count:
                 continue

@@ -16,7 +16,7 @@ from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 
 METHODS = ('linear_probe', 'score', 'sdedit', 'trajectory', 'probe_train', 'paper', 'random')
 PROBE_TRAIN_GRID = (1, 8, 16, 24, 32, 40, 50)
-_COARSE = (0.0, 0.02, 0.06, 0.10, 0.14, 0.22, 0.31, 0.43, 0.55, 0.71, 0.88, 1.0)
+_COARSE = (0.0, 0.02, 0.06, 0.10, 0.14, 0.22, 0.31, 0.43, 0.57, 0.71, 0.86, 1.0)
 _REFINE = 3
 _NUM_BOOTSTRAP = 1000
 _MIN_R2 = 0.1

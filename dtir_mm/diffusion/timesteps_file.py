@@ -58,7 +58,7 @@ def read_matches(path: str | Path) -> dict[str, dict]:
     try:
         tasks = document['tasks']
         num_steps = document.get('source', {}).get('num_steps', math.inf)
-        steps = {task: match['t_mat'] for task, match in tasks.items()}
+        steps = {task: match.get('t_mat') for task, match in tasks.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}: '

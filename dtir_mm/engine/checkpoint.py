@@ -88,12 +88,15 @@ def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     Python text, which mmengine's checkpoints carry, is never parsed.
 
     Raises:
-        CheckpointError: the checkpoint carries no JSON config.
+        CheckpointError: the checkpoint carries no config, or one that is not JSON.
     """
     text = checkpoint.get('meta', {}).get('config_json')
     if not isinstance(text, str):
         raise CheckpointError('the checkpoint carries no config of dtir_mm; name one with --config')
-    config = json.loads(text)
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint's config is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(
             f"the checkpoint's config must be a dict, got {type(config).__name__}"

@@ -1,0 +1,93 @@
+"""Joins the runs of tools/pilot.sh into one JSON: figures, gaps, and every run's loss curve."""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.engine.checkpoint import config_of, load_checkpoint
+from dtir_mm.files import write_text
+
+ARMS = {
+    'finetune': 'pre-trained (6000 updates), then 2500 with 10 % generative samples',
+    'scratch': 'the same network and 2500 updates from random weights',
+    'scratch8500': 'from random weights with the updates of both stages',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work', type=Path, help='folder of the runs, <arm>_s<seed>')
+    parser.add_argument('output', type=Path, help='the JSON to write')
+    return parser.parse_args()
+
+
+def run_record(folder: Path) -> dict[str, Any]:
+    """What is kept of one run."""
+    checkpoint = load_checkpoint(folder)
+    summary = json.loads((folder / 'test' / 'summary.json').read_text())
+    curve = {}
+    for file in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            row = json.loads(line)
+            if 'content' in row:
+                curve[row['step']] = round(row['content'], 5)
+    return {
+        'run': folder.name,
+        'seed': summary['seed'],
+        'precision': summary['precision'],
+        'patches': config_of(checkpoint)['train_dataloader']['batch_size'],
+        'updates': checkpoint['meta']['iter'],
+        'commit': summary['commit'],
+        'figures': {
+            row['domain']: {name: row[name] for name in ('psnr', 'ssim', 'lpips', 'n')}
+            for row in summary['rows']
+            if row['method'] != 'input'
+        },
+        'input': {
+            row['domain']: row['psnr'] for row in summary['rows'] if row['method'] == 'input'
+        },
+        'content_loss': sorted(curve.items()),
+    }
+
+
+def gaps(runs: list[dict[str, Any]], arm: str, baseline: str) -> dict[str, float]:
+    """Mean PSNR of an arm's seeds less that of the baseline's, for both domains."""
+
+    def mean(name: str, domain: str) -> float:
+        return fmean(
+            run['figures'][domain]['psnr'] for run in runs if run['run'].startswith(f'{name}_s')
+        )
+
+    return {domain: mean(arm, domain) - mean(baseline, domain) for domain in ('source', 'target')}
+
+
+def main() -> None:
+    args = parse_args()
+    with one_line_errors('summarize_pilot'):
+        folders = [folder for arm in ARMS for folder in sorted(args.work.glob(f'{arm}_s*'))]
+        runs = [run_record(folder) for folder in folders]
+        result = {
+            'name': 'sanity check of the pilot recipe on synthetic rain, not a result of the paper',
+            'protocol': 'rgb: PSNR, SSIM, LPIPS on 8-bit RGB, every second picture of CBSD68',
+            'machine': f'{platform.machine()}, CPU',
+            'arms': ARMS,
+            'gap_finetune_to_scratch_dB': gaps(runs, 'finetune', 'scratch'),
+            'gap_finetune_to_scratch8500_dB': gaps(runs, 'finetune', 'scratch8500'),
+            'runs': runs,
+        }
+        write_text(args.output, json.dumps(result, indent=1) + '\n')
+    for run in runs:
+        source, target = (run['figures'][domain]['psnr'] for domain in ('source', 'target'))
+        loss = run['content_loss'][-1][1]
+        print(f'{run["run"]:<16}{source:6.2f} / {target:5.2f} dB   last content loss {loss:.4f}')
+    for key in ('gap_finetune_to_scratch_dB', 'gap_finetune_to_scratch8500_dB'):
+        print(f'{key}: ' + ', '.join(f'{d} {gap:+.2f}' for d, gap in result[key].items()))
+    print(f'written: {args.output}')
+
+
+if __name__ == '__main__':
+    main()
