@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # From nothing to a table: installs, collects photographs, pre-trains a small network, finds the
-# matching time steps of rain and noise, fine-tunes, trains the same network from scratch, tests.
+# matching time steps of noise and low light, fine-tunes, trains the same network from scratch, tests.
 #   bash tools/quickstart.sh [--photos DIR]
 # Everything lies under work_dirs/quickstart (with --photos DIR: work_dirs/quickstart_<name>); a
 # second call reuses what is there, and an interrupted one goes on where it was.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tasks=(rainy noisy)
+tasks=(noisy low_light)
 photos=()
 work=work_dirs/quickstart
 if (($# == 2)) && [[ $1 == --photos ]]; then

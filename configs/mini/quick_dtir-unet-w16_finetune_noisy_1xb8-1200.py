@@ -1,6 +1,16 @@
 """Quickstart, stage 2: 1200 updates on noise, from the pre-trained weights."""
 
-_base_ = './quick_dtir-unet-w16_finetune_rainy_1xb8-1200.py'
+_base_ = [
+    '../_base_/backbones/dtir_unet_w16.py',
+    '../_base_/stages/finetune.py',
+    '../_base_/datasets/photos_finetune.py',
+    '../_base_/schedules/adam_cosine_mini.py',
+    '../_base_/runtime.py',
+]
+model = dict(backbone=_base_.backbone, timesteps='work_dirs/quickstart/timesteps.json')
 train_dataloader = dict(dataset=dict(task='noisy'))
 val_dataloader = dict(dataset=dict(task='noisy'))
 test_dataloader = dict(dataset=dict(task='noisy'))
+train_cfg = dict(max_iters=1200, val_interval=1200)
+precision = 'fp32'  # so that the same seed gives the same table
+load_from = 'work_dirs/quickstart/pretrain'

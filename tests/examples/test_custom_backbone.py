@@ -38,7 +38,7 @@ def train(name: str, photos: Path, work_dir: Path, **more) -> None:
 def test_the_example_is_pretrained_fine_tuned_and_restores(importable, photos_dir, tmp_path):
     train('pretrain', photos_dir, tmp_path / 'pretrain')
     train(
-        'finetune_rainy', photos_dir, tmp_path / 'finetune',
+        'finetune_noisy', photos_dir, tmp_path / 'finetune',
         **{'load_from': str(tmp_path / 'pretrain'), 'train_dataloader.dataset.max_photos': 6},
     )  # fmt: skip
     with pytest.raises(ValueError, match='plain_resnet.*--allow-imports'):
@@ -48,20 +48,20 @@ def test_the_example_is_pretrained_fine_tuned_and_restores(importable, photos_di
     )
     assert type(finetuned.backbone.net).__name__ == 'PlainResNet'
     assert finetuned.backbone.global_skip
-    assert finetuned.timesteps['rainy'] == 8
+    assert finetuned.timesteps['noisy'] == 4
     for name, weight in finetuned.backbone.net.named_parameters():
         moved = (weight - pretrained.backbone.net.get_parameter(name)).abs().max()
         assert 0 < moved < 0.01, name  # three updates from the pre-trained weights
 
     image = read_image(photos_dir / 'photo_0.png')
     y = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
-    nuisance = finetuned.backbone.nuisance(y, torch.tensor([8])).detach()
-    scale = max(float(finetuned.schedule.sigma(torch.tensor(8))), 0.25)
+    nuisance = finetuned.backbone.nuisance(y, torch.tensor([4])).detach()
+    scale = max(float(finetuned.schedule.sigma(torch.tensor(4))), 0.25)
     expected = ((y - scale * nuisance + 1) / 2).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
-    assert np.abs(restore(finetuned, image, 8) - expected).max() <= 0.501
+    assert np.abs(restore(finetuned, image, 4) - expected).max() <= 0.501
 
 
 def test_the_example_stays_short():
     assert len((EXAMPLE / 'plain_resnet.py').read_text().splitlines()) <= 40
-    for config in ('pretrain.py', 'finetune_rainy.py'):
+    for config in ('pretrain.py', 'finetune_noisy.py'):
         assert len((EXAMPLE / config).read_text().splitlines()) <= 25

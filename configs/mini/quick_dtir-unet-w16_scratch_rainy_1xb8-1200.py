@@ -1,5 +1,0 @@
-"""Quickstart, baseline: the same 1200 updates from random weights, reconstruction loss only."""
-
-_base_ = './quick_dtir-unet-w16_finetune_rainy_1xb8-1200.py'
-model = dict(mix_ratio=0.0)
-load_from = None
