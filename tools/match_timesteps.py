@@ -20,6 +20,7 @@ from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.apis.probe_training import probe_train
 from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
+from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.diffusion import timestep_errors
 from dtir_mm.diffusion.timestep_matching import (
     METHODS,
@@ -62,6 +63,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if bool(args.photos) == bool(args.degraded and args.clean):
         parser.error('give either --photos, or --degraded and --clean')
+    if args.output.suffix != '.json':
+        parser.error(f'the output must be a .json file, got {args.output}')
     if args.degraded and len(args.tasks) != 1:
         parser.error(f'--degraded takes one name as --tasks, got {args.tasks}')
     return args
@@ -71,6 +74,8 @@ def main() -> None:
     args = parse_args()
     with one_line_errors('match_timesteps'):
         require_writable(args.output.parent)
+        for task in args.tasks if args.photos else ():
+            degradation_for(task, 'source')  # a misspelt name is found before hours of search
         restorer = load_restorer(args.checkpoint)
         matches = {task: _match_or_fall_back(args, restorer, task) for task in args.tasks}
         write_timesteps(

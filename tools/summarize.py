@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dtir_mm.analysis.summary import format_table, git_commit, write_summary
+from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.diffusion.timesteps_file import read_matches
 
 
@@ -20,10 +21,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    with one_line_errors('summarize'):
+        summarize(args)
+
+
+def summarize(args: argparse.Namespace) -> None:
+    """Writes the joined summary and prints it."""
     parts = [json.loads((folder / 'summary.json').read_text()) for folder in args.tests]
     rows = [row for part in parts for row in part['rows']]
-    # Every test of a task has the same input rows: keep the first.
-    unique = {(row['task'], row['domain'], row['method']): row for row in reversed(rows)}
+    unique: dict[tuple[str, str, str], dict] = {}
+    for row in rows:
+        key = (row['task'], row['domain'], row['method'])
+        if unique.setdefault(key, row) != row:
+            raise ValueError(
+                f'two tests have different rows for {" / ".join(key)}: give one of them another '
+                f'--method, and test both by one protocol on the same images'
+            )
     order = {'input': 0, 'scratch': 1}
     rows = sorted(
         unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], 2))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.apis.restoring import load_restorer
-from dtir_mm.diffusion.timestep_errors import ErrorsAt
+from dtir_mm.diffusion.timestep_errors import ErrorsAt, changed_pairs
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
 _BATCH = 8
@@ -34,7 +34,11 @@ def probe_train(
 
     Returns:
         ``errors_at(t)``: L1 to the truth relative to that of the input, one value a held-out pair.
+
+    Raises:
+        ValueError: fewer than four pairs differ.
     """
+    degraded, clean = changed_pairs(degraded, clean)
     train, held_out = slice(0, None, 2), slice(1, None, 2)
 
     def errors_at(t: int) -> Tensor:

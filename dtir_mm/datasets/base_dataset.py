@@ -31,7 +31,7 @@ class SampleKey(NamedTuple):
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The images of a folder, sorted by name.
+    """The images of a folder, sorted by name; hidden ones are left out.
 
     Raises:
         FileNotFoundError: the folder does not exist, or holds no image.
@@ -39,7 +39,11 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'no such folder of images: {folder}')
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != '.'
+    )
     if not files:
         raise FileNotFoundError(
             f'no image in {folder}: files that end in {", ".join(sorted(IMAGE_SUFFIXES))} are read'

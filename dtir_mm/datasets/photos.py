@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
-from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.datasets.degradations import SEVERITIES, degradation_for
 from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
@@ -32,7 +32,7 @@ class CleanPhotosDataset(RestorationDataset):
     ) -> None:
         super().__init__(pipeline, cache)
         self.files = list_images(folder)
-        self.shrink = shrink
+        self.shrink = _checked_shrink(shrink)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -67,8 +67,8 @@ class DegradedPhotosDataset(RestorationDataset):
         cache: see ``RestorationDataset``.
 
     Raises:
-        ValueError: the task or a severity is unknown, or there are fewer photographs than
-            ``max_photos``.
+        ValueError: the task or a severity is unknown, there are fewer photographs than
+            ``max_photos``, or another argument is out of range.
     """
 
     def __init__(
@@ -84,8 +84,13 @@ class DegradedPhotosDataset(RestorationDataset):
         cache: bool = False,
     ) -> None:
         super().__init__(pipeline, cache)
+        if draws < 1 or isinstance(severities, str) or not severities:
+            raise ValueError(
+                f'draws={draws!r} must be at least 1, and severities={severities!r} a list of one '
+                f'or more of {", ".join(SEVERITIES)}'
+            )
         self.task = task
-        self.shrink = shrink
+        self.shrink = _checked_shrink(shrink)
         self.pair_seed = pair_seed
         self.degradations = {severity: degradation_for(task, severity) for severity in severities}
         files = _spread(list_images(folder), max_photos, folder)
@@ -118,11 +123,17 @@ class DegradedPhotosDataset(RestorationDataset):
         }
 
 
+def _checked_shrink(shrink: float) -> float:
+    if not 0 < shrink <= 1:
+        raise ValueError(f'shrink={shrink} must lie in (0, 1]; 1 leaves photographs as they are')
+    return shrink
+
+
 def _read_shrunk(file: Path, factor: float) -> np.ndarray:
     image = read_image(file)
     if factor == 1:
         return image
-    size = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 

@@ -41,7 +41,7 @@ def linear_probe(network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed
     A ridge regression from [features, their means, f(y, t), y, 1] at each pixel to the residual is
     fitted on one half of the images and judged on the other, and the halves swapped. 1 NFE a step.
     """
-    degraded, clean = _changed(degraded, clean)
+    degraded, clean = changed_pairs(degraded, clean)
     count = len(degraded)
     rng = torch.Generator().manual_seed(seed)
     area = degraded.shape[-2] * degraded.shape[-1]
@@ -113,7 +113,7 @@ def score(
         less = y - like(beta / schedule.sigma(steps), y) * nuisance
         return less / like((1 - beta).sqrt(), y)
 
-    return _by_restoring(restore, *_changed(degraded, clean))
+    return _by_restoring(restore, *changed_pairs(degraded, clean))
 
 
 def sdedit(
@@ -123,7 +123,7 @@ def sdedit(
 
     Every step sees the same noise. min(t, 10) NFE a step.
     """
-    degraded, clean = _changed(degraded, clean)
+    degraded, clean = changed_pairs(degraded, clean)
     noise = _noise_like(degraded, torch.Generator().manual_seed(seed))
 
     def restore(y: Tensor, t: int, noise: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def trajectory(
     Degenerate, and here for reference: the samples know nothing of (y, x), so the error grows with
     the size of the step and t = 1 wins whatever the degradation. T NFE, all when this is called.
     """
-    degraded, clean = _changed(degraded, clean)
+    degraded, clean = changed_pairs(degraded, clean)
     rng = torch.Generator().manual_seed(seed)
     x = _noise_like(degraded, rng)
     residual = degraded - clean
@@ -155,8 +155,12 @@ def trajectory(
     return errors.__getitem__
 
 
-def _changed(degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairs that differ."""
+def changed_pairs(degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+    """The pairs, of images (N, 3, H, W), that the degradation changed.
+
+    Raises:
+        ValueError: they are fewer than four.
+    """
     differ = (degraded != clean).flatten(1).any(1)
     if differ.sum() < _FEWEST:
         raise ValueError(

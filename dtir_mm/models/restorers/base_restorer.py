@@ -58,6 +58,10 @@ class BaseRestorer(BaseModel):
         super().__init__(data_preprocessor={'type': 'dtir_mm.RestorationPreprocessor'})
         if residual_scale not in RESIDUAL_SCALES:
             raise ValueError(f'residual_scale={residual_scale!r} must be one of {RESIDUAL_SCALES}')
+        if tile is not None and not 0 < tile_overlap < tile:
+            raise ValueError(
+                f'tile_overlap={tile_overlap} must lie in 1..{tile - 1}, below {tile=}'
+            )
         if micro_batch_size is not None and micro_batch_size < 1:
             raise ValueError(f'micro_batch_size={micro_batch_size} must be at least 1, or None')
         self.backbone = MODELS.build(backbone)

@@ -23,8 +23,9 @@ class FinetuneRestorer(GenerativePretrainer):
     Args:
         content_loss: config of the reconstruction loss; None for L1.
         mix_ratio: share of generative samples; 0.1 in the paper (Fig. 4), 0 for naive fine-tuning.
-        mix_rounding: "round" takes n_g = round(ratio B) every time; "dither" rounds up or down by
-            chance, so that the ratio holds on average.
+        mix_rounding: "round" takes n_g = round(ratio B) every time, which is none at 10 % of five
+            samples or fewer; "dither" rounds up or down by chance, so that the ratio holds on
+            average.
         kwargs: see ``GenerativePretrainer``.
     """
 

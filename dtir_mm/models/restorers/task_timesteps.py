@@ -35,7 +35,7 @@ class TaskTimesteps:
             )
         steps = {'fixed': self.fixed} if self.fixed is not None else self.by_task
         for task, step in steps.items():
-            if not (isinstance(step, int) and 1 <= step <= num_steps):
+            if type(step) is not int or not 1 <= step <= num_steps:
                 raise ValueError(f'timesteps: {task} has t={step!r}; it must lie in 1..{num_steps}')
 
     def __getitem__(self, task: str) -> int:

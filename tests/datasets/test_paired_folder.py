@@ -1,0 +1,115 @@
+"""Pairs of the user's own: matched by stem, and every mistake names its file or folder."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dtir_mm.datasets import PairedFolderDataset
+from dtir_mm.image_io import read_image, save_image
+
+# Of a stem: the two files, which need not have the same format.
+FILES = {'a': ('a.png', 'a.bmp'), 'b': ('b.bmp', 'b.PNG'), 'c.1': ('c.1.tif', 'c.1.webp')}
+
+
+def picture(seed, size=(12, 10)):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Folders ``degraded`` and ``clean`` of three pairs."""
+    for seed, (degraded, clean) in enumerate(FILES.values()):
+        save_image(tmp_path / 'degraded' / degraded, picture(seed))
+        save_image(tmp_path / 'clean' / clean, picture(seed + 100))
+    (tmp_path / 'clean' / 'a.txt').write_text('a note, which is no second image of its stem')
+    return tmp_path
+
+
+def pairs_of(root, **options):
+    options = {'task': 'noisy', 'pipeline': [], **options}
+    return PairedFolderDataset(str(root / 'degraded'), str(root / 'clean'), **options)
+
+
+def test_files_of_one_stem_are_a_pair_whatever_their_formats(folders):
+    pairs = pairs_of(folders, pipeline=[{'type': 'PackSample'}])
+    assert len(pairs) == 3
+    for index, (degraded, clean) in enumerate(FILES.values()):
+        sample = pairs[index]
+        assert sample['path'] == str(folders / 'degraded' / degraded)
+        for name, file in (('degraded', degraded), ('clean', clean)):
+            image = read_image(folders / name / file)
+            np.testing.assert_array_equal(sample[name].numpy(), image.transpose(2, 0, 1))
+    np.testing.assert_array_equal(pairs.load(0)['degraded'], picture(0))
+    np.testing.assert_array_equal(pairs.load(0)['clean'], picture(100))
+    with pytest.raises(IndexError):
+        pairs[3]
+
+
+@pytest.mark.parametrize('domain', ['source', 'target'])
+def test_samples_name_task_and_domain(folders, domain):
+    pairs = pairs_of(folders, task='my own task', domain=domain)
+    assert {(s['task'], s['domain']) for s in map(pairs.load, range(3))} == {
+        ('my own task', domain)
+    }
+    assert pairs.tasks == ['my own task'] and pairs.metainfo == {'tasks': ['my own task']}
+    assert pairs_of(folders)[0]['domain'] == 'source'
+
+
+@pytest.mark.parametrize(('lacks', 'has'), [('degraded', 'clean'), ('clean', 'degraded')])
+def test_a_missing_partner_is_named_with_the_folder_that_lacks_it(folders, lacks, has):
+    save_image(folders / has / 'lonely.png', picture(5))
+    with pytest.raises(FileNotFoundError) as caught:
+        pairs_of(folders)
+    message = str(caught.value)
+    assert "'lonely'" in message and str(folders / lacks) in message
+    assert str(folders / has) not in message and "'a'" not in message
+
+
+def test_of_many_missing_partners_the_first_five_are_named(folders):
+    for i in range(7):
+        save_image(folders / 'clean' / f'lonely_{i}.png', picture(i))
+    with pytest.raises(FileNotFoundError, match=r"^7 image.*'lonely_0'.*'lonely_4' \.\.\.$"):
+        pairs_of(folders)
+
+
+@pytest.mark.parametrize('name', ['degraded', 'clean'])
+def test_missing_and_empty_folders_are_named(folders, name):
+    shutil.rmtree(folders / name)
+    with pytest.raises(FileNotFoundError, match=f'no such folder.*{folders / name}'):
+        pairs_of(folders)
+    (folders / name).mkdir()
+    (folders / name / 'a.txt').write_text('no image')
+    with pytest.raises(FileNotFoundError, match=rf'no image in {folders / name}.*\.png'):
+        pairs_of(folders)
+
+
+@pytest.mark.parametrize('name', ['degraded', 'clean'])
+def test_two_images_of_one_stem_are_both_named(folders, name):
+    save_image(folders / name / 'b.tif', picture(7))
+    with pytest.raises(ValueError) as caught:
+        pairs_of(folders)
+    files = [folders / name / file for file in (FILES['b'][name == 'clean'], 'b.tif')]
+    assert all(str(file) in str(caught.value) for file in files)
+
+
+@pytest.mark.parametrize('name', ['degraded', 'clean'])
+def test_a_truncated_image_is_named_when_it_is_read(folders, name):
+    file = folders / name / FILES['b'][name == 'clean']
+    file.write_bytes(file.read_bytes()[:-40])
+    pairs = pairs_of(folders)
+    np.testing.assert_array_equal(pairs[0]['clean'], picture(100))
+    with pytest.raises(ValueError) as caught:
+        pairs[1]
+    assert str(file) in str(caught.value)
+
+
+def test_two_sizes_in_a_pair_are_named_with_their_files(folders):
+    save_image(folders / 'clean' / 'b.PNG', picture(8, (10, 12)))
+    pairs = pairs_of(folders)
+    with pytest.raises(ValueError) as caught:
+        pairs[1]
+    message = str(caught.value)
+    assert f'{folders / "degraded" / "b.bmp"} is 12 x 10' in message
+    assert f'{folders / "clean" / "b.PNG"} is 10 x 12' in message
+    assert 'height x width' in message

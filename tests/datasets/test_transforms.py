@@ -1,0 +1,135 @@
+"""Patches, flips and turns, and packing: what is cut, how often, and that pairs stay pairs."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from dtir_mm.datasets import PackSample, RandomFlipTurn, RandomPatch
+
+
+def coordinates(height, width, marker=0):
+    """An image whose pixels say where they are: (row, column, marker)."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    return np.stack([rows, columns, np.full_like(rows, marker)], axis=2).astype(np.uint8)
+
+
+def cut(size, seed=0, **images):
+    return RandomPatch(size)({**images, 'rng': np.random.default_rng(seed)})
+
+
+def test_the_same_square_is_cut_from_all_images():
+    corners = set()
+    for seed in range(20):
+        patches = cut(8, seed, clean=coordinates(30, 20), degraded=coordinates(30, 20, 1))
+        top, left, _ = map(int, patches['clean'][0, 0])
+        square = coordinates(30, 20)[top : top + 8, left : left + 8]
+        assert square.shape == (8, 8, 3)
+        np.testing.assert_array_equal(patches['clean'], square)
+        np.testing.assert_array_equal(patches['degraded'], square + np.uint8([0, 0, 1]))
+        corners.add((top, left))
+    assert len(corners) > 10
+
+
+def test_every_position_is_as_likely_as_any_other():
+    rng, patch, image = np.random.default_rng(1), RandomPatch(8), coordinates(12, 10)
+    draws = [tuple(patch({'clean': image, 'rng': rng})['clean'][0, 0, :2]) for _ in range(3000)]
+    counts = Counter((int(top), int(left)) for top, left in draws)
+    assert set(counts) == {(top, left) for top in range(5) for left in range(3)}
+    assert chisquare(list(counts.values())).pvalue > 0.01
+
+
+def test_an_image_of_the_patch_size_is_taken_whole():
+    image = coordinates(8, 8)
+    np.testing.assert_array_equal(cut(8, clean=image)['clean'], image)
+
+
+# The last ones are smaller than half the patch: the reflection is reflected again.
+@pytest.mark.parametrize('size', [(15, 16), (16, 9), (9, 15), (7, 7), (3, 5), (1, 2)])
+def test_an_image_smaller_than_the_patch_is_padded_by_reflection(size):
+    clean, degraded = coordinates(*size), coordinates(*size, 1)
+    patches = cut(16, clean=clean, degraded=degraded)
+    widths = ((0, 16 - size[0]), (0, 16 - size[1]), (0, 0))
+    for name, image in (('clean', clean), ('degraded', degraded)):
+        np.testing.assert_array_equal(patches[name], np.pad(image, widths, mode='symmetric'))
+
+
+def test_an_image_smaller_than_the_patch_in_height_alone_is_still_cut_in_width():
+    columns = set()
+    for seed in range(20):
+        patch = cut(8, seed, clean=coordinates(3, 20))['clean']
+        left = int(patch[0, 0, 1])
+        strip = coordinates(3, 20)[:, left : left + 8]
+        np.testing.assert_array_equal(patch, np.pad(strip, ((0, 5), (0, 0), (0, 0)), 'symmetric'))
+        columns.add(left)
+    assert len(columns) > 5
+
+
+@pytest.mark.parametrize('size', [0, -4])
+def test_a_patch_without_pixels_is_refused(size):
+    with pytest.raises(ValueError, match=f'size={size} of RandomPatch must be at least 1'):
+        RandomPatch(size)
+
+
+def symmetries(image):
+    """The eight symmetries of a square, out of transposing and mirroring alone."""
+    for square in (image, image.transpose(1, 0, 2)):
+        for rows in (slice(None), slice(None, None, -1)):
+            for columns in (slice(None), slice(None, None, -1)):
+                yield square[rows, columns].tobytes()
+
+
+def test_flips_and_turns_make_all_eight_symmetries_equally_often():
+    image = coordinates(5, 5)
+    expected = set(symmetries(image))
+    assert len(expected) == 8
+    rng, transform = np.random.default_rng(2), RandomFlipTurn()
+    draws = [transform({'clean': image, 'rng': rng})['clean'].tobytes() for _ in range(4000)]
+    counts = Counter(draws)
+    assert set(counts) == expected
+    assert chisquare(list(counts.values())).pvalue > 0.01
+    np.testing.assert_array_equal(image, coordinates(5, 5), err_msg='the input was changed')
+
+
+def test_a_pair_is_flipped_and_turned_alike():
+    seen = set()
+    for seed in range(40):
+        images = {'clean': coordinates(4, 4), 'degraded': coordinates(4, 4, 9)}
+        results = RandomFlipTurn()({**images, 'rng': np.random.default_rng(seed)})
+        np.testing.assert_array_equal(
+            results['degraded'], results['clean'].astype(int) + np.array([0, 0, 9])
+        )
+        seen.add(results['clean'].tobytes())
+    assert len(seen) == 8
+
+
+def test_packing_makes_tensors_and_drops_what_only_transforms_need():
+    clean = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    degraded = np.rot90(255 - clean, 2)[:, ::-1]
+    names = {'task': 'rainy', 'domain': 'target', 'path': 'folder/a.png'}
+    packed = PackSample()(
+        {
+            **names,
+            'key': (5, 6, 7),
+            'rng': np.random.default_rng(0),
+            'clean': clean,
+            'degraded': degraded,
+        }
+    )
+    assert packed.keys() == {*names, 'key', 'clean', 'degraded'}
+    assert {name: packed[name] for name in names} == names
+    assert packed['key'].dtype == torch.int64 and packed['key'].tolist() == [5, 6, 7]
+    for name, image in (('clean', clean), ('degraded', degraded)):
+        tensor = packed[name]
+        assert tensor.dtype == torch.uint8 and tensor.is_contiguous()
+        planes = [image[..., channel].tolist() for channel in range(3)]
+        assert tensor.tolist() == planes
+
+
+def test_packing_a_clean_image_alone():
+    names = {'task': 'clean', 'domain': 'source', 'path': 'a.png'}
+    packed = PackSample()({**names, 'key': (0, 0, 0), 'clean': coordinates(3, 2)})
+    assert 'degraded' not in packed
+    assert packed['clean'].tolist()[0] == [[0, 0], [1, 1], [2, 2]]

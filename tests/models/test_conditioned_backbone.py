@@ -1,0 +1,207 @@
+"""Time attached to a network: unchanged at first, then exactly the modulation that it should be."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtir_mm.models.backbones import contract
+from dtir_mm.models.conditioning.time_embedding import sinusoid
+from dtir_mm.registry import MODELS
+
+NAFNET = dict(
+    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
+)
+UNET = dict(
+    type='DtirUNet',
+    width=8,
+    channel_multipliers=(1, 2),
+    blocks_per_level=(2,),
+    middle_blocks=1,
+    num_groups=4,
+)
+NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'unet'])
+
+
+def randomise(module: nn.Module, std: float = 0.3) -> None:
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=std)
+
+
+def wrap(backbone: dict, **kwargs) -> nn.Module:
+    """A conditioned network in float64 whose weights are all random, those of FiLM too."""
+    conditioned = MODELS.build(
+        dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, **kwargs)
+    )
+    randomise(conditioned.double())
+    return conditioned
+
+
+def images(batch: int = 3, height: int = 8, width: int = 12) -> Tensor:
+    return torch.rand(batch, 3, height, width, dtype=torch.float64) * 2 - 1
+
+
+@pytest.mark.parametrize(('backbone', 'tolerance'), [(NAFNET, 1e-12), (UNET, 0)])
+def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone, tolerance):
+    bare = MODELS.build(backbone).double()
+    randomise(bare)
+    conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone)).double()
+    conditioned.net.load_state_dict(bare.state_dict())
+    image = images(1)
+    with torch.no_grad():
+        output = conditioned(image.expand(50, -1, -1, -1), torch.arange(1, 51))
+        expected = bare(image.expand(50, -1, -1, -1))
+    torch.testing.assert_close(output, expected, rtol=0, atol=tolerance)
+
+
+@NETWORKS
+def test_the_wrapped_network_keeps_its_parameter_names(backbone):
+    bare = set(MODELS.build(backbone).state_dict())
+    names = set(wrap(backbone).state_dict())
+    assert {f'net.{name}' for name in bare} <= names
+    rest = names - {f'net.{name}' for name in bare}
+    assert {name.split('.')[0] for name in rest} == {'films', 'time_embedding'}
+
+
+def test_the_nuisance_of_a_network_with_a_skip_is_what_it_takes_away():
+    conditioned = wrap(NAFNET)
+    u, t = images(), torch.tensor([1, 20, 50])
+    body = []
+    conditioned.net.ending.register_forward_hook(lambda module, inputs, output: body.append(output))
+    f, net = conditioned.nuisance(u, t), conditioned(u, t)
+    torch.testing.assert_close(f + net, u, rtol=0, atol=1e-14)
+    torch.testing.assert_close(f, -body[0])
+
+
+def test_the_nuisance_of_a_network_without_a_skip_is_its_output():
+    conditioned = wrap(UNET)
+    u, t = images(), torch.tensor([1, 20, 50])
+    assert torch.equal(conditioned.nuisance(u, t), conditioned(u, t))
+
+
+@NETWORKS
+def test_every_sample_has_its_own_time_step(backbone):
+    conditioned = wrap(backbone)
+    u, t = images(), torch.tensor([50, 1, 7])
+    together = conditioned(u, t)
+    alone = [conditioned(u[i : i + 1], t[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone))
+    assert (together - conditioned(u, torch.tensor([50, 2, 7]))).flatten(1).abs().amax(1)[1] > 1e-3
+
+
+@NETWORKS
+def test_film_folds_into_the_norms_for_a_fixed_time_step(backbone):
+    """The modulation as a whole, against scale and shift computed from the weights alone."""
+    conditioned = wrap(backbone)
+    weights = conditioned.state_dict()
+    bare = MODELS.build(backbone).double()
+    bare.load_state_dict(conditioned.net.state_dict())
+
+    e = sinusoid(torch.tensor([13.0], dtype=torch.float64), 64)
+    for layer in ('time_embedding.mlp.0', 'time_embedding.mlp.2'):
+        e = F.silu(F.linear(e, weights[f'{layer}.weight'], weights[f'{layer}.bias']))
+    groups = contract.conditioning_groups(bare)
+    assert set(conditioned.films) == {group.replace('.', '_') for group in groups}
+    for group, sites in groups.items():
+        film = f'films.{group.replace(".", "_")}.linear'
+        gamma, delta = F.linear(e, weights[f'{film}.weight'], weights[f'{film}.bias'])[0].chunk(2)
+        for site in sites:
+            norm = bare.get_submodule(site)
+            norm.weight.data = (1 + gamma) * norm.weight.data
+            norm.bias.data = (1 + gamma) * norm.bias.data + delta
+
+    u = images()
+    with torch.no_grad():
+        torch.testing.assert_close(conditioned(u, torch.full((3,), 13)), bare(u))
+
+
+def test_time_enters_the_unet_once_a_residual_block():
+    conditioned = wrap(UNET)
+    assert {name: film.channels for name, film in conditioned.films.items()} == {
+        'encoders_0_0': 8,
+        'encoders_0_1': 8,
+        'middle_0': 16,
+        'decoders_0_0': 8,
+        'decoders_0_1': 8,
+    }
+    hooked = [name for name, module in conditioned.net.named_modules() if module._forward_hooks]
+    assert hooked == [f'{name.replace("_", ".")}.norm2' for name in conditioned.films]
+
+
+@NETWORKS
+def test_a_copy_is_independent(backbone):
+    original = wrap(backbone)
+    u, t = images(), torch.tensor([3, 30, 50])
+    before = original(u, t)
+    duplicate = copy.deepcopy(original)
+    assert torch.equal(duplicate(u, t), before)
+
+    randomise(duplicate.films)
+    rebuilt = wrap(backbone)
+    rebuilt.load_state_dict(duplicate.state_dict())
+    assert torch.equal(duplicate(u, t), rebuilt(u, t))
+    assert torch.equal(original(u, t), before)
+
+    randomise(original)
+    assert torch.equal(duplicate(u, t), rebuilt(u, t))
+
+
+@pytest.mark.parametrize(
+    ('height', 'width', 'seen'),
+    [(8, 12, (8, 12)), (7, 10, (6, 9))],  # where it pads, the last ones see beyond the image
+)
+def test_features_of_nafnet_are_the_input_of_its_last_convolution(height, width, seen):
+    conditioned = wrap(NAFNET)
+    u, t = images(2, height, width), torch.tensor([4, 44])
+    nuisance, features = conditioned.nuisance_and_features(u, t)
+    assert torch.equal(nuisance, conditioned.nuisance(u, t))
+    ending = conditioned.net.ending
+    b = F.conv2d(features, ending.weight, ending.bias, padding=1)
+    assert features.shape == (2, 4, height, width)
+    rows, columns = seen
+    torch.testing.assert_close(nuisance[..., :rows, :columns], -b[..., :rows, :columns])
+    assert not any(module._forward_pre_hooks for module in conditioned.modules())
+
+
+def test_features_of_the_unet_are_the_input_of_its_last_convolution():
+    conditioned = wrap(UNET)
+    u, t = images(2), torch.tensor([4, 44])
+    nuisance, features = conditioned.nuisance_and_features(u, t)
+    last = conditioned.net.conv_out
+    torch.testing.assert_close(nuisance, F.conv2d(features, last.weight, last.bias, padding=1))
+
+
+class Windows(nn.Module):
+    """Normalises windows of 4 x 4 pixels, each as a sample of its own."""
+
+    global_skip = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleDict({'norm': nn.LayerNorm(3)})
+
+    def forward(self, u: Tensor) -> Tensor:
+        windows = u.unfold(2, 4, 4).unfold(3, 4, 4)
+        tokens = windows.permute(0, 2, 3, 4, 5, 1).reshape(-1, 16, 3)
+        return u + self.inner['norm'](tokens).mean()
+
+
+def test_a_module_with_another_batch_is_named():
+    conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=Windows)))
+    with pytest.raises(ValueError, match="'inner.norm': its output has batch 12, but .* 2 time"):
+        conditioned(images(2).float(), torch.tensor([1, 2]))
+
+
+def test_the_network_does_not_run_without_its_wrapper():
+    conditioned = wrap(UNET)
+    with pytest.raises(RuntimeError, match='norm2 ran without a time step'):
+        conditioned.net(images())
+    conditioned(images(), torch.tensor([1, 2, 3]))
+    with pytest.raises(RuntimeError, match='norm2 ran without a time step'):
+        conditioned.net(images())
+    with pytest.raises(RuntimeError, match='Sizes of tensors must match'):
+        conditioned(images(height=7), torch.tensor([1, 2, 3]))
+    with pytest.raises(RuntimeError, match='norm2 ran without a time step'):
+        conditioned.net(images())

@@ -1,0 +1,68 @@
+"""Batches on their way into a restorer and out of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from dtir_mm.models.preprocessor import RestorationPreprocessor, select, to_unit_range
+
+
+def make_batch() -> dict:
+    """All 256 values in a clean image, and what else a batch holds."""
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    return {
+        'clean': values.expand(2, 3, 16, 16),
+        'degraded': values.flip(-1).expand(2, 3, 16, 16),
+        'path': ['a.png', 'b.png'],
+        'task': ['rainy', 'hazy'],
+        'key': torch.tensor([[0, 5, 0], [0, 5, 1]]),
+    }
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_images_are_scaled_to_minus_one_and_one(training):
+    data = make_batch()
+    before = data['clean'].clone()
+    batch = RestorationPreprocessor()(data, training)
+    exact = np.arange(256, dtype=np.float64) / 127.5 - 1
+    clean = batch['clean'][1, 2].flatten()
+    assert clean.dtype == torch.float32
+    np.testing.assert_allclose(clean.numpy(), exact, rtol=0, atol=2**-24)
+    assert (clean[0], clean[255]) == (-1, 1)
+    assert torch.equal(batch['degraded'], batch['clean'].flip(-1))
+    assert {name: batch[name] for name in ('path', 'task')} == {
+        name: data[name] for name in ('path', 'task')
+    }
+    assert batch['key'] is data['key']
+    assert data['clean'].dtype == torch.uint8 and torch.equal(data['clean'], before)
+
+
+def test_double_precision_is_exact():
+    preprocessor = RestorationPreprocessor()
+    preprocessor.dtype = torch.float64
+    exact = np.arange(256, dtype=np.float64) / 127.5 - 1
+    np.testing.assert_array_equal(preprocessor(make_batch())['clean'][0, 0].flatten(), exact)
+    assert RestorationPreprocessor().dtype == torch.float32
+
+
+def test_a_batch_of_clean_images_alone():
+    data = make_batch()
+    del data['degraded']
+    assert set(RestorationPreprocessor()(data)) == {'clean', 'path', 'task', 'key'}
+
+
+def test_unit_range_is_the_inverse_and_clamps():
+    batch = RestorationPreprocessor()(make_batch())
+    back = to_unit_range(batch['clean']).mul(255)
+    torch.testing.assert_close(back, make_batch()['clean'].float(), rtol=0, atol=1e-4)
+    image = torch.tensor([-1.5, -1.0, -0.5, 0.0, 1.0, 1.01])
+    assert to_unit_range(image).tolist() == [0, 0, 0.25, 0.5, 1, 1]
+
+
+def test_select_takes_samples_of_tensors_and_lists_in_the_given_order():
+    batch = {'key': torch.tensor([[1, 2], [3, 4], [5, 6]]), 'path': ['a', 'b', 'c']}
+    chosen = select(batch, [2, 0])
+    assert chosen['key'].tolist() == [[5, 6], [1, 2]]
+    assert chosen['path'] == ['c', 'a']
+    nothing = select(batch, [])
+    assert nothing['key'].shape == (0, 2) and nothing['path'] == []

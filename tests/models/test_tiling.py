@@ -1,0 +1,76 @@
+"""Tiles give the whole image's result, and blend linearly where they do not agree."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dtir_mm.models.restorers.tiling import apply_tiled
+
+
+def local(reach: int):
+    """A nonlinear function of the ``reach`` pixels around; zeros lie beyond the border."""
+    weights = torch.randn(3, 3, 2 * reach + 1, 2 * reach + 1, dtype=torch.float64)
+
+    def function(image: Tensor) -> Tensor:
+        return torch.sin(F.conv2d(image, weights, padding=reach)) + image**2
+
+    return function
+
+
+SIDES = [1, 7, 15, 16, 17, 23, 24, 25, 32, 40, 41]
+
+
+@pytest.mark.parametrize(('overlap', 'reach'), [(4, 1), (8, 2), (12, 3), (13, 3)])
+@pytest.mark.parametrize('height', SIDES)
+def test_tiles_of_16_equal_the_whole_image(height, overlap, reach):
+    function = local(reach)
+    for width in (7, 16, 17, 28, 41):
+        image = torch.randn(2, 3, height, width, dtype=torch.float64)
+        tiled = apply_tiled(function, image, 16, overlap)
+        torch.testing.assert_close(tiled, function(image), rtol=0, atol=1e-11)
+
+
+def test_what_looks_further_shows_that_the_outer_quarter_is_needed():
+    image = torch.randn(1, 3, 41, 41, dtype=torch.float64)
+    function = local(3)
+    assert (apply_tiled(function, image, 16, 8) - function(image)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('size', [(5, 16), (16, 16), (16, 41), (41, 5), (40, 33)])
+def test_no_tile_is_larger_than_told_and_small_images_are_done_at_once(size):
+    seen = []
+
+    def function(image: Tensor) -> Tensor:
+        seen.append(tuple(image.shape[-2:]))
+        return image + 1
+
+    image = torch.randn(1, 3, *size)
+    tiled = apply_tiled(function, image, 16, 4)
+    torch.testing.assert_close(tiled, image + 1)
+    assert set(seen) == {(min(size[0], 16), min(size[1], 16))}, 'all tiles have the same size'
+    # Starts 0, 12, 24, ... and one that ends with the image.
+    down, across = (1 if side <= 16 else 1 + -(-(side - 16) // 12) for side in size)
+    assert len(seen) == down * across
+
+
+def test_tiles_that_disagree_are_blended_linearly():
+    """Two tiles of 16 overlap by 8: 2 pixels of the first, a ramp of 4, 2 of the second."""
+    calls = iter([0.0, 1.0])
+    image = torch.zeros(1, 3, 4, 24, dtype=torch.float64)
+    tiled = apply_tiled(lambda tile: torch.full_like(tile, next(calls)), image, 16, 8)
+    row = torch.tensor([0.0] * 10 + [0.125, 0.375, 0.625, 0.875] + [1.0] * 10).double()
+    torch.testing.assert_close(tiled, row.expand(1, 3, 4, 24))
+
+
+def test_single_precision_stays_so():
+    image = torch.rand(1, 3, 30, 20)
+    tiled = apply_tiled(lambda tile: tile * 2, image, 16, 8)
+    assert tiled.dtype == torch.float32
+    torch.testing.assert_close(tiled, image * 2)
+
+
+@pytest.mark.parametrize('overlap', [0, -1, 16, 20])
+def test_an_overlap_that_does_not_fit_is_refused(overlap):
+    with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):
+        apply_tiled(lambda tile: tile, torch.zeros(1, 3, 8, 8), 16, overlap)

@@ -1,0 +1,117 @@
+"""What tests of the tools share: a toy that is trained once, and ways to call a tool."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from dtir_mm.image_io import save_image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The learning rate is far too high: two updates have to show in what the network does.
+CONFIG = """
+_base_ = [
+    '{bases}/backbones/dtir_unet_w16.py',
+    '{bases}/stages/{stage}.py',
+    '{bases}/datasets/photos_{stage}.py',
+    '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/runtime.py',
+]
+backbone = dict(
+    backbone=dict(width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1)
+)
+model = dict(backbone=_base_.backbone)
+model['backbone']['backbone'].update(backbone['backbone'])
+optim_wrapper = dict(optimizer=dict(lr=0.03))
+param_scheduler = None
+train_cfg = dict(max_iters=2, val_interval=2)
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
+val_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
+precision = 'fp32'
+"""
+PAIRS = """
+model['timesteps'] = dict(rainy=8, noisy=4)
+train_dataloader['dataset'].update(task='rainy', max_photos=4)
+val_dataloader['dataset'].update(task='rainy', max_photos=1)
+test_dataloader = dict(
+    num_workers=0, dataset=dict(folder='{photos}', shrink=1.0, task='rainy', max_photos=2)
+)
+test_evaluator = dict(protocol='rgb_no_lpips')
+"""
+
+
+def load_tool(name: str) -> ModuleType:
+    """A tool as a module; its ``main`` is not called."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(name: str, *arguments: object) -> int | str | None:
+    """Calls a tool's ``main`` with a command line; gives what it returns or leaves with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+        try:
+            return load_tool(name).main()
+        except SystemExit as leaving:
+            return leaving.code
+
+
+@pytest.fixture
+def run_tool(capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Calls a tool that has to succeed, and gives what it printed."""
+
+    def run(name: str, *arguments: object) -> str:
+        capsys.readouterr()
+        assert call(name, *arguments) in (None, 0), capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def failure_of(capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Calls a tool that has to fail, and gives its message, however it is told."""
+
+    def run(name: str, *arguments: object) -> str:
+        capsys.readouterr()
+        try:
+            status = call(name, *arguments)
+        except (ValueError, KeyError, OSError, RuntimeError) as error:
+            return str(error)
+        assert status not in (None, 0), 'the tool succeeded'
+        return f'{status}\n{capsys.readouterr().err}'
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def toy(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Two updates of pre-training, and two of fine-tuning on rain from its weights.
+
+    ``pretrain`` and ``finetune`` are the work directories, ``config`` is the fine-tuning's, and
+    ``photos`` is the folder of six photographs, 0.png to 5.png, that they were trained on.
+    """
+    folder = tmp_path_factory.mktemp('toy')
+    made = SimpleNamespace(photos=folder / 'photos')
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        save_image(made.photos / f'{i}.png', cv2.resize(coarse, (48, 40)))
+    start: list[str] = []
+    for stage, more in (('pretrain', ''), ('finetune', PAIRS)):
+        made.config = folder / f'{stage}.py'
+        bases = ROOT / 'configs' / '_base_'
+        text = (CONFIG + more).format(bases=bases, stage=stage, photos=made.photos)
+        made.config.write_text(text)
+        setattr(made, stage, folder / stage)
+        assert call('train', made.config, '--work-dir', folder / stage, *start) is None
+        start = ['--cfg-options', f'load_from={folder / stage}']
+    return made

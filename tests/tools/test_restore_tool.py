@@ -1,0 +1,153 @@
+"""The tool that restores images: what it writes, and what it refuses to do."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dtir_mm.apis import load_restorer, restore
+from dtir_mm.image_io import read_image, save_image
+
+
+def by_hand(work_dir, image, t):
+    """The network's own answer to an image whose sides are even."""
+    restorer = load_restorer(work_dir)
+    device = next(restorer.parameters()).device
+    degraded = torch.from_numpy(image / 127.5 - 1).float().permute(2, 0, 1)[None].to(device)
+    with torch.no_grad():
+        restored = restorer(degraded, torch.tensor([t], device=device))[0].cpu()
+    return (restored.clamp(-1, 1) * 127.5 + 127.5).permute(1, 2, 0).numpy()
+
+
+def assert_rounded(image, exact):
+    """Whether uint8 values are the nearest to exact ones, up to the last digits of float32."""
+    assert image.dtype == np.uint8 and image.shape == exact.shape
+    assert np.abs(image - exact).max() < 0.501
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob('*.*')}
+
+
+def test_a_file_is_restored_at_the_step_of_the_task_it_was_trained_on(toy, run_tool, tmp_path):
+    target = tmp_path / 'new' / 'restored.png'
+    printed = run_tool('restore', toy.finetune, toy.photos / '1.png', target)
+    assert str(target) in printed
+    assert contents(tmp_path).keys() == {'new/restored.png'}
+    restored, image = read_image(target), read_image(toy.photos / '1.png')
+    assert_rounded(restored, by_hand(toy.finetune, image, 8))
+    assert np.abs(restored.astype(int) - image).mean() > 2, 'the toy does nothing: no test of it'
+
+
+def test_a_task_or_a_step_can_be_given(toy, run_tool, tmp_path):
+    file = toy.photos / '0.png'
+    run_tool('restore', toy.finetune, file, tmp_path / '4.png', '--task', 'noisy')
+    run_tool('restore', toy.finetune, file, tmp_path / '30.png', '--t', 30)
+    run_tool('restore', toy.finetune, file, tmp_path / '2.png', '--t', 2, '--task', 'unknown')
+    for t in (4, 30, 2):
+        expected = by_hand(toy.finetune, read_image(file), t)
+        assert_rounded(read_image(tmp_path / f'{t}.png'), expected)
+        assert np.abs(expected - by_hand(toy.finetune, read_image(file), 8)).max() > 1
+
+
+def test_every_image_of_a_folder_is_restored_and_keeps_its_name(toy, run_tool, tmp_path):
+    image = read_image(toy.photos / '2.png')
+    images = {'a.jpg': image, 'b.png': image[:, ::-1], 'c.bmp': image[:21, :33]}
+    for name, pixels in images.items():
+        save_image(tmp_path / 'in' / name, np.ascontiguousarray(pixels))
+    (tmp_path / 'in' / 'notes.txt').write_text('no image')
+    run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'out')
+    assert contents(tmp_path / 'out').keys() == {'a.png', 'b.png', 'c.png'}
+    for name in images:
+        file = tmp_path / 'in' / name
+        restored = read_image((tmp_path / 'out' / name).with_suffix('.png'))
+        if name == 'c.bmp':  # its sides are odd
+            np.testing.assert_array_equal(
+                restored, restore(load_restorer(toy.finetune), read_image(file), 8)
+            )
+        else:
+            assert_rounded(restored, by_hand(toy.finetune, read_image(file), 8))
+
+
+def test_a_target_without_suffix_is_a_folder(toy, run_tool, tmp_path):
+    run_tool('restore', toy.finetune, toy.photos / '3.png', tmp_path / 'out')
+    assert contents(tmp_path).keys() == {'out/3.png'}
+
+
+def test_larger_images_are_restored_in_tiles(toy, run_tool, tmp_path):
+    image = cv2.resize(read_image(toy.photos / '0.png'), (150, 90))
+    save_image(tmp_path / 'large.png', image)
+    command = ('restore', toy.finetune, tmp_path / 'large.png')
+    run_tool(*command, tmp_path / 'whole.png')
+    run_tool(*command, tmp_path / 'tiles.png', '--tile', 96)
+    assert_rounded(read_image(tmp_path / 'whole.png'), by_hand(toy.finetune, image, 8))
+    tiled = restore(load_restorer(toy.finetune, tile=96), image, 8)
+    np.testing.assert_array_equal(read_image(tmp_path / 'tiles.png'), tiled)
+    assert (read_image(tmp_path / 'whole.png') != tiled).any()
+
+
+def test_an_output_that_exists_is_left_alone_without_overwrite(toy, run_tool, failure_of, tmp_path):
+    target = tmp_path / '0.png'
+    save_image(target, np.full((8, 8, 3), 7, np.uint8))
+    before = contents(tmp_path)
+    for source, output in ((toy.photos / '0.png', target), (toy.photos, tmp_path)):
+        message = failure_of('restore', toy.finetune, source, output)
+        assert str(target) in message and '--overwrite' in message
+        assert contents(tmp_path) == before
+    run_tool('restore', toy.finetune, toy.photos / '0.png', target, '--overwrite')
+    image = read_image(toy.photos / '0.png')
+    assert_rounded(read_image(target), by_hand(toy.finetune, image, 8))
+
+
+def test_two_images_that_would_become_one_are_named(toy, failure_of, tmp_path):
+    for name in ('a.png', 'a.jpg', 'b.png'):
+        save_image(tmp_path / 'in' / name, read_image(toy.photos / '0.png'))
+    folders = (tmp_path / 'in', tmp_path / 'out')
+    message = failure_of('restore', toy.finetune, *folders, '--overwrite')
+    for file in ('in/a.png', 'in/a.jpg', 'out/a.png'):
+        assert str(tmp_path / file) in message
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_unknown_task_gets_the_known_ones(toy, failure_of, tmp_path):
+    arguments = (toy.photos / '0.png', tmp_path / 'out.png', '--task', 'hazy')
+    message = failure_of('restore', toy.finetune, *arguments)
+    assert 'hazy' in message and 'rainy' in message and 'noisy' in message
+    assert contents(tmp_path) == {}
+
+
+def test_without_a_single_task_one_has_to_be_named(toy, failure_of, tmp_path):
+    message = failure_of('restore', toy.pretrain, toy.photos / '0.png', tmp_path / 'out.png')
+    assert '--task' in message and contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize('t', [0, -1, 51])
+def test_a_step_out_of_range_is_refused(toy, failure_of, tmp_path, t):
+    arguments = (toy.photos / '0.png', tmp_path / 'out.png', '--t', t)
+    message = failure_of('restore', toy.finetune, *arguments)
+    assert str(t) in message and '1..50' in message
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize('folder', [False, True])
+def test_a_truncated_input_is_named(toy, failure_of, tmp_path, folder):
+    file = tmp_path / 'in' / 'cut.png'
+    save_image(file, read_image(toy.photos / '0.png'))
+    file.write_bytes(file.read_bytes()[:-500])
+    message = failure_of('restore', toy.finetune, file.parent if folder else file, tmp_path / 'out')
+    assert str(file) in message
+    assert contents(tmp_path).keys() == {'in/cut.png'}
+
+
+def test_what_is_missing_is_named(toy, failure_of, tmp_path):
+    target = tmp_path / 'out.png'
+    for missing in ('nowhere.png', 'nowhere'):
+        message = failure_of('restore', toy.finetune, tmp_path / missing, target)
+        assert str(tmp_path / missing) in message
+    message = failure_of('restore', tmp_path / 'lost.pth', toy.photos / '0.png', target)
+    assert str(tmp_path / 'lost.pth') in message
+    message = failure_of('restore', tmp_path, toy.photos / '0.png', target)
+    assert str(tmp_path) in message and 'iter_*.pth' in message
+    (tmp_path / 'empty').mkdir()
+    assert str(tmp_path / 'empty') in failure_of('restore', toy.finetune, tmp_path / 'empty', 'x')
+    assert contents(tmp_path) == {}

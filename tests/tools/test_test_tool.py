@@ -1,0 +1,99 @@
+"""tools/test.py: table, CSV of all images, summary and pictures, on one process or two."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from dtir_mm.apis import load_restorer, restore
+from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.image_io import read_image
+from dtir_mm.randomness import generator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / 'images.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_are_those_of_the_images(run_tool, toy, tmp_path):
+    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path, '--pictures', '1')
+    rows = rows_of(tmp_path)
+    assert [(row['domain'], Path(row['path']).stem) for row in rows] == [
+        ('source', '0'), ('source', '3'), ('target', '0'), ('target', '3'),
+    ]  # fmt: skip
+    restorer = load_restorer(toy.finetune)
+    for row in rows:
+        clean = read_image(row['path'])
+        rng = generator(0, 'rainy', row['domain'], Path(row['path']).stem, 0)
+        degraded = degradation_for('rainy', row['domain']).degrade(clean, rng)
+        restored = restore(restorer, degraded, 8)
+        for name, image in (('input_psnr', degraded), ('psnr', restored)):
+            expected = peak_signal_noise_ratio(clean, image, data_range=255)
+            assert float(row[name]) == pytest.approx(expected, abs=1e-4)
+        assert (row['t'], row['lpips']) == ('8', '')
+
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    means = {(r['method'], r['domain']): r for r in summary['rows']}
+    assert set(means) == {(m, d) for m in ('input', 'ours') for d in ('source', 'target')}
+    for (method, domain), mean in means.items():
+        name = 'input_psnr' if method == 'input' else 'psnr'
+        values = [float(row[name]) for row in rows if row['domain'] == domain]
+        assert mean['psnr'] == pytest.approx(np.mean(values), abs=1e-5)
+        assert mean['n'] == 2
+        assert f'{mean["psnr"]:.2f}' in printed
+    assert summary['timesteps'] == {'rainy': {'t_mat': 8}}
+    assert (summary['precision'], summary['seed']) == ('fp32', 0)
+    assert len(summary['pictures']) == 2
+    for picture in summary['pictures']:
+        assert read_image(picture).shape[1] > 3 * 48
+
+
+def test_two_processes_give_the_rows_of_one(run_tool, toy, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('two processes would need two GPUs')
+    run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'one')
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = str(server.getsockname()[1])
+    command = ['bash', 'tools/dist_test.sh', toy.config, toy.finetune, '2']
+    result = subprocess.run(
+        [*map(str, command), '--work-dir', str(tmp_path / 'two')],
+        cwd=ROOT,
+        env={**os.environ, 'MASTER_PORT': port, 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert rows_of(tmp_path / 'two') == rows_of(tmp_path / 'one')
+
+
+def test_the_time_step_can_be_overridden(run_tool, toy, tmp_path):
+    options = ('--cfg-options', 'model.timesteps=fixed:31')
+    run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path, *options)
+    assert {row['t'] for row in rows_of(tmp_path)} == {'31'}
+
+
+def test_a_checkpoint_of_another_architecture_lists_the_keys(failure_of, toy, tmp_path):
+    wider = ('--cfg-options', 'model.backbone.backbone.width=16')
+    message = failure_of('test', toy.config, toy.finetune, '--work-dir', tmp_path, *wider)
+    assert 'holds weights of another architecture' in message
+    assert 'backbone.net.stem.weight: (8, 3, 3, 3) in the file, (16, 3, 3, 3)' in message
+
+
+def test_lpips_without_weights_names_the_command(failure_of, toy, tmp_path, monkeypatch):
+    monkeypatch.setenv('DTIR_CACHE', str(tmp_path / 'empty'))
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'empty'))
+    message = failure_of('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'out',
+                         '--protocol', 'rgb')  # fmt: skip
+    assert 'prepare_lpips.py' in message

@@ -1,0 +1,80 @@
+"""tools/train.py: OpenMMLab's flags, and what it says of bad input."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dtir_mm.engine.checkpoint import load_checkpoint
+
+
+def learning_rate(work_dir: Path) -> float:
+    return load_checkpoint(work_dir)['optimizer']['param_groups'][0]['lr']
+
+
+def test_amp_trains_in_bf16_and_the_checkpoint_says_so(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--amp')
+    low, full = load_checkpoint(tmp_path), load_checkpoint(toy.finetune)
+    assert (low['meta']['precision'], full['meta']['precision']) == ('bf16', 'fp32')
+    weights = low['state_dict'].values()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+
+
+def test_auto_scale_lr_scales_by_the_global_batch(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--auto-scale-lr')
+    assert learning_rate(toy.finetune) == pytest.approx(0.03)
+    assert learning_rate(tmp_path) == pytest.approx(0.03 * 2 / 16)
+
+
+def test_resume_continues_to_a_later_end(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path)
+    later = ('--cfg-options', 'train_cfg.max_iters=3')
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--resume', *later)
+    assert load_checkpoint(tmp_path)['meta']['iter'] == 3
+    state = load_checkpoint(tmp_path)['optimizer']['state'][0]
+    assert state['step'] == 3
+
+
+def test_resume_with_nothing_there_starts_from_the_beginning(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--resume')
+    assert load_checkpoint(tmp_path)['meta']['iter'] == 2
+
+
+def test_a_work_dir_that_cannot_be_written_is_named(failure_of, toy, tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    message = failure_of('train', toy.config, '--work-dir', tmp_path / 'file' / 'run')
+    assert f'cannot write to the output folder {tmp_path}/file/run' in message
+    assert (tmp_path / 'file').read_text() == 'in the way'
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, run_tool):
+    with pytest.raises(FloatingPointError) as error:
+        run_tool(
+            'train', toy.config, '--work-dir', tmp_path,
+            '--cfg-options', 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=9',
+            'default_hooks.checkpoint.interval=1',
+        )  # fmt: skip
+    message = str(error.value)
+    # The first update breaks the weights, the second one finds out.
+    assert 'not finite at iteration 1' in message
+    named = message.split('Files of this batch: ')[1].split(', ')
+    assert named and all(Path(name).parent == toy.photos for name in named)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
+
+
+@pytest.mark.parametrize(
+    ('option', 'parts'),
+    [
+        ('train_dataloader.dataset.task=rayny', ['rayny', "did you mean 'rainy'"]),
+        ('precision=fp16', ['fp16', 'bf16']),
+        ('train_dataloader.dataset.max_photos=99', ['max_photos=99', '1..6']),
+        ('train_dataloader.dataset.folder=nowhere', ['no such folder of images: nowhere']),
+        ('model.backbone.type=ConditionedBackbon', ['Closest: ConditionedBackbone']),
+        ('model.timesteps=fixed:51', ['t=51', '1..50']),
+        ('load_from=nothing.pth', ['no such checkpoint: nothing.pth']),
+    ],
+)
+def test_bad_values_are_named_with_what_is_accepted(failure_of, toy, tmp_path, option, parts):
+    message = failure_of('train', toy.config, '--work-dir', tmp_path, '--cfg-options', option)
+    for part in parts:
+        assert part in message
