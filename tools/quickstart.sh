@@ -27,7 +27,7 @@ quietly() {
   mkdir -p "$work/logs"
   "$@" 2>&1 | tee "$log" |
     { grep --line-buffered -oE 'Iter\((train|val|test)\).*' || true; } |
-    cut -c1-110 | sed -u "s/^/  $name: /" || status=$?
+    sed -u -E "s/^(.{0,110}).*/  $name: \1/" || status=$?
   if ((status)); then
     tail -n 25 "$log" >&2
     echo "$name failed; its log: $log" >&2

@@ -63,9 +63,9 @@ def test_the_minimum_of_a_parabola_is_found_within_one_step():
         assert abs(result.t_mat - minimum) <= 1
 
 
-def test_a_grid_is_not_refined():
-    result = match({1: [0.9] * 4, 20: [0.3] * 4, 50: [0.8] * 4})
-    assert result.curve == [(1, 0.9), (20, 0.3), (50, 0.8)]
+def test_a_grid_is_not_refined_and_the_curve_holds_means():
+    result = match({1: [1.0, 0.75, 1.0, 0.75], 20: [0.25, 0.25, 0.25, 0.5], 50: [0.75] * 4})
+    assert result.curve == [(1, 0.875), (20, 0.3125), (50, 0.75)]
     assert result.t_mat == 20
 
 
