@@ -37,6 +37,7 @@ def run_record(folder: Path) -> dict[str, Any]:
                 curve[row['step']] = round(row['content'], 5)
     return {
         'run': folder.name,
+        'arm': folder.name.rpartition('_s')[0],
         'seed': summary['seed'],
         'precision': summary['precision'],
         'patches': config_of(checkpoint)['train_dataloader']['batch_size'],
@@ -58,9 +59,7 @@ def gaps(runs: list[dict[str, Any]], arm: str, baseline: str) -> dict[str, float
     """Mean PSNR of an arm's seeds less that of the baseline's, for both domains."""
 
     def mean(name: str, domain: str) -> float:
-        return fmean(
-            run['figures'][domain]['psnr'] for run in runs if run['run'].startswith(f'{name}_s')
-        )
+        return fmean(run['figures'][domain]['psnr'] for run in runs if run['arm'] == name)
 
     return {domain: mean(arm, domain) - mean(baseline, domain) for domain in ('source', 'target')}
 
@@ -70,13 +69,19 @@ def main() -> None:
     with one_line_errors('summarize_pilot'):
         folders = [folder for arm in ARMS for folder in sorted(args.work.glob(f'{arm}_s*'))]
         runs = [run_record(folder) for folder in folders]
+        present = {run['arm'] for run in runs}
+        if not {'finetune', 'scratch'} <= present:
+            raise ValueError(f'{args.work} needs runs finetune_s* and scratch_s*, has {present}')
         result = {
             'name': 'sanity check of the pilot recipe on synthetic rain, not a result of the paper',
             'protocol': 'rgb: PSNR, SSIM, LPIPS on 8-bit RGB, every second picture of CBSD68',
             'machine': f'{platform.machine()}, CPU',
-            'arms': ARMS,
-            'gap_finetune_to_scratch_dB': gaps(runs, 'finetune', 'scratch'),
-            'gap_finetune_to_scratch8500_dB': gaps(runs, 'finetune', 'scratch8500'),
+            'arms': {arm: text for arm, text in ARMS.items() if arm in present},
+            'psnr_gap_of_finetune_dB': {
+                f'to {arm}': gaps(runs, 'finetune', arm)
+                for arm in ('scratch', 'scratch8500')
+                if arm in present
+            },
             'runs': runs,
         }
         write_text(args.output, json.dumps(result, indent=1) + '\n')
@@ -84,8 +89,8 @@ def main() -> None:
         source, target = (run['figures'][domain]['psnr'] for domain in ('source', 'target'))
         loss = run['content_loss'][-1][1]
         print(f'{run["run"]:<16}{source:6.2f} / {target:5.2f} dB   last content loss {loss:.4f}')
-    for key in ('gap_finetune_to_scratch_dB', 'gap_finetune_to_scratch8500_dB'):
-        print(f'{key}: ' + ', '.join(f'{d} {gap:+.2f}' for d, gap in result[key].items()))
+    for baseline, gap in result['psnr_gap_of_finetune_dB'].items():
+        print(f'finetune {baseline}: source {gap["source"]:+.2f}, target {gap["target"]:+.2f} dB')
     print(f'written: {args.output}')
 
 

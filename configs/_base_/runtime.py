@@ -7,7 +7,12 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     sampler_seed=None,  # IterationSampler needs no reseeding
 )
-log_processor = dict(type='LogProcessor', window_size=100, by_epoch=False)
+log_processor = dict(
+    type='LogProcessor',
+    window_size=100,
+    by_epoch=False,
+    mean_pattern=r'^(content|noise)|loss|time|grad_norm',  # others show their last value alone
+)
 visualizer = dict(type='ScalarVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
 randomness = dict(seed=0)

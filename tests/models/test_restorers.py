@@ -259,6 +259,6 @@ def test_validation_noise_stays_the_same(toy_backbone):
     for slots in ([0, 1, 2], [2, 0], [1]):
         torch.manual_seed(len(slots))
         results = restorer.val_step(make_data(slots, iteration=0))
-        assert [set(result) for result in results] == [{'noise'}] * len(slots)
-        losses = [result['noise'] for result in results]
+        assert [set(result) for result in results] == [{'held_out_noise'}] * len(slots)
+        losses = [result['held_out_noise'] for result in results]
         assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)

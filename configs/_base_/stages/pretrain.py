@@ -1,4 +1,4 @@
 """Stage 1, TMGP: predict the noise in noisy clean images (Eq. 11, Alg. 1)."""
 
 model = dict(type='GenerativePretrainer')
-val_evaluator = dict(type='MeanMetric', names=['noise'])
+val_evaluator = dict(type='MeanMetric', names=['held_out_noise'])

@@ -55,7 +55,7 @@ class GenerativePretrainer(BaseRestorer):
         """L_g of each image of a held-out set, whose noise depends on its key alone."""
         with torch.no_grad():
             losses = self.noise_losses(self.data_preprocessor(data))
-        return [{'noise': float(loss)} for loss in losses]
+        return [{'held_out_noise': float(loss)} for loss in losses]
 
 
 def _bins(num_steps: int) -> list[tuple[int, int]]:

@@ -1,0 +1,32 @@
+"""What is logged of a run: means over the last updates, not the last batch alone."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from dtir_mm.registry import RUNNERS
+
+
+def scalars(config_path, work_dir) -> list[dict]:
+    config = Config.fromfile(config_path)
+    config.update(work_dir=str(work_dir), experiment_name=str(work_dir))
+    RUNNERS.build(config).train()
+    (file,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_losses_are_means_over_the_window_and_validation_is_not(toy_config, tmp_path):
+    every = 'default_hooks = dict(logger=dict(interval={}))\nlog_processor = dict(window_size={})\n'
+    each = scalars(toy_config('pretrain', every.format(1, 1)), tmp_path / 'each')
+    window = scalars(toy_config('pretrain', every.format(10, 10)), tmp_path / 'window')
+    losses = [row['noise'] for row in each if 'noise' in row]
+    assert len(losses) == 10
+    assert losses[-1] != pytest.approx(sum(losses) / 10, rel=1e-4)
+    (last,) = [row['noise'] for row in window if 'noise' in row]
+    assert last == pytest.approx(sum(losses) / 10, rel=1e-6)
+
+    validations = [[row['held_out_noise'] for row in run if 'held_out_noise' in row]
+                   for run in (each, window)]  # fmt: skip
+    assert len(validations[0]) == 3 and len(set(validations[0])) == 3
+    assert validations[0] == pytest.approx(validations[1], rel=1e-6)
