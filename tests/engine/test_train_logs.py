@@ -23,7 +23,7 @@ def test_losses_are_means_over_the_window_and_validation_is_not(toy_config, tmp_
     losses = [row['noise'] for row in each if 'noise' in row]
     assert len(losses) == 10
     assert losses[-1] != pytest.approx(sum(losses) / 10, rel=1e-4)
-    (last,) = [row['noise'] for row in window if 'noise' in row]
+    last = [row['noise'] for row in window if 'noise' in row][-1]
     assert last == pytest.approx(sum(losses) / 10, rel=1e-6)
 
     validations = [[row['held_out_noise'] for row in run if 'held_out_noise' in row]
