@@ -70,7 +70,9 @@ def test_a_child_of_the_users_own_sees_ours_and_its_own():
 
         unet = mine.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})
         assert type(unet).__module__ == 'dtir_mm.models.backbones.dtir_unet'
-        assert isinstance(mine.build({'type': 'TheirNet'}), TheirNet)
+        # Whatever scope a run before this test left behind.
+        with DefaultScope.overwrite_default_scope('somebody'):
+            assert isinstance(mine.build({'type': 'TheirNet'}), TheirNet)
         assert MODELS.get('somebody.TheirNet') is TheirNet
     finally:
         del ROOT_MODELS.children['somebody']

@@ -25,5 +25,7 @@ for seed in 0 1; do
     "load_from=$work/pretrain"
   fit "scratch_s$seed" "$seed" "${config}_scratch_rainy_1xb16-2500.py" 2500
 done
+fit naive_s0 0 "${config}_finetune_rainy_1xb16-2500.py" 2500 "load_from=$work/pretrain" \
+  model.mix_ratio=0.0
 fit scratch8500_s0 0 "${config}_scratch_rainy_1xb16-8500.py" 8500
 python tools/summarize_pilot.py "$work" "$work/sanity_check.json"

@@ -13,6 +13,7 @@ from dtir_mm.files import write_text
 
 ARMS = {
     'finetune': 'pre-trained (6000 updates), then 2500 with 10 % generative samples',
+    'naive': 'pre-trained (6000 updates), then 2500 without generative samples',
     'scratch': 'the same network and 2500 updates from random weights',
     'scratch8500': 'from random weights with the updates of both stages',
 }
@@ -79,8 +80,8 @@ def main() -> None:
             'arms': {arm: text for arm, text in ARMS.items() if arm in present},
             'psnr_gap_of_finetune_dB': {
                 f'to {arm}': gaps(runs, 'finetune', arm)
-                for arm in ('scratch', 'scratch8500')
-                if arm in present
+                for arm in ARMS
+                if arm in present - {'finetune'}
             },
             'runs': runs,
         }
