@@ -22,7 +22,6 @@ _base_ = [
     '{bases}/stages/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
-    '{bases}/runtime.py',
 ]
 model = dict(backbone={backbone})
 train_dataloader = dict(batch_size=4, dataset=dict(folder='{photos}', shrink=1.0))
@@ -31,7 +30,8 @@ train_cfg = dict(max_iters=10, val_interval=4)
 precision = 'fp32'
 """
 TOY_PAIRS = """
-model.update(timesteps='fixed:8')
+model.update(timesteps='fixed:8', importance_loss=None, orthogonality_loss=None)
+default_hooks = dict(layer_wise_decay=None)
 train_dataloader['dataset'].update(task='rainy', max_photos=6)
 val_dataloader['dataset'].update(task='rainy', max_photos=2)
 test_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0, task='rainy'))

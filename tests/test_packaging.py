@@ -48,7 +48,6 @@ _base_ = [
     '{configs}/stages/pretrain.py',
     '{configs}/datasets/photos_pretrain.py',
     '{configs}/schedules/adam_cosine_mini.py',
-    '{configs}/runtime.py',
 ]
 model = dict(backbone=_base_.backbone)
 train_cfg = dict(max_iters=2, val_interval=2)

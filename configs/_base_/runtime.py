@@ -11,9 +11,13 @@ log_processor = dict(
     type='LogProcessor',
     window_size=100,
     by_epoch=False,
-    mean_pattern=r'^(content|noise)|loss|time|grad_norm',  # others show their last value alone
+    # others show their last value alone
+    mean_pattern=r'^(content|noise)|cosine|loss|time|grad_norm',
 )
-visualizer = dict(type='ScalarVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(
+    type='ScalarVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+)
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
 randomness = dict(seed=0)
 precision = 'auto'  # fp32 or bf16, whichever is faster here; kept in the checkpoint

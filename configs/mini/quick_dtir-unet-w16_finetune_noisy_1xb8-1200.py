@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/stages/finetune.py',
     '../_base_/datasets/photos_finetune.py',
     '../_base_/schedules/adam_cosine_mini.py',
-    '../_base_/runtime.py',
 ]
 model = dict(backbone=_base_.backbone, timesteps='work_dirs/quickstart/timesteps.json')
 train_dataloader = dict(dataset=dict(task='noisy'))

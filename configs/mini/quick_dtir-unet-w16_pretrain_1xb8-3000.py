@@ -5,7 +5,6 @@ _base_ = [
     '../_base_/stages/pretrain.py',
     '../_base_/datasets/photos_pretrain.py',
     '../_base_/schedules/adam_cosine_mini.py',
-    '../_base_/runtime.py',
 ]
 model = dict(backbone=_base_.backbone)
 train_cfg = dict(max_iters=3000, val_interval=1000)

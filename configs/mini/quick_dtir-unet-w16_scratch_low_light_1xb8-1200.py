@@ -1,5 +1,6 @@
 """Baseline: the same 1200 updates from random weights, reconstruction loss only."""
 
-_base_ = './quick_dtir-unet-w16_finetune_low_light_1xb8-1200.py'
-model = dict(mix_ratio=0.0)
-load_from = None
+_base_ = './quick_dtir-unet-w16_scratch_noisy_1xb8-1200.py'
+train_dataloader = dict(dataset=dict(task='low_light'))
+val_dataloader = dict(dataset=dict(task='low_light'))
+test_dataloader = dict(dataset=dict(task='low_light'))

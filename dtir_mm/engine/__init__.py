@@ -1,7 +1,11 @@
 """Runner, loop, sampler and hooks; importing this package registers them."""
 
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
-from dtir_mm.engine.hooks import RestorationCheckpointHook
+from dtir_mm.engine.hooks import (
+    ImportanceAccumulationHook,
+    LayerWiseDecayHook,
+    RestorationCheckpointHook,
+)
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.engine.runner import RestorationRunner
 from dtir_mm.engine.scalar_visualizer import ScalarVisualizer
@@ -9,8 +13,10 @@ from dtir_mm.engine.train_loop import IterationTrainLoop
 
 __all__ = [
     'DistributedRestorer',
+    'ImportanceAccumulationHook',
     'IterationSampler',
     'IterationTrainLoop',
+    'LayerWiseDecayHook',
     'RestorationCheckpointHook',
     'RestorationRunner',
     'ScalarVisualizer',

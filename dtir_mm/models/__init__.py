@@ -2,7 +2,12 @@
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
-from dtir_mm.models.losses import ContentLoss, NoisePredictionLoss
+from dtir_mm.models.losses import (
+    ContentLoss,
+    ImportanceLoss,
+    NoisePredictionLoss,
+    OrthogonalityLoss,
+)
 from dtir_mm.models.preprocessor import RestorationPreprocessor
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
@@ -13,6 +18,8 @@ __all__ = [
     'DtirUNet',
     'FinetuneRestorer',
     'GenerativePretrainer',
+    'ImportanceLoss',
     'NoisePredictionLoss',
+    'OrthogonalityLoss',
     'RestorationPreprocessor',
 ]

@@ -21,7 +21,6 @@ _base_ = [
     '{bases}/stages/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
-    '{bases}/runtime.py',
 ]
 backbone = dict(
     backbone=dict(width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1)
@@ -36,7 +35,8 @@ val_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}', shrink=1.0)
 precision = 'fp32'
 """
 PAIRS = """
-model['timesteps'] = dict(rainy=8, noisy=4)
+model.update(timesteps=dict(rainy=8, noisy=4), importance_loss=None, orthogonality_loss=None)
+default_hooks = dict(layer_wise_decay=None)
 train_dataloader['dataset'].update(task='rainy', max_photos=4)
 val_dataloader['dataset'].update(task='rainy', max_photos=1)
 test_dataloader = dict(

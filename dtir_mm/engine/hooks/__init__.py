@@ -1,5 +1,7 @@
 """Hooks of the training loop."""
 
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
+from dtir_mm.engine.hooks.importance_accumulation_hook import ImportanceAccumulationHook
+from dtir_mm.engine.hooks.layer_wise_decay_hook import LayerWiseDecayHook
 
-__all__ = ['RestorationCheckpointHook']
+__all__ = ['ImportanceAccumulationHook', 'LayerWiseDecayHook', 'RestorationCheckpointHook']

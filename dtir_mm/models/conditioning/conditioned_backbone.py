@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from dtir_mm import compat
-from dtir_mm.models.backbones import contract
+from dtir_mm.models.backbones import contract, depth
 from dtir_mm.models.conditioning.film import FiLM
 from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
 from dtir_mm.registry import MODELS
@@ -30,10 +31,12 @@ class ConditionedBackbone(nn.Module):
         self.size_multiple = contract.size_multiple(self.net)
         self.time_embedding = TimeEmbedding(embedding_dim)
         self.films = nn.ModuleDict()
+        self._film_sites: dict[str, list[str]] = {}
         for group, sites in contract.conditioning_groups(self.net).items():
             modules = [self.net.get_submodule(site) for site in sites]
             film = FiLM(embedding_dim, _channels(modules[0]))
             self.films[group.replace('.', '_')] = film
+            self._film_sites[group.replace('.', '_')] = sites
             for site, module in zip(sites, modules, strict=True):
                 module.register_forward_hook(partial(film.modulate, site))
 
@@ -56,6 +59,31 @@ class ConditionedBackbone(nn.Module):
         """
         output = self(u, t)
         return u - output if self.global_skip else output
+
+    def parameter_blocks(self) -> dict[str, str]:
+        """The block of the network that each parameter here belongs to, by the parameters' names.
+
+        A FiLM layer belongs to the deepest block that it conditions; the time embedding, which
+        enters everywhere, to the first (method.md 3.2).
+        """
+        order = self.execution_order()
+        block_of = depth.block_of_each_parameter(self.net)
+        blocks = {f'net.{name}': block for name, block in block_of.items()}
+        for name, _ in self.time_embedding.named_parameters(prefix='time_embedding'):
+            blocks[name] = order[0]
+        for group, sites in self._film_sites.items():
+            hosts = [block_of[f'{site}.weight'] for site in sites]
+            for name, _ in self.films[group].named_parameters(prefix=f'films.{group}'):
+                blocks[name] = max(hosts, key=order.index)
+        return blocks
+
+    def execution_order(self) -> list[str]:
+        """The network's blocks in the order in which they run (``backbones/depth.py``)."""
+
+        def forward(image: Tensor) -> Tensor:
+            return self(image, torch.ones(1, dtype=torch.long, device=image.device))
+
+        return depth.execution_order(self.net, forward)
 
     def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W)."""

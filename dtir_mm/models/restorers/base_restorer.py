@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ RESIDUAL_SCALES = ('one', 'sigma', 'sigma_floor')
 _SIGMA_FLOOR = 0.25
 
 PerSampleLoss = Callable[[dict[str, Any]], Tensor]
+Differentiate = Callable[[Tensor, list[torch.nn.Parameter]], Tensor]
 
 
 class BaseRestorer(BaseModel):
@@ -72,6 +73,7 @@ class BaseRestorer(BaseModel):
         self.tile = tile
         self.tile_overlap = tile_overlap
         self.precision = 'fp32'
+        self.gradient_observers: list[Callable[[Tensor], None]] = []
 
     # --- the network in its two modes ---------------------------------------------------------
 
@@ -81,6 +83,17 @@ class BaseRestorer(BaseModel):
         if precision == 'fp64':
             self.double()
             self.data_preprocessor.dtype = torch.float64
+
+    @contextlib.contextmanager
+    def full_precision(self, needed: bool = True) -> Iterator[None]:
+        """Forwards in here are not under autocast, where that is ``needed``."""
+        precision = self.precision
+        if needed and precision == 'bf16':
+            self.precision = 'fp32'
+        try:
+            yield
+        finally:
+            self.precision = precision
 
     def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
         """f(u, t): noise or degradation in ``u`` (B, 3, H, W) in [-1, 1], at steps ``t`` (B,)."""
@@ -130,14 +143,31 @@ class BaseRestorer(BaseModel):
 
     def trained_parameters(self) -> list[torch.nn.Parameter]:
         """The parameters that receive gradients, in the order of flat gradients."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return list(self.named_trained_parameters().values())
+
+    def named_trained_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """The same by their names."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def show_gradient(self, gradient: Tensor) -> None:
+        """Shows an update's data gradient (P,), summed over processes, to ``gradient_observers``.
+
+        It is that of the samples' losses alone, before any penalty, gate or clipping.
+        """
+        for observe in self.gradient_observers:
+            observe(gradient)
 
     def accumulate(
-        self, samples: dict[str, Any], loss_of: PerSampleLoss, global_batch: int
+        self,
+        samples: dict[str, Any],
+        loss_of: PerSampleLoss,
+        global_batch: int,
+        differentiate: Differentiate = flat_gradient,
     ) -> tuple[Tensor, Tensor]:
         """Gradient (P,) of ``sum(losses) / global_batch`` over this process's samples, and losses.
 
         Only one micro-batch's graph is alive at a time; no samples give a zero gradient.
+        ``differentiate`` may put another linear functional of the loss in the gradient's place.
         """
         parameters = self.trained_parameters()
         gradient = torch.zeros(
@@ -151,7 +181,7 @@ class BaseRestorer(BaseModel):
         for start in range(0, count, step):
             micro = select(samples, list(range(start, min(start + step, count))))
             per_sample = loss_of(micro)
-            gradient += flat_gradient(per_sample.sum() / global_batch, parameters)
+            gradient += differentiate(per_sample.sum() / global_batch, parameters)
             losses.append(per_sample.detach())
         return gradient, torch.cat(losses)
 

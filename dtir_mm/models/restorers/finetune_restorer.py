@@ -1,24 +1,45 @@
-"""Stage 2, GEF: reconstruction at the matched time step, with generative samples mixed in."""
+"""Stage 2, GEF: reconstruction at t_mat with generative samples mixed in (Eq. 12, Alg. 3).
 
+Eq. 12 has the content loss, the importance penalty and the orthogonality; it leaves out the
+generative loss, which Alg. 3 trains, and we take that for an omission.
+"""
+
+import itertools
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from mmengine.dist import get_world_size
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dtir_mm.models.preprocessor import select
+from dtir_mm.models.regularizers.gradient_orthogonality import Orthogonality, project
+from dtir_mm.models.restorers.base_restorer import PerSampleLoss
 from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
-from dtir_mm.models.restorers.gradients import sum_over_processes
+from dtir_mm.models.restorers.gradients import (
+    flat_gradient,
+    flatten,
+    from_named,
+    hessian_vector_product,
+    per_sample_gradients,
+    refuse_custom_functions,
+    scale_parts,
+    sum_over_processes,
+)
 from dtir_mm.randomness import generator
 from dtir_mm.registry import MODELS
+
+Samples = dict[str, Any]
 
 
 @MODELS.register_module()
 class FinetuneRestorer(GenerativePretrainer):
-    """``(n_r / B) L_content + (n_g / B) L_g`` over a batch of n_r pairs and n_g clean images.
+    """``(n_r / B) L_content + (n_g / B) L_g + L_reg + L_orthog`` over n_r pairs and n_g images.
 
     Which samples of the global batch are generative depends on their slot alone: the first n_g. So
-    it does not depend on the number of processes, of which some may have none. Eq. 12 leaves out
-    L_g, which Alg. 3 trains; we take that for an omission.
+    it does not depend on the number of processes, of which some may have none.
 
     Args:
         content_loss: config of the reconstruction loss; None for L1.
@@ -26,6 +47,10 @@ class FinetuneRestorer(GenerativePretrainer):
         mix_rounding: "round" takes n_g = round(ratio B) every time, which is none at 10 % of five
             samples or fewer; "dither" rounds up or down by chance, so that the ratio holds on
             average.
+        importance_loss: config of the penalty on what pre-training relies on (L_reg); None for
+            none. Its importance and anchor come by ``set_importance``.
+        orthogonality_loss: config of what reconciles the gradients (L_orthog); None for nothing.
+            Without generative samples there is nothing to reconcile.
         kwargs: see ``GenerativePretrainer``.
     """
 
@@ -34,6 +59,8 @@ class FinetuneRestorer(GenerativePretrainer):
         content_loss: dict | None = None,
         mix_ratio: float = 0.1,
         mix_rounding: str = 'round',
+        importance_loss: dict | None = None,
+        orthogonality_loss: dict | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,8 +71,75 @@ class FinetuneRestorer(GenerativePretrainer):
         self.content_loss = MODELS.build(content_loss or {'type': 'ContentLoss'})
         self.mix_ratio = mix_ratio
         self.mix_rounding = mix_rounding
+        self.importance_loss = MODELS.build(importance_loss) if importance_loss else None
+        self.orthogonality_loss = MODELS.build(orthogonality_loss) if orthogonality_loss else None
+        count = len(self.trained_parameters())
+        self.gate = torch.ones(count)
+        self.penalty_decay = torch.ones(count)
+        self._importance: tuple[Tensor, Tensor, Tensor] | None = None
+        self._known_twice_differentiable = False
 
-    def content_losses(self, batch: dict[str, Any]) -> Tensor:
+    # --- what hooks set -----------------------------------------------------------------------
+
+    def set_layer_decay(self, gate: Mapping[str, float], penalty: Mapping[str, float]) -> None:
+        """Factors in [0, 1] of the generative gradient, and of lambda, of each parameter."""
+        names = self.named_trained_parameters()
+        self.gate = torch.tensor([gate[name] for name in names])
+        self.penalty_decay = torch.tensor([penalty[name] for name in names])
+
+    def set_importance(self, omega: Mapping[str, Tensor], anchor: Mapping[str, Tensor]) -> None:
+        """Importance and pre-trained value of each parameter; a new one is free to move.
+
+        Raises:
+            ValueError: they are those of another network; the message lists names and shapes.
+        """
+        named = self.named_trained_parameters()
+        zeros = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+        known = torch.tensor([float(name in anchor) for name in named])
+        self._importance = (from_named(omega, zeros), from_named(anchor, named), known)
+
+    # --- one update ---------------------------------------------------------------------------
+
+    def compute_gradient(self, batch: Samples) -> tuple[Tensor, dict[str, Tensor]]:
+        """Where the gradients meet: restoration, generative, importance and orthogonality."""
+        seed, iteration, _ = batch['key'][0].tolist()
+        total = self.global_batch(batch)
+        count = self.num_generative(total, seed, iteration)
+        reconcile = self.orthogonality_loss if count else None
+        second_order = reconcile is not None and reconcile.is_due(iteration)
+        logged: dict[str, Tensor] = {}
+
+        with self.full_precision(second_order):
+            groups = self._groups(batch, total, count, reconcile.num_groups if second_order else 1)
+            rows, losses = self._objective_gradients(groups, total)
+            generative, content = rows['noise'].sum(0), rows['content'].sum(0)
+            self.show_gradient(generative + content)
+            if count:
+                logged['gradient_cosine'] = torch.cosine_similarity(generative, content, dim=0)
+
+            generative = scale_parts(generative, self.gate, self.trained_parameters())
+            if reconcile is not None and reconcile.projects:
+                generative = project(generative, self._reached(content.clone()))
+            gradient = content + generative
+            if self._has_anchor():
+                gradient += self._importance_gradient(losses['content'], logged)
+            if second_order:
+                pull = self._orthogonality_gradient(groups, rows, total, count, logged)
+                pull = reconcile.limit(pull, content)
+                logged['orthogonality_ratio'] = pull.norm() / content.norm()
+                gradient += pull
+        return gradient, {**losses, **{name: value.reshape(1) for name, value in logged.items()}}
+
+    def _has_anchor(self) -> bool:
+        penalty = self.importance_loss
+        if self._importance is None and penalty is not None and penalty.statistic is not None:
+            raise RuntimeError(
+                'model.importance_loss has no importance to work on: add the hook '
+                'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
+            )
+        return self._importance is not None
+
+    def content_losses(self, batch: Samples) -> Tensor:
         """Per-sample reconstruction loss (B,) at the matched time steps of the samples' tasks."""
         steps = [self.timesteps[task] for task in batch['task']]
         t = torch.tensor(steps, device=batch['degraded'].device)
@@ -58,21 +152,138 @@ class FinetuneRestorer(GenerativePretrainer):
             return round(exact)
         return int(exact + generator(seed, iteration, 'mix').random())
 
-    def compute_gradient(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Where the gradients meet: generative ones are added to those of the restoration."""
-        total = self.global_batch(batch)
-        seed, iteration, _ = batch['key'][0].tolist()
-        num_generative = self.num_generative(total, seed, iteration)
+    def _groups(
+        self, batch: Samples, total: int, num_generative: int, parts: int
+    ) -> dict[str, list[Samples]]:
+        """This process's samples of each objective, in at most ``parts`` groups by global slot."""
         slots = batch['key'][:, 2].tolist()
-        generative = select(batch, [i for i, s in enumerate(slots) if s < num_generative])
-        restoration = select(batch, [i for i, s in enumerate(slots) if s >= num_generative])
 
-        generative_gradient, noise = self.accumulate(generative, self.noise_losses, total)
-        restoration_gradient, content = self.accumulate(restoration, self.content_losses, total)
-        sum_over_processes(generative_gradient)
-        sum_over_processes(restoration_gradient)
-        return restoration_gradient + generative_gradient, {'content': content, 'noise': noise}
+        def split(first: int, end: int) -> list[Samples]:
+            number = max(min(parts, end - first), 1)
+            return [
+                select(
+                    batch,
+                    [
+                        i
+                        for i, slot in enumerate(slots)
+                        if first <= slot < end and (slot - first) * number // (end - first) == part
+                    ],
+                )
+                for part in range(number)
+            ]
 
-    def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
-        """Restored images, as in ``test_step``."""
-        return self.test_step(data)
+        return {'noise': split(0, num_generative), 'content': split(num_generative, total)}
+
+    def _objective_gradients(
+        self, groups: dict[str, list[Samples]], total: int
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients (m, P) of each objective's groups, over all processes, and their losses."""
+        rows, losses = {}, {}
+        for name, members in groups.items():
+            pairs = [self.accumulate(samples, self._loss_of(name), total) for samples in members]
+            rows[name] = sum_over_processes(torch.stack([gradient for gradient, _ in pairs]))
+            losses[name] = torch.cat([values for _, values in pairs])
+        return rows, losses
+
+    def _loss_of(self, objective: str) -> PerSampleLoss:
+        return self.noise_losses if objective == 'noise' else self.content_losses
+
+    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor:
+        """The gradient (P,) of L_reg; logs what of it is large, and the way from the anchor."""
+        omega, anchor, known = self._importance
+        parameters = self.trained_parameters()
+        delta = flatten(parameters) - anchor
+        logged['drift'] = delta.norm()
+        if self.importance_loss is None:
+            return torch.zeros_like(delta)
+        sizes = [parameter.numel() for parameter in parameters]
+        decay = (self.penalty_decay * known).to(delta)
+        penalty = self.importance_loss(delta, omega, decay, sizes)
+        logged['importance'] = penalty.value
+        logged['importance_s'] = penalty.first_order
+        logged['importance_s2'] = penalty.second_order
+        if len(content):
+            logged['importance_ratio'] = penalty.value / content.mean()
+        return penalty.gradient
+
+    def _orthogonality_gradient(
+        self,
+        groups: dict[str, list[Samples]],
+        rows: dict[str, Tensor],
+        total: int,
+        num_generative: int,
+        logged: dict[str, Tensor],
+    ) -> Tensor:
+        """The gradient (P,) of L_orthog at what the generative gradient reaches.
+
+        Two phases: the groups' gradients (``rows``, which are changed) give dL / dg_a in closed
+        form; then each group adds its Hessian-vector product, with one graph alive at a time.
+        """
+        if self.orthogonality_loss.literal:
+            return self._literal_orthogonality_gradient(groups, logged)
+        for row in itertools.chain(rows['noise'], rows['content']):
+            self._reached(row)
+        counts = (num_generative, total - num_generative)
+        result = self.orthogonality_loss(rows['noise'], rows['content'], counts)
+        _log_orthogonality(result, logged)
+        gradient = torch.zeros_like(rows['content'][0])
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+            for name, pulls in (('noise', result.generative), ('content', result.restoration)):
+                for samples, pull in zip(groups[name], pulls, strict=True):
+                    differentiate = partial(self._second_derivative, pull)
+                    gradient += self.accumulate(samples, self._loss_of(name), total, differentiate)[
+                        0
+                    ]
+        return sum_over_processes(gradient)
+
+    def _literal_orthogonality_gradient(
+        self, groups: dict[str, list[Samples]], logged: dict[str, Tensor]
+    ) -> Tensor:
+        """The same by Eq. 17 to 19 to the letter: every sample's gradient in a single graph."""
+        if get_world_size() > 1:
+            raise ValueError(
+                'orthogonality_loss.implementation="per_sample" needs all samples in one process; '
+                'use "group" with several'
+            )
+        losses = torch.cat(
+            [self._loss_of(name)(samples) for name in groups for samples in groups[name]]
+        )
+        refuse_custom_functions(losses.sum())
+        parameters = self.trained_parameters()
+        rows = per_sample_gradients(losses, parameters)
+        fixed = rows.detach().clone()
+        for row in fixed:
+            self._reached(row)
+        count = sum(len(samples['path']) for samples in groups['noise'])
+        result = self.orthogonality_loss(fixed[:count], fixed[count:], (count, len(losses) - count))
+        _log_orthogonality(result, logged)
+        pulls = torch.cat([result.generative, result.restoration])
+        return self._reached(flat_gradient((rows * pulls).sum(), parameters))
+
+    def _second_derivative(
+        self, vector: Tensor, loss: Tensor, parameters: list[nn.Parameter]
+    ) -> Tensor:
+        if not self._known_twice_differentiable:
+            refuse_custom_functions(loss)
+            self._known_twice_differentiable = True
+        return hessian_vector_product(loss, parameters, vector, (self.gate > 0).tolist())
+
+    def _reached(self, vector: Tensor) -> Tensor:
+        """Sets a vector (P,) to zero where no generative gradient reaches, in place."""
+        return scale_parts(vector, (self.gate > 0).float(), self.trained_parameters())
+
+    def val_step(self, data: Samples) -> list[Samples]:
+        """Restored images, and each clean image's L_g: what is left of the generative skill."""
+        batch = self.data_preprocessor(data)
+        with torch.no_grad():
+            losses = self.noise_losses(batch).tolist()
+        return [
+            {**sample, 'held_out_noise': loss}
+            for sample, loss in zip(self.predict(batch), losses, strict=True)
+        ]
+
+
+def _log_orthogonality(result: Orthogonality, logged: dict[str, Tensor]) -> None:
+    logged['orthogonality'] = result.loss
+    logged['orthogonality_cross'] = result.cross
+    logged['orthogonality_within'] = result.within

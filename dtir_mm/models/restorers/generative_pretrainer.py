@@ -49,7 +49,8 @@ class GenerativePretrainer(BaseRestorer):
             f'noise_t{low + 1:02d}-{high:02d}': losses[(t > low) & (t <= high)]
             for low, high in _bins(self.schedule.num_steps)
         }
-        return sum_over_processes(gradient), {'noise': losses, **binned}
+        self.show_gradient(sum_over_processes(gradient))
+        return gradient, {'noise': losses, **binned}
 
     def val_step(self, data: dict[str, Any]) -> list[dict[str, float]]:
         """L_g of each image of a held-out set, whose noise depends on its key alone."""

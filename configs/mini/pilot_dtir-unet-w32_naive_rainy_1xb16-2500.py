@@ -1,0 +1,5 @@
+"""Pilot: the same 2500 updates from the pre-trained weights, reconstruction loss only."""
+
+_base_ = './pilot_dtir-unet-w32_finetune_rainy_1xb16-2500.py'
+model = dict(mix_ratio=0.0, importance_loss=None, orthogonality_loss=None)
+default_hooks = dict(layer_wise_decay=None)

@@ -1,0 +1,78 @@
+"""Layer-wise decay: how deep the generative gradient and the penalty reach (Eq. 9 and 10)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+
+from dtir_mm.models.backbones.depth import depths_in_order
+from dtir_mm.models.regularizers.generative_gate import layer_decay
+from dtir_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LayerWiseDecayHook(Hook):
+    """Sets the restorer's gate and the decay of lambda from t_mat and the depth of each block.
+
+    A config without it is the ablation "w/o w_decay".
+
+    Args:
+        rate: a of w(t) = exp(-a t); 0.05 in the paper.
+        gate: mode for the generative gradient; see ``regularizers/generative_gate.py``.
+        fraction: share of the depth that the gate lets through, in the place of w(t) (Fig. 3).
+        penalty: mode for lambda_k of each tensor.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        rate: float = 0.05,
+        gate: str = 'cut',
+        fraction: float | None = None,
+        penalty: str = 'soft',
+    ) -> None:
+        depth = torch.zeros(1)
+        layer_decay(depth, 1, rate, gate, fraction)  # bad values fail now, not when training begins
+        layer_decay(depth, 1, rate, penalty)
+        self.rate = rate
+        self.gate = gate
+        self.fraction = fraction
+        self.penalty = penalty
+
+    def before_train(self, runner: Any) -> None:
+        """Sets the factors for the tasks of the training data."""
+        self.apply(runner, runner.train_dataloader.dataset.tasks)
+
+    def apply(self, runner: Any, tasks: Sequence[str]) -> None:
+        """Sets and logs the factors for tasks: the mean over them, as they share each batch."""
+        restorer = runner.restorer
+        order = restorer.backbone.execution_order()
+        depth = torch.tensor([depths_in_order(order)[block] for block in order])
+        steps = [restorer.timesteps[task] for task in tasks]
+        gate = torch.stack(
+            [layer_decay(depth, t, self.rate, self.gate, self.fraction) for t in steps]
+        ).mean(0)
+        penalty = torch.stack([layer_decay(depth, t, self.rate, self.penalty) for t in steps]).mean(
+            0
+        )
+        rank = {
+            f'backbone.{name}': order.index(block)
+            for name, block in restorer.backbone.parameter_blocks().items()
+        }
+        restorer.set_layer_decay(
+            {name: gate[i].item() for name, i in rank.items()},
+            {name: penalty[i].item() for name, i in rank.items()},
+        )
+        reached = [
+            block if factor == 1 else f'{block} x {factor:.2f}'
+            for block, factor in zip(order, gate.tolist(), strict=True)
+            if factor > 0
+        ]
+        named = ', '.join(f'{task} (t={t})' for task, t in zip(tasks, steps, strict=True))
+        runner.logger.info(
+            f'layer-wise decay for {named}: the '
+            f'generative gradient reaches {len(reached)} of {len(order)} blocks: '
+            f'{", ".join(reached)}; lambda falls to {penalty.min():.2f} of its value'
+        )

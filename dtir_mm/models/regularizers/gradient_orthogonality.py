@@ -1,0 +1,107 @@
+"""Gradient orthogonality: reconciling the generative and the restoration objective.
+
+Eq. 17 to 19, from the gradients of generative samples (or groups of them) and of restoration ones:
+s is their mean cosine across the two objectives, d the mean within them, ``L = (1 - s) + |d|``.
+The name fits d alone: the paper's formula aligns the objectives (method.md 3.6). Gradients are
+rows of (m, P).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MODES = ('align', 'opl', 'conflict')
+
+
+@dataclass(frozen=True)
+class Orthogonality:
+    """The loss with its cosines, and its derivative by each gradient.
+
+    ``cross`` is s and ``within`` d of Eq. 17 and 18; ``generative`` (m_g, P) and ``restoration``
+    (m_r, P) are dL / dg_a, the vectors whose Hessian-vector products make the loss's gradient.
+    """
+
+    loss: Tensor
+    cross: Tensor
+    within: Tensor
+    generative: Tensor
+    restoration: Tensor
+
+
+def orthogonality(
+    generative: Tensor,
+    restoration: Tensor,
+    counts: tuple[int, int] | None = None,
+    mode: str = 'align',
+) -> Orthogonality:
+    """Eq. 17 to 19 on the gradients of samples, or on the mean gradients of groups of samples.
+
+    Args:
+        generative: gradients of the generative objective, (m_g, P), m_g >= 1.
+        restoration: gradients of the restoration objective, (m_r, P), m_r >= 1.
+        counts: samples behind each set, (n_g, n_r); None for (m_g, m_r). They weigh the two sums
+            of d by n (n - 1) as single samples would, so that d of groups estimates d of samples.
+        mode: "align", ``(1 - s) + |d|``, the paper's; "opl", the two swapped, ``(1 - d) + |s|``, as
+            in Orthogonal Projection Loss (Ranasinghe et al., 2021), where what is alike gets
+            aligned; "conflict", ``max(-s, 0)``.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    if mode not in MODES:
+        raise ValueError(f'mode={mode!r} of the orthogonality must be one of {MODES}')
+    # Products in blocks: the rows of both sets are never copied into one tensor.
+    sets, split = (generative, restoration), len(generative)
+    norms = torch.cat([rows.norm(dim=1) for rows in sets])
+    inverse = torch.where(norms > 0, 1 / norms, 0)  # a zero gradient is orthogonal to everything
+    products = torch.cat([torch.cat([a @ b.T for b in sets], dim=1) for a in sets])
+    cosines = (inverse[:, None] * products * inverse).requires_grad_()
+    with torch.enable_grad():
+        cross = cosines[:split, split:].mean()
+        within = _within(
+            cosines[:split, :split], cosines[split:, split:], counts or (split, len(restoration))
+        )
+        loss = {
+            'align': lambda: (1 - cross) + within.abs(),
+            'opl': lambda: (1 - within) + cross.abs(),
+            'conflict': lambda: torch.relu(-cross),
+        }[mode]()
+        (by_cosine,) = torch.autograd.grad(loss, cosines)
+    # d cos(a, b) / d g_a = (g_b / |g_b| - cos(a, b) g_a / |g_a|) / |g_a|
+    by_cosine = by_cosine + by_cosine.T
+    own = torch.diag((by_cosine * cosines.detach()).sum(dim=1) * inverse)
+    mixing = inverse[:, None] * (by_cosine * inverse - own)
+    derivatives = (
+        part[:, :split] @ generative + part[:, split:] @ restoration
+        for part in (mixing[:split], mixing[split:])
+    )
+    return Orthogonality(loss.detach(), cross.detach(), within.detach(), *derivatives)
+
+
+def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) -> Tensor:
+    """d: mean cosine of the ordered pairs of one objective, self-pairs left out."""
+    weighted, pairs = generative.new_zeros(()), 0
+    for cosines, n in zip((generative, restoration), counts, strict=True):
+        m = len(cosines)
+        if m > 1:
+            mean = (cosines.sum() - cosines.diagonal().sum()) / (m * (m - 1))
+            weighted, pairs = weighted + n * (n - 1) * mean, pairs + n * (n - 1)
+    return weighted / max(pairs, 1)
+
+
+def project(generative: Tensor, restoration: Tensor) -> Tensor:
+    """The generative gradient (P,) without what points against the restoration gradient (P,).
+
+    First order, one-sided: PCGrad (Yu et al., 2020) that only ever changes the generative side.
+    """
+    overlap = generative @ restoration
+    if overlap >= 0:
+        return generative
+    return generative - overlap / restoration.square().sum() * restoration
+
+
+def capped(gradient: Tensor, reference: Tensor, ratio: float) -> Tensor:
+    """The gradient (P,), shrunk where its norm exceeds ``ratio`` times that of the reference."""
+    norm, limit = gradient.norm(), ratio * reference.norm()
+    return gradient * (limit / norm) if norm > limit else gradient

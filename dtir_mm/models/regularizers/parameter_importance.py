@@ -1,0 +1,112 @@
+"""Parameter importance: which weights pre-training relies on, and the price of moving them.
+
+Eq. 3, 14 to 16 and 23 to 27, Alg. 6. The paper's formulas contradict one another; its cited source,
+PIGWM, settles them (method.md 3.4). Vectors are flat, (P,), over K parameter tensors whose sizes
+sum to P; omega is the importance of each weight and delta how far it lies from its anchor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FORMS = ('pigwm', 'eq16', 'eq26', 'diag2', 'ewc', 'l2sp', 'none')
+
+# value = a S + b S^2 of each tensor, S = sum omega |delta|, before its strength
+_SUM_FORMS = {'pigwm': (0.5, 0.5), 'eq16': (1.0, 1.0), 'eq26': (1.0, 0.5)}
+
+
+class RunningImportance:
+    """Omega as the running mean of |gradient| over batches (Alg. 6, line 6).
+
+    The gradients are those of a batch's mean loss: for another batch size omega is another one.
+
+    Args:
+        mean: the mean so far, (P,), which is updated in place; None before the first batch.
+        count: batches in it.
+    """
+
+    def __init__(self, mean: Tensor | None = None, count: int = 0) -> None:
+        self.mean = mean
+        self.count = count
+
+    def update(self, values: Tensor) -> None:
+        """Takes a batch's values, (P,): ``gradient.abs()`` for omega."""
+        self.count += 1
+        if self.mean is None:
+            self.mean = values.clone()
+        else:
+            self.mean += (values - self.mean) / self.count
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """The value and gradient (P,) of a penalty, and its two sums over all tensors.
+
+    ``first_order`` is sum_k S_k and ``second_order`` sum_k S_k^2, S_k = sum_j omega_kj |delta_kj|.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    first_order: Tensor
+    second_order: Tensor
+
+
+def importance_penalty(
+    delta: Tensor, omega: Tensor, strength: Tensor, sizes: Sequence[int], form: str = 'pigwm'
+) -> Penalty:
+    """The penalty of having moved by ``delta``, with its gradient in closed form.
+
+    With lambda_k the strength of tensor k and S_k = sum_j omega_kj |delta_kj|:
+
+    =======  ===============================================================================
+    pigwm    sum_k lambda_k / 2 (S_k + S_k^2), PIGWM and Eq. 27: |d|^T I I^T |d| is S_k^2
+    eq16     sum_k lambda_k (S_k + S_k^2), Eq. 16 to the letter
+    eq26     sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 to the letter
+    diag2    sum_k lambda_k / 2 sum_j (omega |d| + omega^2 d^2), Eq. 27 with a diagonal
+    ewc      sum_k lambda_k / 2 sum_j omega d^2, omega being the Fisher diagonal
+    l2sp     sum_k lambda_k / 2 sum_j d^2
+    none     0
+    =======  ===============================================================================
+
+    Args:
+        delta: weights less their anchor, (P,).
+        omega: importance, (P,), at least 0.
+        strength: lambda_k of each tensor, (K,).
+        sizes: weights in each tensor.
+        form: one of the above.
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    if form not in FORMS:
+        raise ValueError(f'form={form!r} of the importance penalty must be one of {FORMS}')
+    weighted = omega * delta.abs()
+    sums = _sums(weighted, sizes)
+    if form in _SUM_FORMS:
+        first, second = _SUM_FORMS[form]
+        value = strength @ (first * sums + second * sums.square())
+        gradient = _scaled(omega * delta.sign(), strength * (first + 2 * second * sums), sizes)
+    elif form == 'diag2':
+        value = strength @ (0.5 * (sums + _sums(weighted.square(), sizes)))
+        gradient = _scaled(omega * (0.5 * delta.sign() + omega * delta), strength, sizes)
+    elif form == 'none':
+        value, gradient = sums.new_zeros(()), torch.zeros_like(delta)
+    else:
+        curvature = omega if form == 'ewc' else torch.ones_like(omega)
+        value = strength @ (0.5 * _sums(curvature * delta.square(), sizes))
+        gradient = _scaled(curvature * delta, strength, sizes)
+    return Penalty(value, gradient, sums.sum(), sums.square().sum())
+
+
+def _sums(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The sum of each tensor, (K,)."""
+    return torch.stack([part.sum() for part in values.split(list(sizes))])
+
+
+def _scaled(values: Tensor, factors: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Multiplies tensor k by ``factors[k]``, in place."""
+    for part, factor in zip(values.split(list(sizes)), factors, strict=True):
+        part.mul_(factor)
+    return values
