@@ -44,3 +44,13 @@ def require_writable(folder: str | Path) -> None:
         raise OSError(
             f'cannot write to the output folder {folder}: {error.strerror}. Name another one'
         ) from error
+
+
+def require_new(path: str | Path, overwrite: bool) -> None:
+    """Keeps a file from being overwritten without a word.
+
+    Raises:
+        ValueError: the file exists and ``overwrite`` is False.
+    """
+    if Path(path).exists() and not overwrite:
+        raise ValueError(f'{path} exists; give --overwrite to replace it')

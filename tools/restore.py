@@ -9,6 +9,7 @@ from dtir_mm.apis import load_restorer, restore
 from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.files import require_new
 from dtir_mm.image_io import read_image, save_image
 
 
@@ -61,8 +62,7 @@ def _plan(source: Path, target: Path, overwrite: bool) -> list[tuple[Path, Path]
     for file, result in plan:
         if result in sources:
             raise ValueError(f'{sources[result]} and {file} would both become {result}')
-        if result.exists() and not overwrite:
-            raise ValueError(f'{result} exists; give --overwrite to replace it')
+        require_new(result, overwrite)
         sources[result] = file
     return plan
 

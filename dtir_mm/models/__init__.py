@@ -11,6 +11,7 @@ from dtir_mm.models.losses import (
 from dtir_mm.models.preprocessor import RestorationPreprocessor
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+from dtir_mm.models.restorers.zero_shot_restorer import ZeroShotRestorer
 
 __all__ = [
     'ConditionedBackbone',
@@ -22,4 +23,5 @@ __all__ = [
     'NoisePredictionLoss',
     'OrthogonalityLoss',
     'RestorationPreprocessor',
+    'ZeroShotRestorer',
 ]

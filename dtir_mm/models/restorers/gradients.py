@@ -91,8 +91,8 @@ def refuse_custom_functions(loss: Tensor) -> None:
         raise TypeError(
             f'the network uses custom autograd functions ({", ".join(sorted(names))}), whose '
             f'second derivative may be silently wrong. Write them in native operations, as '
-            f'F.layer_norm is, or set model.orthogonality_loss.implementation="project", which needs only '
-            f'first derivatives'
+            f'F.layer_norm is, or set model.orthogonality_loss.implementation="project", which '
+            f'needs only first derivatives'
         )
 
 

@@ -1,0 +1,31 @@
+"""Weight-space interpolation between pre-trained and fine-tuned weights (WiSE-FT).
+
+Wortsman et al. (2022): a rival of the importance penalty that costs no training at all, so every
+table that shows the penalty should show it too. The paper does not.
+"""
+
+from typing import Any
+
+from dtir_mm.engine.checkpoint import CheckpointError
+
+
+def interpolate_weights(
+    pretrained: dict[str, Any], finetuned: dict[str, Any], share: float
+) -> dict[str, Any]:
+    """The fine-tuned checkpoint with ``(1 - share) pretrained + share finetuned`` as its weights.
+
+    Raises:
+        ValueError: ``share`` lies outside [0, 1].
+        CheckpointError: the two are of different architectures; the message lists the keys.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
+    before, after = pretrained['state_dict'], finetuned['state_dict']
+    differing = sorted(before.keys() ^ after.keys())
+    differing += [
+        key for key in before.keys() & after.keys() if before[key].shape != after[key].shape
+    ]
+    if differing:
+        raise CheckpointError(f'different architectures: {", ".join(differing[:10])}')
+    weights = {key: before[key].lerp(after[key], share) for key in after}
+    return {'meta': finetuned['meta'], 'state_dict': weights}

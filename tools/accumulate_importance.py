@@ -1,0 +1,41 @@
+"""Adds the importance of its weights to a finished checkpoint, for model.importance_loss."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.importance import accumulate_importance
+from dtir_mm.engine.checkpoint import save_checkpoint
+from dtir_mm.files import require_new
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', type=Path, help='of pre-training, or its work directory')
+    parser.add_argument('output', type=Path, help='the checkpoint to write')
+    parser.add_argument('--batches', type=int, default=200, help='of training data (default: 200)')
+    parser.add_argument(
+        '--fisher', action='store_true', help='squared gradients of single samples, for form="ewc"'
+    )
+    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
+    parser.add_argument('--overwrite', action='store_true', help='replace the output if it exists')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with one_line_errors('accumulate_importance'):
+        require_new(args.output, args.overwrite)
+        with tqdm(total=args.batches, unit='batch') as bar:
+            checkpoint = accumulate_importance(
+                args.checkpoint, args.batches, args.fisher, args.config,
+                lambda done: bar.update(done - bar.n),
+            )  # fmt: skip
+        save_checkpoint(checkpoint, args.output)
+    print(f'written: {args.output}')
+
+
+if __name__ == '__main__':
+    main()
