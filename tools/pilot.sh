@@ -21,11 +21,11 @@ fit() { # name seed config updates [options]
 
 fit pretrain 0 "${config}_pretrain_1xb16-6k.py" 6000
 for seed in 0 1; do
-  fit "finetune_s$seed" "$seed" "${config}_finetune_rainy_1xb16-2500.py" 2500 \
-    "load_from=$work/pretrain"
+  for arm in finetune mixing naive; do
+    fit "${arm}_s$seed" "$seed" "${config}_${arm}_rainy_1xb16-2500.py" 2500 \
+      "load_from=$work/pretrain"
+  done
   fit "scratch_s$seed" "$seed" "${config}_scratch_rainy_1xb16-2500.py" 2500
 done
-fit naive_s0 0 "${config}_finetune_rainy_1xb16-2500.py" 2500 "load_from=$work/pretrain" \
-  model.mix_ratio=0.0
 fit scratch8500_s0 0 "${config}_scratch_rainy_1xb16-8500.py" 8500
 python tools/summarize_pilot.py "$work" "$work/sanity_check.json"

@@ -1,0 +1,12 @@
+"""Setting A, stage 1: noise prediction on the clean training images of RESIDE-6k alone."""
+
+_base_ = [
+    '../_base_/backbones/dtir_unet.py',
+    '../_base_/stages/pretrain.py',
+    '../_base_/datasets/clean_pretrain.py',
+    '../_base_/schedules/adam_cosine.py',
+]
+model = dict(backbone=_base_.backbone)
+train_dataloader = dict(dataset=dict(folder='data/RESIDE-6k/train/GT'))
+val_dataloader = dict(dataset=dict(folder='data/RESIDE-6k/test/GT'))
+train_cfg = dict(max_iters=500_000)

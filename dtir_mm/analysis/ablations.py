@@ -1,0 +1,73 @@
+"""What each ablation of the paper may change in a config, and what its sweeps vary.
+
+The leaves are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9, a task each) and
+``configs/mini/ablations/``; a test holds each to this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A row of Tables 6 to 9.
+
+    Args:
+        label: the row's name in the paper.
+        keys: config keys that it may change, with all below them.
+        reading: what the row means, where the paper leaves it open (method.md 6).
+    """
+
+    label: str
+    keys: tuple[str, ...]
+    reading: str
+
+
+ABLATIONS: dict[str, Ablation] = {
+    'tmgp': Ablation(
+        'w/o TMGP',
+        ('load_from', 'model.importance_loss'),
+        'random weights, the same fine-tuning; without pre-training L_reg has nothing to keep',
+    ),
+    't_mat': Ablation('w/o t^mat', ('model.timesteps',), 't = 1 for every degradation'),
+    'w_decay': Ablation(
+        'w/o w_decay', ('default_hooks.layer_wise_decay',), 'neither gate nor decay of lambda'
+    ),
+    'gef': Ablation(
+        'w/o GEF',
+        ('model',),
+        'the pre-trained generator restores by SDEdit from t_mat: the figures lie far below plain '
+        'fine-tuning, so that cannot be meant',
+    ),
+    'l_reg': Ablation('w/o L_reg', ('model.importance_loss.form',), 'no importance penalty'),
+    'l_orthog': Ablation('w/o L_orthog', ('model.orthogonality_loss',), 'no orthogonality'),
+}
+
+# Figure or question: (config key, values). The first key of each is the only one that varies.
+SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    'Figure 3b, 3d: time step': (
+        'model.timesteps',
+        tuple(f'fixed:{t}' for t in (1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50)),
+    ),
+    'Figure 3c: share of layers that are trained generatively': (
+        'default_hooks.layer_wise_decay.fraction',
+        (0.0, 0.25, 0.5, 0.75, 1.0),
+    ),
+    'Figure 4: share of generative samples': ('model.mix_ratio', (0.0, 0.05, 0.1, 0.2, 0.4)),
+    'Figure 8: lambda': ('model.importance_loss.weight', (0.05, 0.1, 0.2, 0.5, 1.0)),
+    'Figure 8: a': ('default_hooks.layer_wise_decay.rate', (0.01, 0.02, 0.05, 0.1, 0.2)),
+}
+
+
+def changed_keys(config: Mapping[str, Any], base: Mapping[str, Any]) -> set[str]:
+    """Dotted keys whose values differ between two resolved configs, as deep as both are dicts."""
+    changed = set()
+    for key in config.keys() | base.keys():
+        if key not in config or key not in base:
+            changed.add(key)
+        elif isinstance(config[key], Mapping) and isinstance(base[key], Mapping):
+            changed |= {f'{key}.{below}' for below in changed_keys(config[key], base[key])}
+        elif config[key] != base[key]:
+            changed.add(key)
+    return changed
