@@ -64,6 +64,12 @@ class RestorationRunner(Runner):
         model = model.to(get_device())
         return DistributedRestorer(model) if self.distributed else model
 
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """See mmengine, which lets a config set only its own default hooks to None."""
+        own = ('sampler_seed', 'logger', 'checkpoint', 'timer', 'param_scheduler', 'runtime_info')
+        hooks = {n: h for n, h in (hooks or {}).items() if h is not None or n in own}
+        super().register_default_hooks(hooks)
+
     def build_param_scheduler(self, scheduler: Any) -> list:
         """The learning rate's schedule; a part of it without ``end`` lasts as long as training.
 

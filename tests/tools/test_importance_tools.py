@@ -1,0 +1,98 @@
+"""The tools around what pre-training learnt: its importance, and the weights half way from it."""
+
+import torch
+import torch.nn.functional as F
+
+from dtir_mm.apis import load_restorer
+from dtir_mm.datasets import CleanPhotosDataset
+from dtir_mm.datasets.base_dataset import SampleKey
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.iteration_sampler import IterationSampler
+from dtir_mm.randomness import seed_of
+
+PIPELINE = [
+    dict(type='RandomPatch', size=32),
+    dict(type='RandomFlipTurn'),
+    dict(type='PackSample'),
+]
+
+
+def sample_gradients(toy, num_batches):
+    """Gradients of single samples' L_g by plain autograd: a list of dicts a batch of two."""
+    restorer = load_restorer(toy.pretrain).train()
+    dataset = CleanPhotosDataset(str(toy.photos), PIPELINE)
+    keys = iter(IterationSampler(dataset, seed=0, batch_size=2, start_iteration=2))
+    batches = []
+    for _ in range(num_batches):
+        batch = []
+        for key in (next(keys), next(keys)):
+            assert isinstance(key, SampleKey)
+            clean = dataset[key]['clean'].float()[None] / 127.5 - 1
+            rng = torch.Generator().manual_seed(seed_of(*key[:3], 'noise'))
+            t = torch.randint(1, 51, (), generator=rng)[None]
+            noise = torch.randn(clean.shape[1:], generator=rng)[None]
+            alpha_bar = restorer.schedule.alpha_bar(t)
+            noisy = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
+            loss = F.mse_loss(restorer.backbone.nuisance(noisy.float(), t), noise)
+            named = dict(restorer.named_parameters())
+            gradients = torch.autograd.grad(loss, list(named.values()))
+            batch.append(dict(zip(named, gradients, strict=True)))
+        batches.append(batch)
+    return batches
+
+
+def test_importance_is_the_mean_absolute_gradient_of_batches(toy, run_tool, tmp_path):
+    run_tool('accumulate_importance', toy.pretrain, tmp_path / 'with.pth', '--batches', 3)
+    importance = load_checkpoint(tmp_path / 'with.pth')['importance']
+    assert (importance['batches'], importance['statistic']) == (3, 'abs_gradient')
+    batches = sample_gradients(toy, 3)
+    weights = load_checkpoint(toy.pretrain)['state_dict']
+    for name, omega in importance['omega'].items():
+        expected = sum(((first[name] + second[name]) / 2).abs() for first, second in batches) / 3
+        torch.testing.assert_close(omega, expected, rtol=1e-3, atol=1e-7)
+        assert torch.equal(importance['anchor'][name], weights[name])
+
+
+def test_fisher_is_the_mean_squared_gradient_of_samples(toy, run_tool, tmp_path):
+    target = tmp_path / 'with.pth'
+    run_tool('accumulate_importance', toy.pretrain, target, '--batches', 2, '--fisher')
+    importance = load_checkpoint(target)['importance']
+    assert (importance['batches'], importance['statistic']) == (4, 'fisher')
+    samples = [sample for batch in sample_gradients(toy, 2) for sample in batch]
+    for name, omega in importance['omega'].items():
+        expected = sum(sample[name].square() for sample in samples) / 4
+        torch.testing.assert_close(omega, expected, rtol=1e-3, atol=1e-8)
+
+
+def test_a_checkpoint_is_not_replaced_without_being_asked(toy, run_tool, failure_of, tmp_path):
+    target = tmp_path / 'there.pth'
+    target.write_text('mine')
+    for tool, arguments in (
+        ('accumulate_importance', (toy.pretrain, target, '--batches', 1)),
+        ('interpolate_weights', (toy.pretrain, toy.finetune, target)),
+    ):
+        assert 'there.pth exists; give --overwrite' in failure_of(tool, *arguments)
+        assert target.read_text() == 'mine'
+        run_tool(tool, *arguments, '--overwrite')
+        assert 'state_dict' in load_checkpoint(target)
+        target.write_text('mine')
+
+
+def test_weights_lie_between_two_checkpoints(toy, run_tool, tmp_path):
+    run_tool('interpolate_weights', toy.pretrain, toy.finetune, tmp_path / 'w.pth', '--share', 0.25)
+    before, after = (load_checkpoint(run)['state_dict'] for run in (toy.pretrain, toy.finetune))
+    middle = load_checkpoint(tmp_path / 'w.pth')
+    for name, weight in middle['state_dict'].items():
+        torch.testing.assert_close(weight, 0.75 * before[name] + 0.25 * after[name])
+    assert load_restorer(tmp_path / 'w.pth').timesteps['rainy'] == 8
+
+
+def test_weights_of_two_architectures_have_nothing_between_them(toy, failure_of, tmp_path):
+    other = load_checkpoint(toy.pretrain)
+    name = next(iter(other['state_dict']))
+    del other['state_dict'][name]
+    torch.save(other, tmp_path / 'other.pth')
+    arguments = (tmp_path / 'other.pth', toy.finetune, tmp_path / 'w.pth')
+    assert name in failure_of('interpolate_weights', *arguments)
+    message = failure_of('interpolate_weights', toy.pretrain, *arguments[1:], '--share', 2)
+    assert 'share=2.0' in message and '[0, 1]' in message
