@@ -263,3 +263,23 @@ def test_validation_noise_stays_the_same(toy_backbone):
         assert [set(result) for result in results] == [{'held_out_noise'}] * len(slots)
         losses = [result['held_out_noise'] for result in results]
         assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)
+
+
+def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
+    restorer = build('FinetuneRestorer', toy_backbone)
+    data = make_data([0, 1], iteration=0)
+    whole = restorer.val_step(data)
+    assert [row['held_out_noise'] for row in whole] == pytest.approx(
+        [noise_loss(restorer, data, i).item() for i in range(2)], rel=1e-10
+    )
+    odd = {
+        **data,
+        'clean': data['clean'][..., :-1, :-1],
+        'degraded': data['degraded'][..., :-1, :-1],
+    }
+    even = {**data, 'clean': data['clean'][..., :-2, :-2]}
+    for row, i in zip(restorer.val_step(odd), range(2), strict=True):
+        assert row['restored'].shape == (*odd['clean'].shape[-2:], 3)
+        assert row['held_out_noise'] == pytest.approx(
+            noise_loss(restorer, even, i).item(), rel=1e-10
+        )

@@ -94,7 +94,7 @@ def _holds_blocks(module: nn.Module) -> bool:
     """Whether a list of at least two composite modules of one class lies somewhere inside."""
     for part in module.modules():
         if isinstance(part, _CONTAINERS):
-            kinds = Counter(type(child) for child in part if _is_composite(child))
+            kinds = Counter(type(child) for child in part.children() if _is_composite(child))
             if max(kinds.values(), default=0) > 1:
                 return True
     return False

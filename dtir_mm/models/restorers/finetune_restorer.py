@@ -121,23 +121,13 @@ class FinetuneRestorer(GenerativePretrainer):
             if reconcile is not None and reconcile.projects:
                 generative = project(generative, self._reached(content.clone()))
             gradient = content + generative
-            if self._has_anchor():
-                gradient += self._importance_gradient(losses['content'], logged)
+            gradient += self._importance_gradient(losses['content'], logged)
             if second_order:
                 pull = self._orthogonality_gradient(groups, rows, total, count, logged)
                 pull = reconcile.limit(pull, content)
                 logged['orthogonality_ratio'] = pull.norm() / content.norm()
                 gradient += pull
-        return gradient, {**losses, **{name: value.reshape(1) for name, value in logged.items()}}
-
-    def _has_anchor(self) -> bool:
-        penalty = self.importance_loss
-        if self._importance is None and penalty is not None and penalty.statistic is not None:
-            raise RuntimeError(
-                'model.importance_loss has no importance to work on: add the hook '
-                'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
-            )
-        return self._importance is not None
+        return gradient, {**losses, **{name: value.reshape(-1) for name, value in logged.items()}}
 
     def content_losses(self, batch: Samples) -> Tensor:
         """Per-sample reconstruction loss (B,) at the matched time steps of the samples' tasks."""
@@ -188,22 +178,31 @@ class FinetuneRestorer(GenerativePretrainer):
     def _loss_of(self, objective: str) -> PerSampleLoss:
         return self.noise_losses if objective == 'noise' else self.content_losses
 
-    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor:
-        """The gradient (P,) of L_reg; logs what of it is large, and the way from the anchor."""
+    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor | float:
+        """The gradient (P,) of L_reg, or 0; logs its parts, and the distance from the anchor."""
+        penalizes = self.importance_loss is not None and self.importance_loss.statistic is not None
+        if self._importance is None:
+            if penalizes:
+                raise RuntimeError(
+                    'model.importance_loss has no importance to work on: add the hook '
+                    'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
+                )
+            return 0.0
         omega, anchor, known = self._importance
         parameters = self.trained_parameters()
         delta = flatten(parameters) - anchor
         logged['drift'] = delta.norm()
-        if self.importance_loss is None:
-            return torch.zeros_like(delta)
+        if not penalizes:
+            return 0.0
         sizes = [parameter.numel() for parameter in parameters]
         decay = (self.penalty_decay * known).to(delta)
         penalty = self.importance_loss(delta, omega, decay, sizes)
         logged['importance'] = penalty.value
         logged['importance_s'] = penalty.first_order
         logged['importance_s2'] = penalty.second_order
-        if len(content):
-            logged['importance_ratio'] = penalty.value / content.mean()
+        # Every process logs the same names; one without restoration samples adds no value.
+        has_content = len(content) > 0
+        logged['importance_ratio'] = penalty.value / content.mean() if has_content else content
         return penalty.gradient
 
     def _orthogonality_gradient(
@@ -220,7 +219,8 @@ class FinetuneRestorer(GenerativePretrainer):
         form; then each group adds its Hessian-vector product, with one graph alive at a time.
         """
         if self.orthogonality_loss.literal:
-            return self._literal_orthogonality_gradient(groups, logged)
+            with sdpa_kernel(SDPBackend.MATH):
+                return self._literal_orthogonality_gradient(groups, logged)
         for row in itertools.chain(rows['noise'], rows['content']):
             self._reached(row)
         counts = (num_generative, total - num_generative)
@@ -230,10 +230,9 @@ class FinetuneRestorer(GenerativePretrainer):
         with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
             for name, pulls in (('noise', result.generative), ('content', result.restoration)):
                 for samples, pull in zip(groups[name], pulls, strict=True):
-                    differentiate = partial(self._second_derivative, pull)
-                    gradient += self.accumulate(samples, self._loss_of(name), total, differentiate)[
-                        0
-                    ]
+                    times_pull = partial(self._second_derivative, pull)
+                    product, _ = self.accumulate(samples, self._loss_of(name), total, times_pull)
+                    gradient += product
         return sum_over_processes(gradient)
 
     def _literal_orthogonality_gradient(
@@ -275,8 +274,11 @@ class FinetuneRestorer(GenerativePretrainer):
     def val_step(self, data: Samples) -> list[Samples]:
         """Restored images, and each clean image's L_g: what is left of the generative skill."""
         batch = self.data_preprocessor(data)
+        multiple = self.backbone.size_multiple
+        height, width = (side - side % multiple for side in batch['clean'].shape[-2:])
         with torch.no_grad():
-            losses = self.noise_losses(batch).tolist()
+            cropped = {**batch, 'clean': batch['clean'][..., :height, :width]}
+            losses = self.noise_losses(cropped).tolist()
         return [
             {**sample, 'held_out_noise': loss}
             for sample, loss in zip(self.predict(batch), losses, strict=True)

@@ -1,0 +1,316 @@
+"""The order of blocks of networks that are defined in another order than they run in."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import dtir_mm.models  # noqa: F401 - registers the networks
+from dtir_mm.models.backbones.depth import (
+    block_of_each_parameter,
+    depths_in_order,
+    execution_order,
+)
+from dtir_mm.registry import MODELS
+
+UNET = dict(
+    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,), middle_blocks=1
+)
+NAFNET = dict(
+    type='mmagic.NAFNet',
+    mid_channels=4,
+    middle_blk_num=1,
+    enc_blk_nums=[1, 1, 1, 2],
+    dec_blk_nums=[1, 1, 1, 1],
+)
+RESTORMER = dict(
+    type='mmagic.Restormer', dim=8, num_blocks=[1, 2, 2, 2], num_refinement_blocks=2
+)  # fmt: skip
+SWINIR = dict(
+    type='mmagic.SwinIRNet',
+    upscale=1,
+    in_chans=3,
+    img_size=64,
+    window_size=8,
+    img_range=1.0,
+    depths=[2, 2],
+    embed_dim=12,
+    num_heads=[2, 2],
+    mlp_ratio=2,
+    upsampler='',
+    resi_connection='1conv',
+)
+ORDERS = {
+    'unet': """
+        stem encoders.0.0 encoders.0.1 encoders.0.2 downs.0 middle.0 middle.1
+        ups.0 decoders.0.0 decoders.0.1 decoders.0.2 norm_out conv_out
+    """,
+    'nafnet': """
+        intro encoders.0.0 downs.0 encoders.1.0 downs.1 encoders.2.0 downs.2
+        encoders.3.0 encoders.3.1 downs.3 middle_blks.0
+        ups.0.0 decoders.0.0 ups.1.0 decoders.1.0 ups.2.0 decoders.2.0 ups.3.0 decoders.3.0 ending
+    """,
+    'restormer': """
+        patch_embed encoder_level1.0 down1_2 encoder_level2.0 encoder_level2.1 down2_3
+        encoder_level3.0 encoder_level3.1 down3_4 latent.0 latent.1
+        up4_3 reduce_chan_level3 decoder_level3.0 decoder_level3.1
+        up3_2 reduce_chan_level2 decoder_level2.0 decoder_level2.1
+        up2_1 decoder_level1.0 refinement.0 refinement.1 output
+    """,
+    'swinir': """
+        conv_first patch_embed layers.0.residual_group.blocks.0 layers.0.residual_group.blocks.1
+        layers.0.conv layers.1.residual_group.blocks.0 layers.1.residual_group.blocks.1
+        layers.1.conv norm conv_after_body conv_last
+    """,
+}
+DEEPEST_SITE = {
+    'unet': {
+        'encoders_0_0': 'encoders.0.0',
+        'encoders_0_1': 'encoders.0.1',
+        'middle_0': 'middle.0',
+        'decoders_0_0': 'decoders.0.0',
+        'decoders_0_1': 'decoders.0.1',
+    },
+    'nafnet': {
+        'encoders_0/4': 'encoders.0.0',
+        'encoders_1/8': 'encoders.1.0',
+        'encoders_2/16': 'encoders.2.0',
+        'encoders_3/32': 'encoders.3.1',
+        'middle_blks/64': 'middle_blks.0',
+        'decoders_0/32': 'decoders.0.0',
+        'decoders_1/16': 'decoders.1.0',
+        'decoders_2/8': 'decoders.2.0',
+        'decoders_3/4': 'decoders.3.0',
+    },
+}
+
+
+class Block(nn.Module):
+    """A residual block; what runs last was made first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(1, 4)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.conv(self.norm(u))
+
+
+class OtherBlock(Block):
+    pass
+
+
+class Stage(nn.Module):
+    """Runs a list of parts in reverse, then a convolution, and adds a parameter of its own."""
+
+    def __init__(self, parts: nn.ModuleList | nn.ModuleDict | nn.Sequential) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(4, 1, 1))
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.parts = parts
+
+    def forward(self, u: Tensor) -> Tensor:
+        for name, _ in reversed(list(self.parts.named_children())):
+            u = self.parts.get_submodule(name)(u)
+        return self.conv(u) + self.bias
+
+
+class Crossed(nn.Module):
+    """Every kind of container, a block that runs twice and one that never does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(4, 3, 1)
+        self.unused = Block()
+        self.chain = nn.Sequential(Block(), nn.ReLU(), nn.Conv2d(4, 4, 1))
+        self.twice = Block()
+        self.listed = nn.ModuleList([nn.ModuleList([Block()]), nn.Conv2d(4, 4, 1)])
+        self.named = nn.ModuleDict({'b': nn.BatchNorm2d(4), 'a': Block()})
+        self.first = nn.Conv2d(3, 4, 1)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, u: Tensor) -> Tensor:
+        h = self.twice(self.first(u))
+        h = self.listed[0][0](self.listed[1](h))
+        h = self.named['b'](self.named['a'](h))
+        h = self.twice(self.dropout(h))
+        return self.last(self.chain(h))
+
+
+class Broken(Crossed):
+    def forward(self, u: Tensor) -> Tensor:
+        super().forward(u)
+        raise KeyError('no such level')
+
+
+class Scaled(nn.Module):
+    """Has a parameter itself, which scales what its one block gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 3, 1)
+        self.scale = nn.Parameter(torch.ones(3, 1, 1))
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.scale * self.body(u)
+
+
+class Grouped(nn.Module):
+    """States groups over blocks that run in the order c, b, a, d."""
+
+    global_skip = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.d = Block(), Block(), Block(), Block()
+        self.head, self.tail = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+
+    def conditioning_groups(self) -> dict[str, list[str]]:
+        return {'one.x': ['a.norm', 'b.norm', 'c.norm'], 'two': ['c.norm', 'b.conv']}
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.tail(self.d(self.a(self.b(self.c(self.head(u))))))
+
+
+def conditioned(backbone: dict) -> nn.Module:
+    return MODELS.build(dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8))
+
+
+def state_of(net: nn.Module) -> dict[str, object]:
+    """What a probe could change, weights and running means apart."""
+    return {
+        'training': [module.training for module in net.modules()],
+        'requires_grad': [parameter.requires_grad for parameter in net.parameters()],
+        'grad': [parameter.grad for parameter in net.parameters()],
+        'hooks': [
+            (len(module._forward_hooks), len(module._forward_pre_hooks)) for module in net.modules()
+        ],
+        'random': torch.get_rng_state().tolist(),
+    }
+
+
+def test_blocks_are_ordered_by_their_first_call():
+    expected = 'first twice listed.1 listed.0.0 named.a named.b chain.0 chain.2 last unused'.split()
+    order = execution_order(Crossed())
+    assert order == expected
+    assert depths_in_order(order) == {expected[i]: i / 9 for i in range(10)}
+    assert depths_in_order(['alone']) == {'alone': 0.0}
+
+
+def test_every_parameter_has_the_block_that_it_lies_in():
+    assert block_of_each_parameter(Crossed()) == {
+        f'{path}.{name}': block
+        for block, parts in {
+            'last': ['last'],
+            'unused': ['unused.conv', 'unused.norm'],
+            'chain.0': ['chain.0.conv', 'chain.0.norm'],
+            'chain.2': ['chain.2'],
+            'twice': ['twice.conv', 'twice.norm'],
+            'listed.0.0': ['listed.0.0.conv', 'listed.0.0.norm'],
+            'listed.1': ['listed.1'],
+            'named.b': ['named.b'],
+            'named.a': ['named.a.conv', 'named.a.norm'],
+            'first': ['first'],
+        }.items()
+        for path in parts
+        for name in ('weight', 'bias')
+    }
+
+
+OPENED = ['0', '0.parts.1', '0.parts.0', '0.conv', '1']  # its own parameter comes first
+WHOLE = ['0', '1']
+
+
+@pytest.mark.parametrize(
+    ('parts', 'expected'),
+    [
+        (nn.ModuleList([Block(), Block()]), OPENED),
+        (nn.Sequential(Block(), Block()), OPENED),
+        (nn.ModuleDict({'0': Block(), '1': Block()}), OPENED),
+        (nn.ModuleList([Block()]), WHOLE),
+        (nn.ModuleList([Block(), OtherBlock()]), WHOLE),
+        (nn.ModuleList([nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)]), WHOLE),
+    ],
+    ids=['list', 'chain', 'dict', 'single', 'two classes', 'convolutions'],
+)
+def test_a_module_is_opened_for_two_composite_parts_of_one_class(parts, expected):
+    net = nn.Sequential(Stage(parts), nn.Conv2d(4, 3, 1))
+    order = execution_order(net, lambda image: net(image[:, [0, 1, 2, 0]]))
+    assert order == expected
+    block_of = block_of_each_parameter(net)
+    assert block_of['0.bias'] == '0'
+    assert block_of['0.conv.weight'] == ('0.conv' if expected == OPENED else '0')
+    assert set(block_of) == {name for name, _ in net.named_parameters()}
+
+
+def test_a_parameter_of_the_network_itself_is_a_block_that_runs_first():
+    assert execution_order(Scaled()) == ['', 'body']
+    assert block_of_each_parameter(Scaled()) == {
+        'scale': '',
+        'body.weight': 'body',
+        'body.bias': 'body',
+    }
+
+
+@pytest.mark.parametrize('network', [Crossed, Broken])
+def test_the_probe_leaves_the_network_alone(network):
+    net = network().double()
+    net.twice.eval()
+    net.chain.requires_grad_(False)
+    before = state_of(net)
+    values = {name: value.clone() for name, value in net.state_dict().items()}
+    assert 0 < sum(before['training']) < len(before['training'])
+    try:
+        execution_order(net)
+    except ValueError:
+        assert network is Broken
+    assert state_of(net) == before
+    torch.testing.assert_close(dict(net.state_dict()), values, rtol=0, atol=0)
+
+
+def test_a_network_that_cannot_be_probed_is_named():
+    with pytest.raises(ValueError, match='Broken cannot be run .* 64 x 64 .*no such level'):
+        execution_order(Broken())
+
+
+def test_the_picture_is_one_of_64_pixels_in_the_type_of_the_weights():
+    seen = []
+    net = nn.Conv2d(3, 3, 1).double()
+    assert execution_order(net, seen.append) == ['']  # never executed, and yet in the order
+    assert [(image.shape, image.dtype) for image in seen] == [((1, 3, 64, 64), torch.float64)]
+
+
+@pytest.mark.parametrize(
+    ('name', 'backbone'),
+    [('unet', UNET), ('nafnet', NAFNET), ('restormer', RESTORMER), ('swinir', SWINIR)],
+)
+def test_real_networks_fall_into_blocks(name, backbone):
+    network = conditioned(backbone)
+    before = state_of(network)
+    order = network.execution_order()
+    blocks = network.parameter_blocks()
+    assert state_of(network) == before
+    assert order == ORDERS[name].split()
+    assert set(blocks) == {parameter for parameter, _ in network.named_parameters()}
+    films = {}
+    for parameter, block in blocks.items():
+        group = parameter.removeprefix('films.').split('.linear')[0]
+        if parameter.startswith('net.'):
+            # Names of blocks contain no others here, so it is the one that the path begins with.
+            assert [b for b in order if parameter.startswith(f'net.{b}.')] == [block]
+        elif parameter.startswith('time_embedding.'):
+            assert block == order[0]
+        else:
+            assert films.setdefault(group, block) == block
+    assert films == DEEPEST_SITE.get(name, films)
+
+
+def test_film_belongs_to_the_deepest_of_its_sites():
+    network = conditioned(dict(type=Grouped))
+    assert network.execution_order() == ['head', 'c', 'b', 'a', 'd', 'tail']
+    blocks = network.parameter_blocks()
+    assert set(blocks) == {parameter for parameter, _ in network.named_parameters()}
+    assert blocks['films.one_x.linear.weight'] == blocks['films.one_x.linear.bias'] == 'a'
+    assert blocks['films.two.linear.weight'] == blocks['films.two.linear.bias'] == 'b'
+    assert {block for p, block in blocks.items() if p.startswith('time_embedding')} == {'head'}
+    assert blocks['net.d.norm.weight'] == 'd'
