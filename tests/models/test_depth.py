@@ -96,8 +96,11 @@ class Block(nn.Module):
         return u + self.conv(self.norm(u))
 
 
-class OtherBlock(Block):
-    pass
+class HalfBlock(Block):
+    """Its convolution never runs."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.norm(u)
 
 
 class Stage(nn.Module):
@@ -125,7 +128,7 @@ class Crossed(nn.Module):
         self.chain = nn.Sequential(Block(), nn.ReLU(), nn.Conv2d(4, 4, 1))
         self.twice = Block()
         self.listed = nn.ModuleList([nn.ModuleList([Block()]), nn.Conv2d(4, 4, 1)])
-        self.named = nn.ModuleDict({'b': nn.BatchNorm2d(4), 'a': Block()})
+        self.named = nn.ModuleDict({'b': nn.BatchNorm2d(4), 'a': HalfBlock()})
         self.first = nn.Conv2d(3, 4, 1)
         self.dropout = nn.Dropout(0.5)
 
@@ -228,7 +231,7 @@ WHOLE = ['0', '1']
         (nn.Sequential(Block(), Block()), OPENED),
         (nn.ModuleDict({'0': Block(), '1': Block()}), OPENED),
         (nn.ModuleList([Block()]), WHOLE),
-        (nn.ModuleList([Block(), OtherBlock()]), WHOLE),
+        (nn.ModuleList([Block(), HalfBlock()]), WHOLE),
         (nn.ModuleList([nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)]), WHOLE),
     ],
     ids=['list', 'chain', 'dict', 'single', 'two classes', 'convolutions'],

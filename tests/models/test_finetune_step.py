@@ -13,7 +13,6 @@ from dtir_mm import compat
 from dtir_mm.models.losses import ImportanceLoss, NoisePredictionLoss, OrthogonalityLoss
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.restorers import base_restorer, finetune_restorer
-from dtir_mm.models.restorers.gradients import hessian_vector_product, per_sample_gradients
 from dtir_mm.registry import MODELS
 
 TINY = dict(
@@ -142,6 +141,15 @@ def test_groups_of_one_sample_are_samples():
     assert (pull - expected).norm() <= 1e-9 * expected.norm()
     for name in ('orthogonality', 'orthogonality_cross', 'orthogonality_within'):
         torch.testing.assert_close(logged_of_groups[name], logged[name], rtol=1e-9, atol=0)
+
+
+def test_the_mode_is_that_of_the_loss():
+    restorer = build()
+    for mode in ('opl', 'conflict'):
+        _, logged = compute_added(restorer, mode=mode)
+        loss, s, d = (logged[f'orthogonality{part}'].item() for part in ('', '_cross', '_within'))
+        assert s > 0 and d > 0
+        assert loss == pytest.approx((1 - d) + s if mode == 'opl' else 0, rel=1e-12)
 
 
 def test_micro_batches_do_not_change_the_groups():
@@ -451,45 +459,3 @@ def test_all_processes_log_the_same_names(monkeypatch):
     for slots in ([0, 1], [2, 3], [4, 5], [6, 7]):
         names.append(list(restorer.compute_gradient(make_batch(restorer, slots=slots))[1]))
     assert names == [names[-1]] * 4
-
-
-# --- the functions behind it ------------------------------------------------------------------
-
-
-def smooth(a: Tensor, b: Tensor) -> Tensor:
-    return (a.pow(3).sum() * b.sin()).sum() + (b @ b).exp().mean() + a.sum()
-
-
-@pytest.mark.parametrize('reached', [(True, True, True), (True, True, False), (False, True, True)])
-def test_hessian_vector_product(reached):
-    """Of three tensors, the first of which has no part in the function."""
-    parameters = [nn.Parameter(torch.randn(n, dtype=torch.float64)) for n in (2, 3, 4)]
-    vector = torch.randn(9, dtype=torch.float64)
-    mask = torch.tensor(reached).repeat_interleave(torch.tensor([2, 3, 4])).double()
-
-    def of_flat(x: Tensor) -> Tensor:
-        return smooth(x[2:5], x[5:].view(2, 2))
-
-    hessian = torch.autograd.functional.hessian(of_flat, torch.cat(parameters).detach())
-    loss = smooth(parameters[1], parameters[2].view(2, 2))
-    product = hessian_vector_product(loss, parameters, vector, reached)
-    torch.testing.assert_close(product, mask * (hessian @ (mask * vector)))
-    linear = 3 * parameters[1].sum()
-    assert (hessian_vector_product(linear, parameters, vector, reached) == 0).all()
-
-
-def test_per_sample_gradients():
-    parameters = [nn.Parameter(torch.randn(n, dtype=torch.float64)) for n in (2, 3, 4)]
-    inputs = torch.randn(5, 3, dtype=torch.float64)
-
-    def loss_of_sample(x: Tensor) -> Tensor:
-        return smooth(parameters[1] * x, parameters[2].view(2, 2))
-
-    losses = torch.stack([loss_of_sample(x) for x in inputs])
-    rows = per_sample_gradients(losses, parameters)
-    second = torch.autograd.grad(rows.square().sum(), parameters[1:])
-    alone = [torch.autograd.grad(loss_of_sample(x), parameters[1:], create_graph=True)
-             for x in inputs]  # fmt: skip
-    expected = torch.stack([torch.cat([torch.zeros(2).double(), *parts]) for parts in alone])
-    torch.testing.assert_close(rows, expected)
-    torch.testing.assert_close(second, torch.autograd.grad(expected.square().sum(), parameters[1:]))

@@ -50,12 +50,13 @@ class ImportanceAccumulationHook(Hook):
         restorer = runner.restorer
         self._hand_over(restorer)
         named = restorer.named_trained_parameters()
+        start = max(0, runner.max_iters - self.n_batches)
         self._running = RunningImportance()
-        if self._resumed is not None:
+        # Sums of another window, of a run that was shorter or is not this one, are of no use.
+        if self._resumed is not None and self._resumed['batches'] == runner.iter - start:
             zeros = {name: parameter.detach() for name, parameter in named.items()}
             mean = from_named(self._resumed['omega'], zeros)
             self._running = RunningImportance(mean, self._resumed['batches'])
-        start = max(0, runner.max_iters - self.n_batches)
 
         def observe(gradient: Tensor) -> None:
             if runner.iter >= start:

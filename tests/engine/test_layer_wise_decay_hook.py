@@ -1,0 +1,159 @@
+"""The factors that the hook sets, against exp(-a t) by hand for the toy network's eight blocks.
+
+The blocks lie at depths 0, 1/7 = .14, .29, .43, .57, .71, .86 and 1.
+"""
+
+import logging
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from dtir_mm.engine import LayerWiseDecayHook
+from dtir_mm.registry import MODELS, RUNNERS
+
+BLOCKS = [
+    'stem', 'encoders.0.0', 'downs.0', 'middle.0', 'ups.0', 'decoders.0.0', 'norm_out', 'conv_out',
+]  # fmt: skip
+RANK = {
+    **{f'backbone.net.{block}.': rank for rank, block in enumerate(BLOCKS)},
+    'backbone.time_embedding.': 0,
+    'backbone.films.encoders_0_0.': 1,
+    'backbone.films.middle_0.': 3,
+    'backbone.films.decoders_0_0.': 5,
+}
+
+
+def soft(t: int, rate: float = 0.05) -> list[float]:
+    return [math.exp(-rate * t * rank / 7) for rank in range(8)]
+
+
+def first(count: int) -> list[float]:
+    return [1.0] * count + [0.0] * (8 - count)
+
+
+@pytest.fixture
+def restorer(toy_backbone) -> nn.Module:
+    return MODELS.build(
+        dict(type='FinetuneRestorer', backbone=toy_backbone, timesteps=dict(rainy=30, noisy=4))
+    )
+
+
+def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
+    """The beginning of training on data of some tasks."""
+    logger = logging.getLogger('test_layer_wise_decay')
+    logger.setLevel('INFO')
+    loader = SimpleNamespace(dataset=SimpleNamespace(tasks=tasks))
+    runner = SimpleNamespace(restorer=restorer, train_dataloader=loader, logger=logger)
+    LayerWiseDecayHook(**settings).before_train(runner)
+
+
+def assert_factors(restorer: nn.Module, gate: list[float], penalty: list[float]) -> None:
+    """Of every trained parameter, from those of its block."""
+    ranks = [
+        next(rank for prefix, rank in RANK.items() if name.startswith(prefix))
+        for name, parameter in restorer.named_parameters()
+        if parameter.requires_grad
+    ]
+    assert set(ranks) == set(range(8))
+    torch.testing.assert_close(restorer.gate, torch.tensor([gate[rank] for rank in ranks]))
+    torch.testing.assert_close(
+        restorer.penalty_decay, torch.tensor([penalty[rank] for rank in ranks])
+    )
+
+
+@pytest.mark.parametrize(
+    ('settings', 'gate', 'penalty'),
+    [
+        (dict(), first(5), soft(8)),  # w(8) = exp(-.4) = .67
+        (dict(rate=0.1), first(4), soft(8, 0.1)),  # exp(-.8) = .45
+        (dict(rate=0.0), first(8), first(8)),
+        (dict(gate='soft', penalty='cut'), soft(8), first(5)),
+        (dict(gate='scalar', penalty='none'), [0.67032] * 8, first(8)),
+        (dict(gate='none', penalty='scalar'), first(8), [0.67032] * 8),
+        (dict(fraction=0.3), first(3), soft(8)),
+        (dict(fraction=0.0), first(1), soft(8)),
+        (dict(fraction=1.0, rate=1.0), first(8), soft(8, 1.0)),
+    ],
+)
+def test_factors_by_hand_at_t_8(toy_backbone, settings, gate, penalty):
+    restorer = MODELS.build(
+        dict(type='FinetuneRestorer', backbone=toy_backbone, timesteps='fixed:8')
+    )
+    begin(restorer, ['hazy'], **settings)
+    assert_factors(restorer, gate, penalty)
+
+
+def test_tasks_of_different_steps_share_the_mean_of_their_factors(restorer):
+    begin(restorer, ['rainy', 'noisy'])
+    # w(30) = .22 reaches two blocks, w(4) = .82 six
+    gate = [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0]
+    assert_factors(restorer, gate, [(a + b) / 2 for a, b in zip(soft(30), soft(4), strict=True)])
+    begin(restorer, ['rainy'])
+    assert_factors(restorer, first(2), soft(30))
+
+
+def test_frozen_parameters_have_no_factor(restorer):
+    restorer.backbone.net.encoders[0][0].norm1.requires_grad_(False)
+    count = len(restorer.trained_parameters())
+    begin(restorer, ['noisy'])
+    assert len(restorer.gate) == count == len(list(restorer.parameters())) - 2
+    assert_factors(restorer, first(6), soft(4))
+
+
+def test_the_log_names_the_blocks_that_are_reached(restorer, caplog):
+    begin(restorer, ['rainy'])
+    begin(restorer, ['rainy', 'noisy'])
+    assert caplog.messages == [
+        'layer-wise decay for rainy (t=30): the generative gradient reaches 2 of 8 blocks: '
+        'stem, encoders.0.0; lambda falls to 0.22 of its value',
+        'layer-wise decay for rainy (t=30), noisy (t=4): the generative gradient reaches 6 of 8 '
+        'blocks: stem, encoders.0.0, downs.0 x 0.50, middle.0 x 0.50, ups.0 x 0.50, '
+        'decoders.0.0 x 0.50; lambda falls to 0.52 of its value',
+    ]
+
+
+def test_an_unknown_task_is_named(restorer):
+    with pytest.raises(KeyError, match="unknown task 'hazy'"):
+        begin(restorer, ['noisy', 'hazy'])
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(gate='hard'), "mode='hard' .* must be one of"),
+        (dict(penalty='hard'), "mode='hard' .* must be one of"),
+        (dict(fraction=1.5), 'fraction=1.5 .* needs'),
+        (dict(fraction=-0.1), 'fraction=-0.1 .* needs'),
+        (dict(fraction=0.5, gate='soft'), "fraction=0.5 .* got mode='soft'"),
+    ],
+)
+def test_bad_settings_fail_when_the_hook_is_built(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LayerWiseDecayHook(**settings)
+
+
+@pytest.mark.parametrize(
+    ('hook', 'gate', 'penalty'),
+    [
+        (dict(type='LayerWiseDecayHook', fraction=0.5), first(4), soft(8)),
+        (None, first(8), first(8)),  # "w/o w_decay"
+    ],
+)
+def test_a_run_sets_the_factors_of_its_own_data(toy_config, tmp_path, hook, gate, penalty):
+    quick = f"""
+train_cfg.update(max_iters=1)
+train_dataloader.update(num_workers=0)
+val_dataloader = val_cfg = val_evaluator = None
+test_dataloader = test_cfg = test_evaluator = None
+visualizer = dict(_delete_=True, type='ScalarVisualizer')
+default_hooks.update(layer_wise_decay={hook})
+"""
+    config = Config.fromfile(toy_config('finetune', quick))
+    config.work_dir, config.experiment_name = str(tmp_path / 'run'), f'{tmp_path}'
+    runner = RUNNERS.build(config)
+    runner.train()
+    assert_factors(runner.restorer, gate, penalty)
