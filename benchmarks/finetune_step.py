@@ -96,7 +96,7 @@ def seconds(restorer: FinetuneRestorer, optimizer: OptimWrapper, iteration: int)
 
 
 def measure(network: str, part: str) -> dict[str, float]:
-    """Memory in MiB, and median seconds of a plain, an ordinary and a full update, in this process."""
+    """Memory in MiB, and median seconds of a plain, an ordinary and a full update here."""
     restorer, optimizer = build(network, PARTS[part][0] if part in PARTS else {})
     before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
     for iteration in (DUE, NOT_DUE):
