@@ -317,3 +317,14 @@ def test_film_belongs_to_the_deepest_of_its_sites():
     assert blocks['films.two.linear.weight'] == blocks['films.two.linear.bias'] == 'b'
     assert {block for p, block in blocks.items() if p.startswith('time_embedding')} == {'head'}
     assert blocks['net.d.norm.weight'] == 'd'
+
+
+def test_a_network_gets_a_picture_of_a_size_that_it_takes():
+    class InBlocksOf48(nn.Sequential):
+        size_multiple = 48
+
+        def forward(self, u):
+            assert u.shape[-1] % 48 == 0
+            return super().forward(u)
+
+    assert execution_order(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))) == ['0', '1']

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from dtir_mm.models.backbones.contract import size_multiple
+
 _PROBE_SIZE = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -34,7 +36,8 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
 
     Args:
         net: the network.
-        forward: runs it on one picture (1, 3, 64, 64); None for the network itself.
+        forward: runs it on a picture (1, 3, S, S), S = 64 or the next size that it takes; None for
+            the network itself.
 
     Raises:
         ValueError: it fails on that picture; the message says why.
@@ -51,7 +54,8 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
         for block, parts in blocks.items()
         for part in parts.values()
     ]
-    image = next(net.parameters()).new_zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE)
+    side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
+    image = next(net.parameters()).new_zeros(1, 3, side, side)
     training = [module for module in net.modules() if module.training]
     net.eval()
     try:
@@ -59,7 +63,7 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
             (forward or net)(image)
     except Exception as error:
         raise ValueError(
-            f'{type(net).__name__} cannot be run on a picture of {_PROBE_SIZE} x {_PROBE_SIZE} '
+            f'{type(net).__name__} cannot be run on a picture of {side} x {side} '
             f'pixels to find the order of its blocks: {error}'
         ) from error
     finally:
