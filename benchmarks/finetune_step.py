@@ -32,9 +32,9 @@ from dtir_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {
-    'mini': ('dtir_unet_w32', 16),  # config of the backbone, timed updates
-    'paper': ('dtir_unet', 4),
-    'nafnet': ('nafnet_w32', 6),
+    'mini': ('dtir_unet_w32', 12),  # config of the backbone, timed updates
+    'paper': ('dtir_unet', 2),
+    'nafnet': ('nafnet_w32', 4),
 }
 IMPORTANCE = {'importance_loss': {'type': 'ImportanceLoss'}}
 MIXING = {'mix_ratio': 0.25}
