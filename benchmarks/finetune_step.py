@@ -33,7 +33,7 @@ from dtir_mm.registry import MODELS
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {
     'mini': ('dtir_unet_w32', 12),  # config of the backbone, timed updates
-    'paper': ('dtir_unet', 2),
+    'paper': ('dtir_unet', 3),
     'nafnet': ('nafnet_w32', 4),
 }
 IMPORTANCE = {'importance_loss': {'type': 'ImportanceLoss'}}

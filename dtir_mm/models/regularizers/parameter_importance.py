@@ -82,31 +82,40 @@ def importance_penalty(
     """
     if form not in FORMS:
         raise ValueError(f'form={form!r} of the importance penalty must be one of {FORMS}')
-    weighted = omega * delta.abs()
-    sums = _sums(weighted, sizes)
+    gradient = torch.empty_like(delta)
+    values, sums = [], []
+    # One tensor at a time: what is in between stays in the cache.
+    for d, w, strength_k, out in zip(
+        *(vector.split(list(sizes)) for vector in (delta, omega)),
+        strength,
+        gradient.split(list(sizes)),
+        strict=True,
+    ):
+        weighted = w * d.abs()
+        sums.append(weighted.sum())
+        value = _tensor_penalty(d, w, weighted, sums[-1], form, out)
+        out.mul_(strength_k)
+        values.append(strength_k * value)
+    sums = torch.stack(sums)
+    return Penalty(torch.stack(values).sum(), gradient, sums.sum(), sums.square().sum())
+
+
+def _tensor_penalty(
+    delta: Tensor, omega: Tensor, weighted: Tensor, total: Tensor, form: str, out: Tensor
+) -> Tensor:
+    """One tensor's penalty at strength 1, and its gradient in ``out``.
+
+    ``weighted`` is omega |delta|, ``total`` its sum.
+    """
     if form in _SUM_FORMS:
         first, second = _SUM_FORMS[form]
-        value = strength @ (first * sums + second * sums.square())
-        gradient = _scaled(omega * delta.sign(), strength * (first + 2 * second * sums), sizes)
-    elif form == 'diag2':
-        value = strength @ (0.5 * (sums + _sums(weighted.square(), sizes)))
-        gradient = _scaled(omega * (0.5 * delta.sign() + omega * delta), strength, sizes)
-    elif form == 'none':
-        value, gradient = sums.new_zeros(()), torch.zeros_like(delta)
-    else:
-        curvature = omega if form == 'ewc' else torch.ones_like(omega)
-        value = strength @ (0.5 * _sums(curvature * delta.square(), sizes))
-        gradient = _scaled(curvature * delta, strength, sizes)
-    return Penalty(value, gradient, sums.sum(), sums.square().sum())
-
-
-def _sums(values: Tensor, sizes: Sequence[int]) -> Tensor:
-    """The sum of each tensor, (K,)."""
-    return torch.stack([part.sum() for part in values.split(list(sizes))])
-
-
-def _scaled(values: Tensor, factors: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Multiplies tensor k by ``factors[k]``, in place."""
-    for part, factor in zip(values.split(list(sizes)), factors, strict=True):
-        part.mul_(factor)
-    return values
+        torch.mul(omega, delta.sign(), out=out).mul_(first + 2 * second * total)
+        return first * total + second * total.square()
+    if form == 'diag2':
+        torch.mul(omega, 0.5 * delta.sign() + omega * delta, out=out)
+        return 0.5 * (total + weighted.square().sum())
+    if form == 'none':
+        out.zero_()
+        return torch.zeros_like(total)
+    torch.mul(omega if form == 'ewc' else torch.ones_like(omega), delta, out=out)
+    return 0.5 * (out @ delta)

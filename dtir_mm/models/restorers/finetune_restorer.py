@@ -190,7 +190,7 @@ class FinetuneRestorer(GenerativePretrainer):
             return 0.0
         omega, anchor, known = self._importance
         parameters = self.trained_parameters()
-        delta = flatten(parameters) - anchor
+        delta = flatten(parameters).sub_(anchor)
         logged['drift'] = delta.norm()
         if not penalizes:
             return 0.0
