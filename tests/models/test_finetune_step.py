@@ -313,7 +313,7 @@ def test_custom_autograd_functions_are_refused(backbone, function, monkeypatch):
             compute(restorer, 4)
         compute(restorer, 3)
     generative, content = (sum(rows) for rows in gradients_of(restorer, SAMPLES))
-    restorer.orthogonality_loss = OrthogonalityLoss('align', 'project')
+    restorer.orthogonality_loss = OrthogonalityLoss('align', 'project', interval=1)
     overlap = min(float(generative @ content), 0) / float(content.square().sum())
     torch.testing.assert_close(compute(restorer)[0], content + generative - overlap * content)
 
@@ -363,7 +363,7 @@ def test_projection_takes_what_opposes_restoration_from_the_generative_gradient(
         generative, content = (sum(rows) for rows in gradients_of(restorer, SAMPLES))
         generative, reached = gate * generative, (gate > 0) * content
         plain, _ = compute(restorer)
-        restorer.orthogonality_loss = OrthogonalityLoss('align', 'project')
+        restorer.orthogonality_loss = OrthogonalityLoss('align', 'project', interval=1)
         gradient, _ = compute(restorer)
         conflicts.append(bool(generative @ reached < 0))
         if conflicts[-1]:
@@ -455,7 +455,9 @@ def test_all_processes_log_the_same_names(monkeypatch):
     restorer.set_importance(values, values)
     for module in (base_restorer, finetune_restorer):
         monkeypatch.setattr(module, 'get_world_size', lambda: 4)
-    names = []
-    for slots in ([0, 1], [2, 3], [4, 5], [6, 7]):
-        names.append(list(restorer.compute_gradient(make_batch(restorer, slots=slots))[1]))
-    assert names == [names[-1]] * 4
+    of_processes = [
+        restorer.compute_gradient(make_batch(restorer, slots=slots))[1]
+        for slots in ([0, 1], [2, 3], [4, 5], [6, 7])
+    ]
+    assert {tuple(logged) for logged in of_processes} == {tuple(of_processes[-1])}
+    assert [len(logged['importance_ratio']) for logged in of_processes] == [0, 1, 1, 1]
