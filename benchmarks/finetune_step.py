@@ -10,6 +10,7 @@ full one are averaged.
 
 import argparse
 import json
+import logging
 import platform
 import resource
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,9 +26,8 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 import dtir_mm.models  # noqa: F401  registers what is built
+from dtir_mm.engine import LayerWiseDecayHook
 from dtir_mm.files import write_text
-from dtir_mm.models.backbones.depth import depths_in_order
-from dtir_mm.models.regularizers.generative_gate import layer_decay
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.registry import MODELS
 
@@ -60,16 +61,8 @@ def build(network: str, settings: dict[str, Any]) -> tuple[FinetuneRestorer, Opt
     ).backbone
     model = {'type': 'FinetuneRestorer', 'timesteps': f'fixed:{T}', 'mix_ratio': 0.0, **settings}
     restorer = MODELS.build({**model, 'backbone': backbone}).train()
-    depth = depths_in_order(restorer.backbone.execution_order())
-    blocks = restorer.backbone.parameter_blocks()
-    gate, penalty = (
-        {
-            f'backbone.{n}': layer_decay(torch.tensor(depth[b]), T, mode=mode)
-            for n, b in blocks.items()
-        }
-        for mode in ('cut', 'soft')
-    )
-    restorer.set_layer_decay(gate, penalty)
+    run = SimpleNamespace(restorer=restorer, logger=logging.getLogger(__name__))
+    LayerWiseDecayHook().apply(run, ['any'])
     if restorer.importance_loss is not None:
         named = {n: p.detach() for n, p in restorer.named_trained_parameters().items()}
         restorer.set_importance({n: p.abs() * 1e-4 for n, p in named.items()}, named)

@@ -6,7 +6,7 @@ table that shows the penalty should show it too. The paper does not.
 
 from typing import Any
 
-from dtir_mm.engine.checkpoint import CheckpointError
+from dtir_mm.engine.checkpoint import require_same_architecture
 
 
 def interpolate_weights(
@@ -21,11 +21,6 @@ def interpolate_weights(
     if not 0 <= share <= 1:
         raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
     before, after = pretrained['state_dict'], finetuned['state_dict']
-    differing = sorted(before.keys() ^ after.keys())
-    differing += [
-        key for key in before.keys() & after.keys() if before[key].shape != after[key].shape
-    ]
-    if differing:
-        raise CheckpointError(f'different architectures: {", ".join(differing[:10])}')
+    require_same_architecture(before, after, 'the pre-trained checkpoint', 'the fine-tuned one')
     weights = {key: before[key].lerp(after[key], share) for key in after}
     return {'meta': finetuned['meta'], 'state_dict': weights}

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,20 @@ def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str
     target = model
     if not any(key.startswith('backbone.') for key in weights):
         target = model.backbone.net
-    expected = target.state_dict()
+    require_same_architecture(weights, target.state_dict(), source, type(target).__name__)
+    target.load_state_dict(weights)
+
+
+def require_same_architecture(
+    weights: Mapping[str, torch.Tensor],
+    expected: Mapping[str, torch.Tensor],
+    source: str,
+    target: str,
+) -> None:
+    """Raises CheckpointError unless weights have the keys and shapes of the expected ones.
+
+    The message lists what differs; ``source`` and ``target`` name the two.
+    """
     problems = [f'missing: {key}' for key in expected if key not in weights]
     problems += [f'not in this network: {key}' for key in weights if key not in expected]
     problems += [
@@ -145,7 +159,5 @@ def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str
         shown = '\n  '.join(problems[:20])
         more = f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else ''
         raise CheckpointError(
-            f'{source} holds weights of another architecture than '
-            f'{type(target).__name__}:\n  {shown}{more}'
+            f'{source} holds weights of another architecture than {target}:\n  {shown}{more}'
         )
-    target.load_state_dict(weights)

@@ -49,14 +49,14 @@ class LayerWiseDecayHook(Hook):
         """Sets and logs the factors for tasks: the mean over them, as they share each batch."""
         restorer = runner.restorer
         order = restorer.backbone.execution_order()
-        depth = torch.tensor([depths_in_order(order)[block] for block in order])
+        depth = torch.tensor(list(depths_in_order(order).values()))
         steps = [restorer.timesteps[task] for task in tasks]
-        gate = torch.stack(
-            [layer_decay(depth, t, self.rate, self.gate, self.fraction) for t in steps]
-        ).mean(0)
-        penalty = torch.stack([layer_decay(depth, t, self.rate, self.penalty) for t in steps]).mean(
-            0
-        )
+
+        def factors(mode: str, fraction: float | None = None) -> torch.Tensor:
+            each = [layer_decay(depth, t, self.rate, mode, fraction) for t in steps]
+            return torch.stack(each).mean(0)
+
+        gate, penalty = factors(self.gate, self.fraction), factors(self.penalty)
         rank = {
             f'backbone.{name}': order.index(block)
             for name, block in restorer.backbone.parameter_blocks().items()

@@ -121,7 +121,9 @@ class FinetuneRestorer(GenerativePretrainer):
             if reconcile is not None and reconcile.projects:
                 generative = project(generative, self._reached(content.clone()))
             gradient = content + generative
-            gradient += self._importance_gradient(losses['content'], logged)
+            penalty = self._importance_gradient(losses['content'], logged)
+            if penalty is not None:
+                gradient += penalty
             if second_order:
                 pull = self._orthogonality_gradient(groups, rows, total, count, logged)
                 pull = reconcile.limit(pull, content)
@@ -178,8 +180,8 @@ class FinetuneRestorer(GenerativePretrainer):
     def _loss_of(self, objective: str) -> PerSampleLoss:
         return self.noise_losses if objective == 'noise' else self.content_losses
 
-    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor | float:
-        """The gradient (P,) of L_reg, or 0; logs its parts, and the distance from the anchor."""
+    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor | None:
+        """The gradient (P,) of L_reg, if any; logs its parts, and the distance from the anchor."""
         penalizes = self.importance_loss is not None and self.importance_loss.statistic is not None
         if self._importance is None:
             if penalizes:
@@ -187,13 +189,13 @@ class FinetuneRestorer(GenerativePretrainer):
                     'model.importance_loss has no importance to work on: add the hook '
                     'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
                 )
-            return 0.0
+            return None
         omega, anchor, known = self._importance
         parameters = self.trained_parameters()
         delta = flatten(parameters).sub_(anchor)
         logged['drift'] = delta.norm()
         if not penalizes:
-            return 0.0
+            return None
         sizes = [parameter.numel() for parameter in parameters]
         decay = (self.penalty_decay * known).to(delta)
         penalty = self.importance_loss(delta, omega, decay, sizes)
