@@ -45,7 +45,8 @@ train_cfg.update(max_iters=3, val_interval=3)
 load_from = '{pretrained}'
 """
 TERMS = [
-    'content', 'noise', 'gradient_cosine', 'drift', 'importance', 'importance_s', 'importance_s2',
+    'content', 'noise', 'gradient_cosine', 'drift',
+    'importance', 'importance_s', 'importance_s2', 'importance_ratio',
     'orthogonality', 'orthogonality_cross', 'orthogonality_within', 'grad_norm',
 ]  # fmt: skip
 
@@ -124,7 +125,8 @@ def test_an_update_with_all_terms_is_that_of_one_process(toy_config, tmp_path, p
         return toy_config('finetune', SETTINGS.format(precision=precision, batch=batch) + more)
 
     train_on_one(config(batch=8), tmp_path / 'one')
-    train_on_one(config(batch=8, micro=2), tmp_path / 'micro')
+    for micro in (2, 4):  # of groups of 2 and 3 samples, 4 splits none
+        train_on_one(config(batch=8, micro=micro), tmp_path / f'micro{micro}')
     train_on_two(config(batch=4), tmp_path / 'two')
 
     (log,) = (tmp_path / 'one').glob('*/*.log')
@@ -132,7 +134,7 @@ def test_an_update_with_all_terms_is_that_of_one_process(toy_config, tmp_path, p
     assert logged(tmp_path / 'one', 'orthogonality_ratio') == pytest.approx([0.1] * 3)
     assert min(logged(tmp_path / 'one', 'importance')[1:]) > 0.01
     start = weights(tmp_path / 'pretrain')
-    for run in ('micro', 'two'):
+    for run in ('micro2', 'micro4', 'two'):
         for name in TERMS:
             one, other = (logged(tmp_path / folder, name) for folder in ('one', run))
             assert len(one) == 3

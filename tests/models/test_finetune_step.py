@@ -417,7 +417,9 @@ def test_the_importance_penalty_written_out(form):
 
     with torch.no_grad():
         named[free].add_(0.1)
-    gradient_elsewhere, _ = compute(restorer)
+    gradient_elsewhere, logged = compute(restorer)
+    for name in ('drift', 'importance', 'importance_s', 'importance_s2'):
+        assert logged[name].item() == pytest.approx(figures[name], rel=1e-10)
     restorer.importance_loss = None
     parts = [p.numel() for p in named.values()]
     pull = dict(zip(named, (gradient_elsewhere - compute(restorer)[0]).split(parts), strict=True))
@@ -460,4 +462,11 @@ def test_all_processes_log_the_same_names(monkeypatch):
         for slots in ([0, 1], [2, 3], [4, 5], [6, 7])
     ]
     assert {tuple(logged) for logged in of_processes} == {tuple(of_processes[-1])}
-    assert [len(logged['importance_ratio']) for logged in of_processes] == [0, 1, 1, 1]
+    assert all(len(logged['importance_ratio']) == 1 for logged in of_processes)
+
+
+def test_a_batch_without_a_pair_is_refused():
+    restorer = build()
+    restorer.mix_ratio = 0.95
+    with pytest.raises(ValueError, match=r'mix_ratio=0\.95 makes all 8 samples .* generative'):
+        compute(restorer)

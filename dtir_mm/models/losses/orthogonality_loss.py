@@ -83,9 +83,9 @@ class OrthogonalityLoss(nn.Module):
         """The loss of gradients (m, P) of both objectives, which ``counts`` samples made."""
         return orthogonality(generative, restoration, counts, self.mode)
 
-    def limit(self, gradient: Tensor, content_gradient: Tensor) -> Tensor:
-        """The loss's gradient (P,), weighted and capped."""
+    def limit(self, gradient: Tensor, content_norm: Tensor) -> Tensor:
+        """The loss's gradient (P,), weighted, and capped by the norm of the content's."""
         gradient = self.weight * gradient
         if self.grad_cap is None:
             return gradient
-        return capped(gradient, content_gradient, self.grad_cap)
+        return capped(gradient, self.grad_cap * content_norm)

@@ -6,6 +6,7 @@ The name fits d alone: the paper's formula aligns the objectives (method.md 3.6)
 rows of (m, P).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +19,24 @@ MODES = ('align', 'opl', 'conflict')
 class Orthogonality:
     """The loss with its cosines, and its derivative by each gradient.
 
-    ``cross`` is s and ``within`` d of Eq. 17 and 18; ``generative`` (m_g, P) and ``restoration``
-    (m_r, P) are dL / dg_a, the vectors whose Hessian-vector products make the loss's gradient.
+    ``cross`` is s and ``within`` d of Eq. 17 and 18. Row a of ``weights`` (m, m), m = m_g + m_r,
+    makes dL / dg_a of the m gradients, of which the generative ones come first.
     """
 
     loss: Tensor
     cross: Tensor
     within: Tensor
-    generative: Tensor
-    restoration: Tensor
+    weights: Tensor
+
+    def derivatives(self, generative: Tensor, restoration: Tensor) -> Iterator[Tensor]:
+        """dL / dg_a (P,) of the generative, then of the restoration gradients, one at a time.
+
+        Their Hessian-vector products add up to the loss's gradient. The arguments are those that
+        the loss was made of; a network's worth of memory is in each vector, so none is kept.
+        """
+        for row in self.weights:
+            own, other = row.split([len(generative), len(restoration)])
+            yield own @ generative + other @ restoration
 
 
 def orthogonality(
@@ -71,12 +81,8 @@ def orthogonality(
     # d cos(a, b) / d g_a = (g_b / |g_b| - cos(a, b) g_a / |g_a|) / |g_a|
     by_cosine = by_cosine + by_cosine.T
     own = torch.diag((by_cosine * cosines.detach()).sum(dim=1) * inverse)
-    mixing = inverse[:, None] * (by_cosine * inverse - own)
-    derivatives = (
-        part[:, :split] @ generative + part[:, split:] @ restoration
-        for part in (mixing[:split], mixing[split:])
-    )
-    return Orthogonality(loss.detach(), cross.detach(), within.detach(), *derivatives)
+    weights = inverse[:, None] * (by_cosine * inverse - own)
+    return Orthogonality(loss.detach(), cross.detach(), within.detach(), weights)
 
 
 def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) -> Tensor:
@@ -101,7 +107,7 @@ def project(generative: Tensor, restoration: Tensor) -> Tensor:
     return generative - overlap / restoration.square().sum() * restoration
 
 
-def capped(gradient: Tensor, reference: Tensor, ratio: float) -> Tensor:
-    """The gradient (P,), shrunk where its norm exceeds ``ratio`` times that of the reference."""
-    norm, limit = gradient.norm(), ratio * reference.norm()
+def capped(gradient: Tensor, limit: Tensor) -> Tensor:
+    """The gradient (P,), shrunk to the norm ``limit`` where it exceeds that."""
+    norm = gradient.norm()
     return gradient * (limit / norm) if norm > limit else gradient

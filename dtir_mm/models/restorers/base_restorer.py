@@ -170,19 +170,18 @@ class BaseRestorer(BaseModel):
         ``differentiate`` may put another linear functional of the loss in the gradient's place.
         """
         parameters = self.trained_parameters()
-        gradient = torch.zeros(
-            sum(p.numel() for p in parameters),
-            dtype=parameters[0].dtype,
-            device=parameters[0].device,
-        )
-        losses = [gradient.new_zeros(0)]
+        gradient = None  # no zeros to add to: each such vector is as large as the network
+        losses = [parameters[0].new_zeros(0)]
         count = len(samples['path'])
         step = self.micro_batch_size or max(count, 1)
         for start in range(0, count, step):
             micro = select(samples, list(range(start, min(start + step, count))))
             per_sample = loss_of(micro)
-            gradient += differentiate(per_sample.sum() / global_batch, parameters)
+            part = differentiate(per_sample.sum() / global_batch, parameters)
+            gradient = part if gradient is None else gradient.add_(part)
             losses.append(per_sample.detach())
+        if gradient is None:
+            gradient = losses[0].new_zeros(sum(p.numel() for p in parameters))
         return gradient, torch.cat(losses)
 
     def global_batch(self, batch: dict[str, Any]) -> int:

@@ -84,8 +84,8 @@ class FinetuneRestorer(GenerativePretrainer):
     def set_layer_decay(self, gate: Mapping[str, float], penalty: Mapping[str, float]) -> None:
         """Factors in [0, 1] of the generative gradient, and of lambda, of each parameter."""
         names = self.named_trained_parameters()
-        self.gate = torch.tensor([gate[name] for name in names])
-        self.penalty_decay = torch.tensor([penalty[name] for name in names])
+        self.gate = torch.tensor([gate[name] for name in names], dtype=torch.float64)
+        self.penalty_decay = torch.tensor([penalty[name] for name in names], dtype=torch.float64)
 
     def set_importance(self, omega: Mapping[str, Tensor], anchor: Mapping[str, Tensor]) -> None:
         """Importance and pre-trained value of each parameter; a new one is free to move.
@@ -105,6 +105,11 @@ class FinetuneRestorer(GenerativePretrainer):
         seed, iteration, _ = batch['key'][0].tolist()
         total = self.global_batch(batch)
         count = self.num_generative(total, seed, iteration)
+        if count == total:
+            raise ValueError(
+                f'model.mix_ratio={self.mix_ratio} makes all {total} samples of the batch '
+                f'generative; lower it, or enlarge train_dataloader.batch_size'
+            )
         reconcile = self.orthogonality_loss if count else None
         second_order = reconcile is not None and reconcile.is_due(iteration)
         logged: dict[str, Tensor] = {}
@@ -113,6 +118,7 @@ class FinetuneRestorer(GenerativePretrainer):
             groups = self._groups(batch, total, count, reconcile.num_groups if second_order else 1)
             rows, losses = self._objective_gradients(groups, total)
             generative, content = rows['noise'].sum(0), rows['content'].sum(0)
+            content_norm = content.norm()
             self.show_gradient(generative + content)
             if count:
                 logged['gradient_cosine'] = torch.cosine_similarity(generative, content, dim=0)
@@ -120,14 +126,16 @@ class FinetuneRestorer(GenerativePretrainer):
             generative = scale_parts(generative, self.gate, self.trained_parameters())
             if reconcile is not None and reconcile.projects:
                 generative = project(generative, self._reached(content.clone()))
-            gradient = content + generative
-            penalty = self._importance_gradient(losses['content'], logged)
+            gradient = content.add_(generative)
+            del generative  # each of these vectors is as large as the network
+            content_loss = sum_over_processes(losses['content'].sum()) / (total - count)
+            penalty = self._importance_gradient(content_loss, logged)
             if penalty is not None:
                 gradient += penalty
             if second_order:
                 pull = self._orthogonality_gradient(groups, rows, total, count, logged)
-                pull = reconcile.limit(pull, content)
-                logged['orthogonality_ratio'] = pull.norm() / content.norm()
+                pull = reconcile.limit(pull, content_norm)
+                logged['orthogonality_ratio'] = pull.norm() / content_norm
                 gradient += pull
         return gradient, {**losses, **{name: value.reshape(-1) for name, value in logged.items()}}
 
@@ -180,7 +188,9 @@ class FinetuneRestorer(GenerativePretrainer):
     def _loss_of(self, objective: str) -> PerSampleLoss:
         return self.noise_losses if objective == 'noise' else self.content_losses
 
-    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor | None:
+    def _importance_gradient(
+        self, content_loss: Tensor, logged: dict[str, Tensor]
+    ) -> Tensor | None:
         """The gradient (P,) of L_reg, if any; logs its parts, and the distance from the anchor."""
         penalizes = self.importance_loss is not None and self.importance_loss.statistic is not None
         if self._importance is None:
@@ -192,19 +202,16 @@ class FinetuneRestorer(GenerativePretrainer):
             return None
         omega, anchor, known = self._importance
         parameters = self.trained_parameters()
-        delta = flatten(parameters).sub_(anchor)
+        delta = scale_parts(flatten(parameters).sub_(anchor), known, parameters)
         logged['drift'] = delta.norm()
         if not penalizes:
             return None
         sizes = [parameter.numel() for parameter in parameters]
-        decay = (self.penalty_decay * known).to(delta)
-        penalty = self.importance_loss(delta, omega, decay, sizes)
+        penalty = self.importance_loss(delta, omega, self.penalty_decay.to(delta), sizes)
         logged['importance'] = penalty.value
         logged['importance_s'] = penalty.first_order
         logged['importance_s2'] = penalty.second_order
-        # Every process logs the same names; one without restoration samples adds no value.
-        has_content = len(content) > 0
-        logged['importance_ratio'] = penalty.value / content.mean() if has_content else content
+        logged['importance_ratio'] = penalty.value / content_loss
         return penalty.gradient
 
     def _orthogonality_gradient(
@@ -228,13 +235,14 @@ class FinetuneRestorer(GenerativePretrainer):
         counts = (num_generative, total - num_generative)
         result = self.orthogonality_loss(rows['noise'], rows['content'], counts)
         _log_orthogonality(result, logged)
-        gradient = torch.zeros_like(rows['content'][0])
+        gradient = None
+        members = [(name, samples) for name in ('noise', 'content') for samples in groups[name]]
+        pulls = result.derivatives(rows['noise'], rows['content'])
         with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
-            for name, pulls in (('noise', result.generative), ('content', result.restoration)):
-                for samples, pull in zip(groups[name], pulls, strict=True):
-                    times_pull = partial(self._second_derivative, pull)
-                    product, _ = self.accumulate(samples, self._loss_of(name), total, times_pull)
-                    gradient += product
+            for (name, samples), pull in zip(members, pulls, strict=True):
+                times_pull = partial(self._second_derivative, pull)
+                product, _ = self.accumulate(samples, self._loss_of(name), total, times_pull)
+                gradient = product if gradient is None else gradient.add_(product)
         return sum_over_processes(gradient)
 
     def _literal_orthogonality_gradient(
@@ -258,7 +266,7 @@ class FinetuneRestorer(GenerativePretrainer):
         count = sum(len(samples['path']) for samples in groups['noise'])
         result = self.orthogonality_loss(fixed[:count], fixed[count:], (count, len(losses) - count))
         _log_orthogonality(result, logged)
-        pulls = torch.cat([result.generative, result.restoration])
+        pulls = torch.stack(list(result.derivatives(fixed[:count], fixed[count:])))
         return self._reached(flat_gradient((rows * pulls).sum(), parameters))
 
     def _second_derivative(
