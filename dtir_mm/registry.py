@@ -14,13 +14,22 @@ from dtir_mm import compat
 
 
 class Registry(MMEngineRegistry):
-    """An mmengine registry that imports mmagic's modules on demand and explains a miss."""
+    """An mmengine registry that imports mmagic's modules on demand and explains a miss.
+
+    mmengine takes a name that is not registered for a path to import: ``type='os.system'`` in a
+    checkpoint's config would run a command. Here only what is registered can be built.
+    """
 
     def get(self, key: str) -> type | None:
         """The class registered as ``key``; ``mmagic.<name>`` imports the module that holds it."""
-        if isinstance(key, str) and key.startswith('mmagic.'):
+        if not isinstance(key, str):
+            return super().get(key)
+        if key.count('.') > 1:  # more than a scope and a name
+            return None
+        if key.startswith('mmagic.'):
             compat.import_mmagic(key.removeprefix('mmagic.'))
-        return super().get(key)
+        found = super().get(key)
+        return found if _holds(self.root, found) else None
 
     def build(self, cfg: dict, *args: Any, **kwargs: Any) -> Any:
         """Builds ``cfg['type']``.
@@ -45,6 +54,13 @@ class Registry(MMEngineRegistry):
             f'your own, add to the config: custom_imports = dict(imports=["the.module.that.'
             f'registers_it"], allow_failed_imports=False)'
         )
+
+
+def _holds(registry: MMEngineRegistry, found: object) -> bool:
+    """Whether an object is registered in a registry or below it."""
+    return any(found is known for known in registry.module_dict.values()) or any(
+        _holds(child, found) for child in registry.children.values()
+    )
 
 
 def _child(name: str, *locations: str) -> Registry:

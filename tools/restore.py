@@ -11,6 +11,7 @@ from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
     parser.add_argument('input', type=Path, help='an image or a folder of images')
     parser.add_argument('output', type=Path, help='the restored image, or a folder for them')
-    parser.add_argument('--task', help='which degradation; default: the one it was trained on')
+    parser.add_argument(
+        '--task', help='which degradation; default: the one it was trained on, or found out'
+    )
     parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
     parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
@@ -37,11 +40,20 @@ def main() -> None:
         plan = _plan(args.input, args.output, args.overwrite)
         restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, tile=args.tile)
         t = args.t
-        if t is None:
+        if t is None and not (args.task is None and _finds_out(restorer)):
             t = restorer.timesteps[args.task or _only_task(args.checkpoint)]
-        for source, target in tqdm(plan, unit='image', desc=f't = {t}'):
+        described = 'degradation unknown' if t is None else f't = {t}'
+        for source, target in tqdm(plan, unit='image', desc=described):
             save_image(target, restore(restorer, read_image(source), t))
     print(f'restored {len(plan)} image(s) to {args.output}')
+
+
+def _finds_out(restorer: BaseRestorer) -> bool:
+    """Whether the restorer can do without being told the task, which it then does."""
+    if getattr(restorer, 'classifier', None) is None:
+        return False
+    restorer.set_inference('predict')
+    return True
 
 
 def _only_task(checkpoint: str) -> str:

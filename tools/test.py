@@ -1,14 +1,19 @@
-"""Tests a checkpoint: a table beside the input's own figures, a CSV of all images, pictures."""
+"""Tests a checkpoint: a table beside the input's own figures, a CSV of all images, pictures.
+
+A restorer that can find out the degradation is tested twice: told it, and blind.
+"""
 
 import argparse
 import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
+from dtir_mm.analysis.identification import format_identification, identification
 from dtir_mm.analysis.picture_hook import ComparisonPictureHook
 from dtir_mm.analysis.summary import (
     format_table,
@@ -23,7 +28,7 @@ from dtir_mm.registry import RUNNERS
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
     parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
@@ -60,12 +65,17 @@ def main() -> None:
     pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)
     runner.register_hook(pictures)
     runner.test()
+    rows = runner.test_evaluator.metrics[0].rows
+    pictures.count = 0  # those of the first test stay
+    blind = _test_blind(runner)
     if not is_main_process():
         return
 
-    rows = runner.test_evaluator.metrics[0].rows
     write_rows_csv(rows, out / 'images.csv')
     means = [row for method in ('input', args.method) for row in mean_rows(rows, method)]
+    if blind:
+        write_rows_csv(blind, out / 'images_blind.csv')
+        means += mean_rows(blind, f'{args.method}, blind')
     steps = {row['task']: row['t'] for row in rows}
     write_summary(
         out / 'summary.json',
@@ -78,8 +88,20 @@ def main() -> None:
         pictures.paths,
     )
     print(format_table(means))
+    if blind:
+        print(format_identification(identification(rows, blind)))
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
+
+
+def _test_blind(runner: Any) -> list[dict[str, Any]]:
+    """The rows of a second test for which no task is told; none where that cannot be."""
+    restorer = runner.restorer
+    if getattr(restorer, 'classifier', None) is None or restorer.inference != 'task':
+        return []
+    restorer.set_inference('predict')
+    runner.test()
+    return runner.test_evaluator.metrics[0].rows
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """What each ablation of the paper may change in a config, and what its sweeps vary.
 
-The leaves are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9, a task each) and
+The leaves are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9, a task each, and Table 10) and
 ``configs/mini/ablations/``; a test holds each to this table.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ablation:
-    """A row of Tables 6 to 9.
+    """A row of Tables 6 to 10.
 
     Args:
         label: the row's name in the paper.
@@ -44,7 +44,22 @@ ABLATIONS: dict[str, Ablation] = {
     'l_orthog': Ablation('w/o L_orthog', ('model.orthogonality_loss',), 'no orthogonality'),
 }
 
-# Figure or question: (config key, values). The first key of each is the only one that varies.
+# The further rows of Table 10, for many tasks.
+UNIFIED_ABLATIONS: dict[str, Ablation] = {
+    **ABLATIONS,
+    'tit': Ablation(
+        'w/o TIT',
+        (
+            'default_hooks.incremental_tasks.data',
+            'default_hooks.importance.n_batches',
+            'param_scheduler',
+        ),
+        'all tasks together for as many updates; one stage has one schedule and no hand-over',
+    ),
+    'moe': Ablation('w/o MoE', ('model.backbone.adapters',), 'no adapters; FiLM stays'),
+}
+
+# Figure or question: (config key, values), for one task.
 SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'Figure 3b, 3d: time step': (
         'model.timesteps',
@@ -57,6 +72,12 @@ SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'Figure 4: share of generative samples': ('model.mix_ratio', (0.0, 0.05, 0.1, 0.2, 0.4)),
     'Figure 8: lambda': ('model.importance_loss.weight', (0.05, 0.1, 0.2, 0.5, 1.0)),
     'Figure 8: a': ('default_hooks.layer_wise_decay.rate', (0.01, 0.02, 0.05, 0.1, 0.2)),
+}
+
+# The same for many tasks.
+UNIFIED_SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    'Figure 8: N_E': ('model.backbone.adapters.num_experts', (1, 5, 10, 20)),
+    'order of the tasks': ('default_hooks.incremental_tasks.order', ('asc', 'desc', 'random')),
 }
 
 

@@ -10,7 +10,8 @@ from mmengine.device import get_device
 from mmengine.utils import import_modules_from_strings
 
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
-from dtir_mm.models.restorers.base_restorer import BaseRestorer, to_uint8
+from dtir_mm.models.preprocessor import to_uint8
+from dtir_mm.models.restorers.base_restorer import BaseRestorer
 from dtir_mm.registry import MODELS
 
 
@@ -57,15 +58,17 @@ def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | P
     import_modules_from_strings(modules)
 
 
-def restore(restorer: BaseRestorer, image: np.ndarray, t: int) -> np.ndarray:
-    """One image, RGB uint8 (H, W, 3) of any size, restored at time step ``t`` in one pass.
+def restore(restorer: BaseRestorer, image: np.ndarray, t: int | None) -> np.ndarray:
+    """One image, RGB uint8 (H, W, 3) of any size, restored in one pass.
+
+    The time step is ``t``; None for the one that a ``UnifiedRestorer`` finds by its ``inference``.
 
     Raises:
         ValueError: ``t`` lies outside 1..T.
     """
-    if not 1 <= t <= restorer.schedule.num_steps:
+    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
     device = next(restorer.parameters()).device
     degraded = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
-    steps = torch.tensor([t], device=device)
+    steps = torch.tensor(restorer.find_steps(degraded) if t is None else [t], device=device)
     return to_uint8(restorer.restore_images(degraded, steps))[0]

@@ -4,6 +4,7 @@ from dtir_mm.datasets.concat import ConcatDataset
 from dtir_mm.datasets.degradations import DEGRADATIONS
 from dtir_mm.datasets.paired_folder import PairedFolderDataset
 from dtir_mm.datasets.photos import CleanPhotosDataset, DegradedPhotosDataset
+from dtir_mm.datasets.task_mixture import TaskMixtureDataset
 from dtir_mm.datasets.transforms import PackSample, RandomFlipTurn, RandomPatch
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     'PairedFolderDataset',
     'RandomFlipTurn',
     'RandomPatch',
+    'TaskMixtureDataset',
 ]

@@ -22,30 +22,38 @@ class CleanPhotosDataset(RestorationDataset):
         folder: the photographs.
         pipeline: see ``RestorationDataset``.
         shrink: factor in (0, 1] that photographs are shrunk by, which hides compression artefacts.
+        as_pairs: give each image as its own degraded one, to test what a restorer does to images
+            that need no restoring; their domain is then "clean".
         cache: see ``RestorationDataset``.
     """
 
-    tasks: list[str] = []
-
     def __init__(
-        self, folder: str, pipeline: Sequence[dict], shrink: float = 1.0, cache: bool = False
+        self,
+        folder: str,
+        pipeline: Sequence[dict],
+        shrink: float = 1.0,
+        as_pairs: bool = False,
+        cache: bool = False,
     ) -> None:
         super().__init__(pipeline, cache)
         self.files = list_images(folder)
         self.shrink = _checked_shrink(shrink)
+        self.as_pairs = as_pairs
+
+    @property
+    def tasks(self) -> list[str]:
+        """None, or "clean" for pairs."""
+        return ['clean'] if self.as_pairs else []
 
     def __len__(self) -> int:
         return len(self.files)
 
     def load(self, index: int) -> dict[str, Any]:
-        """See ``RestorationDataset``; there is no degraded image, and the task is "clean"."""
+        """See ``RestorationDataset``; the task is "clean"."""
         file = self.files[index]
-        return {
-            'clean': _read_shrunk(file, self.shrink),
-            'task': 'clean',
-            'domain': 'source',
-            'path': str(file),
-        }
+        image = _read_shrunk(file, self.shrink)
+        sample = {'clean': image, 'task': 'clean', 'domain': 'source', 'path': str(file)}
+        return {**sample, 'degraded': image.copy(), 'domain': 'clean'} if self.as_pairs else sample
 
 
 @DATASETS.register_module()

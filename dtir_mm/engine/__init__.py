@@ -3,21 +3,25 @@
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks import (
     ImportanceAccumulationHook,
+    IncrementalTaskSchedulerHook,
     LayerWiseDecayHook,
     RestorationCheckpointHook,
 )
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.engine.runner import RestorationRunner
 from dtir_mm.engine.scalar_visualizer import ScalarVisualizer
+from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
 from dtir_mm.engine.train_loop import IterationTrainLoop
 
 __all__ = [
     'DistributedRestorer',
     'ImportanceAccumulationHook',
+    'IncrementalTaskSchedulerHook',
     'IterationSampler',
     'IterationTrainLoop',
     'LayerWiseDecayHook',
     'RestorationCheckpointHook',
     'RestorationRunner',
     'ScalarVisualizer',
+    'TaskMixtureSampler',
 ]

@@ -118,8 +118,16 @@ def timesteps_of(checkpoint: dict[str, Any]) -> str | dict[str, int]:
     return dict(meta['timesteps']) if fixed is None else f'fixed:{fixed}'
 
 
-def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str) -> None:
+def load_weights(
+    model: torch.nn.Module,
+    checkpoint: dict[str, Any],
+    source: str,
+    introduced: tuple[str, ...] = (),
+) -> None:
     """Loads a restorer's weights, all of them and nothing else.
+
+    Weights under a prefix that the stage has ``introduced`` keep their initial values where the
+    checkpoint has none under that prefix.
 
     A file with the bare network's weights ("params" of BasicSR-style files, or a plain state dict)
     goes into the wrapped network; time conditioning then keeps its initial zero effect.
@@ -134,7 +142,10 @@ def load_weights(model: torch.nn.Module, checkpoint: dict[str, Any], source: str
     target = model
     if not any(key.startswith('backbone.') for key in weights):
         target = model.backbone.net
-    require_same_architecture(weights, target.state_dict(), source, type(target).__name__)
+    expected = target.state_dict()
+    new = tuple(p for p in introduced if not any(key.startswith(p) for key in weights))
+    weights = {**weights, **{key: expected[key] for key in expected if key.startswith(new)}}
+    require_same_architecture(weights, expected, source, type(target).__name__)
     target.load_state_dict(weights)
 
 

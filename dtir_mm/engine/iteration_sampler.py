@@ -1,10 +1,10 @@
 """An endless sampler whose every sample is a function of (seed, iteration, slot)."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 
 import numpy as np
 from mmengine.dist import get_rank, get_world_size
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.randomness import generator
@@ -26,8 +26,9 @@ class IterationSampler(Sampler):
     """
 
     def __init__(
-        self, dataset: Sized, seed: int | None, batch_size: int, start_iteration: int = 0
+        self, dataset: Dataset, seed: int | None, batch_size: int, start_iteration: int = 0
     ) -> None:
+        self.tasks = list(dataset.tasks)
         self.size = len(dataset)
         self.seed = seed or 0
         self.batch_size = batch_size
@@ -35,6 +36,10 @@ class IterationSampler(Sampler):
 
     def __len__(self) -> int:
         return self.size
+
+    def tasks_at(self, iteration: int) -> list[str]:
+        """The tasks that an iteration draws from: always all."""
+        return self.tasks
 
     def __iter__(self) -> Iterator[SampleKey]:
         first_slot = get_rank() * self.batch_size

@@ -48,6 +48,12 @@ class RestorationRunner(Runner):
         """The model without its wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
+    @property
+    def stage_length(self) -> int:
+        """Updates of a stage: the whole run, unless ``IncrementalTaskSchedulerHook`` splits it."""
+        schedule = getattr(self.train_dataloader.sampler, 'schedule', None)
+        return self.max_iters if schedule is None else schedule.stage_length
+
     def setup_env(self, env_cfg: dict) -> None:
         """Starts the processes' communication; mmengine's launchers do so only on accelerators."""
         if self.distributed and not is_distributed() and get_device() == 'cpu':
@@ -137,7 +143,7 @@ class RestorationRunner(Runner):
         """
         checkpoint = load_checkpoint(filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.restorer, checkpoint, str(filename))
+        load_weights(self.restorer, checkpoint, str(filename), self.restorer.introduced)
         self.logger.info(f'weights from {filename}')
         return checkpoint
 

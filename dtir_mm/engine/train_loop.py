@@ -18,7 +18,8 @@ class IterationTrainLoop(BaseLoop):
 
     Args:
         runner: the runner.
-        dataloader: config of the loader; its sampler is always an ``IterationSampler``.
+        dataloader: config of the loader; its sampler is an ``IterationSampler`` unless it names
+            another one that starts at any iteration (``TaskMixtureSampler``).
         max_iters: optimiser updates in all.
         val_interval: validate after every so many updates, and at the end.
     """
@@ -30,8 +31,8 @@ class IterationTrainLoop(BaseLoop):
         self, runner: Any, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000
     ) -> None:
         if isinstance(dataloader, dict):
-            batch_size = dataloader['batch_size']
-            sampler = {'type': 'dtir_mm.IterationSampler', 'batch_size': batch_size}
+            own = dataloader.get('sampler', {'type': 'dtir_mm.IterationSampler'})
+            sampler = {**own, 'batch_size': dataloader['batch_size']}
             collate = {'type': 'default_collate'}
             dataloader = {'collate_fn': collate, **dataloader, 'sampler': sampler}
         super().__init__(runner, dataloader)

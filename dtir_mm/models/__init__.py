@@ -9,13 +9,16 @@ from dtir_mm.models.losses import (
     OrthogonalityLoss,
 )
 from dtir_mm.models.preprocessor import RestorationPreprocessor
+from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+from dtir_mm.models.restorers.unified_restorer import UnifiedRestorer
 from dtir_mm.models.restorers.zero_shot_restorer import ZeroShotRestorer
 
 __all__ = [
     'ConditionedBackbone',
     'ContentLoss',
+    'DegradationClassifier',
     'DtirUNet',
     'FinetuneRestorer',
     'GenerativePretrainer',
@@ -23,5 +26,6 @@ __all__ = [
     'NoisePredictionLoss',
     'OrthogonalityLoss',
     'RestorationPreprocessor',
+    'UnifiedRestorer',
     'ZeroShotRestorer',
 ]

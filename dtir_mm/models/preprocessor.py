@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
@@ -30,6 +31,11 @@ class RestorationPreprocessor(BaseDataPreprocessor):
 def to_unit_range(image: Tensor) -> Tensor:
     """From [-1, 1] to [0, 1], clamped."""
     return image.add(1).div(2).clamp(0, 1)
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded."""
+    return image.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def select(batch: dict[str, Any], indices: list[int]) -> dict[str, Any]:

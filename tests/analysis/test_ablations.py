@@ -1,54 +1,90 @@
 """Every ablation leaf changes what its row of the table allows, and nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from dtir_mm.analysis.ablations import ABLATIONS, SWEEPS, changed_keys
+from dtir_mm.analysis.ablations import (
+    ABLATIONS,
+    SWEEPS,
+    UNIFIED_ABLATIONS,
+    UNIFIED_SWEEPS,
+    changed_keys,
+)
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 TASKS = ('hazy', 'rainy', 'snowy', 'low_light')
 LEAVES = sorted((CONFIGS / 'ablations').glob('*.py')) + sorted(
     (CONFIGS / 'mini' / 'ablations').glob('*.py')
 )
+UNIFIED = CONFIGS / 'setting_b' / 'dtir-unet_unified_8xb2-10x100k.py'
+# Leaves of sweeps over several tasks: (part of the name, sweep, value).
+VARIED = [(f'order-{order}', 'order of the tasks', order) for order in ('desc', 'random')]
+VARIED += [(f'experts-{number}', 'Figure 8: N_E', number) for number in (1, 5, 20)]
 
 
 def base_of(leaf: Path) -> Path:
     """The config that a leaf ablates, by its name alone."""
-    head, _, tail = leaf.stem.partition('_wo-')
-    row = next(name for name in ABLATIONS if tail.startswith(f'{name}_'))
-    folder = 'mini' if leaf.parent.parent.name == 'mini' else 'setting_a'
-    return CONFIGS / folder / f'{head}{tail.removeprefix(row)}.py'
+    row = re.search(r'_(wo-\w+?|order-\w+?|experts-\d+)_(?=\dxb)', leaf.name)[0]
+    name = leaf.name.replace(row, '_')
+    if leaf.parent.parent.name == 'mini':
+        return CONFIGS / 'mini' / name
+    return CONFIGS / ('setting_b' if 'unified' in name else 'setting_a') / name
 
 
 def row_of(leaf: Path) -> str:
-    tail = leaf.stem.partition('_wo-')[2]
-    return next(name for name in ABLATIONS if tail.startswith(f'{name}_'))
+    return re.search(r'_wo-(\w+?)_(?=\dxb)', leaf.name)[1]
 
 
 def load(path: Path) -> dict:
     return Config.fromfile(path).to_dict()
 
 
+def is_below(key: str, allowed: str) -> bool:
+    return key == allowed or key.startswith(f'{allowed}.')
+
+
 def test_there_is_a_leaf_for_every_row_and_task():
-    names = {leaf.name for leaf in LEAVES}
-    for row in ABLATIONS:
-        for task in TASKS:
-            assert f'dtir-unet_finetune_{task}_wo-{row}_8xb2-300k.py' in names
-        assert f'pilot_dtir-unet-w32_finetune_rainy_wo-{row}_1xb16-2500.py' in names
-    assert len(names) == len(ABLATIONS) * (len(TASKS) + 1)
+    expected = {
+        f'dtir-unet_finetune_{task}_wo-{row}_8xb2-300k.py' for row in ABLATIONS for task in TASKS
+    }
+    expected |= {f'pilot_dtir-unet-w32_finetune_rainy_wo-{row}_1xb16-2500.py' for row in ABLATIONS}
+    for part in [f'wo-{row}' for row in UNIFIED_ABLATIONS] + [part for part, _, _ in VARIED]:
+        expected.add(f'dtir-unet_unified_{part}_8xb2-10x100k.py')
+        expected.add(f'unified_dtir-unet-w16_{part}_1xb8-10x300.py')
+    assert sorted(leaf.name for leaf in LEAVES) == sorted(expected)
 
 
-@pytest.mark.parametrize('leaf', LEAVES, ids=lambda leaf: leaf.stem)
+@pytest.mark.parametrize(
+    'leaf', [leaf for leaf in LEAVES if '_wo-' in leaf.name], ids=lambda leaf: leaf.stem
+)
 def test_a_leaf_changes_only_what_its_row_may(leaf):
     changed = changed_keys(load(leaf), load(base_of(leaf)))
-    allowed = ABLATIONS[row_of(leaf)].keys
+    allowed = UNIFIED_ABLATIONS[row_of(leaf)].keys
     assert changed
     for key in changed:
-        assert any(key == a or key.startswith(f'{a}.') for a in allowed), key
-    untouched = [a for a in allowed if not any(k == a or k.startswith(f'{a}.') for k in changed)]
+        assert any(is_below(key, a) for a in allowed), key
+    untouched = [a for a in allowed if not any(is_below(k, a) for k in changed)]
     assert not untouched, f'{leaf.name} leaves {untouched} as they were'
+
+
+@pytest.mark.parametrize(('part', 'sweep', 'value'), VARIED)
+def test_a_leaf_of_a_sweep_changes_its_key_alone(part, sweep, value):
+    key, values = UNIFIED_SWEEPS[sweep]
+    leaves = [leaf for leaf in LEAVES if part in leaf.name]
+    assert len(leaves) == 2 and value in values
+    for leaf in leaves:
+        config = Config.fromfile(leaf)
+        assert changed_keys(config.to_dict(), load(base_of(leaf))) == {key}
+        assert config.get(key.split('.')[0]) and _get(config, key) == value
+
+
+def _get(config: Config, key: str) -> object:
+    for part in key.split('.'):
+        config = config[part]
+    return config
 
 
 def test_keys_are_found_at_any_depth():
@@ -59,10 +95,11 @@ def test_keys_are_found_at_any_depth():
     assert changed_keys(base, base) == set()
 
 
-@pytest.mark.parametrize('sweep', SWEEPS)
+@pytest.mark.parametrize('sweep', [*SWEEPS, *UNIFIED_SWEEPS])
 def test_a_sweep_varies_a_key_that_the_full_recipe_has(sweep):
-    key, values = SWEEPS[sweep]
+    key, values = {**SWEEPS, **UNIFIED_SWEEPS}[sweep]
     path = CONFIGS / 'setting_a' / 'dtir-unet_finetune_rainy_8xb2-300k.py'
+    path = UNIFIED if sweep in UNIFIED_SWEEPS else path
     results = []
     for value in values:
         config = Config.fromfile(path)

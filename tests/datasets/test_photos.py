@@ -79,6 +79,22 @@ def test_a_pair_is_the_same_in_every_order_process_and_call(photos_dir):
     assert run.stdout.splitlines() == expected
 
 
+def test_clean_photographs_as_pairs_are_their_own_degraded_ones(photos_dir):
+    """In memory of their own: transforms may work in place."""
+    alone = CleanPhotosDataset(photos_dir, [], shrink=0.5)
+    pairs = CleanPhotosDataset(photos_dir, [], shrink=0.5, as_pairs=True, cache=True)
+    assert (alone.tasks, pairs.tasks, pairs.metainfo) == ([], ['clean'], {'tasks': ['clean']})
+    for i in range(6):
+        one, pair = alone[i], pairs[i]
+        assert 'degraded' not in one and (one['task'], one['domain']) == ('clean', 'source')
+        assert (pair['task'], pair['domain']) == ('clean', 'clean')
+        for name in ('clean', 'degraded'):
+            np.testing.assert_array_equal(pair[name], one['clean'])
+        pair['degraded'][:] = 0
+        np.testing.assert_array_equal(pair['clean'], one['clean'])
+        np.testing.assert_array_equal(pairs[i]['degraded'], one['clean'])
+
+
 def test_a_pair_does_not_depend_on_the_photographs_beside_it(photos_dir):
     before = degraded(photos_dir)[3]
     assert Path(before['path']).stem == 'photo_3'

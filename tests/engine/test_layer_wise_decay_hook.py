@@ -46,8 +46,8 @@ def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
     """The beginning of training on data of some tasks."""
     logger = logging.getLogger('test_layer_wise_decay')
     logger.setLevel('INFO')
-    loader = SimpleNamespace(dataset=SimpleNamespace(tasks=tasks))
-    runner = SimpleNamespace(restorer=restorer, train_dataloader=loader, logger=logger)
+    loader = SimpleNamespace(sampler=SimpleNamespace(tasks_at={7: tasks}.get))
+    runner = SimpleNamespace(restorer=restorer, train_dataloader=loader, logger=logger, iter=7)
     LayerWiseDecayHook(**settings).before_train(runner)
 
 
@@ -59,9 +59,9 @@ def assert_factors(restorer: nn.Module, gate: list[float], penalty: list[float])
         if parameter.requires_grad
     ]
     assert set(ranks) == set(range(8))
-    torch.testing.assert_close(restorer.gate, torch.tensor([gate[rank] for rank in ranks]))
+    torch.testing.assert_close(restorer.gate.float(), torch.tensor([gate[rank] for rank in ranks]))
     torch.testing.assert_close(
-        restorer.penalty_decay, torch.tensor([penalty[rank] for rank in ranks])
+        restorer.penalty_decay.float(), torch.tensor([penalty[rank] for rank in ranks])
     )
 
 

@@ -2,6 +2,12 @@
 
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
 from dtir_mm.engine.hooks.importance_accumulation_hook import ImportanceAccumulationHook
+from dtir_mm.engine.hooks.incremental_task_scheduler_hook import IncrementalTaskSchedulerHook
 from dtir_mm.engine.hooks.layer_wise_decay_hook import LayerWiseDecayHook
 
-__all__ = ['ImportanceAccumulationHook', 'LayerWiseDecayHook', 'RestorationCheckpointHook']
+__all__ = [
+    'ImportanceAccumulationHook',
+    'IncrementalTaskSchedulerHook',
+    'LayerWiseDecayHook',
+    'RestorationCheckpointHook',
+]

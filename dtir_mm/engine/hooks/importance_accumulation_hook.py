@@ -1,7 +1,8 @@
-"""Carries what pre-training relies on from one stage to the next (Alg. 6)."""
+"""Carries what training has learnt to rely on from one stage to the next (Alg. 4, 6)."""
 
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
@@ -13,13 +14,15 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ImportanceAccumulationHook(Hook):
-    """Accumulates omega over the last updates of a run, and hands a former one to the restorer.
+    """Accumulates omega over the last updates of a stage, and hands it to the restorer's penalty.
 
     Omega is the running mean of |gradient| of the global batch's loss, summed over processes, with
-    any penalty left out. The run's last checkpoint carries it under "importance", with the weights
-    as its anchor; a checkpoint in between carries the sums so far, so that a resumed run
-    accumulates the same. A run that starts from such a checkpoint gives both to the restorer's
-    penalty, and carries them on in its own checkpoints.
+    any penalty left out; its anchor is the weights at the stage's end. Checkpoints carry both under
+    "importance", and in the middle of an accumulation the sums so far, so that a resumed run
+    accumulates the same. A run that starts from such a checkpoint gives them to its penalty.
+
+    Where one task after another joins, the omega of k stages is their mean, and the anchor that of
+    the last: with both the penalty of a stage protects all before it (PIGWM; method.md 4.1).
 
     Args:
         n_batches: updates over which omega is accumulated; 0 only carries on a former one. The
@@ -48,9 +51,12 @@ class ImportanceAccumulationHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Hands the former importance to the restorer, and begins to watch its gradients."""
         restorer = runner.restorer
+        if not hasattr(restorer, 'set_importance'):
+            self._former = None  # pre-training starts anew, whatever it starts from
+        self._require_former(restorer)
         self._hand_over(restorer)
         named = restorer.named_trained_parameters()
-        start = max(0, runner.max_iters - self.n_batches)
+        start, _ = self._window(runner)
         self._running = RunningImportance()
         # Sums of another window, of a run that was shorter or is not this one, are of no use.
         if self._resumed is not None and self._resumed['batches'] == runner.iter - start:
@@ -59,16 +65,39 @@ class ImportanceAccumulationHook(Hook):
             self._running = RunningImportance(mean, self._resumed['batches'])
 
         def observe(gradient: Tensor) -> None:
-            if runner.iter >= start:
+            if runner.iter >= self._window(runner)[0]:
                 self._running.update(gradient.abs())
 
         if self.n_batches:
             restorer.gradient_observers.append(observe)
 
-    def _hand_over(self, restorer: Any) -> None:
+    def after_train_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """At a stage's end: joins the new importance to the former ones, and hands it over."""
+        if not self._running.count or runner.iter + 1 != self._window(runner)[1]:
+            return
+        new = importance_of(runner.restorer, self._running, 'abs_gradient')
+        self._former = joined_importance(self._former, new)
+        self._running = RunningImportance()
+        self._hand_over(runner.restorer)
+
+    def _window(self, runner: Any) -> tuple[int, int]:
+        """The iterations of the present stage that omega is accumulated over: first, and end."""
+        stage_start = runner.iter // runner.stage_length * runner.stage_length
+        end = min(stage_start + runner.stage_length, runner.max_iters)
+        return max(stage_start, end - self.n_batches), end
+
+    def _require_former(self, restorer: Any) -> None:
         penalty = getattr(restorer, 'importance_loss', None)
         if penalty is not None and penalty.statistic is not None:
             _require(self._former, penalty.form, penalty.statistic)
+
+    def _hand_over(self, restorer: Any) -> None:
         if self._former is not None and hasattr(restorer, 'set_importance'):
             try:
                 restorer.set_importance(self._former['omega'], self._former['anchor'])
@@ -77,15 +106,10 @@ class ImportanceAccumulationHook(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the importance to the checkpoint."""
-        restorer = runner.restorer
-        if self._former is not None and hasattr(restorer, 'set_importance'):
+        if self._former is not None:
             checkpoint['importance'] = self._former
-        if not self._running.count:
-            return
-        if runner.iter + 1 == runner.max_iters:
-            checkpoint['importance'] = importance_of(restorer, self._running, 'abs_gradient')
-        else:
-            named = restorer.named_trained_parameters()
+        if self._running.count:
+            named = runner.restorer.named_trained_parameters()
             checkpoint['importance_so_far'] = {
                 'omega': to_named(self._running.mean, named),
                 'batches': self._running.count,
@@ -105,6 +129,29 @@ def importance_of(restorer: Any, running: RunningImportance, statistic: str) -> 
         'batches': running.count,
         'statistic': statistic,
     }
+
+
+def joined_importance(former: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a stage after the former ones: the mean of their omegas, and its own anchor.
+
+    Weights that the former stages did not have, the adapters', had no importance then.
+
+    Raises:
+        CheckpointError: the omegas are means of different things.
+    """
+    if former is None:
+        return new
+    if former['statistic'] != new['statistic']:
+        raise CheckpointError(
+            f'an importance of statistic {former["statistic"]!r} cannot be continued with one of '
+            f'{new["statistic"]!r}; make the former with tools/accumulate_importance.py'
+        )
+    stages = former.get('stages', 1)
+    omega = {
+        name: (stages * former['omega'].get(name, torch.zeros_like(value)) + value) / (stages + 1)
+        for name, value in new['omega'].items()
+    }
+    return {**new, 'omega': omega, 'stages': stages + 1}
 
 
 def _require(former: dict[str, Any] | None, form: str, statistic: str) -> None:

@@ -42,8 +42,12 @@ class LayerWiseDecayHook(Hook):
         self.penalty = penalty
 
     def before_train(self, runner: Any) -> None:
-        """Sets the factors for the tasks of the training data."""
-        self.apply(runner, runner.train_dataloader.dataset.tasks)
+        """Sets the factors for the tasks that training starts or goes on with."""
+        self.apply(runner, runner.train_dataloader.sampler.tasks_at(runner.iter))
+
+    def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
+        """Sets the factors where ``IncrementalTaskSchedulerHook`` changes the tasks."""
+        self.apply(runner, tasks)
 
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
         """Sets and logs the factors for tasks: the mean over them, as they share each batch."""

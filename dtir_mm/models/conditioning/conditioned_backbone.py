@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
 from dtir_mm.models.conditioning.film import FiLM
+from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
 from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
 from dtir_mm.registry import MODELS
 
@@ -22,13 +23,17 @@ class ConditionedBackbone(nn.Module):
     Args:
         backbone: config of any registered network that keeps to ``backbones/contract.py``.
         embedding_dim: length of the time embedding.
+        adapters: arguments of ``MoEAdapters``; None for no adapters.
     """
 
-    def __init__(self, backbone: dict, embedding_dim: int = 128) -> None:
+    def __init__(
+        self, backbone: dict, embedding_dim: int = 128, adapters: dict | None = None
+    ) -> None:
         super().__init__()
         self.net = compat.mend_layer_norm(MODELS.build(backbone))
         self.global_skip = contract.has_global_skip(self.net)
         self.size_multiple = contract.size_multiple(self.net)
+        self.adapters = None if adapters is None else MoEAdapters(self.net, **adapters)
         self.time_embedding = TimeEmbedding(embedding_dim)
         self.films = nn.ModuleDict()
         self._film_sites: dict[str, list[str]] = {}
@@ -40,31 +45,39 @@ class ConditionedBackbone(nn.Module):
             for site, module in zip(sites, modules, strict=True):
                 module.register_forward_hook(partial(film.modulate, site))
 
-    def forward(self, u: Tensor, t: Tensor) -> Tensor:
-        """The network's own output for an image (B, 3, H, W) at time steps (B,)."""
+    def forward(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
+        """The network's own output for an image (B, 3, H, W) at time steps (B,).
+
+        The adapters act if ``adapted``; generative samples bypass them (method.md 4.2).
+        """
         embedding = self.time_embedding(t)
-        for film in self.films.values():
-            film.set_time(embedding)
         try:
+            for film in self.films.values():
+                film.set_time(embedding)
+            if adapted and self.adapters is not None:
+                self.adapters.set_time(t)
             return self.net(u)
         finally:
             for film in self.films.values():
                 film.set_time(None)
+            if self.adapters is not None:
+                self.adapters.set_time(None)
 
-    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
+    def nuisance(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
         """``f(u, t)``: the noise or degradation in ``u``, (B, 3, H, W) (method.md 1.4).
 
         A network with a global skip, ``net(u) = u + b(u)``, already predicts the clean image, so
         f = u - net(u); one without predicts the nuisance directly.
         """
-        output = self(u, t)
+        output = self(u, t, adapted)
         return u - output if self.global_skip else output
 
     def parameter_blocks(self) -> dict[str, str]:
         """The block of the network that each parameter here belongs to, by the parameters' names.
 
         A FiLM layer belongs to the deepest block that it conditions; the time embedding, which
-        enters everywhere, to the first (method.md 3.2).
+        enters everywhere, to the first (method.md 3.2), and so does the adapters' prompt. The
+        adapter of a stage belongs to the last block executed in it.
         """
         order = self.execution_order()
         block_of = depth.block_of_each_parameter(self.net)
@@ -75,18 +88,35 @@ class ConditionedBackbone(nn.Module):
             hosts = [block_of[f'{site}.weight'] for site in sites]
             for name, _ in self.films[group].named_parameters(prefix=f'films.{group}'):
                 blocks[name] = max(hosts, key=order.index)
+        return blocks | self._blocks_of_adapters(order, block_of)
+
+    def _blocks_of_adapters(self, order: list[str], block_of: dict[str, str]) -> dict[str, str]:
+        if self.adapters is None:
+            return {}
+        blocks = {
+            name: order[0]
+            for name, _ in self.adapters.prompt.named_parameters(prefix='adapters.prompt')
+        }
+        for site, adapter in self.adapters.named_adapters():
+            inside = [block for name, block in block_of.items() if name.startswith(f'{site}.')]
+            prefix = f'adapters.experts.{site.replace(".", "_")}'
+            for name, _ in adapter.named_parameters(prefix=prefix):
+                blocks[name] = max(inside, key=order.index)
         return blocks
 
     def execution_order(self) -> list[str]:
         """The network's blocks in the order in which they run (``backbones/depth.py``)."""
 
         def forward(image: Tensor) -> Tensor:
-            return self(image, torch.ones(1, dtype=torch.long, device=image.device))
+            return self(image, torch.ones(1, dtype=torch.long, device=image.device), adapted=False)
 
         return depth.execution_order(self.net, forward)
 
     def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W)."""
+        """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W).
+
+        They come from the generator, without the adapters.
+        """
         captured: list[Tensor] = []
 
         def capture(module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -95,7 +125,7 @@ class ConditionedBackbone(nn.Module):
         convolutions = [m for m in self.net.modules() if isinstance(m, nn.Conv2d)]
         handles = [m.register_forward_pre_hook(capture) for m in convolutions]
         try:
-            nuisance = self.nuisance(u, t)
+            nuisance = self.nuisance(u, t, adapted=False)
         finally:
             for handle in handles:
                 handle.remove()

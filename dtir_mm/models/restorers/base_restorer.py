@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule, like
-from dtir_mm.models.preprocessor import select, to_unit_range
+from dtir_mm.models.preprocessor import select, to_uint8, to_unit_range
 from dtir_mm.models.restorers.gradients import flat_gradient, sum_over_processes, write_gradient
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.models.restorers.tiling import apply_tiled
@@ -45,6 +45,8 @@ class BaseRestorer(BaseModel):
         tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
         tile_overlap: how far tiles overlap, in pixels.
     """
+
+    introduced: tuple[str, ...] = ()  # prefixes of weights that earlier stages do not have
 
     def __init__(
         self,
@@ -95,14 +97,17 @@ class BaseRestorer(BaseModel):
         finally:
             self.precision = precision
 
-    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
-        """f(u, t): noise or degradation in ``u`` (B, 3, H, W) in [-1, 1], at steps ``t`` (B,)."""
+    def nuisance(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
+        """f(u, t): noise or degradation in ``u`` (B, 3, H, W) in [-1, 1], at steps ``t`` (B,).
+
+        Adapters, where there are any, know of degradations alone: noise is predicted without.
+        """
         bf16 = self.precision == 'bf16' and self.training
         context = (
             torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
         )
         with context:
-            return self.backbone.nuisance(u, t).to(u.dtype)
+            return self.backbone.nuisance(u, t, adapted).to(u.dtype)
 
     def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
         """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) in [-1, 1] at steps (B,)."""
@@ -234,7 +239,16 @@ class BaseRestorer(BaseModel):
 
     @torch.no_grad()
     def restore_images(self, degraded: Tensor, t: Tensor) -> Tensor:
-        """Restored images in [0, 1], (B, 3, H, W) of any size, from degraded ones in [-1, 1]."""
+        """Restored images in [0, 1], (B, 3, H, W) of any size, from degraded ones in [-1, 1].
+
+        The time steps are (B,), one an image; an image at t = 0 is taken for clean and comes back.
+        """
+        if bool((t == 0).any()):
+            result = to_unit_range(degraded)
+            at = t > 0
+            if bool(at.any()):
+                result[at] = self.restore_images(degraded[at], t[at])
+            return result
 
         def restore(image: Tensor) -> Tensor:
             return self._restore_padded(image, t)
@@ -262,7 +276,7 @@ class BaseRestorer(BaseModel):
 
     def predict(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """One dict a sample: restored, degraded and clean as uint8 RGB (H, W, 3), and its names."""
-        steps = [self.timesteps[task] for task in batch['task']]
+        steps = self.steps_to_restore_at(batch)
         t = torch.tensor(steps, device=batch['degraded'].device)
         images = {
             'restored': self.restore_images(batch['degraded'], t),
@@ -279,7 +293,6 @@ class BaseRestorer(BaseModel):
             for i in range(len(steps))
         ]
 
-
-def to_uint8(image: Tensor) -> Any:
-    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded."""
-    return image.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    def steps_to_restore_at(self, batch: dict[str, Any]) -> list[int]:
+        """The time step of each sample: that of its task."""
+        return [self.timesteps[task] for task in batch['task']]

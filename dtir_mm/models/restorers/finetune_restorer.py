@@ -73,19 +73,19 @@ class FinetuneRestorer(GenerativePretrainer):
         self.mix_rounding = mix_rounding
         self.importance_loss = MODELS.build(importance_loss) if importance_loss else None
         self.orthogonality_loss = MODELS.build(orthogonality_loss) if orthogonality_loss else None
-        count = len(self.trained_parameters())
-        self.gate = torch.ones(count)
-        self.penalty_decay = torch.ones(count)
+        self.set_layer_decay({}, {})
         self._importance: tuple[Tensor, Tensor, Tensor] | None = None
         self._known_twice_differentiable = False
 
     # --- what hooks set -----------------------------------------------------------------------
 
     def set_layer_decay(self, gate: Mapping[str, float], penalty: Mapping[str, float]) -> None:
-        """Factors in [0, 1] of the generative gradient, and of lambda, of each parameter."""
+        """Factors in [0, 1] of parameters' generative gradients and lambda; 1 where not named."""
         names = self.named_trained_parameters()
-        self.gate = torch.tensor([gate[name] for name in names], dtype=torch.float64)
-        self.penalty_decay = torch.tensor([penalty[name] for name in names], dtype=torch.float64)
+        self.gate, self.penalty_decay = (
+            torch.tensor([factors.get(name, 1.0) for name in names], dtype=torch.float64)
+            for factors in (gate, penalty)
+        )
 
     def set_importance(self, omega: Mapping[str, Tensor], anchor: Mapping[str, Tensor]) -> None:
         """Importance and pre-trained value of each parameter; a new one is free to move.
@@ -127,7 +127,7 @@ class FinetuneRestorer(GenerativePretrainer):
             if reconcile is not None and reconcile.projects:
                 generative = project(generative, self._reached(content.clone()))
             gradient = content.add_(generative)
-            del generative  # each of these vectors is as large as the network
+            del generative  # as large as the network
             content_loss = sum_over_processes(losses['content'].sum()) / (total - count)
             penalty = self._importance_gradient(content_loss, logged)
             if penalty is not None:
@@ -188,9 +188,7 @@ class FinetuneRestorer(GenerativePretrainer):
     def _loss_of(self, objective: str) -> PerSampleLoss:
         return self.noise_losses if objective == 'noise' else self.content_losses
 
-    def _importance_gradient(
-        self, content_loss: Tensor, logged: dict[str, Tensor]
-    ) -> Tensor | None:
+    def _importance_gradient(self, content: Tensor, logged: dict[str, Tensor]) -> Tensor | None:
         """The gradient (P,) of L_reg, if any; logs its parts, and the distance from the anchor."""
         penalizes = self.importance_loss is not None and self.importance_loss.statistic is not None
         if self._importance is None:
@@ -211,7 +209,7 @@ class FinetuneRestorer(GenerativePretrainer):
         logged['importance'] = penalty.value
         logged['importance_s'] = penalty.first_order
         logged['importance_s2'] = penalty.second_order
-        logged['importance_ratio'] = penalty.value / content_loss
+        logged['importance_ratio'] = penalty.value / content
         return penalty.gradient
 
     def _orthogonality_gradient(

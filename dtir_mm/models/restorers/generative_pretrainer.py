@@ -32,7 +32,7 @@ class GenerativePretrainer(BaseRestorer):
     def _noise_losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         noise, t = self.draw_noise(batch)
         noisy = self.schedule.add_noise(batch['clean'], noise, t)
-        return self.noise_loss(self.nuisance(noisy, t), noise, t, self.schedule), t
+        return self.noise_loss(self.nuisance(noisy, t, adapted=False), noise, t, self.schedule), t
 
     def compute_gradient(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """See ``BaseRestorer``; logs L_g, and L_g in five bins of time steps."""

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS, load_timesteps
 
+CLEAN = 'clean'
+
 
 class TaskTimesteps:
-    """The matched time step t_mat of each task.
+    """The matched time step t_mat of each task; that of "clean", nothing to restore, is 0.
 
     Args:
         spec: "paper" (Table 4), "fixed:k" (one step for every task), a path to the JSON that
@@ -44,6 +46,8 @@ class TaskTimesteps:
         Raises:
             KeyError: no step is known for it; the message lists the tasks that have one.
         """
+        if task == CLEAN:
+            return 0
         if self.fixed is not None:
             return self.fixed
         if task not in self.by_task:

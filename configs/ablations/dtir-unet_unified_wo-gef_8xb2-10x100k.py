@@ -1,0 +1,10 @@
+"""Table 10, without fine-tuning: the generator restores from t_mat, by SDEdit."""
+
+_base_ = '../setting_b/dtir-unet_unified_8xb2-10x100k.py'
+model = dict(
+    _delete_=True,
+    type='ZeroShotRestorer',
+    inference='sdedit',
+    backbone=_base_.backbone,
+    timesteps=_base_.model.timesteps,
+)

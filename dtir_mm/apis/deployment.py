@@ -1,0 +1,281 @@
+"""A trained restorer at one time step as a plain network, which knows nothing of time.
+
+For a fixed t the FiLM layers fold into the norms (or convolutions) behind which they hang, the
+head's scale c(t) into the last layer, and the experts of each adapter merge into one. What is left
+has the parameters of the bare network, plus those adapters.
+"""
+
+import copy
+import json
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtir_mm.engine.checkpoint import require_same_architecture
+from dtir_mm.files import replacing
+from dtir_mm.models.backbones import contract
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
+from dtir_mm.models.preprocessor import to_unit_range
+from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.registry import MODELS
+
+_FORMAT = 'dtir_mm.deployed'
+_TOLERANCE = 1e-4
+_PROBE_SIZE = 64
+
+
+class DeployedNetwork(nn.Module):
+    """Restores images in one pass, without a time step.
+
+    Args:
+        net: a network whose output is the restored image, or what to add to the degraded one.
+        global_skip: whether ``net`` adds its input to its output already.
+        size_multiple: what heights and widths must be multiples of.
+    """
+
+    def __init__(self, net: nn.Module, global_skip: bool, size_multiple: int) -> None:
+        super().__init__()
+        self.net = net
+        self.global_skip = global_skip
+        self.size_multiple = size_multiple
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
+        return to_unit_range(self.unclamped(image * 2 - 1))
+
+    def unclamped(self, degraded: Tensor) -> Tensor:
+        """The same in [-1, 1], where a restored value may lie outside."""
+        output = self.net(degraded)
+        return output if self.global_skip else degraded + output
+
+
+class Shift(nn.Module):
+    """Adds one value a channel, behind norms that have no bias.
+
+    Args:
+        shift: the values, (C,).
+    """
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(shift)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Tokens (B, N, C), or a feature map (B, C, H, W)."""
+        return h + (self.shift if h.ndim == 3 else self.shift[:, None, None])
+
+
+@torch.no_grad()
+def deploy(restorer: BaseRestorer, t: int) -> DeployedNetwork:
+    """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
+
+    Raises:
+        ValueError: ``t`` lies outside 1..T, or the adapters cannot be merged.
+        RuntimeError: the two differ on a random picture: the network does something behind a norm's
+            scale or its last layer that cannot be folded.
+    """
+    if not 1 <= t <= restorer.schedule.num_steps:
+        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+    original = copy.deepcopy(restorer).cpu().eval()
+    steps = torch.tensor([t])
+    side = _PROBE_SIZE + -_PROBE_SIZE % original.backbone.size_multiple
+    degraded = _picture(1, side, side).to(next(original.parameters())) * 2 - 1
+    expected = original(degraded, steps)
+
+    network = _without_time(original.backbone, t)
+    scale = original.scale_of(steps).item()
+    _scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
+    error = _relative_error(network.unclamped(degraded), expected)
+    if not error <= _TOLERANCE:
+        raise RuntimeError(
+            f'{type(network.net).__name__} cannot be deployed: without time it differs from the '
+            f'restorer by {error:.2g} of the largest value, more than {_TOLERANCE:g}. Its last '
+            f'layer must be a convolution whose output is used as it is, and what time conditions '
+            f'must end with a scale and shift of each channel, with no adapter right behind either'
+        )
+    return network
+
+
+def save_deployed(
+    network: DeployedNetwork, path: str | Path, backbone: dict[str, Any], **about: Any
+) -> None:
+    """Writes a deployed network as safetensors, from which ``load_deployed`` rebuilds it.
+
+    Args:
+        network: what ``deploy`` gave.
+        path: the file.
+        backbone: config of the restorer's ``ConditionedBackbone``.
+        about: what else the file's metadata shall tell, such as ``task`` and ``t``.
+    """
+    from safetensors.torch import save_file
+
+    metadata = {
+        'format': _FORMAT,
+        'size_multiple': network.size_multiple,
+        'backbone': json.dumps(backbone),
+        **about,
+    }
+    with replacing(path) as temporary:
+        save_file(network.state_dict(), temporary, {k: str(v) for k, v in metadata.items()})
+
+
+def load_deployed(path: str | Path) -> DeployedNetwork:
+    """The deployed network of a file, ready to restore, on the CPU.
+
+    A network of the user's own must be registered before.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: ``save_deployed`` did not write it.
+        KeyError: its network is not registered.
+        CheckpointError: its weights are not those of the network that its metadata name.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, 'pt') as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f'{path} is no safetensors file: {error}') from error
+    if metadata.get('format') != _FORMAT:
+        raise ValueError(
+            f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
+            f'{_FORMAT!r}, as tools/deploy.py writes it'
+        )
+    with torch.no_grad():  # any time step gives the structure
+        network = _without_time(MODELS.build(json.loads(metadata['backbone'])), 1)
+    expected = network.state_dict()
+    require_same_architecture(weights, expected, str(path), 'the network of its metadata')
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+@torch.no_grad()
+def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
+    """Writes ONNX, "image" to "restored", of any batch, height and width, with onnxruntime's check.
+
+    Returns:
+        what heights and widths must be multiples of in the file. A network that pads by itself may
+        decide so by the picture's size, which a trace does not keep: then it is more than
+        ``network.size_multiple``.
+
+    Raises:
+        RuntimeError: onnxruntime gives another picture than the network.
+    """
+    import onnxruntime
+
+    side = _PROBE_SIZE + -_PROBE_SIZE % network.size_multiple
+    axes = {0: 'batch', 2: 'height', 3: 'width'}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # sizes that fail are no news
+    with replacing(path) as temporary:
+        with warnings.catch_warnings():
+            # The tracer warns of every size that becomes a constant, which is tested below; and of
+            # its age. The exporter that follows it takes twenty times as long.
+            warnings.simplefilter('ignore')
+            torch.onnx.export(
+                network,
+                (_picture(1, side, side),),
+                str(temporary),
+                dynamo=False,
+                input_names=['image'],
+                output_names=['restored'],
+                dynamic_axes={'image': axes, 'restored': axes},
+            )
+        session = onnxruntime.InferenceSession(
+            str(temporary), options, providers=['CPUExecutionProvider']
+        )
+        for multiple in (network.size_multiple * 2**i for i in range(7)):
+            if _agrees(session, network, multiple):
+                return multiple
+        raise RuntimeError(
+            f'{type(network.net).__name__} cannot be exported: onnxruntime gives another picture '
+            f'than the network does. Its operations must not depend on the size of the picture'
+        )
+
+
+def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
+    """Whether an ONNX session restores sizes that are odd multiples as the network does."""
+    height = multiple * (_PROBE_SIZE // 2 // multiple | 1)
+    image = _picture(2, height, height + 2 * multiple)
+    try:
+        (restored,) = session.run(None, {'image': image.numpy()})
+    except Exception:  # onnxruntime's errors share no other base
+        return False
+    expected = network(image)
+    if restored.shape != expected.shape:
+        return False
+    return _relative_error(torch.from_numpy(restored), expected) <= _TOLERANCE
+
+
+def _without_time(backbone: ConditionedBackbone, t: int) -> DeployedNetwork:
+    """The backbone's own network with time folded in, in place; the backbone is used up."""
+    net = backbone.net
+    _remove_hooks(backbone)
+    embedding = F.silu(backbone.time_embedding(torch.tensor([t])))
+    groups = contract.conditioning_groups(net).values()
+    for sites, film in zip(groups, backbone.films.values(), strict=True):
+        gamma, delta = film.linear(embedding)[0].chunk(2)
+        for site in sites:
+            _fold(net, site, 1 + gamma, delta)
+    adapters = {} if backbone.adapters is None else backbone.adapters.merged(t)
+    for site in sorted(adapters, key=len, reverse=True):  # a part before the whole: names change
+        _put_behind(net, site, adapters[site])
+    return DeployedNetwork(net, backbone.global_skip, backbone.size_multiple)
+
+
+def _remove_hooks(backbone: ConditionedBackbone) -> None:
+    """Takes the hooks of FiLM and adapters off the network, and leaves it its own."""
+    conditioning = set(backbone.modules()) - set(backbone.net.modules())
+    for module in backbone.net.modules():
+        for key, hook in list(module._forward_hooks.items()):
+            method = hook.func if isinstance(hook, partial) else hook
+            if getattr(method, '__self__', None) in conditioning:
+                del module._forward_hooks[key]
+
+
+def _fold(net: nn.Module, site: str, scale: Tensor, shift: Tensor) -> None:
+    """Scales and shifts what the norm or convolution at ``site`` puts out, (C,) each."""
+    module = net.get_submodule(site)
+    module.weight.mul_(scale.reshape(-1, *(1,) * (module.weight.ndim - 1)))
+    if 'bias' not in module._parameters:  # it would not use one
+        _put_behind(net, site, Shift(shift.clone()))
+    elif module.bias is None:
+        module.bias = nn.Parameter(shift.clone())
+    else:
+        module.bias.mul_(scale).add_(shift)
+
+
+def _put_behind(net: nn.Module, site: str, module: nn.Module) -> None:
+    net.set_submodule(site, nn.Sequential(net.get_submodule(site), module))
+
+
+def _scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
+    """Multiplies the output of the layer that is executed last."""
+    executed: list[nn.Module] = []
+    handles = [
+        module.register_forward_hook(lambda module, *_: executed.append(module))
+        for module in net.modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    ]
+    net(image)
+    for handle in handles:
+        handle.remove()
+    for parameter in nn.ModuleList(executed[-1:]).parameters():
+        parameter.mul_(factor)
+
+
+def _picture(batch: int, height: int, width: int) -> Tensor:
+    """Random pictures in [0, 1], the same each time."""
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def _relative_error(result: Tensor, expected: Tensor) -> float:
+    """The largest difference, as a share of the largest value where that exceeds one."""
+    return ((result - expected).abs().max() / expected.abs().max().clamp(min=1)).item()

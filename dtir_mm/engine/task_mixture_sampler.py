@@ -1,0 +1,73 @@
+"""A task-balanced sampler: in every batch each task has its share, to within one sample."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dist import get_rank, get_world_size
+from torch.utils.data import Sampler
+
+from dtir_mm.datasets.base_dataset import SampleKey
+from dtir_mm.datasets.task_mixture import TaskMixtureDataset
+from dtir_mm.engine.task_schedule import TaskSchedule
+from dtir_mm.randomness import generator
+from dtir_mm.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class TaskMixtureSampler(Sampler):
+    """Draws the tasks of each global batch by their shares, and a sample of each task at random.
+
+    The n slots of a global batch take the tasks at n evenly spaced points of the cumulative shares,
+    in random order; so a batch holds the whole number below or above n times the share. Everything
+    is a function of (seed, iteration, slot), as in ``IterationSampler``.
+
+    Args:
+        dataset: what is sampled; all its tasks alike unless a ``schedule`` is set.
+        seed: the run's seed.
+        batch_size: samples an iteration and process.
+        start_iteration: the first iteration to yield; the training loop sets it on resume.
+    """
+
+    def __init__(
+        self,
+        dataset: TaskMixtureDataset,
+        seed: int | None,
+        batch_size: int,
+        start_iteration: int = 0,
+    ) -> None:
+        self.indices = dataset.indices
+        self.size = len(dataset)
+        self.seed = seed or 0
+        self.batch_size = batch_size
+        self.start_iteration = start_iteration
+        self.schedule: TaskSchedule | None = None
+
+    def __len__(self) -> int:
+        return self.size
+
+    def tasks_at(self, iteration: int) -> list[str]:
+        """The tasks that an iteration draws from."""
+        return list(self._weights(iteration))
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        first_slot = get_rank() * self.batch_size
+        iteration = self.start_iteration
+        while True:
+            batch = self._batch(iteration, get_world_size() * self.batch_size)
+            for slot in range(first_slot, first_slot + self.batch_size):
+                yield SampleKey(self.seed, iteration, slot, batch[slot])
+            iteration += 1
+
+    def _weights(self, iteration: int) -> dict[str, float]:
+        if self.schedule is None:
+            return dict.fromkeys(self.indices, 1 / len(self.indices))
+        return self.schedule.weights(iteration)
+
+    def _batch(self, iteration: int, size: int) -> list[int]:
+        """The samples of a global batch."""
+        rng = generator(self.seed, iteration, 'tasks')
+        weights = self._weights(iteration)
+        points = (np.arange(size) + rng.random()) / size
+        chosen = np.searchsorted(np.cumsum(list(weights.values()))[:-1], points, side='right')
+        tasks = [list(weights)[i] for i in rng.permutation(chosen)]
+        return [int(self.indices[task][rng.integers(len(self.indices[task]))]) for task in tasks]

@@ -1,0 +1,47 @@
+"""Which of several restorations the generator believes in: t for an unknown degradation.
+
+method.md 4.3, "try_all": a clean image is what the noise in it can be told from best, so the best
+restoration is the one at which the network's own noise prediction errs least.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.base_restorer import BaseRestorer
+
+_NOISE_STEPS = (3, 6)  # low noise: what is left of a degradation would drown in more
+
+
+@torch.no_grad()
+def most_consistent(restorer: 'BaseRestorer', degraded: Tensor, steps: list[int]) -> list[int]:
+    """The step of ``steps`` for each image (B, 3, H, W) in [-1, 1], at a forward pass for each."""
+    scores = []
+    for step in steps:
+        t = torch.full((len(degraded),), step, device=degraded.device)
+        restored = restorer.restore_images(degraded, t) * 2 - 1
+        scores.append(generative_inconsistency(restorer, restored))
+    return [steps[i] for i in torch.stack(scores).argmin(0)]
+
+
+@torch.no_grad()
+def generative_inconsistency(restorer: 'BaseRestorer', image: Tensor) -> Tensor:
+    """``J = mean_t ||noise - f(sqrt(alpha_bar_t) x + s_t noise, t)||^2`` (B,), without adapters.
+
+    The noise is the same for every image and call, so that restorations are compared under one.
+    """
+    multiple = restorer.backbone.size_multiple
+    height, width = (side - side % multiple for side in image.shape[-2:])
+    image = image[..., :height, :width]
+    rng = torch.Generator().manual_seed(0)
+    errors = []
+    for step in _NOISE_STEPS:
+        noise = torch.randn(image.shape[1:], generator=rng, dtype=torch.float32)
+        noise = noise.to(image).expand_as(image)
+        t = torch.full((len(image),), step, device=image.device)
+        noisy = restorer.schedule.add_noise(image, noise, t)
+        predicted = restorer.nuisance(noisy, t, adapted=False)
+        errors.append((predicted - noise).square().mean((1, 2, 3)))
+    return torch.stack(errors).mean(0)

@@ -1,0 +1,250 @@
+"""A deployed network: the same pictures as the restorer at one time step, without any time."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtir_mm.apis.deployment import deploy, export_onnx, load_deployed, save_deployed
+from dtir_mm.engine.checkpoint import CheckpointError
+from dtir_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class ConvolutionsOnly(nn.Module):
+    """Three convolutions without any norm, the second without a bias; with a skip or none."""
+
+    def __init__(self, skip: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.last = nn.Conv2d(6, 3, 3, padding=1)
+        self.skip = skip
+
+    def forward(self, u: Tensor) -> Tensor:
+        output = self.last(F.silu(self.conv2(F.silu(self.conv1(u)))))
+        return u + output if self.skip else output
+
+
+@MODELS.register_module()
+class ScalesAfterwards(ConvolutionsOnly):
+    """Something other than a convolution comes last: a head's scale cannot fold."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return super().forward(u).tanh()
+
+
+UNET = dict(
+    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,), middle_blocks=1
+)
+NAFNET = dict(
+    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
+)
+RESTORMER = dict(
+    type='mmagic.Restormer', dim=4, num_blocks=[1] * 4, num_refinement_blocks=1, heads=[1, 1, 2, 2]
+)
+BIAS_FREE = dict(RESTORMER, LayerNorm_type='BiasFree')
+NETWORKS = {
+    # name: (config, parameters that the bare network does not have)
+    'unet': (UNET, 0),
+    'nafnet': (NAFNET, 0),
+    'restormer': (RESTORMER, 0),
+    'restormer without bias': (BIAS_FREE, 2 * (4 + 8 + 16 + 32 + 16 + 8 + 8 + 8)),
+    'convolutions': (dict(type='ConvolutionsOnly', skip=False), 6),
+    'convolutions with skip': (dict(type='ConvolutionsOnly', skip=True), 6),
+}
+EVERY_NETWORK = pytest.mark.parametrize('network', NETWORKS)
+ADAPTERS = dict(num_experts=3, param_budget=20_000, prompt_dim=8)
+
+
+def wrapped(backbone: dict, **kwargs) -> dict:
+    return dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, **kwargs)
+
+
+def trained(backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
+    """A restorer with random weights everywhere, whose outputs are of moderate size."""
+    restorer = MODELS.build(dict(type='FinetuneRestorer', backbone=backbone, **arguments))
+    restorer.set_precision(precision)
+    for name, parameter in restorer.named_parameters():
+        norm = name.endswith('weight') and parameter.ndim == 1
+        nn.init.normal_(parameter, mean=1.0 if norm else 0.0, std=0.2)
+    return restorer.eval()
+
+
+def pictures(batch: int = 2, height: int = 16, width: int = 24, dtype=torch.float64) -> Tensor:
+    return torch.rand(batch, 3, height, width, dtype=dtype)
+
+
+def assert_same(network: nn.Module, restorer: nn.Module, t: int, atol: float = 1e-12) -> None:
+    """Same pictures at ``t``, clamped and unclamped, which are others than the degraded ones."""
+    image = pictures(dtype=next(network.parameters()).dtype)
+    steps = torch.full((len(image),), t)
+    with torch.no_grad():
+        restored, unclamped = network(image), network.unclamped(image * 2 - 1)
+        expected = restorer(image * 2 - 1, steps)
+    largest = max(1.0, expected.abs().max().item())
+    torch.testing.assert_close(unclamped, expected, rtol=0, atol=atol * largest)
+    torch.testing.assert_close(
+        restored, restorer.restore_images(image * 2 - 1, steps), rtol=0, atol=atol * largest
+    )
+    assert (restored - image).abs().mean() > 1e-3
+
+
+def size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@EVERY_NETWORK
+def test_it_restores_as_the_restorer_does_at_its_time_step(network):
+    restorer = trained(wrapped(NETWORKS[network][0]))
+    before = {name: value.clone() for name, value in restorer.state_dict().items()}
+    for t in (1, 8, 50):
+        assert_same(deploy(restorer, t), restorer, t)
+    after = restorer.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert_same(deploy(restorer, 8), restorer, 8)  # its own hooks are still there
+
+
+def test_another_time_step_gives_another_network():
+    restorer = trained(wrapped(UNET))
+    image = pictures()
+    with torch.no_grad():
+        difference = deploy(restorer, 8)(image) - deploy(restorer, 9)(image)
+    assert difference.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('residual_scale', ['one', 'sigma', 'sigma_floor'])
+@pytest.mark.parametrize('network', ['unet', 'nafnet'])
+def test_the_scale_of_the_head_folds(network, residual_scale):
+    restorer = trained(wrapped(NETWORKS[network][0]), residual_scale=residual_scale)
+    assert_same(deploy(restorer, 3), restorer, 3)
+
+
+def test_float32_is_as_close_as_it_can_be():
+    restorer = trained(wrapped(UNET), 'fp32')
+    assert_same(deploy(restorer, 8), restorer, 8, atol=1e-5)
+
+
+@EVERY_NETWORK
+def test_nothing_is_left_but_the_bare_network_and_biases_that_it_lacked(network):
+    config, new = NETWORKS[network]
+    deployed = deploy(trained(wrapped(config)), 8)
+    assert size(deployed) == size(MODELS.build(config)) + new
+    names = [name for name, _ in deployed.named_modules()]
+    assert not any('film' in name or 'time' in name for name in names)
+    assert not any(module._forward_hooks for module in deployed.modules())
+    assert deployed.size_multiple == (2 if network == 'unet' else 1)
+
+
+def test_hooks_of_the_networks_own_stay():
+    restorer = trained(wrapped(UNET))
+    seen = []
+    restorer.backbone.net.stem.register_forward_hook(lambda *_: seen.append('stem'))
+    network = deploy(restorer, 8)
+    seen.clear()
+    network(pictures())
+    assert seen == ['stem']
+
+
+@pytest.mark.parametrize('network', ['unet', 'nafnet', 'restormer without bias'])
+def test_adapters_merge(network):
+    backbone = wrapped(NETWORKS[network][0], adapters=ADAPTERS)
+    restorer = trained(backbone)
+    for t in (4, 30):
+        deployed = deploy(restorer, t)
+        assert_same(deployed, restorer, t)
+    merged = sum(size(adapter) for adapter in restorer.backbone.adapters.merged(4).values())
+    assert 0 < merged < size(restorer.backbone.adapters) / 3
+    bare, new = NETWORKS[network]
+    assert size(deployed) == size(MODELS.build(bare)) + new + merged
+
+
+def test_adapters_inside_one_another_merge():
+    adapters = dict(ADAPTERS, sites=['encoders.0', 'encoders.0.1', 'middle'])
+    restorer = trained(wrapped(UNET, adapters=adapters))
+    assert_same(deploy(restorer, 8), restorer, 8)
+
+
+def test_adapters_that_look_at_the_picture_are_refused():
+    adapters = dict(ADAPTERS, router_input='t+content')
+    with pytest.raises(ValueError, match='t\\+content'):
+        deploy(trained(wrapped(UNET, adapters=adapters)), 8)
+
+
+@pytest.mark.parametrize('t', [0, -1, 51])
+def test_a_step_out_of_range_is_refused(t):
+    with pytest.raises(ValueError, match=rf't={t} must lie in 1\.\.50'):
+        deploy(trained(wrapped(UNET)), t)
+
+
+def test_what_cannot_fold_is_refused_with_the_difference():
+    restorer = trained(wrapped(dict(type='ScalesAfterwards', skip=False)))
+    with pytest.raises(RuntimeError, match=r'ScalesAfterwards cannot be deployed.*0\.\d+'):
+        deploy(restorer, 8)
+
+
+@pytest.mark.parametrize('site', ['conv1', 'last'])
+def test_an_adapter_between_what_folds_is_refused(site):
+    adapters = dict(ADAPTERS, sites=[site])
+    backbone = wrapped(dict(type='ConvolutionsOnly', skip=True), adapters=adapters)
+    with pytest.raises(RuntimeError, match='no adapter'):
+        deploy(trained(backbone), 8)
+
+
+@pytest.mark.parametrize(
+    ('network', 'adapters'),
+    [('unet', ADAPTERS), ('restormer without bias', ADAPTERS), ('convolutions with skip', None)],
+)
+def test_a_file_gives_the_network_back(tmp_path, network, adapters):
+    backbone = wrapped(NETWORKS[network][0], adapters=adapters)
+    deployed = deploy(trained(backbone, 'fp32'), 8)
+    save_deployed(deployed, tmp_path / 'a.safetensors', backbone, task='rainy', t=8)
+    loaded = load_deployed(tmp_path / 'a.safetensors')
+    image = pictures(dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.equal(loaded(image), deployed(image))
+    assert loaded.size_multiple == deployed.size_multiple and not loaded.training
+
+
+def test_other_files_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    file = tmp_path / 'a.safetensors'
+    with pytest.raises(FileNotFoundError, match='a.safetensors'):
+        load_deployed(file)
+    file.write_bytes(b'no tensors')
+    with pytest.raises(ValueError, match='a.safetensors is no safetensors file'):
+        load_deployed(file)
+    for metadata in (None, {'format': 'pt'}):
+        save_file({'x': torch.zeros(2)}, file, metadata)
+        with pytest.raises(ValueError, match='a.safetensors has format .*dtir_mm.deployed'):
+            load_deployed(file)
+    about = {'format': 'dtir_mm.deployed', 'backbone': json.dumps(wrapped(UNET))}
+    save_file({'x': torch.zeros(2)}, file, about)
+    with pytest.raises(CheckpointError, match='missing: net.stem.weight'):
+        load_deployed(file)
+    save_file({'x': torch.zeros(2)}, file, about | {'backbone': '{"type": "Missing"}'})
+    with pytest.raises(KeyError, match='Missing'):
+        load_deployed(file)
+
+
+@pytest.mark.parametrize(
+    ('network', 'multiple'),
+    [('unet', 2), ('nafnet', 1), ('restormer without bias', 8), ('convolutions', 1)],
+)
+def test_onnxruntime_gives_the_same_pictures(tmp_path, network, multiple):
+    import onnxruntime
+
+    adapters = None if network == 'convolutions' else ADAPTERS
+    deployed = deploy(trained(wrapped(NETWORKS[network][0], adapters=adapters), 'fp32'), 8)
+    assert export_onnx(deployed, tmp_path / 'a.onnx') == multiple
+    assert [file.name for file in tmp_path.iterdir()] == ['a.onnx']
+    session = onnxruntime.InferenceSession(tmp_path / 'a.onnx')
+    for shape in ((2, 24, 40), (1, 72, 16)):
+        image = pictures(*shape, dtype=torch.float32)
+        (restored,) = session.run(['restored'], {'image': image.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(restored, deployed(image).numpy(), rtol=0, atol=1e-4)

@@ -1,0 +1,221 @@
+"""Adapters of whole networks: what they do together, what bypasses them, and what is merged."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.registry import MODELS
+
+UNET = dict(
+    type='DtirUNet',
+    width=8,
+    channel_multipliers=(1, 2),
+    blocks_per_level=(2,),
+    middle_blocks=1,
+    num_groups=4,
+)
+NAFNET = dict(
+    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 2], dec_blk_nums=[1, 1]
+)
+NETWORKS = pytest.mark.parametrize('backbone', [UNET, NAFNET], ids=['unet', 'nafnet'])
+SMALL = dict(num_experts=3, param_budget=4_000, num_steps=50, prompt_dim=8)
+STEPS = torch.tensor([3, 20, 50])
+
+
+def randomise(module: nn.Module, std: float = 0.3) -> None:
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=std)
+
+
+def wrap(backbone: dict, adapters: dict | None) -> nn.Module:
+    """A conditioned network in float64 whose weights are all random."""
+    conditioned = MODELS.build(
+        dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, adapters=adapters)
+    ).double()
+    randomise(conditioned)
+    return conditioned
+
+
+def images() -> Tensor:
+    return torch.rand(3, 3, 8, 12, dtype=torch.float64) * 2 - 1
+
+
+@NETWORKS
+def test_new_adapters_change_nothing(backbone):
+    conditioned = wrap(backbone, SMALL)
+    for adapter in conditioned.adapters.experts.values():
+        nn.init.zeros_(adapter.up_ECR)
+    u = images()
+    assert torch.equal(conditioned(u, STEPS), conditioned(u, STEPS, adapted=False))
+
+
+@NETWORKS
+def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
+    plain = wrap(backbone, None)
+    conditioned = wrap(backbone, SMALL)
+    missing, unexpected = conditioned.load_state_dict(plain.state_dict(), strict=False)
+    assert missing == [f'adapters.{name}' for name in conditioned.adapters.state_dict()]
+    assert unexpected == []
+    u = images()
+    assert torch.equal(conditioned(u, STEPS, adapted=False), plain(u, STEPS))
+    assert torch.equal(conditioned.nuisance(u, STEPS, adapted=False), plain.nuisance(u, STEPS))
+    nuisance, features = conditioned.nuisance_and_features(u, STEPS)
+    assert torch.equal(nuisance, plain.nuisance(u, STEPS))
+    assert torch.equal(features, plain.nuisance_and_features(u, STEPS)[1])
+    difference = conditioned.nuisance(u, STEPS) - plain.nuisance(u, STEPS)
+    assert difference.flatten(1).abs().amax(1).min() > 1e-3
+    assert torch.equal(conditioned(u, STEPS, adapted=False), plain(u, STEPS))
+
+
+@NETWORKS
+@pytest.mark.parametrize('mix', ['weight', 'output'])
+def test_every_sample_has_its_own_time_step(backbone, mix):
+    conditioned = wrap(backbone, SMALL | dict(mix=mix))
+    u = images()
+    alone = [conditioned(u[i : i + 1], STEPS[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(conditioned(u, STEPS), torch.cat(alone))
+
+
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
+    conditioned = wrap(UNET, SMALL | dict(top_k=top_k))
+    u, t = images(), torch.full((3,), 20)
+    expected = conditioned(u, t)
+    merged = conditioned.adapters.merged(20)
+    assert list(merged) == ['encoders.0', 'middle']
+    for site, module in merged.items():
+        conditioned.net.get_submodule(site).append(module)
+    merged_output = conditioned(u, t, adapted=False)
+    torch.testing.assert_close(merged_output, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('kwargs', [dict(mix='output'), dict(router_input='t+content')])
+def test_adapters_that_cannot_be_merged_say_so(kwargs):
+    with pytest.raises(ValueError, match='cannot be merged'):
+        wrap(UNET, SMALL | kwargs).adapters.merged(20)
+
+
+def test_the_routing_is_that_of_a_forward_pass():
+    conditioned = wrap(UNET, SMALL | dict(top_k=2))
+    conditioned(images(), STEPS)
+    routing = conditioned.adapters.routing(STEPS)
+    adapters = list(conditioned.adapters.experts.values())
+    assert routing.shape == (2, 3, 3)
+    assert not torch.equal(routing[0], routing[1])
+    for site, adapter in enumerate(adapters):
+        torch.testing.assert_close(routing[site], adapter.gates)
+
+    mean_entropy = -(routing * routing.clamp(min=1e-300).log()).sum() / 6
+    torch.testing.assert_close(conditioned.adapters.routing_entropy, mean_entropy)
+    mean_loss = (adapters[0].balance_loss + adapters[1].balance_loss) / 2
+    torch.testing.assert_close(conditioned.adapters.balance_loss, mean_loss)
+
+
+def test_experts_that_no_step_uses_are_dead():
+    adapters = wrap(UNET, SMALL).adapters
+    for adapter in adapters.experts.values():
+        nn.init.zeros_(adapter.router.weight)
+        nn.init.zeros_(adapter.router.bias)
+    assert adapters.dead_experts(STEPS) == {'encoders.0': [], 'middle': []}
+
+    adapters.experts['middle'].router.bias.data[1] = -100
+    assert adapters.dead_experts(STEPS) == {'encoders.0': [], 'middle': [1]}
+
+    # A gate of g among e^s, 1, 1 is a tenth of 1/3 at e^s = 2 / 29.
+    adapters.experts['encoders_0'].router.bias.data[2] = math.log(2 / 29) - 0.01
+    adapters.experts['middle'].router.bias.data[1] = math.log(2 / 29) + 0.01
+    assert adapters.dead_experts(STEPS) == {'encoders.0': [2], 'middle': []}
+
+
+def test_an_expert_that_one_step_uses_is_alive():
+    adapters = wrap(UNET, SMALL).adapters
+    middle = adapters.experts['middle']
+    nn.init.zeros_(middle.router.weight)
+    middle.router.bias.data = torch.tensor([0.0, -100, -100], dtype=torch.float64)
+    prompt = adapters.prompt(STEPS[1:2])[0].detach()
+    others = adapters.prompt(STEPS)[[0, 2]].detach()
+    direction = prompt - others.T @ torch.linalg.lstsq(others.T, prompt[:, None]).solution[:, 0]
+    middle.router.weight.data[1] = 200 * direction / (direction @ prompt)
+    assert adapters.dead_experts(STEPS)['middle'] == [2]
+    assert adapters.dead_experts(STEPS[:1])['middle'] == [1, 2]
+
+
+def test_routing_by_content_cannot_be_told_from_time_steps():
+    adapters = wrap(UNET, SMALL | dict(router_input='t+content')).adapters
+    for report in (adapters.routing, adapters.dead_experts):
+        with pytest.raises(ValueError, match='has no gates of a time step alone'):
+            report(STEPS)
+
+
+@NETWORKS
+@pytest.mark.parametrize('router_input', ['t', 't+content'])
+def test_every_parameter_gets_a_gradient(backbone, router_input):
+    conditioned = wrap(backbone, SMALL | dict(router_input=router_input))
+    conditioned.nuisance(images(), STEPS).square().mean().backward()
+    for name, parameter in conditioned.adapters.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    used = conditioned.adapters.prompt.table.grad.abs().amax(1).nonzero()[:, 0]
+    assert used.tolist() == STEPS.tolist()
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'last_blocks'),
+    [
+        (UNET, {'encoders_0': 'encoders.0.2', 'middle': 'middle.1'}),
+        (
+            NAFNET,
+            {
+                'encoders_0': 'encoders.0.0',
+                'encoders_1': 'encoders.1.1',
+                'middle_blks': 'middle_blks.0',
+            },
+        ),
+    ],
+    ids=['unet', 'nafnet'],
+)
+def test_adapters_belong_to_the_last_block_of_their_stage(backbone, last_blocks):
+    conditioned = wrap(backbone, SMALL)
+    blocks = conditioned.parameter_blocks()
+    assert set(blocks) == {name for name, _ in conditioned.named_parameters()}
+    first = conditioned.execution_order()[0]
+    for name, block in blocks.items():
+        if name.startswith('adapters.prompt.'):
+            assert block == first
+        elif name.startswith('adapters.'):
+            assert block == last_blocks[name.split('.')[2]], name
+
+
+def test_an_adapter_inside_a_block_belongs_to_that_block():
+    conditioned = wrap(UNET, SMALL | dict(sites=['decoders.0.1.conv2']))
+    blocks = conditioned.parameter_blocks()
+    assert blocks['adapters.experts.decoders_0_1_conv2.up_ECR'] == 'decoders.0.1'
+
+
+def test_the_order_of_blocks_leaves_the_latest_routing_alone():
+    conditioned = wrap(UNET, SMALL)
+    conditioned(images(), STEPS)
+    gates = conditioned.adapters.experts['middle'].gates
+    conditioned.execution_order()
+    assert conditioned.adapters.experts['middle'].gates is gates
+
+
+def test_a_copy_is_independent():
+    original = wrap(UNET, SMALL)
+    u = images()
+    before = original(u, STEPS)
+    duplicate = copy.deepcopy(original)
+    assert torch.equal(duplicate(u, STEPS), before)
+    randomise(duplicate.adapters)
+    assert not torch.equal(duplicate(u, STEPS), before)
+    assert torch.equal(original(u, STEPS), before)
+
+
+def test_a_step_that_is_refused_leaves_the_network_usable():
+    conditioned = wrap(UNET, SMALL)
+    with pytest.raises(ValueError, match=r'must be integers in 0\.\.50'):
+        conditioned(images(), torch.tensor([1, 2, 51]))
+    with pytest.raises(RuntimeError, match='norm2 ran without a time step'):
+        conditioned.net(images())

@@ -1,0 +1,186 @@
+"""One network for many tasks: its gradient, and how it finds out the time step."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.models.preprocessor import select
+from dtir_mm.models.restorers.generative_consistency import generative_inconsistency
+from dtir_mm.registry import MODELS
+
+TINY = dict(
+    type='DtirUNet', width=4, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
+    attention=False, num_groups=2,
+)  # fmt: skip
+TASKS = ['hazy', 'noisy', 'rainy']
+STEPS = dict(hazy=47, noisy=4, rainy=8)
+CLASSIFIER = dict(type='DegradationClassifier', tasks=TASKS, width=3)
+SLOTS = [5, 0, 3, 1, 4, 2]  # of six samples, of which the first two are generative
+
+
+def build(kind: str = 'UnifiedRestorer', adapters: dict | None = None, **arguments) -> nn.Module:
+    """A restorer in float64 whose weights are all random; a small network, and large adapters."""
+    few = dict(num_experts=3, param_budget=3000, prompt_dim=8, **(adapters or {}))
+    backbone = dict(type='ConditionedBackbone', backbone=TINY, embedding_dim=8, adapters=few)
+    settings = dict(backbone=backbone, timesteps=STEPS, mix_ratio=1 / 3, **arguments)
+    restorer = MODELS.build(dict(type=kind, **settings))
+    restorer.set_precision('fp64')
+    torch.manual_seed(1)
+    for name, parameter in sorted(restorer.named_parameters()):
+        nn.init.normal_(parameter, std=0.5 if 'adapters' in name else 0.2)
+    return restorer
+
+
+@pytest.fixture
+def restorer() -> nn.Module:
+    return build(classifier=CLASSIFIER)
+
+
+def make_batch(tasks: str = 'hnrhnr', iteration: int = 3) -> dict:
+    rng = torch.Generator().manual_seed(2)
+    images = 2 * torch.rand(2, 6, 3, 8, 8, generator=rng, dtype=torch.float64) - 1
+    names = {task[0]: task for task in TASKS} | {'c': 'clean'}
+    return {
+        'clean': images[0],
+        'degraded': images[1],
+        'task': [names[letter] for letter in tasks],
+        'domain': ['source'] * 6,
+        'path': [f'photo_{i}.png' for i in range(6)],
+        'key': torch.tensor([[11, iteration, slot] for slot in SLOTS]),
+    }
+
+
+def by_name(restorer: nn.Module, gradient: Tensor) -> dict[str, Tensor]:
+    named = restorer.named_trained_parameters()
+    parts = gradient.split([parameter.numel() for parameter in named.values()])
+    return {n: part.view_as(p) for (n, p), part in zip(named.items(), parts, strict=True)}
+
+
+def cross_entropies(restorer: nn.Module, batch: dict, share: float) -> Tensor:
+    """Of each degraded image and, at a share, of each clean one; written out image by image."""
+    classes, values = [*TASKS, 'clean'], []
+    for i, task in enumerate(batch['task']):
+        value = 0.0
+        for image, name, weight in (
+            (batch['degraded'][i], task, 1.0), (batch['clean'][i], 'clean', share)
+        ):  # fmt: skip
+            logits = restorer.classifier(image[None])[0]
+            value = value + weight * (logits.exp().sum().log() - logits[classes.index(name)])
+        values.append(value)
+    return torch.stack(values)
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('tasks', 'share'), [('hnrhnr', 1 / 3), ('rrhhrh', 1 / 2), ('nnnnnn', 1)])
+def test_the_classifier_learns_cross_entropy_and_nobody_else_does(restorer, tasks, share):
+    batch = make_batch(tasks)
+    gradient, logged = restorer.compute_gradient(batch)
+    parts = by_name(restorer, gradient)
+    entropies = cross_entropies(restorer, batch, share)
+    torch.testing.assert_close(logged['classifier_loss'], entropies.detach())
+    (0.01 * entropies.mean()).backward()
+
+    without, logged_without = by_name_of_finetuning(restorer, batch)
+    for name, parameter in restorer.named_parameters():
+        if name.startswith('classifier.'):
+            torch.testing.assert_close(parts[name], parameter.grad)
+            assert float(parameter.grad.abs().max()) > 1e-6, name
+        else:
+            torch.testing.assert_close(parts[name], without[name], rtol=1e-12, atol=0)
+    for name, value in logged_without.items():
+        torch.testing.assert_close(logged[name], value)
+    assert logged.keys() - logged_without.keys() == {'classifier_loss', 'routing_entropy'}
+
+
+def by_name_of_finetuning(restorer: nn.Module, batch: dict) -> tuple[dict[str, Tensor], dict]:
+    """The gradient of a ``FinetuneRestorer`` with the same weights, and what it logs."""
+    other = build('FinetuneRestorer')
+    state = restorer.state_dict()
+    other.load_state_dict({n: v for n, v in state.items() if not n.startswith('classifier.')})
+    gradient, logged = other.compute_gradient(batch)
+    return by_name(other, gradient), logged
+
+
+@pytest.mark.parametrize('micro', [1, 2, 4])
+def test_micro_batches_do_not_change_the_update(restorer, micro):
+    gradient, logged = restorer.compute_gradient(make_batch('rhrhrr'))
+    restorer.micro_batch_size = micro
+    again, logged_again = restorer.compute_gradient(make_batch('rhrhrr'))
+    assert (again - gradient).norm() <= 1e-9 * gradient.norm()
+    parts, parts_again = by_name(restorer, gradient), by_name(restorer, again)
+    for name in parts:
+        if name.startswith('classifier.'):
+            torch.testing.assert_close(parts_again[name], parts[name], rtol=1e-9, atol=1e-14)
+    torch.testing.assert_close(logged_again['classifier_loss'], logged['classifier_loss'])
+
+
+def test_an_importance_is_shown_no_gradient_of_the_classifier(restorer):
+    shown = []
+    restorer.gradient_observers.append(lambda gradient: shown.append(gradient.clone()))
+    restorer.compute_gradient(make_batch())
+    for name, part in by_name(restorer, shown[0]).items():
+        assert (float(part.abs().max()) == 0) == name.startswith('classifier.'), name
+
+
+def test_without_a_classifier_the_gradient_is_that_of_fine_tuning():
+    restorer = build()
+    gradient, logged = restorer.compute_gradient(make_batch())
+    expected, _ = by_name_of_finetuning(restorer, make_batch())
+    for name, part in by_name(restorer, gradient).items():
+        torch.testing.assert_close(part, expected[name], rtol=1e-12, atol=0)
+    assert 'classifier_loss' not in logged
+
+
+def test_the_routing_entropy_of_the_restored_samples_is_logged(restorer):
+    _, logged = restorer.compute_gradient(make_batch())
+    # slots 0 and 1 are generative, and have no route
+    t = torch.tensor([STEPS[task] for task in (np.array(make_batch()['task'])[[0, 2, 4, 5]])])
+    gates = restorer.backbone.adapters.routing(t)
+    expected = -(gates * gates.log()).sum(2).mean()
+    torch.testing.assert_close(logged['routing_entropy'], expected.detach().reshape(1))
+    restorer.mix_ratio = 0.5  # a process may have no pairs at all
+    _, logged = restorer.compute_gradient({**select(make_batch(), [1, 3]), 'key': torch.tensor(
+        [[11, 3, 0], [11, 3, 1]])})  # fmt: skip
+    assert len(logged['content']) == 1
+
+
+def test_with_top_k_the_balance_of_the_experts_comes_on_top_of_each_content_loss():
+    batch = make_batch()
+    for top_k in (None, 1, 2):
+        restorer = build(adapters=dict(top_k=top_k)).train()
+        losses = restorer.content_losses(batch)
+        t = torch.tensor([STEPS[task] for task in batch['task']])
+        plain = (restorer(batch['degraded'], t) - batch['clean']).abs().mean((1, 2, 3))
+        balance = torch.zeros((), dtype=torch.float64)
+        for adapter in restorer.backbone.adapters.experts.values():
+            shares = adapter.router(restorer.backbone.adapters.prompt(t)).softmax(1)
+            kept = torch.zeros(3, dtype=torch.float64)
+            for row in shares:
+                for expert in row.argsort(descending=True)[: top_k or 0]:
+                    kept[expert] += 1 / (6 * top_k)
+            balance = balance + 3 * (kept * shares.mean(0)).sum() / 2  # two sites
+        torch.testing.assert_close(losses, plain + 0.01 * balance)
+        router = next(iter(restorer.backbone.adapters.experts.values())).router.bias
+        (gradient,) = torch.autograd.grad((losses - plain).sum(), router, allow_unused=True)
+        assert top_k is None or float(gradient.abs().max()) > 1e-6
+
+
+def test_adapters_are_bypassed_by_generative_samples_alone(restorer):
+    batch, t = make_batch(), torch.tensor([4, 8, 47, 4, 8, 47])
+    before = restorer.noise_losses(batch), restorer.content_losses(batch)
+    score = generative_inconsistency(restorer, batch['clean'])
+    for parameter in restorer.backbone.adapters.parameters():
+        nn.init.normal_(parameter)
+    assert torch.equal(restorer.noise_losses(batch), before[0])
+    assert torch.equal(generative_inconsistency(restorer, batch['clean']), score)
+    changed = (restorer.content_losses(batch) - before[1]).detach().abs()
+    assert float(changed.min()) > 1e-6 and float(changed.max()) > 1e-3
+    adapted, bare = (restorer.nuisance(batch['degraded'], t, adapted) for adapted in (True, False))
+    torch.testing.assert_close(
+        restorer(batch['degraded'], t),
+        batch['degraded'] - restorer.scale_of(t)[:, None, None, None] * adapted,
+    )
+    assert float((adapted - bare).detach().abs().max()) > 1e-3

@@ -1,0 +1,75 @@
+"""Writes a restorer at one time step as a plain network: safetensors, and ONNX if wanted."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+from torch import nn
+
+from dtir_mm.apis import load_restorer
+from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.deployment import deploy, export_onnx, save_deployed
+from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
+from dtir_mm.files import require_new
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'checkpoint', type=Path, help='a checkpoint, or the work directory of a run'
+    )
+    parser.add_argument('output', help='path of the files to write, without .safetensors')
+    step = parser.add_mutually_exclusive_group(required=True)
+    step.add_argument('--task', help='deploy at the time step of this degradation')
+    step.add_argument('--t', type=int, help='deploy at this time step')
+    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
+    parser.add_argument(
+        '--allow-imports',
+        action='store_true',
+        help="import the modules that the checkpoint's config names (your own backbone)",
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
+    parser.add_argument('--onnx', action='store_true', help='write ONNX too')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    stem = args.output.removesuffix('.safetensors')
+    weights, onnx = f'{stem}.safetensors', f'{stem}.onnx'
+    with one_line_errors('deploy'):
+        for file in (weights, onnx) if args.onnx else (weights,):
+            require_new(file, args.overwrite)
+        source = args.checkpoint
+        if source.is_dir():
+            source = latest_checkpoint(source)
+        restorer = load_restorer(source, args.config, args.allow_imports)
+        t = restorer.timesteps[args.task] if args.t is None else args.t
+        network = deploy(restorer, t)
+        about = {'t': t, 'checkpoint': '/'.join(source.resolve().parts[-2:])}
+        if args.task is not None:
+            about['task'] = args.task
+        save_deployed(network, weights, _backbone_config(source, args.config), **about)
+        backbone = restorer.backbone
+        print(
+            f'parameters: {_size(backbone):,} of the training graph, {_size(backbone.net):,} of '
+            f'the bare network, {_size(network):,} deployed at t = {t}\nwritten: {weights}'
+        )
+        if args.onnx:
+            multiple = export_onnx(network, onnx)
+            print(f'written: {onnx} (heights and widths must be multiples of {multiple})')
+
+
+def _backbone_config(checkpoint: Path, config: str | None) -> dict:
+    settings = (
+        Config.fromfile(config).to_dict() if config else config_of(load_checkpoint(checkpoint))
+    )
+    return settings['model']['backbone']
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+if __name__ == '__main__':
+    main()
