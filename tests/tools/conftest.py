@@ -97,10 +97,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Two updates of pre-training, and two of fine-tuning on rain from its weights.
 
     ``pretrain`` and ``finetune`` are the work directories, ``config`` is the fine-tuning's, and
-    ``photos`` is the folder of six photographs, 0.png to 5.png, that they were trained on.
+    ``photos`` is the folder of six photographs, 0.png to 5.png, that they were trained on;
+    ``call`` calls a tool.
     """
     folder = tmp_path_factory.mktemp('toy')
-    made = SimpleNamespace(photos=folder / 'photos')
+    made = SimpleNamespace(photos=folder / 'photos', call=call)
     rng = np.random.default_rng(0)
     for i in range(6):
         coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)

@@ -1,0 +1,230 @@
+"""A toy run in which three tasks join: what each update sees, and what hand-overs leave behind."""
+
+import copy
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from skimage.metrics import peak_signal_noise_ratio
+from torch import Tensor
+
+from dtir_mm.apis import load_restorer, restore
+from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.hooks.incremental_task_scheduler_hook import forgetting_table
+from dtir_mm.engine.task_schedule import TaskSchedule
+from dtir_mm.image_io import read_image
+from dtir_mm.randomness import generator
+from dtir_mm.registry import MODELS
+
+STEPS = dict(noisy=4, rainy=8, hazy=30)
+JOINED = [['noisy'], ['noisy', 'rainy'], ['noisy', 'rainy', 'hazy']]
+
+
+def importance_at(work_dir: Path, iteration: int) -> dict:
+    return load_checkpoint(work_dir / f'iter_{iteration}.pth')['importance']
+
+
+def gradients(path: Path, update: SimpleNamespace) -> dict[str, Tensor]:
+    """|gradient| of the data terms by plain autograd, at the weights an update started from."""
+    restorer = MODELS.build(Config.fromfile(path).model)
+    restorer.set_precision('fp64')
+    restorer.load_state_dict(update.weights)
+    batch = restorer.train().data_preprocessor(copy.deepcopy(update.batch))
+    losses = [restorer.noise_losses(batch)[:2], restorer.content_losses(batch)[2:]]
+    (torch.cat(losses).sum() / 8).backward()
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.abs()
+        for name, p in restorer.named_parameters()
+    }
+
+
+# --- what the updates see ---------------------------------------------------------------------
+
+
+def test_each_update_draws_exactly_the_tasks_that_have_joined(toy_run):
+    for i, update in toy_run.watched.updates.items():
+        assert set(update.batch['task']) == set(JOINED[i // 4])
+        for task in STEPS:
+            exact = 8 / len(JOINED[i // 4]) if task in JOINED[i // 4] else 0
+            assert abs(update.batch['task'].count(task) - exact) < 1
+    assert sorted(toy_run.watched.updates) == list(range(12))
+    assert toy_run.watched.validated == [4, 8, 12]
+
+
+def test_moments_and_learning_rate_begin_anew_with_each_stage(toy_run):
+    for i, update in toy_run.watched.updates.items():
+        assert update.moments == (0 if i % 4 == 0 else len(update.names))
+        falling = (1 + math.cos(math.pi * (i % 4) / 4)) / 2
+        for name, rate in zip(update.names, update.rates, strict=True):
+            new = name.startswith(('backbone.adapters.', 'classifier.'))
+            highest = 5e-3 if new else 5e-4
+            assert rate == pytest.approx(1e-5 + (highest - 1e-5) * falling)
+
+
+def test_the_optimiser_can_keep_its_moments_and_sequential_stages_have_one_task(toy_run, tmp_path):
+    options = {
+        'default_hooks.incremental_tasks.fresh_optimizer': False,
+        'default_hooks.incremental_tasks.data': 'sequential',
+        'default_hooks.incremental_tasks.order': ['hazy', 'noisy', 'rainy'],
+        'train_cfg.max_iters': 6,
+        'model.orthogonality_loss': None,
+        'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
+    }  # fmt: skip
+    work_dir, watched = toy_run.train(toy_run.unify, tmp_path / 'run', **options, **toy_run.start)
+    assert [u.moments > 0 for u in watched.updates.values()] == [False] + [True] * 5
+    tasks = [set(update.batch['task']) for update in watched.updates.values()]
+    assert tasks == [{'hazy'}, {'hazy'}, {'noisy'}, {'noisy'}, {'rainy'}, {'rainy'}]
+    for i, reached in ((0, 2), (2, 6), (4, 5)):  # exp(-.05 t) = .22, .82, .67 of the depth
+        assert_factors(watched.updates[i], [1.0] * reached + [0.0] * (8 - reached))
+    assert not (work_dir / 'forgetting.json').exists()
+
+
+RANKS = [  # of the toy's eight blocks, at depths 0, 1/7, ... 1
+    'net.stem', 'net.encoders.0.0', 'net.downs.0', 'net.middle.0', 'net.ups.0', 'net.decoders.0.0',
+    'net.norm_out', 'net.conv_out',
+]  # fmt: skip
+OTHERS = {
+    'time_embedding': 0, 'films.encoders_0_0': 1, 'films.middle_0': 3, 'films.decoders_0_0': 5,
+    'adapters.prompt': 0, 'adapters.experts.encoders_0': 1, 'adapters.experts.middle': 3,
+}  # fmt: skip
+
+
+def assert_factors(
+    update: SimpleNamespace, gate: list[float], penalty: list[float] | None = None
+) -> None:
+    """Of the blocks in order; the classifier has none."""
+    rank_of = {block: rank for rank, block in enumerate(RANKS)} | OTHERS
+    for name, own_gate, own_penalty in zip(update.names, update.gate, update.penalty, strict=True):
+        if name.startswith('classifier.'):
+            assert (own_gate, own_penalty) == (1, 1)
+            continue
+        (rank,) = [r for b, r in rank_of.items() if name.startswith(f'backbone.{b}')]
+        assert own_gate == pytest.approx(gate[rank], abs=1e-6), name
+        assert penalty is None or own_penalty == pytest.approx(penalty[rank]), name
+
+
+def test_factors_are_the_means_over_the_tasks_that_have_joined(toy_run):
+    reached = dict(noisy=6, rainy=5, hazy=2)  # blocks at depths up to exp(-.05 t)
+    for i, update in toy_run.watched.updates.items():
+        tasks = JOINED[i // 4]
+        gate = [np.mean([rank < reached[task] for task in tasks]) for rank in range(8)]
+        penalty = [
+            np.mean([math.exp(-0.05 * STEPS[task] * rank / 7) for task in tasks])
+            for rank in range(8)
+        ]
+        assert_factors(update, gate, penalty)
+    assert gate == pytest.approx([1, 1, 2 / 3, 2 / 3, 2 / 3, 1 / 3, 0, 0])
+
+
+# --- importance -------------------------------------------------------------------------------
+
+
+def test_importance_is_the_mean_over_stages_and_its_anchor_the_weights_at_the_last_end(toy_run):
+    pretrained = load_checkpoint(toy_run.pretrained)['importance']['omega']
+    omegas = []
+    for stage, end in enumerate((4, 8, 12), start=1):
+        last_two = [
+            gradients(toy_run.unify, toy_run.watched.updates[i]) for i in (end - 2, end - 1)
+        ]
+        omegas.append({name: (last_two[0][name] + last_two[1][name]) / 2 for name in last_two[0]})
+        carried = importance_at(toy_run.whole, end)
+        assert carried['stages'] == stage + 1
+        state = load_checkpoint(toy_run.whole / f'iter_{end}.pth')['state_dict']
+        for name in omegas[0]:
+            former = pretrained.get(name, torch.zeros_like(omegas[0][name]))
+            expected = (former + sum(omega[name] for omega in omegas)) / (stage + 1)
+            torch.testing.assert_close(carried['omega'][name], expected, rtol=1e-6, atol=1e-10)
+            assert torch.equal(carried['anchor'][name], state[name])
+    assert float(carried['omega']['backbone.adapters.experts.middle.up_ECR'].norm()) > 0
+
+
+def test_each_stage_is_held_to_the_end_of_the_one_before(toy_run):
+    for i, update in toy_run.watched.updates.items():
+        start = (
+            toy_run.pretrained / 'iter_2.pth' if i < 4 else toy_run.whole / f'iter_{i // 4 * 4}.pth'
+        )
+        importance = load_checkpoint(start)['importance']
+        delta = {n: update.weights[n] - a for n, a in importance['anchor'].items()}
+        moved = sum(float((importance['omega'][n] * d.abs()).sum()) for n, d in delta.items())
+        assert float(update.losses['importance_s']) == pytest.approx(moved, rel=1e-6, abs=1e-12)
+        assert (moved > 0) == (i % 4 > 0)
+
+
+# --- forgetting -------------------------------------------------------------------------------
+
+
+def test_the_table_in_the_work_directory_has_the_psnr_of_each_stages_weights(toy_run):
+    content = json.loads((toy_run.whole / 'forgetting.json').read_text())
+    assert (content['order'], content['data']) == (['noisy', 'rainy', 'hazy'], 'cumulative')
+    assert [row['iter'] for row in content['rows']] == [4, 8, 12]
+    clean = read_image(toy_run.photos / '0.png')
+    for row in content['rows']:
+        restorer = load_restorer(toy_run.whole / f'iter_{row["iter"]}.pth')
+        assert list(row['psnr']) == ['noisy', 'rainy', 'hazy']
+        for task, psnr in row['psnr'].items():
+            degraded = degradation_for(task, 'source').degrade(
+                clean, generator(0, task, 'source', '0', 0)
+            )
+            restored = restore(restorer, degraded, STEPS[task])
+            expected = peak_signal_noise_ratio(clean, restored, data_range=255)
+            assert psnr == pytest.approx(expected, abs=0.02)  # this was in float64
+    (log,) = toy_run.whole.glob('*/*.log')
+    measured = {row['iter']: row['psnr'] for row in content['rows']}
+    schedule = TaskSchedule(('noisy', 'rainy', 'hazy'), 'cumulative', 12)
+    assert forgetting_table(schedule, measured) in log.read_text()
+    assert (
+        '3 stages of 4 updates, cumulative: noisy (t=4), rainy (t=8), hazy (t=30)'
+        in log.read_text()
+    )
+
+
+PSNR = {  # by the iterations that stages of four end at
+    4: dict(a=30.0, b=20.0, a_very_long_task=10.0),
+    8: dict(a=31.5, b=25.0, a_very_long_task=11.0),
+    12: dict(a=29.25, b=26.0, a_very_long_task=19.456),
+}
+ORDER = ('a', 'b', 'a_very_long_task')
+
+
+def test_the_table_by_hand():
+    assert forgetting_table(TaskSchedule(ORDER, 'cumulative', 12), PSNR).splitlines() == [
+        '    stage                a                b a_very_long_task',
+        '        1            30.00          (20.00)          (10.00)',
+        '        2            31.50            25.00          (11.00)',
+        '        3            29.25            26.00            19.46',
+        '     lost             2.25             0.00             0.00',
+    ]
+
+
+def test_the_table_of_a_joint_run_and_of_one_that_is_under_way():
+    assert forgetting_table(TaskSchedule(ORDER, 'joint', 12), {12: PSNR[12]}).splitlines()[1:] == [
+        '        1            29.25            26.00            19.46',
+        '     lost             0.00             0.00             0.00',
+    ]
+    under_way = {8: PSNR[8], 4: PSNR[4]}  # b has been worse before it joined: not forgotten
+    assert forgetting_table(
+        TaskSchedule(('b', 'a', 'c'), 'sequential', 12),
+        {
+            4: dict(b=20.0, a=40.0, c=9.0),
+            8: dict(b=18.0, a=30.0, c=8.0),
+        },
+    ).splitlines() == [
+        '    stage          b          a          c',
+        '        1      20.00    (40.00)     (9.00)',
+        '        2      18.00      30.00     (8.00)',
+        '     lost       2.00       0.00       0.00',
+    ]
+    assert forgetting_table(TaskSchedule(ORDER, 'cumulative', 12), under_way).splitlines()[
+        1
+    ].split() == [
+        '1',
+        '30.00',
+        '(20.00)',
+        '(10.00)',
+    ]

@@ -1,0 +1,182 @@
+"""Which samples a balanced sampler draws, against counts of each batch by hand."""
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from dtir_mm.datasets import TaskMixtureDataset
+from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
+from dtir_mm.engine import task_mixture_sampler
+from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
+from dtir_mm.engine.task_schedule import TaskSchedule
+from dtir_mm.registry import DATASETS
+
+SIZES = dict(a=3, b=11, c=5)
+
+
+@DATASETS.register_module()
+class NumberedDataset(RestorationDataset):
+    """Samples that tell their task, or tasks in turn, and their number."""
+
+    def __init__(self, tasks: str, size: int) -> None:
+        super().__init__([])
+        self.names = tasks.split('+') if tasks else []
+        self.size = size
+
+    @property
+    def tasks(self) -> list[str]:
+        return self.names
+
+    def __len__(self) -> int:
+        return self.size
+
+    def load(self, index: int) -> dict:
+        return {'task': self.names[index % len(self.names)], 'number': index}
+
+
+def mixture(*parts: tuple[str, int]) -> TaskMixtureDataset:
+    return TaskMixtureDataset(
+        [dict(type='NumberedDataset', tasks=task, size=size) for task, size in parts]
+    )
+
+
+@pytest.fixture
+def dataset() -> TaskMixtureDataset:
+    return mixture(*SIZES.items())
+
+
+def sampler_of(
+    dataset: TaskMixtureDataset, batch: int = 8, data: str | None = None, **settings
+) -> TaskMixtureSampler:
+    """A sampler; with ``data``, of three stages of 100 updates."""
+    sampler = TaskMixtureSampler(dataset, **{'seed': 3, 'batch_size': batch, **settings})
+    if data is not None:
+        sampler.schedule = TaskSchedule(('a', 'b', 'c'), data, 300)
+    return sampler
+
+
+def batches(sampler: TaskMixtureSampler, number: int) -> list[list[SampleKey]]:
+    keys = list(itertools.islice(iter(sampler), number * sampler.batch_size))
+    return [keys[i : i + sampler.batch_size] for i in range(0, len(keys), sampler.batch_size)]
+
+
+@pytest.mark.parametrize(
+    ('data', 'shares'),
+    [
+        (None, [dict(a=1 / 3, b=1 / 3, c=1 / 3)] * 3),
+        ('cumulative', [dict(a=1), dict(a=1 / 2, b=1 / 2), dict(a=1 / 3, b=1 / 3, c=1 / 3)]),
+        ('sequential', [dict(a=1), dict(b=1), dict(c=1)]),
+        ('replay:0.3', [dict(a=1), dict(a=0.3, b=0.7), dict(a=0.15, b=0.15, c=0.7)]),
+        ('joint', [dict(a=1 / 3, b=1 / 3, c=1 / 3)] * 3),
+    ],
+)
+@pytest.mark.parametrize('batch', [1, 7, 8])
+def test_each_batch_has_each_tasks_share_to_within_one_sample(dataset, data, shares, batch):
+    sampler = sampler_of(dataset, batch, data)
+    drawn = batches(sampler, 300)
+    totals = [Counter() for _ in range(3)]
+    for i, keys in enumerate(drawn):
+        counts = Counter(dataset[key]['task'] for key in keys)
+        assert set(counts) <= set(shares[i // 100])
+        assert sampler.tasks_at(i) == list(shares[i // 100])
+        for task, share in shares[i // 100].items():
+            exact = batch * share
+            assert math.floor(exact + 1e-9) <= counts[task] <= math.ceil(exact - 1e-9), (i, task)
+        totals[i // 100].update(counts)
+    for counts, share in zip(totals, shares, strict=True):  # no task is rounded down for ever
+        for task, part in share.items():
+            assert abs(counts[task] / (100 * batch) - part) < 5 * 0.5 / math.sqrt(100) / batch
+
+
+def test_the_first_slots_see_all_tasks_alike(dataset):
+    """They are the generative samples, of which no task must have more than its share."""
+    counts = [Counter() for _ in range(8)]
+    for keys in batches(sampler_of(dataset), 1200):
+        for slot, key in enumerate(keys):
+            counts[slot][dataset[key]['task']] += 1
+    for slot in range(8):
+        for task in SIZES:  # 400 +- 16 expected
+            assert abs(counts[slot][task] - 400) < 5 * 16, (slot, task)
+
+
+def test_every_sample_of_a_task_is_drawn_alike_and_belongs_to_it(dataset):
+    sampler = sampler_of(dataset, batch=6)
+    drawn = Counter(key.index for keys in batches(sampler, 1000) for key in keys)
+    assert set(drawn) == set(range(19))
+    first = 0
+    for task, size in SIZES.items():
+        assert sampler.indices[task].tolist() == list(range(first, first + size))
+        for number in range(size):
+            sample = dataset[first + number]
+            assert (sample['task'], sample['number']) == (task, number)
+            expected = 2000 / size
+            assert abs(drawn[first + number] - expected) < 5 * math.sqrt(expected)
+        first += size
+
+
+def test_keys_carry_the_seed_the_iteration_and_the_slot(dataset):
+    for i, keys in enumerate(batches(sampler_of(dataset, 4, start_iteration=7), 5)):
+        assert [key[:3] for key in keys] == [(3, 7 + i, slot) for slot in range(4)]
+
+
+def test_two_processes_have_together_the_batch_of_one(dataset, monkeypatch):
+    whole = batches(sampler_of(dataset, 8, 'cumulative'), 300)
+    halves = []
+    monkeypatch.setattr(task_mixture_sampler, 'get_world_size', lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(task_mixture_sampler, 'get_rank', lambda rank=rank: rank)
+        halves.append(batches(sampler_of(dataset, 4, 'cumulative'), 300))
+    assert [first + second for first, second in zip(*halves, strict=True)] == whole
+    # Balance holds over both: one alone may well lack a task, or have two samples more of one.
+    alone = [Counter(dataset[key]['task'] for key in keys) for keys in halves[0][200:]]
+    assert min(counts[task] for counts in alone for task in SIZES) == 0
+
+
+@pytest.mark.parametrize('data', [None, 'cumulative', 'replay:0.3'])
+@pytest.mark.parametrize('start', [1, 99, 100, 150, 250])
+def test_a_run_that_starts_later_draws_what_one_from_the_beginning_draws(dataset, data, start):
+    whole = batches(sampler_of(dataset, 5, data), start + 60)
+    later = sampler_of(dataset, 5, data)
+    later.start_iteration = start
+    assert batches(later, 60) == whole[start:]
+
+
+def test_another_seed_draws_others_and_none_is_zero(dataset):
+    def drawn(seed: int | None) -> list[list[SampleKey]]:
+        return batches(sampler_of(dataset, seed=seed), 20)
+
+    assert drawn(3) == drawn(3)
+    assert [k.index for keys in drawn(3) for k in keys] != [k.index for b in drawn(4) for k in b]
+    assert drawn(None) == drawn(0)
+
+
+def test_two_data_sets_of_one_task_are_one_pool():
+    dataset = mixture(('a', 2), ('b', 3), ('a', 4))
+    assert dataset.tasks == ['a', 'b']
+    assert {task: own.tolist() for task, own in dataset.indices.items()} == {
+        'a': [0, 1, 5, 6, 7, 8],
+        'b': [2, 3, 4],
+    }
+    counts = Counter()
+    for keys in batches(sampler_of(dataset), 500):
+        assert Counter(dataset[key]['task'] for key in keys) == dict(a=4, b=4)
+        counts.update(key.index for key in keys)
+    for index in range(9):
+        expected = 2000 / (3 if index in (2, 3, 4) else 6)
+        assert abs(counts[index] - expected) < 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize(('tasks', 'named'), [('b+c', "['b', 'c']"), ('', '[]')])
+def test_a_data_set_without_exactly_one_task_is_refused(tasks, named):
+    with pytest.raises(ValueError) as error:
+        mixture(('a', 2), (tasks, 4))
+    assert f'datasets[1] of TaskMixtureDataset has the tasks {named}' in str(error.value)
+    assert 'exactly one' in str(error.value)
+
+
+def test_the_data_set_counts_all_its_parts(dataset):
+    assert len(dataset) == len(sampler_of(dataset)) == 19
+    assert np.concatenate(list(dataset.indices.values())).tolist() == list(range(19))

@@ -1,0 +1,201 @@
+"""The tools on a network of several tasks, told the degradation and not."""
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from skimage.metrics import peak_signal_noise_ratio
+
+from dtir_mm.analysis.pictures import comparison_strip
+from dtir_mm.apis import load_restorer, restore
+from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
+from dtir_mm.image_io import read_image
+from dtir_mm.randomness import generator
+
+BASES = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
+CONFIG = """
+_base_ = [
+    '{bases}/stages/unify.py', '{bases}/datasets/photos_unified.py',
+    '{bases}/schedules/adam_cosine_mini.py',
+]
+backbone = {backbone}
+backbone['adapters'] = dict(num_experts=2, param_budget=20_000, prompt_dim=8)
+model = dict(
+    backbone=dict(_delete_=True, **backbone),
+    classifier=dict(tasks=['rainy', 'noisy'], width=4),
+    timesteps=dict(_delete_=True, rainy=8, noisy=4),
+    importance_loss=None, orthogonality_loss=None,
+)
+photos = dict(type='DegradedPhotosDataset', folder='{photos}', shrink=1.0)
+patches = [dict(type='RandomPatch', size=16), dict(type='PackSample')]
+whole = [dict(type='PackSample')]
+train_dataloader = dict(batch_size=4, num_workers=0, dataset=dict(datasets=[
+    dict(photos, task=task, pipeline=patches) for task in ('rainy', 'noisy')
+]))
+val_dataloader = val_cfg = val_evaluator = None
+test_dataloader = dict(num_workers=0, dataset=dict(datasets=[
+    dict(photos, task='rainy', pipeline=whole, severities=('source', 'target'), max_photos=2),
+    dict(photos, task='noisy', pipeline=whole, max_photos=2),
+    dict(type='CleanPhotosDataset', folder='{photos}', as_pairs=True, pipeline=whole),
+]))
+test_evaluator = dict(protocol='rgb_no_lpips')
+optim_wrapper = dict(optimizer=dict(lr=0.03))
+param_scheduler = None
+train_cfg = dict(max_iters=2, val_interval=2)
+precision = 'fp32'
+load_from = '{pretrained}'
+"""
+STEPS = dict(rainy=8, noisy=4, clean=0)
+
+
+@pytest.fixture(scope='module')
+def unified(toy, tmp_path_factory) -> SimpleNamespace:
+    """Two updates on two tasks, and checkpoints whose classifier gives one answer for all."""
+    folder = tmp_path_factory.mktemp('unified')
+    made = SimpleNamespace(photos=toy.photos, config=folder / 'unified.py')
+    backbone = Config.fromfile(toy.config).model.backbone.to_dict()
+    text = CONFIG.format(bases=BASES, backbone=backbone, photos=toy.photos, pretrained=toy.pretrain)
+    made.config.write_text(text)
+    assert toy.call('train', made.config, '--work-dir', folder / 'run') is None
+    for answer, name in enumerate(('rainy', 'noisy', 'clean')):
+        checkpoint = load_checkpoint(folder / 'run')
+        checkpoint['state_dict']['classifier.head.weight'].zero_()
+        checkpoint['state_dict']['classifier.head.bias'] = torch.eye(3)[answer]
+        setattr(made, name, folder / f'{name}.pth')
+        save_checkpoint(checkpoint, getattr(made, name))
+    return made
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with open(file, newline='') as stream:
+        return list(csv.DictReader(stream))
+
+
+def pair(row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """The degraded image of a row, and the clean one."""
+    clean = read_image(row['path'])
+    if row['task'] == 'clean':
+        return clean, clean
+    rng = generator(0, row['task'], row['domain'], Path(row['path']).stem, 0)
+    return degradation_for(row['task'], row['domain']).degrade(clean, rng), clean
+
+
+def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tmp_path):
+    printed = run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path)
+    told, blind = (rows_of(tmp_path / f'images{part}.csv') for part in ('', '_blind'))
+    names = ('task', 'domain', 'path')
+    assert [[row[n] for n in names] for row in told] == [[row[n] for n in names] for row in blind]
+    assert len(told) == 2 + 2 + 2 + 6
+    restorer = load_restorer(unified.rainy)
+    for rows, step_of in ((told, STEPS.get), (blind, lambda task: 8)):
+        for row in rows:
+            degraded, clean = pair(row)
+            t = step_of(row['task'])
+            assert int(row['t']) == t
+            restored = degraded if t == 0 else restore(restorer, degraded, t)
+            for name, image in (('psnr', restored), ('input_psnr', degraded)):
+                same = (image == clean).all()
+                expected = 100 if same else peak_signal_noise_ratio(clean, image, data_range=255)
+                assert float(row[name]) == pytest.approx(expected, abs=1e-3), row
+
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    means = {(r['method'], r['task'], r['domain']): r for r in summary['rows']}
+    groups = [('rainy', 'source'), ('rainy', 'target'), ('noisy', 'source'), ('clean', 'clean')]
+    methods = {
+        'input': (told, 'input_psnr'),
+        'ours': (told, 'psnr'),
+        'ours, blind': (blind, 'psnr'),
+    }
+    assert set(means) == {(method, *group) for method in methods for group in groups}
+    for (method, task, domain), mean in means.items():
+        rows, name = methods[method]
+        values = [float(r[name]) for r in rows if (r['task'], r['domain']) == (task, domain)]
+        assert mean['psnr'] == pytest.approx(np.mean(values), abs=1e-5)
+        assert mean['n'] == len(values)
+    noisy = [means[method, 'noisy', 'source']['psnr'] for method in ('ours', 'ours, blind')]
+    assert abs(noisy[0] - noisy[1]) > 0.01  # or being told would make no difference
+    assert summary['timesteps'] == {task: {'t_mat': t} for task, t in STEPS.items()}
+
+    for line in (
+        'time step found, source: 50.0% (noisy 0%, rainy 100%)',
+        'time step found, target: 100.0% (rainy 100%)',
+        'time step found, clean: 0.0% (clean 0%)',
+    ):
+        assert line in printed.splitlines()
+    assert [line.split()[0] for line in printed.splitlines() if 'ours, blind' in line] == [
+        'ours,'
+    ] * 5
+
+
+def test_pictures_are_those_of_the_network_that_was_told(run_tool, unified, tmp_path):
+    """Also where there are fewer images than pictures that are wanted."""
+    run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path, '--pictures', 3)
+    listed = json.loads((tmp_path / 'summary.json').read_text())['pictures']
+    assert len(listed) == len(set(listed)) == 2 + 2 + 2 + 3
+    restorer = load_restorer(unified.rainy)
+    row = dict(task='noisy', domain='source', path=str(unified.photos / '0.png'))
+    degraded, clean = pair(row)
+    strip = comparison_strip(degraded, {'ours': restore(restorer, degraded, 4)}, clean)
+    assert (read_image(tmp_path / 'pictures' / 'noisy_source_0.png') == strip).all()
+
+
+def test_who_is_told_to_find_out_is_tested_once(run_tool, unified, tmp_path):
+    options = ('--cfg-options', 'model.inference=predict')
+    printed = run_tool('test', unified.config, unified.noisy, '--work-dir', tmp_path, *options)
+    assert {row['t'] for row in rows_of(tmp_path / 'images.csv')} == {'4'}
+    assert not (tmp_path / 'images_blind.csv').exists()
+    assert 'blind' not in printed and 'time step found' not in printed
+
+
+def test_without_a_classifier_there_is_no_blind_test(run_tool, toy, tmp_path):
+    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path)
+    assert not (tmp_path / 'images_blind.csv').exists()
+    assert 'blind' not in printed and 'time step found' not in printed
+
+
+# --- restore ----------------------------------------------------------------------------------
+
+
+def test_an_image_whose_degradation_nobody_tells_is_restored_as_what_it_is_found_to_be(
+    unified, run_tool, tmp_path
+):
+    file = unified.photos / '1.png'
+    image = read_image(file)
+    for name, t in (('rainy', 8), ('noisy', 4)):
+        checkpoint = getattr(unified, name)
+        expected = restore(load_restorer(checkpoint), image, t)
+        assert np.abs(expected.astype(int) - image).max() > 2
+        run_tool('restore', checkpoint, file, tmp_path / f'{name}.png')
+        assert (read_image(tmp_path / f'{name}.png') == expected).all()
+    assert (read_image(tmp_path / 'rainy.png') != read_image(tmp_path / 'noisy.png')).any()
+    run_tool('restore', unified.clean, unified.photos, tmp_path / 'all')
+    for source in unified.photos.iterdir():
+        assert (read_image(tmp_path / 'all' / source.name) == read_image(source)).all()
+
+
+def test_what_is_told_goes_before_what_is_found_out(unified, run_tool, tmp_path):
+    file = unified.photos / '2.png'
+    restorer = load_restorer(unified.clean)
+    for t, told in ((4, ('--task', 'noisy')), (8, ('--task', 'rainy')), (31, ('--t', 31))):
+        run_tool('restore', unified.clean, file, tmp_path / f'{t}.png', *told)
+        expected = restore(restorer, read_image(file), t)
+        assert (read_image(tmp_path / f'{t}.png') == expected).all()
+
+
+def test_several_tasks_without_a_classifier_have_to_be_told(unified, failure_of, tmp_path):
+    checkpoint = load_checkpoint(unified.rainy)
+    kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
+    config = json.loads(checkpoint['meta']['config_json'])
+    config['model']['classifier'] = None
+    checkpoint['meta']['config_json'] = json.dumps(config)
+    save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'plain.pth')
+    arguments = (tmp_path / 'plain.pth', unified.photos / '0.png', tmp_path / 'out.png')
+    message = failure_of('restore', *arguments)
+    assert "knows 2 tasks ['rainy', 'noisy']: name one with --task" in message
+    assert not (tmp_path / 'out.png').exists()
