@@ -42,6 +42,7 @@ class RestorationRunner(Runner):
         super().__init__(model, work_dir, **kwargs)
         self.config_json = config_to_json(self.cfg.to_dict())
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
+        self._introduced: tuple[str, ...] = ()  # only training may start with new weights
 
     @property
     def restorer(self) -> nn.Module:
@@ -88,6 +89,7 @@ class RestorationRunner(Runner):
     def train(self) -> nn.Module:
         """Trains; see ``mmengine.runner.Runner.train``."""
         self._settle_precision()
+        self._introduced = self.restorer.introduced
         return super().train()
 
     def _settle_precision(self) -> None:
@@ -138,12 +140,14 @@ class RestorationRunner(Runner):
     def load_checkpoint(self, filename: str, **_: Any) -> dict[str, Any]:
         """Loads the weights of a checkpoint file, or of the newest one in a directory.
 
+        Training may start from a checkpoint without the weights that its stage introduces.
+
         Raises:
             CheckpointError: it cannot be read, or is of another architecture.
         """
         checkpoint = load_checkpoint(filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.restorer, checkpoint, str(filename), self.restorer.introduced)
+        load_weights(self.restorer, checkpoint, str(filename), self._introduced)
         self.logger.info(f'weights from {filename}')
         return checkpoint
 

@@ -170,3 +170,11 @@ def test_data_without_the_balanced_sampler_is_refused(toy_config, tmp_path):
         'dict(type="TaskMixtureSampler")',
     ):
         assert named in str(error.value)
+
+
+def test_a_test_of_weights_without_adapters_is_refused(toy_run, tmp_path):
+    config = Config.fromfile(toy_run.unify)
+    config.work_dir = str(tmp_path)
+    config.load_from = str(toy_run.pretrained)
+    with pytest.raises(CheckpointError, match=r'missing: backbone\.adapters\.'):
+        RUNNERS.build(config).load_or_resume()
