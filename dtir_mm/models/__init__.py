@@ -9,6 +9,7 @@ from dtir_mm.models.losses import (
     OrthogonalityLoss,
 )
 from dtir_mm.models.preprocessor import RestorationPreprocessor
+from dtir_mm.models.restorers.classifier_trainer import ClassifierTrainer
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
@@ -16,6 +17,7 @@ from dtir_mm.models.restorers.unified_restorer import UnifiedRestorer
 from dtir_mm.models.restorers.zero_shot_restorer import ZeroShotRestorer
 
 __all__ = [
+    'ClassifierTrainer',
     'ConditionedBackbone',
     'ContentLoss',
     'DegradationClassifier',

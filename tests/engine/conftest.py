@@ -46,7 +46,9 @@ backbone = {backbone}
 backbone['adapters'] = dict(num_experts=2, param_budget=5000, prompt_dim=8)
 model = dict(
     backbone=dict(_delete_=True, **backbone),
-    classifier=dict(tasks=['noisy', 'rainy', 'hazy'], width=4),
+    classifier=dict(
+        type='DegradationClassifier', tasks=['noisy', 'rainy', 'hazy'], width=4
+    ),
     timesteps=dict(_delete_=True, hazy=30, noisy=4, rainy=8),
     mix_ratio=0.25,
     orthogonality_loss=dict(interval=2, num_groups=2),

@@ -20,7 +20,7 @@ TINY = dict(
 )  # fmt: skip
 TASKS = ['hazy', 'noisy', 'rainy']
 STEPS = dict(hazy=47, noisy=4, rainy=8)
-CLASSIFIER = dict(type='DegradationClassifier', tasks=TASKS, width=3)
+CLASSIFIER = dict(type='DegradationClassifier', tasks=TASKS, width=4)
 
 
 def build(**arguments) -> nn.Module:
@@ -111,18 +111,21 @@ def test_the_classifiers_answer_depends_neither_on_other_images_nor_on_the_size(
         torch.testing.assert_close(classifier(x[i : i + 1])[0], together[i])
     constant = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64).reshape(1, 3, 1, 1)
     large = [classifier(constant.expand(1, 3, side, side)) for side in (256, 512)]
-    assert float((large[0] - large[1]).detach().abs().max()) < 0.01  # but for the borders
+    assert float((large[0] - large[1]).detach().abs().max()) < 0.05  # but for the borders
 
 
-@pytest.mark.parametrize('weight', [1.0, 0.25, 0.0])
-def test_the_classifiers_losses_against_a_loop(weight):
-    classifier = DegradationClassifier(TASKS, width=3).double()
+def test_the_classifiers_losses_against_a_loop():
+    classifier = DegradationClassifier(TASKS, width=4).double()
     assert classifier.classes == ('hazy', 'noisy', 'rainy', 'clean')
-    degraded, clean, tasks = images(4), images(4), ['rainy', 'hazy', 'rainy', 'noisy']
-    losses = classifier.losses(degraded, clean, tasks, weight)
+    degraded, clean, tasks = (
+        images(4, 16, 16),
+        images(4, 16, 16),
+        ['rainy', 'hazy', 'rainy', 'noisy'],
+    )
+    losses = classifier.losses(degraded, clean, tasks)
     for i, place in enumerate((2, 0, 2, 1)):
         dirty, pure = (classifier(x[i : i + 1])[0].softmax(0) for x in (degraded, clean))
-        expected = -math.log(dirty[place]) - weight * math.log(pure[3])
+        expected = -math.log(dirty[place]) - math.log(pure[3]) / 3
         assert losses[i].item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -130,6 +133,16 @@ def test_the_classifiers_losses_against_a_loop(weight):
 def test_answers_that_are_not_different_are_refused(tasks):
     with pytest.raises(ValueError, match=re.escape(f'tasks={tasks} of DegradationClassifier must')):
         DegradationClassifier(tasks)
+
+
+def test_an_image_too_small_to_be_found_out_is_refused():
+    with pytest.raises(ValueError, match='8 x 20 pixels is too small .* it needs 16 x 16'):
+        DegradationClassifier(TASKS)(torch.zeros(1, 3, 8, 20))
+
+
+def test_a_width_that_does_not_split_into_groups_is_refused():
+    with pytest.raises(ValueError, match='width=6 of DegradationClassifier .* multiple of 4'):
+        DegradationClassifier(TASKS, width=6)
 
 
 # --- by trying all ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from dtir_mm.randomness import generator
 BASES = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
 CONFIG = """
 _base_ = [
-    '{bases}/stages/unify.py', '{bases}/datasets/photos_unified.py',
+    '{bases}/stages/classify.py', '{bases}/datasets/photos_unified.py',
     '{bases}/schedules/adam_cosine_mini.py',
 ]
 backbone = {backbone}
@@ -65,8 +65,8 @@ def unified(toy, tmp_path_factory) -> SimpleNamespace:
     assert toy.call('train', made.config, '--work-dir', folder / 'run') is None
     for answer, name in enumerate(('rainy', 'noisy', 'clean')):
         checkpoint = load_checkpoint(folder / 'run')
-        checkpoint['state_dict']['classifier.head.weight'].zero_()
-        checkpoint['state_dict']['classifier.head.bias'] = torch.eye(3)[answer]
+        checkpoint['state_dict']['classifier.head.3.weight'].zero_()
+        checkpoint['state_dict']['classifier.head.3.bias'] = torch.eye(3)[answer]
         setattr(made, name, folder / f'{name}.pth')
         save_checkpoint(checkpoint, getattr(made, name))
     return made
@@ -192,7 +192,7 @@ def test_several_tasks_without_a_classifier_have_to_be_told(unified, failure_of,
     checkpoint = load_checkpoint(unified.rainy)
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
     config = json.loads(checkpoint['meta']['config_json'])
-    config['model']['classifier'] = None
+    config['model'].update(type='UnifiedRestorer', classifier=None)
     checkpoint['meta']['config_json'] = json.dumps(config)
     save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'plain.pth')
     arguments = (tmp_path / 'plain.pth', unified.photos / '0.png', tmp_path / 'out.png')

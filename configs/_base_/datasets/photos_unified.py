@@ -6,6 +6,7 @@ _tasks_ = [
     'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
 ]  # fmt: skip
 _train_ = {**_base_.train_dataloader.dataset, 'max_photos': None, 'draws': 1}
+_train_datasets_ = [dict(_train_, task=task) for task in _tasks_]
 _val_ = {**_base_.val_dataloader.dataset, 'severities': ('source',), 'max_photos': 2}
 _test_ = _base_.test_dataloader.dataset
 train_dataloader = dict(
@@ -13,7 +14,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='TaskMixtureDataset',
-        datasets=[dict(_train_, task=task) for task in _tasks_],
+        datasets=_train_datasets_,
     ),
 )
 val_dataloader = dict(

@@ -2,11 +2,7 @@
 
 _base_ = './adam_cosine.py'
 # New weights, some of them zero, learn faster than trained ones (method.md 4.2).
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        custom_keys={'backbone.adapters': dict(lr_mult=10), 'classifier': dict(lr_mult=10)}
-    )
-)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'backbone.adapters': dict(lr_mult=10)}))
 param_scheduler = dict(
     _delete_=True,
     type='CosineRestartLR',

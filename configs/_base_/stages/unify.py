@@ -1,8 +1,7 @@
 """Stage 3, MTUL: ten tasks join in order of their time steps, with adapters that these prompt.
 
 What the paper leaves open is ours (method.md 4): adapters of 1.8 M parameters behind the stages of
-encoder and middle, cumulative data, importance joined at every hand-over. The classifier is beyond
-the paper.
+encoder and middle, cumulative data, importance joined at every hand-over.
 """
 
 _base_ = './finetune.py'
@@ -10,14 +9,7 @@ model = dict(
     type='UnifiedRestorer',
     backbone=dict(adapters=dict(num_experts=10, param_budget=1_800_000)),  # N_E, Fig. 8
     timesteps='paper',  # Table 4
-    classifier=dict(
-        type='DegradationClassifier',
-        tasks=[
-            'noisy', 'rainy', 'jpeg', 'snowy', 'inpainting',
-            'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
-        ],
-    ),
-)  # fmt: skip
+)
 default_hooks = dict(
     incremental_tasks=dict(type='IncrementalTaskSchedulerHook', order='asc', data='cumulative'),
     importance=dict(n_batches=200),

@@ -12,18 +12,25 @@ from torch import Tensor, nn
 from dtir_mm.models.restorers.task_timesteps import CLEAN
 from dtir_mm.registry import MODELS
 
+_NORM_GROUPS = 4
+_SMALLEST = 16  # so that the last layer has a pixel
+
 
 @MODELS.register_module()
 class DegradationClassifier(nn.Module):
     """A small convolution network whose pooled statistics tell degradations and clean images apart.
 
-    The first layer sees single pixels at full resolution, where noise, rain and JPEG's blocks lie.
-    Mean and standard deviation over all positions, of the image and of each layer, make the answer
-    independent of the image's size: it is learnt on patches and given for photographs.
+    It sees the image and, four times as large, what is left of it without its 3 x 3 means, where
+    noise, rain, snow and the blocks of JPEG lie. The mean and standard deviation of each layer over
+    all positions, taken before its norm, keep the strength of what was found and do not depend on
+    the image's size: it is learnt on patches, and asked about photographs.
 
     Args:
         tasks: the degradations, in order of the answers; "clean" is added as the last.
-        width: channels of the first layer.
+        width: channels of the first layer, a multiple of four.
+
+    Raises:
+        ValueError: tasks repeat or contain "clean", or the width is no multiple of four.
     """
 
     def __init__(self, tasks: Sequence[str], width: int = 24) -> None:
@@ -32,33 +39,51 @@ class DegradationClassifier(nn.Module):
             raise ValueError(
                 f'tasks={list(tasks)} of DegradationClassifier must differ; "clean" is added by it'
             )
+        if width % _NORM_GROUPS:
+            raise ValueError(
+                f'width={width} of DegradationClassifier must be a multiple of {_NORM_GROUPS}'
+            )
         self.classes = (*tasks, CLEAN)
-        widths = (3, width, 2 * width, 2 * width, 2 * width)
+        widths = [6, *(width * factor for factor in (1, 2, 3, 4, 4))]
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=1 if i == 0 else 2, padding=1)
-            for i, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            nn.Conv2d(before, after, 3 if i == 0 else 4, stride=1 if i == 0 else 2, padding=1)
+            for i, (before, after) in enumerate(pairs)
         )
-        self.hidden = nn.Linear(2 * sum(widths), 2 * width)
-        self.head = nn.Linear(2 * width, len(self.classes))
+        self.norms = nn.ModuleList(nn.GroupNorm(_NORM_GROUPS, after) for _, after in pairs)
+        count = 2 * sum(widths) + widths[-1]
+        self.head = nn.Sequential(
+            nn.LayerNorm(count), nn.Linear(count, 128), nn.SiLU(), nn.Linear(128, len(self.classes))
+        )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, number of tasks + 1) of images (B, 3, H, W) in [-1, 1]."""
-        statistics = [_statistics(image)]
-        h = image
-        for layer in self.layers:
+        """Logits (B, number of tasks + 1) of images (B, 3, H, W) in [-1, 1].
+
+        Raises:
+            ValueError: the images have less than 16 x 16 pixels.
+        """
+        if min(image.shape[2:]) < _SMALLEST:
+            raise ValueError(
+                f'an image of {image.shape[2]} x {image.shape[3]} pixels is too small to find out '
+                f'its degradation: it needs {_SMALLEST} x {_SMALLEST}'
+            )
+        local_mean = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode='reflect'), 3, stride=1)
+        h = torch.cat([image, 4 * (image - local_mean)], dim=1)
+        statistics = [_statistics(h)]
+        for layer, norm in zip(self.layers, self.norms, strict=True):
             h = F.silu(layer(h))
             statistics.append(_statistics(h))
-        return self.head(F.silu(self.hidden(torch.cat(statistics, dim=1))))
+            h = norm(h)
+        return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
 
-    def losses(
-        self, degraded: Tensor, clean: Tensor, tasks: Sequence[str], clean_weight: float
-    ) -> Tensor:
-        """Cross entropy (B,) of each degraded image, and of its clean one times a weight."""
+    def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
+        """Cross entropy (B,) of each degraded image, and of its clean one as often as of a task."""
         places = [self.classes.index(task) for task in tasks]
         labels = torch.tensor(places, device=degraded.device)
-        by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
         none = torch.full_like(labels, len(self.classes) - 1)
-        return by_degraded + clean_weight * F.cross_entropy(self(clean), none, reduction='none')
+        by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
+        by_clean = F.cross_entropy(self(clean), none, reduction='none')
+        return by_degraded + by_clean / (len(self.classes) - 1)
 
 
 def _statistics(h: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Fine-tuning as in stage 2, on the pairs of all tasks that have joined, each at i
 with adapters that the time step prompts. Which one an image needs is told, or found out here.
 """
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.models.restorers.generative_consistency import most_consistent
-from dtir_mm.models.restorers.gradients import sum_over_processes
 from dtir_mm.registry import MODELS
 
 Samples = dict[str, Any]
@@ -20,8 +18,6 @@ Samples = dict[str, Any]
 INFERENCES = ('task', 'predict', 'try_all')
 # Switch Transformer (Fedus et al., 2022); only where top-k routing could starve an expert.
 _BALANCE_WEIGHT = 0.01
-# Adam's steps do not depend on it; the joint norm that clipping looks at stays the restoration's.
-_CLASSIFIER_WEIGHT = 0.01
 
 
 @MODELS.register_module()
@@ -30,10 +26,11 @@ class UnifiedRestorer(FinetuneRestorer):
 
     Args:
         inference: where t comes from at test time: "task", the sample's task, as the paper has it;
-            "predict", a classifier that is trained beside, for which a clean image is one more
-            class and comes back unchanged; "try_all", restoring at the step of every task and
+            "predict", a classifier, for which a clean image is one more class and comes back
+            unchanged; "try_all", restoring at the step of every task and
             keeping what is most consistent (``generative_consistency.py``); or a time step itself.
-        classifier: config of the classifier; None for none, and no "predict".
+        classifier: config of the classifier, which ``ClassifierTrainer`` trains; None for none, and
+            no "predict".
         kwargs: see ``FinetuneRestorer``.
 
     Raises:
@@ -49,9 +46,8 @@ class UnifiedRestorer(FinetuneRestorer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.classifier = MODELS.build(classifier) if classifier else None
+        self.classifier = MODELS.build(classifier).requires_grad_(False) if classifier else None
         self.set_inference(inference)
-        self.set_layer_decay({}, {})  # of the classifier's parameters too
 
     def set_inference(self, inference: str | int) -> None:
         """Changes where t comes from.
@@ -73,15 +69,8 @@ class UnifiedRestorer(FinetuneRestorer):
     # --- training -----------------------------------------------------------------------------
 
     def compute_gradient(self, batch: Samples) -> tuple[Tensor, dict[str, Tensor]]:
-        """See ``FinetuneRestorer``; the classifier learns from the same batch, on its own."""
+        """See ``FinetuneRestorer``; logs the entropy of the routing too."""
         gradient, logged = super().compute_gradient(batch)
-        if self.classifier is not None:
-            total = self.global_batch(batch)
-            # As often as a task: a function of the global batch, not of this process's part of it.
-            loss_of = partial(self._classifier_losses, 1 / self._count_tasks(batch))
-            own, losses = self.accumulate(batch, loss_of, total)
-            gradient += sum_over_processes(own)
-            logged['classifier_loss'] = losses / _CLASSIFIER_WEIGHT
         adapters = self.backbone.adapters
         if adapters is not None and len(logged['content']):
             logged['routing_entropy'] = adapters.routing_entropy.reshape(1)
@@ -94,18 +83,6 @@ class UnifiedRestorer(FinetuneRestorer):
         if adapters is None or adapters.top_k is None:
             return losses
         return losses + _BALANCE_WEIGHT * adapters.balance_loss
-
-    def _classifier_losses(self, clean_weight: float, batch: Samples) -> Tensor:
-        losses = self.classifier.losses(
-            batch['degraded'], batch['clean'], batch['task'], clean_weight
-        )
-        return _CLASSIFIER_WEIGHT * losses
-
-    def _count_tasks(self, batch: Samples) -> int:
-        """Tasks in this update's batch over all processes."""
-        present = [float(task in batch['task']) for task in self.classifier.classes]
-        counts = sum_over_processes(torch.tensor(present, device=batch['degraded'].device))
-        return int((counts > 0).sum())
 
     # --- which t ------------------------------------------------------------------------------
 
