@@ -92,3 +92,18 @@ def test_registries_are_children_of_the_roots(name):
     child = getattr(registry, name)
     assert child.scope == 'dtir_mm'
     assert child.parent is getattr(registry.mmengine_registry, name)
+
+
+@pytest.mark.parametrize('name', ['subprocess.getoutput', 'os.system', 'torch.hub.load'])
+def test_what_is_not_registered_is_neither_imported_nor_called(name):
+    """mmengine resolves any dotted name, and a config may come out of a stranger's checkpoint."""
+    assert MMEngineRegistry('test').get(name) is not None
+    assert MODELS.get(name) is None and HOOKS.get(name) is None
+    with pytest.raises(KeyError, match='is not registered in the model registry'):
+        MODELS.build({'type': name})
+
+
+def test_what_is_registered_elsewhere_is_still_found_by_its_scope():
+    assert HOOKS.get('mmengine.EMAHook') is HOOKS.get('EMAHook') is not None
+    assert MODELS.get('dtir_mm.DtirUNet') is ROOT_MODELS.get('dtir_mm.DtirUNet')
+    assert MODELS.get('mmagic.NAFNet').__name__ == 'NAFNet'
