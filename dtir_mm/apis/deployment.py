@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dtir_mm.engine.checkpoint import require_same_architecture
@@ -218,12 +217,12 @@ def _without_time(backbone: ConditionedBackbone, t: int) -> DeployedNetwork:
     """The backbone's own network with time folded in, in place; the backbone is used up."""
     net = backbone.net
     _remove_hooks(backbone)
-    embedding = F.silu(backbone.time_embedding(torch.tensor([t])))
+    embedding = backbone.time_embedding(torch.tensor([t]))
     groups = contract.conditioning_groups(net).values()
     for sites, film in zip(groups, backbone.films.values(), strict=True):
-        gamma, delta = film.linear(embedding)[0].chunk(2)
+        scale, shift = film.scale_and_shift(embedding)
         for site in sites:
-            _fold(net, site, 1 + gamma, delta)
+            _fold(net, site, scale[0], shift[0])
     adapters = {} if backbone.adapters is None else backbone.adapters.merged(t)
     for site in sorted(adapters, key=len, reverse=True):  # a part before the whole: names change
         _put_behind(net, site, adapters[site])

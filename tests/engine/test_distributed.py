@@ -151,3 +151,24 @@ def test_launchers_that_need_gpus_are_refused_on_cpus(toy_config, tmp_path):
     config.update(launcher='slurm', work_dir=str(tmp_path / 'work'))
     with pytest.raises(ValueError, match=r"launcher='slurm' needs GPUs.*dist_train\.sh"):
         RUNNERS.build(config)
+
+
+def test_tasks_that_join_one_after_another_are_learnt_alike_by_two_processes(toy_run, tmp_path):
+    config = tmp_path / 'two.py'
+    more = '\ntrain_dataloader.update(batch_size=4)\ncustom_hooks = []\n'
+    more += f'load_from = {str(toy_run.pretrained)!r}\n'
+    config.write_text(toy_run.unify.read_text() + more)
+    train_on_two(config, tmp_path / 'two')
+    start = weights(toy_run.whole / 'iter_4.pth')
+    for i in (8, 12):
+        one, two = (
+            weights(folder / f'iter_{i}.pth') for folder in (toy_run.whole, tmp_path / 'two')
+        )
+        assert (two - one).norm() <= 1e-9 * (one - start).norm()
+    table = json.loads((toy_run.whole / 'forgetting.json').read_text())
+    for row, other in zip(
+        table['rows'],
+        json.loads((tmp_path / 'two' / 'forgetting.json').read_text())['rows'],
+        strict=True,
+    ):
+        assert other['psnr'] == pytest.approx(row['psnr'], abs=1e-6)

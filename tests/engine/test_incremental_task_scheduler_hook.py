@@ -226,3 +226,13 @@ def test_the_table_of_a_joint_run_and_of_one_that_is_under_way():
         '(20.00)',
         '(10.00)',
     ]
+
+
+def test_a_validation_that_leaves_a_task_out_is_refused_before_training(toy_run, tmp_path):
+    path = tmp_path / 'two_tasks.py'
+    path.write_text(
+        toy_run.unify.read_text()
+        + "\nval_dataloader['dataset']['datasets'] = val_dataloader['dataset']['datasets'][:2]\n"
+    )
+    with pytest.raises(ValueError, match='val_dataloader has no images of rainy, which'):
+        toy_run.train(path, tmp_path / 'run')

@@ -34,7 +34,7 @@ class IncrementalTaskSchedulerHook(Hook):
 
     Raises:
         TypeError: the training data is not sampled by ``TaskMixtureSampler``.
-        ValueError: see ``task_order`` and ``TaskSchedule``.
+        ValueError: see ``task_order`` and ``TaskSchedule``; or validation leaves a task out.
     """
 
     priority = 'ABOVE_NORMAL'  # what the others do before training follows from the stage
@@ -48,6 +48,7 @@ class IncrementalTaskSchedulerHook(Hook):
         self.order = order
         self.data = data
         self.fresh_optimizer = fresh_optimizer
+        self.schedule: TaskSchedule | None = None
 
     def before_train(self, runner: Any) -> None:
         """Hands the schedule to the sampler, and measures a finished stage that was not yet."""
@@ -68,6 +69,7 @@ class IncrementalTaskSchedulerHook(Hook):
             f'{self.schedule.num_stages} stages of {self.schedule.stage_length} updates, '
             f'{self.data}: {named}'
         )
+        self._require_validation(runner)
         self._measured = self._read(runner.iter)
         ended = runner.iter > 0 and runner.iter % self.schedule.stage_length == 0
         if ended and runner.iter not in self._measured and runner.val_loop is not None:
@@ -89,7 +91,7 @@ class IncrementalTaskSchedulerHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Notes every task's PSNR, where a stage has just ended."""
-        if runner.iter % self.schedule.stage_length:
+        if self.schedule is None or runner.iter % self.schedule.stage_length:
             return
         self._measured[runner.iter] = {
             task: metrics[f'{task}/source/psnr'] for task in self.schedule.order
@@ -105,6 +107,18 @@ class IncrementalTaskSchedulerHook(Hook):
         if self._measured:
             table = forgetting_table(self.schedule, self._measured)
             runner.logger.info(f'PSNR of each task after each stage ({self._table}):\n{table}')
+
+    def _require_validation(self, runner: Any) -> None:
+        """Fails now rather than at the end of a stage, for the want of a figure in the table."""
+        if runner.val_loop is None:
+            return
+        unseen = set(self.schedule.order) - set(runner.val_loop.dataloader.dataset.tasks)
+        if unseen:
+            raise ValueError(
+                f'val_dataloader has no images of {", ".join(sorted(unseen))}, which the table of '
+                f'forgetting needs; add them, or set val_dataloader=None with val_cfg=None and '
+                f'val_evaluator=None'
+            )
 
     def _report_routing(self, runner: Any) -> None:
         """Which experts no task's time step uses any more."""

@@ -25,13 +25,14 @@ class FiLM(nn.Module):
         nn.init.zeros_(self.linear.bias)
         self._current: tuple[Tensor, Tensor] | None = None
 
-    def set_time(self, embedding: Tensor | None) -> None:
-        """Computes (gamma, delta) for the forward pass that follows; None ends it."""
-        if embedding is None:
-            self._current = None
-            return
+    def scale_and_shift(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """1 + gamma and delta, (B, C) each, of time embeddings (B, D)."""
         gamma, delta = self.linear(F.silu(embedding)).chunk(2, dim=1)
-        self._current = (1 + gamma, delta)
+        return 1 + gamma, delta
+
+    def set_time(self, embedding: Tensor | None) -> None:
+        """Computes scale and shift for the forward pass that follows; None ends it."""
+        self._current = None if embedding is None else self.scale_and_shift(embedding)
 
     def modulate(self, site: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         """Forward hook of the module called ``site``: its output, modulated.

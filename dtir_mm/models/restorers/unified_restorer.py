@@ -77,7 +77,10 @@ class UnifiedRestorer(FinetuneRestorer):
         return gradient, logged
 
     def content_losses(self, batch: Samples) -> Tensor:
-        """See ``FinetuneRestorer``; with top-k routing, the balance of the experts comes on top."""
+        """See ``FinetuneRestorer``; with top-k routing, the balance of the experts comes on top.
+
+        The balance is that of each micro-batch and process: it is not linear in the samples.
+        """
         losses = super().content_losses(batch)
         adapters = self.backbone.adapters
         if adapters is None or adapters.top_k is None:
