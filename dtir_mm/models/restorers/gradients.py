@@ -39,6 +39,7 @@ def hessian_vector_product(
         for gradient, part in zip(gradients, parts, strict=True)
         if gradient is not None and gradient.requires_grad
     )
+    del gradients  # as large as the network, and free to go as the second pass passes them
     result = torch.zeros_like(vector)
     if isinstance(product, Tensor):
         filled = itertools.compress(_parts(result, parameters), reached)
