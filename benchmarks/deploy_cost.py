@@ -9,9 +9,7 @@ fresh process adds at its peak.
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -21,15 +19,14 @@ from statistics import median
 from typing import Any
 
 import torch
+from results_file import write_results
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import dtir_mm.models  # noqa: F401  registers what is built
 from dtir_mm.apis.deployment import deploy
-from dtir_mm.files import write_text
 from dtir_mm.registry import MODELS
 
-ROOT = Path(__file__).resolve().parents[1]
 NETWORKS: dict[str, dict[str, Any]] = {
     'unet': {'type': 'DtirUNet'},
     'nafnet': {
@@ -179,16 +176,9 @@ def main() -> None:
             results[network][variant]['peak memory'] = memory
         rows += rows_of(network, results[network], args.size)
     print_table(results)
-    commit = subprocess.run(
-        ['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     print(f'{(time.perf_counter() - started) / 60:.1f} minutes')
     if args.json:
-        result = {
-            'machine': f'{platform.machine()}, {torch.get_num_threads()} threads, fp32',
-            'torch': torch.__version__, 'commit': commit, 'rows': rows,
-        }  # fmt: skip
-        write_text(args.json, json.dumps(result, indent=1) + '\n')
+        write_results(args.json, rows)
 
 
 if __name__ == '__main__':

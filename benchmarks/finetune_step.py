@@ -11,7 +11,6 @@ full one are averaged.
 import argparse
 import json
 import logging
-import platform
 import resource
 import subprocess
 import sys
@@ -24,10 +23,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from results_file import write_results
 
 import dtir_mm.models  # noqa: F401  registers what is built
 from dtir_mm.engine import LayerWiseDecayHook
-from dtir_mm.files import write_text
 from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
 from dtir_mm.registry import MODELS
 
@@ -158,16 +157,9 @@ def main() -> None:
         return
     started = time.perf_counter()
     rows = [row for network in args.networks for row in rows_of(network)]
-    commit = subprocess.run(
-        ['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     print(f'{(time.perf_counter() - started) / 60:.1f} minutes')
     if args.json:
-        result = {
-            'machine': f'{platform.machine()}, {torch.get_num_threads()} threads, fp32',
-            'torch': torch.__version__, 'commit': commit, 'rows': rows,
-        }  # fmt: skip
-        write_text(args.json, json.dumps(result, indent=1) + '\n')
+        write_results(args.json, rows)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from dtir_mm.apis import load_restorer
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
 from dtir_mm.apis.deployment import deploy, export_onnx, save_deployed
 from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
 from dtir_mm.files import require_new
@@ -22,12 +22,7 @@ def parse_args() -> argparse.Namespace:
     step = parser.add_mutually_exclusive_group(required=True)
     step.add_argument('--task', help='deploy at the time step of this degradation')
     step.add_argument('--t', type=int, help='deploy at this time step')
-    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
-    parser.add_argument(
-        '--allow-imports',
-        action='store_true',
-        help="import the modules that the checkpoint's config names (your own backbone)",
-    )
+    add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
     parser.add_argument('--onnx', action='store_true', help='write ONNX too')
     return parser.parse_args()

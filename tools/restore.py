@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
@@ -24,12 +24,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
-    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
-    parser.add_argument(
-        '--allow-imports',
-        action='store_true',
-        help="import the modules that the checkpoint's config names (your own backbone)",
-    )
+    add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
     return parser.parse_args()
 

@@ -1,5 +1,6 @@
 """What the command-line tools share."""
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,13 @@ def one_line_errors(tool: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, CheckpointError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         raise SystemExit(f'{tool}: {message}') from error
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what a tool asks that builds a restorer from a checkpoint alone (``load_restorer``)."""
+    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
+    parser.add_argument(
+        '--allow-imports',
+        action='store_true',
+        help="import the modules that the checkpoint's config names (your own backbone)",
+    )

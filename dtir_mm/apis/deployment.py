@@ -257,15 +257,7 @@ def _put_behind(net: nn.Module, site: str, module: nn.Module) -> None:
 
 def _scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
     """Multiplies the output of the layer that is executed last."""
-    executed: list[nn.Module] = []
-    handles = [
-        module.register_forward_hook(lambda module, *_: executed.append(module))
-        for module in net.modules()
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
-    ]
-    net(image)
-    for handle in handles:
-        handle.remove()
+    _, executed = contract.run_layers(net, image)
     for parameter in nn.ModuleList(executed[-1:]).parameters():
         parameter.mul_(factor)
 

@@ -56,15 +56,16 @@ class TaskSchedule:
         """The stage, counted from 0, that an iteration belongs to."""
         return min(iteration // self.stage_length, self.num_stages - 1)
 
+    def joined(self, iteration: int) -> tuple[str, ...]:
+        """The tasks that have joined by an iteration, the newest last."""
+        return self.order if self.data == 'joint' else self.order[: self.stage_of(iteration) + 1]
+
     def weights(self, iteration: int) -> dict[str, float]:
         """The share of each task that an iteration draws from; they sum to one."""
-        if self.data == 'joint':
-            return _alike(self.order)
-        stage = self.stage_of(iteration)
-        *former, new = self.order[: stage + 1]
+        *former, new = self.joined(iteration)
         if self.data == 'sequential' or not former:
             return {new: 1.0}
-        if self.data == 'cumulative':
+        if self.data in ('cumulative', 'joint'):
             return _alike([*former, new])
         q = self._replayed()
         return {task: q / len(former) for task in former} | {new: 1 - q}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bit_equality import assert_same
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import Tensor
@@ -106,18 +107,6 @@ def norm(tensors: dict[str, Tensor]) -> float:
 
 def assert_close(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
     torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-10)
-
-
-def assert_same(a: Any, b: Any) -> None:
-    """Equal to the bit, through dicts."""
-    if isinstance(a, Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    else:
-        assert a == b
 
 
 @pytest.fixture

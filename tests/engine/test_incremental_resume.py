@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from bit_equality import assert_same
 from mmengine.config import Config
 
 from dtir_mm.engine.checkpoint import (
@@ -17,23 +18,6 @@ from dtir_mm.engine.checkpoint import (
     save_checkpoint,
 )
 from dtir_mm.registry import MODELS, RUNNERS
-
-
-def assert_same(a: object, b: object, where: str = '') -> None:
-    """Equal to the bit, through dicts and lists."""
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f'{where}/{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f'{where}/{i}')
-    else:
-        assert a == b, where
 
 
 @pytest.mark.parametrize(

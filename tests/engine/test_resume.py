@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+from bit_equality import assert_same
 from mmengine.config import Config
 
 from dtir_mm.datasets import CleanPhotosDataset
@@ -63,23 +63,6 @@ def train_until_killed(config_path: Path, work_dir: Path, when: str, number: int
     command = [sys.executable, '-c', KILL, str(config_path), str(work_dir), when, str(number)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert [result.returncode] == KILLED, result.stderr[-2000:]
-
-
-def assert_same(a: object, b: object, where: str = '') -> None:
-    """Equal to the bit, through dicts and lists."""
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f'{where}/{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f'{where}/{i}')
-    else:
-        assert a == b, where
 
 
 @pytest.mark.parametrize('stage', ['pretrain', 'finetune'])

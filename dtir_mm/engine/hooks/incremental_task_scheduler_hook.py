@@ -148,9 +148,7 @@ def forgetting_table(schedule: TaskSchedule, measured: dict[int, dict[str, float
     lines = [f'{"stage":>9}' + ''.join(f'{task:>{width}}' for task in schedule.order)]
     trained: dict[str, list[float]] = {task: [] for task in schedule.order}
     for iteration, psnr in sorted(measured.items()):
-        joined = schedule.order[: schedule.stage_of(iteration - 1) + 1]
-        if schedule.num_stages == 1:
-            joined = schedule.order
+        joined = schedule.joined(iteration - 1)
         cells = []
         for task in schedule.order:
             if task in joined:

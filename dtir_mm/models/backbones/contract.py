@@ -87,13 +87,10 @@ def has_global_skip(net: nn.Module) -> bool:
     if hasattr(net, 'global_skip'):
         return bool(net.global_skip)
     probe = copy.deepcopy(net).float().cpu().eval()
-    executed: list[nn.Module] = []
-    for module in probe.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            module.register_forward_hook(lambda module, *_: executed.append(module))
     side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    check_output(net, image, probe(image))
+    output, executed = run_layers(probe, image)
+    check_output(net, image, output)
     for parameter in nn.ModuleList(executed[-1:]).parameters():
         parameter.zero_()
     output = probe(image)
@@ -105,6 +102,21 @@ def has_global_skip(net: nn.Module) -> bool:
         f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
         f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on it'
     )
+
+
+def run_layers(net: nn.Module, image: Tensor) -> tuple[Tensor, list[nn.Module]]:
+    """What ``net`` makes of an image, and its convolutions and linear layers as executed."""
+    executed: list[nn.Module] = []
+    handles = [
+        module.register_forward_hook(lambda module, *_: executed.append(module))
+        for module in net.modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    ]
+    try:
+        return net(image), executed
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def check_output(net: nn.Module, image: Tensor, output: Tensor) -> None:

@@ -98,13 +98,13 @@ def _holds_blocks(module: nn.Module) -> bool:
     """Whether a list of at least two composite modules of one class lies somewhere inside."""
     for part in module.modules():
         if isinstance(part, _CONTAINERS):
-            kinds = Counter(type(child) for child in part.children() if _is_composite(child))
+            kinds = Counter(type(child) for child in part.children() if is_composite(child))
             if max(kinds.values(), default=0) > 1:
                 return True
     return False
 
 
-def _is_composite(module: nn.Module) -> bool:
+def is_composite(module: nn.Module) -> bool:
     """Whether a module has at least two parts with parameters of their own."""
     return sum(_has_own_parameters(part) for part in module.modules()) > 1
 

@@ -193,14 +193,8 @@ def _encoder_and_middle(net: nn.Module, maps: dict[str, torch.Size]) -> list[str
     norms = [name for name, module in named.items() if contract.is_affine_norm(module)]
     convolutions = [name for name, module in named.items() if isinstance(module, nn.Conv2d)]
     candidates = {contract.stage_of(net, name) for name in norms or convolutions}
-    stages = [name for name in maps if name in candidates and _is_composite(named[name])]
+    stages = [name for name in maps if name in candidates and depth.is_composite(named[name])]
     smallest = min((maps[name][2] for name in stages), default=0)
     while stages and maps[stages[-1]][2] > smallest:
         stages.pop()
     return stages
-
-
-def _is_composite(module: nn.Module) -> bool:
-    """Whether a module has at least two parts with parameters of their own."""
-    owners = [part for part in module.modules() if [*part.parameters(recurse=False)]]
-    return len(owners) > 1

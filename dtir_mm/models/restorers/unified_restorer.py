@@ -106,7 +106,7 @@ class UnifiedRestorer(FinetuneRestorer):
             return [self.inference] * len(degraded)
         if self.inference == 'predict':
             classes = [self.classifier.classes[i] for i in self.classifier(degraded).argmax(1)]
-            return [0 if name == 'clean' else self.timesteps[name] for name in classes]
+            return [self.timesteps[name] for name in classes]
         if self.inference == 'try_all':
             steps = set(self.timesteps.by_task.values()) or {self.timesteps.fixed}
             return most_consistent(self, degraded, sorted(steps))
