@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dtir_mm.engine.checkpoint import require_same_architecture
 from dtir_mm.files import replacing
 from dtir_mm.models.backbones import contract
+from dtir_mm.models.conditioning.activation_checkpointing import keep_activations
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.preprocessor import to_unit_range
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
@@ -217,6 +218,7 @@ def _without_time(backbone: ConditionedBackbone, t: int) -> DeployedNetwork:
     """The backbone's own network with time folded in, in place; the backbone is used up."""
     net = backbone.net
     _remove_hooks(backbone)
+    keep_activations(net)
     embedding = backbone.time_embedding(torch.tensor([t]))
     groups = contract.conditioning_groups(net).values()
     for sites, film in zip(groups, backbone.films.values(), strict=True):

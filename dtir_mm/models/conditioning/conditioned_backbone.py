@@ -7,6 +7,10 @@ from torch import Tensor, nn
 
 from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
+from dtir_mm.models.conditioning.activation_checkpointing import (
+    PresentConditions,
+    checkpoint_blocks,
+)
 from dtir_mm.models.conditioning.film import FiLM
 from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
 from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
@@ -24,10 +28,16 @@ class ConditionedBackbone(nn.Module):
         backbone: config of any registered network that keeps to ``backbones/contract.py``.
         embedding_dim: length of the time embedding.
         adapters: arguments of ``MoEAdapters``; None for no adapters.
+        checkpoint_activations: keep only the inputs of the network's blocks for the backward pass,
+            and compute the rest again: less memory, the same gradients, about a third more time.
     """
 
     def __init__(
-        self, backbone: dict, embedding_dim: int = 128, adapters: dict | None = None
+        self,
+        backbone: dict,
+        embedding_dim: int = 128,
+        adapters: dict | None = None,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         self.net = compat.mend_layer_norm(MODELS.build(backbone))
@@ -44,6 +54,8 @@ class ConditionedBackbone(nn.Module):
             self._film_sites[group.replace('.', '_')] = sites
             for site, module in zip(sites, modules, strict=True):
                 module.register_forward_hook(partial(film.modulate, site))
+        if checkpoint_activations:
+            checkpoint_blocks(self.net, self._present_conditions)
 
     def forward(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
         """The network's own output for an image (B, 3, H, W) at time steps (B,).
@@ -62,6 +74,10 @@ class ConditionedBackbone(nn.Module):
                 film.set_time(None)
             if self.adapters is not None:
                 self.adapters.set_time(None)
+
+    def _present_conditions(self) -> PresentConditions:
+        experts = [] if self.adapters is None else self.adapters.experts.values()
+        return PresentConditions([*self.films.values(), *experts])
 
     def nuisance(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
         """``f(u, t)``: the noise or degradation in ``u``, (B, 3, H, W) (method.md 1.4).

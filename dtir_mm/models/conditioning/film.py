@@ -17,6 +17,9 @@ class FiLM(nn.Module):
         channels: channels at every site of the group.
     """
 
+    # Attributes of one forward pass: what conditions it, and what it notes (PresentConditions).
+    given, noted = ('_current',), ()
+
     def __init__(self, embedding_dim: int, channels: int) -> None:
         super().__init__()
         self.channels = channels
@@ -42,7 +45,11 @@ class FiLM(nn.Module):
             ValueError: the output's batch is not that of t (window tokens, say).
         """
         if self._current is None:
-            raise RuntimeError(f'{site} ran without a time step: call the ConditionedBackbone')
+            raise RuntimeError(
+                f'{site} ran without a time step: call the ConditionedBackbone. If this was in a '
+                f"backward pass, set its checkpoint_activations=True instead of the network's own "
+                f'checkpointing'
+            )
         scale, shift = self._current
         if output.shape[0] != scale.shape[0]:
             raise ValueError(

@@ -61,6 +61,9 @@ class MoEAdapter(nn.Module):
         ValueError: ``top_k`` is not in 1..E, or another argument is none of its values.
     """
 
+    # Attributes of one forward pass: what conditions it, and what it notes (PresentConditions).
+    given, noted = ('_prompt_BD',), ('_gates_BE', '_probabilities_BE')
+
     def __init__(
         self,
         channels: int,
@@ -94,7 +97,7 @@ class MoEAdapter(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy leaves the latest forward behind: tensors inside a graph cannot be copied."""
-        return self.__dict__ | dict(_prompt_BD=None, _gates_BE=None, _probabilities_BE=None)
+        return self.__dict__ | dict.fromkeys(self.given + self.noted)
 
     def set_time(self, prompt_BD: Tensor | None) -> None:
         """Sets the prompts for the forward pass that follows; with None the adapter is bypassed."""
