@@ -1,10 +1,18 @@
 """What the command-line tools share."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from dtir_mm.engine.checkpoint import CheckpointError
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+_CHUNK = 8
 
 
 @contextmanager
@@ -28,3 +36,24 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="import the modules that the checkpoint's config names (your own backbone)",
     )
+
+
+def map_in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, name: str
+) -> list[Result]:
+    """The function of every item, in order, with a progress bar.
+
+    Args:
+        function: can be pickled, as its arguments and results can.
+        items: what it is called with.
+        workers: processes that call it.
+        name: what the progress bar says.
+
+    Raises:
+        ValueError: there is no worker.
+    """
+    if workers < 1:
+        raise ValueError(f'workers={workers} must be at least 1')
+    with ProcessPoolExecutor(workers) as pool:
+        results = pool.map(function, items, chunksize=_CHUNK)
+        return list(tqdm(results, desc=name, total=len(items), unit='image'))

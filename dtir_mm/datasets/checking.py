@@ -1,0 +1,208 @@
+"""What can be wrong with the data sets that a config names, each fault with its files."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dtir_mm.datasets.base_dataset import list_images
+from dtir_mm.datasets.layouts import find_split
+from dtir_mm.datasets.perceptual_hash import BITS, find_same, perceptual_hash
+from dtir_mm.image_io import read_image
+
+TRAINING, HELD_OUT = 'training', 'test'
+_FOLDERS = {
+    'PairedFolderDataset': ('degraded', 'clean'),
+    'CleanPhotosDataset': (None, 'folder'),
+    'DegradedPhotosDataset': (None, 'folder'),
+}
+
+
+class Part(NamedTuple):
+    """A data set that a config names.
+
+    Args:
+        use: "training", or "test" for validation and test.
+        degraded: folder of its degraded images; None where it has clean ones alone.
+        clean: folder of its clean images.
+    """
+
+    use: str
+    degraded: Path | None
+    clean: Path
+
+
+class Finding(NamedTuple):
+    """A fault: what kind of fault, and a sentence that names the files."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of an image file after all of it was decoded.
+
+    Args:
+        size: height and width; None for a file that cannot be read.
+        hash: its ``perceptual_hash``; None for a file that cannot be read.
+        error: why it cannot be read.
+    """
+
+    size: tuple[int, int] | None = None
+    hash: np.ndarray | None = None
+    error: str | None = None
+
+
+def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
+    """The data sets of a config's dataloaders, each once, and the types that cannot be checked."""
+    parts, unknown = [], []
+    for use, loaders in (
+        (TRAINING, ('train_dataloader',)),
+        (HELD_OUT, ('val_dataloader', 'test_dataloader')),
+    ):
+        for loader in loaders:
+            for dataset in _leaves((config.get(loader) or {}).get('dataset')):
+                kind = str(dataset.get('type')).rpartition('.')[-1]
+                if kind in _FOLDERS:
+                    degraded, clean = (name and Path(dataset[name]) for name in _FOLDERS[kind])
+                    parts.append(Part(use, degraded, clean))
+                else:
+                    unknown.append(f'{dataset.get("type")} in {loader}')
+    return list(dict.fromkeys(parts)), list(dict.fromkeys(unknown))
+
+
+def images_of(parts: Iterable[Part]) -> dict[Path, list[Path]]:
+    """The images of every folder of the parts; none for a folder that is missing or empty."""
+    folders = dict.fromkeys(
+        folder for part in parts for folder in (part.degraded, part.clean) if folder is not None
+    )
+    return {folder: _images(folder) for folder in folders}
+
+
+def inspect_image(file: Path) -> Inspection:
+    """Decodes all of a file."""
+    try:
+        image = read_image(file)
+    except (OSError, ValueError) as error:
+        return Inspection(error=str(error))
+    return Inspection(image.shape[:2], perceptual_hash(image))
+
+
+def find_faults(
+    parts: Iterable[Part],
+    images: Mapping[Path, list[Path]],
+    inspections: Mapping[Path, Inspection],
+) -> list[Finding]:
+    """Every fault of the parts, kind after kind.
+
+    Args:
+        parts: see ``parts_of``.
+        images: see ``images_of``.
+        inspections: of all of these images.
+    """
+    parts = list(parts)
+    faults = [fault for folder, files in images.items() for fault in _count_faults(folder, files)]
+    for degraded, clean in dict.fromkeys((part.degraded, part.clean) for part in parts):
+        if degraded is not None:
+            faults += _pair_faults(degraded, images[degraded], clean, images[clean], inspections)
+    faults += [
+        Finding('unreadable', inspection.error)
+        for inspection in inspections.values()
+        if inspection.error
+    ]
+    return faults + list(_duplicates(parts, images, inspections))
+
+
+def _leaves(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(dataset, Mapping):
+        return
+    if 'datasets' in dataset:
+        for part in dataset['datasets']:
+            yield from _leaves(part)
+    else:
+        yield dataset
+
+
+def _images(folder: Path) -> list[Path]:
+    try:
+        return list_images(folder)
+    except FileNotFoundError:
+        return []
+
+
+def expected_count(folder: Path) -> tuple[int, str] | None:
+    """How many images a folder has by its layout, and whose it is; None where nobody says."""
+    found = find_split(folder)
+    if found is None or found[0].split(found[1]).pairs is None:
+        return None
+    layout, split = found
+    return layout.split(split).pairs, f'{layout.name} ({split})'
+
+
+def _count_faults(folder: Path, files: list[Path]) -> Iterator[Finding]:
+    if not files:
+        yield Finding('no images', f'{folder} is missing, or holds no image')
+        return
+    expected = expected_count(folder)
+    if expected is not None and expected[0] != len(files):
+        yield Finding(
+            'wrong count', f'{folder} holds {len(files)} images, {expected[1]} has {expected[0]}'
+        )
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        if (first := by_stem.setdefault(file.stem, file)) is not file:
+            yield Finding(
+                'same stem', f'{first} and {file} cannot be told apart when pairs are made'
+            )
+
+
+def _pair_faults(
+    degraded: Path,
+    degraded_files: list[Path],
+    clean: Path,
+    clean_files: list[Path],
+    inspections: Mapping[Path, Inspection],
+) -> Iterator[Finding]:
+    sides = {file.stem: file for file in degraded_files}, {file.stem: file for file in clean_files}
+    for (own, others), folder in zip((sides, sides[::-1]), (clean, degraded), strict=True):
+        for stem in sorted(own.keys() - others.keys()):
+            yield Finding('missing partner', f'{own[stem]} has no file of its stem in {folder}')
+    for stem in sorted(sides[0].keys() & sides[1].keys()):
+        one, other = sides[0][stem], sides[1][stem]
+        sizes = inspections[one].size, inspections[other].size
+        if None not in sizes and sizes[0] != sizes[1]:
+            yield Finding(
+                'sizes differ',
+                f'{one} is {sizes[0][0]} x {sizes[0][1]}, {other} is {sizes[1][0]} x {sizes[1][1]}',
+            )
+
+
+def _duplicates(
+    parts: list[Part],
+    images: Mapping[Path, list[Path]],
+    inspections: Mapping[Path, Inspection],
+) -> Iterator[Finding]:
+    """Clean images of test sets that are clean images of training sets too."""
+    training, held_out = (
+        [
+            file
+            for folder in dict.fromkeys(part.clean for part in parts if part.use == use)
+            for file in images[folder]
+            if inspections[file].hash is not None
+        ]
+        for use in (TRAINING, HELD_OUT)
+    )
+    if not training or not held_out:
+        return
+    hashes = [
+        np.stack([inspections[file].hash for file in files]) for files in (held_out, training)
+    ]
+    for i, j, bits in find_same(*hashes):
+        yield Finding(
+            'duplicate',
+            f'{held_out[i]} (test) shows what {training[j]} (training) shows: '
+            f'{bits} of {BITS} bits differ',
+        )

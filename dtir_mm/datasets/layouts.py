@@ -1,0 +1,299 @@
+"""The 14 data sets of Settings A and B: where they come from, what they hold, where configs look.
+
+Configs read ``data/<name>/{train,test}/{LQ,GT}`` in Setting A and, as DA-CLIP lays it out,
+``data/universal/{train,val}/<task>/{LQ,GT}`` in Setting B; ``tools/prepare_pairs.py link`` makes
+both from what the authors publish. ``docs/datasets.md`` is this table for readers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.image_io import save_image
+from dtir_mm.randomness import generator
+
+DEGRADED, CLEAN = 'LQ', 'GT'
+UNIVERSAL = {'train': 'train', 'test': 'val'}  # our names of the splits, DA-CLIP's
+STEM = r'([^/]+)$'
+_FIXTURE_SIZE = 48, 64
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    Args:
+        pairs: as many as the paper (G.1) or the authors say; None where we found no such figure.
+        degraded: glob pattern of the degraded images in the unpacked download, and
+        clean: of the clean ones; None for pairs that are made (``tools/prepare_pairs.py degrade``).
+    """
+
+    pairs: int | None
+    degraded: str | None = None
+    clean: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set as it is published, and as configs read it.
+
+    Args:
+        name: its folder below ``data`` in Setting A, and its name in tools.
+        task: the degradation.
+        train: its training split; None where no config trains on it.
+        test: its test split.
+        source: the page of its authors, or where it can be had.
+        evidence: where the published tree was read; None where it could not be checked.
+        key: what the two images of a pair have in common: a regular expression, searched in their
+            published paths without suffix, whose groups joined by "_" are the pair's own name.
+        setting_a: the splits that configs of Setting A read.
+        universal: its folder in DA-CLIP's layout; None if it is no part of Setting B.
+    """
+
+    name: str
+    task: str
+    train: Split | None
+    test: Split
+    source: str
+    evidence: str | None
+    key: str = STEM
+    setting_a: tuple[str, ...] = ()
+    universal: str | None = None
+
+    def folders(self) -> Iterator[tuple[str, str]]:
+        """The folders below ``data`` that hold ``LQ`` and ``GT``, and which split each is."""
+        for split in self.setting_a:
+            yield f'{self.name}/{split}', split
+        if self.universal:
+            for split, theirs in UNIVERSAL.items():
+                yield f'universal/{theirs}/{self.universal}', split
+
+    def split(self, name: str) -> Split:
+        """The split "train" or "test"."""
+        return {'train': self.train, 'test': self.test}[name]
+
+
+_RAIN = 'https://www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html'
+_DACLIP = 'https://github.com/Algolzw/daclip-uir'
+_PRENET = 'https://github.com/csdwren/PReNet (DerainDataset.py)'
+_ANY_IMAGE = '*.[jJpP][pPnN]*[gG]'
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            name='DF2K-noise',
+            task='noisy',
+            train=Split(3440),
+            test=Split(68),
+            source=f'{_DACLIP} (links to DIV2K, Flickr2K, and CBSD68 within its validation set)',
+            evidence=None,
+            universal='noisy',
+        ),
+        Layout(
+            name='Rain100L',
+            task='rainy',
+            train=Split(200, '**/rain-*.png', '**/norain-*.png'),
+            test=Split(100, '**/rain-*.png', '**/norain-*.png'),
+            source=_RAIN,
+            evidence=_PRENET,
+            key=r'rain-(\d+)$',
+            setting_a=('train', 'test'),
+        ),
+        Layout(
+            name='Rain100H',
+            task='rainy',
+            train=Split(1800, '**/rain-*.png', '**/norain-*.png'),
+            test=Split(100, '**/rain-*.png', '**/norain-*.png'),
+            source=_RAIN,
+            evidence=_PRENET,
+            key=r'rain-(\d+)$',
+            setting_a=('test',),
+            universal='rainy',
+        ),
+        Layout(
+            name='DF2K-jpeg',
+            task='jpeg',
+            train=Split(3440),
+            test=Split(29),
+            source=f'{_DACLIP} (links to DIV2K, Flickr2K, and LIVE1 within its validation set)',
+            evidence=None,
+            universal='jpeg-compressed',
+        ),
+        Layout(
+            name='Snow100K',
+            task='snowy',
+            train=Split(1872, f'**/synthetic/{_ANY_IMAGE}', f'**/gt/{_ANY_IMAGE}'),
+            test=Split(
+                601, f'**/Snow100K-L/synthetic/{_ANY_IMAGE}', f'**/Snow100K-L/gt/{_ANY_IMAGE}'
+            ),
+            source='https://sites.google.com/view/yunfuliu/desnownet',
+            evidence='public loaders that read Snow100K-L/{synthetic,gt}',
+            setting_a=('train', 'test'),
+            universal='snowy',
+        ),
+        Layout(
+            name='RealSnow',
+            task='snowy',
+            train=None,
+            test=Split(None, f'**/input/{_ANY_IMAGE}', f'**/gt/{_ANY_IMAGE}'),
+            source='https://github.com/zhuyr97/WGWS-Net',
+            evidence=None,
+            setting_a=('test',),
+        ),
+        Layout(
+            name='CelebA-HQ',
+            task='inpainting',
+            train=Split(None),
+            test=Split(100),
+            source=f'{_DACLIP} (links to CelebA-HQ-256; masks in scripts/inpainting_masks)',
+            evidence=None,
+            universal='uncompleted',
+        ),
+        Layout(
+            name='RainDrop',
+            task='raindrop',
+            train=Split(861, 'train/data/*.png', 'train/gt/*.png'),
+            test=Split(58, 'test_a/data/*.png', 'test_a/gt/*.png'),
+            source='https://github.com/rui1996/DeRaindrop',
+            evidence='public loaders that turn 0_rain.png into 0_clean.png',
+            key=r'(\d+)_(?:rain|clean)$',
+            universal='raindrop',
+        ),
+        Layout(
+            name='SRD',
+            task='shadowed',
+            train=Split(2680, '**/[tT]rain/shadow/*.jpg', '**/[tT]rain/shadow_free/*.jpg'),
+            test=Split(408, '**/[tT]est/shadow/*.jpg', '**/[tT]est/shadow_free/*.jpg'),
+            source='https://github.com/Liangqiong/DeShadowNet',
+            evidence='public loaders that add _no_shadow (train) and _free (test)',
+            key=r'([^/]+?)(?:_no_shadow|_free)?$',
+            universal='shadowed',
+        ),
+        Layout(
+            name='LOL-v1',
+            task='low_light',
+            train=Split(485, 'our485/low/*.png', 'our485/high/*.png'),
+            test=Split(15, 'eval15/low/*.png', 'eval15/high/*.png'),
+            source='https://daooshee.github.io/BMVC2018website/',
+            evidence='https://huggingface.co/datasets/apeanut/data4LLIE',
+            setting_a=('train', 'test'),
+            universal='low-light',
+        ),
+        Layout(
+            name='LOL-v2',
+            task='low_light',
+            train=None,
+            test=Split(
+                100, '**/Real_captured/Test/Low/*.png', '**/Real_captured/Test/Normal/*.png'
+            ),
+            source='https://github.com/flyywh/CVPR-2020-Semi-Low-Light',
+            evidence='https://github.com/caiyuanhao1998/Retinexformer (README)',
+            key=r'(?:low|normal)?(\d+)$',
+            setting_a=('test',),
+        ),
+        Layout(
+            name='RESIDE-6k',
+            task='hazy',
+            train=Split(6000, f'train/hazy/{_ANY_IMAGE}', f'train/GT/{_ANY_IMAGE}'),
+            test=Split(1000, f'test/hazy/{_ANY_IMAGE}', f'test/GT/{_ANY_IMAGE}'),
+            source='https://github.com/IDKiro/DehazeFormer',
+            evidence='https://github.com/IDKiro/DehazeFormer (README, datasets/loader.py)',
+            setting_a=('train', 'test'),
+            universal='hazy',
+        ),
+        Layout(
+            name='REVIDE',
+            task='hazy',
+            train=None,
+            test=Split(None, '**/Test/hazy/*/*.JPG', '**/Test/gt/*/*.JPG'),
+            source='https://github.com/BookerDeWitt/REVIDE_Dataset',
+            evidence='public loaders that read Test/{hazy,gt}/<video>/00000.JPG',
+            key=r'([^/]+)/(\d+)$',
+            setting_a=('test',),
+        ),
+        Layout(
+            name='GoPro',
+            task='blurry',
+            train=Split(2103, '**/train/*/blur/*.png', '**/train/*/sharp/*.png'),
+            test=Split(1111, '**/test/*/blur/*.png', '**/test/*/sharp/*.png'),
+            source='https://seungjunnah.github.io/Datasets/gopro.html',
+            evidence='public READMEs of GOPRO_Large',
+            key=r'([^/]+)/(?:blur|sharp)/(\d+)$',
+            universal='motion-blurry',
+        ),
+    )
+}
+
+
+def layout_named(name: str) -> Layout:
+    """The layout of a data set.
+
+    Raises:
+        KeyError: there is none of that name; the message lists the names.
+    """
+    if name not in LAYOUTS:
+        raise KeyError(f'no layout {name!r}; there are: {", ".join(LAYOUTS)}')
+    return LAYOUTS[name]
+
+
+def find_split(folder: str | Path) -> tuple[Layout, str] | None:
+    """Which data set and split a folder that configs name is, by the end of its path.
+
+    Args:
+        folder: a folder of images, such as ``data/RESIDE-6k/train/LQ``, wherever ``data`` lies.
+
+    Returns:
+        The layout, and "train" or "test"; None for a folder of no layout.
+    """
+    path = Path(folder)
+    for layout in LAYOUTS.values():
+        for known, split in layout.folders():
+            wanted = known.split('/')
+            if path.name in (DEGRADED, CLEAN) and list(path.parent.parts[-len(wanted) :]) == wanted:
+                return layout, split
+    return None
+
+
+def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> list[Path]:
+    """Makes a tiny copy of a data set where configs look for it, for tests and for trying things.
+
+    The pictures are random, of 48 x 64 pixels, and the same at each call; degraded synthetically.
+
+    Args:
+        name: one of ``LAYOUTS``.
+        folder: the folder that stands for ``data`` in the configs.
+        pairs: of each split; None for as many as the real split has, where that is known.
+
+    Returns:
+        The folders that were made, each with ``LQ`` and ``GT`` in it.
+
+    Raises:
+        KeyError: there is no such data set.
+        ValueError: one of the folders exists.
+    """
+    layout = layout_named(name)
+    degradation = degradation_for(layout.task, 'source')
+    made = [Path(folder) / known for known, _ in layout.folders()]
+    if there := [str(path) for path in made if path.exists()]:
+        raise ValueError(f'a fixture replaces nothing, and there is {", ".join(there)} already')
+    for path, (_, split) in zip(made, layout.folders(), strict=True):
+        count = pairs if pairs is not None else layout.split(split).pairs or 2
+        for number in range(count):
+            rng = generator(0, 'fixture', name, split, number)
+            clean = _random_picture(rng)
+            save_image(path / CLEAN / f'{number:04d}.png', clean)
+            save_image(path / DEGRADED / f'{number:04d}.png', degradation.degrade(clean, rng))
+    return made
+
+
+def _random_picture(rng: np.random.Generator) -> np.ndarray:
+    """Patches of colour with some grain: RGB uint8."""
+    height, width = _FIXTURE_SIZE
+    coarse = rng.uniform(20, 235, (height // 8, width // 8, 3)).astype(np.float32)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return (smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,135 @@
+"""The table of data sets: what configs name, what the paper counts, and its fixtures."""
+
+import filecmp
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from dtir_mm.datasets import CleanPhotosDataset, PairedFolderDataset
+from dtir_mm.datasets.layouts import LAYOUTS, find_split, generate_fixture
+
+ROOT = Path(__file__).resolve().parents[2]
+BASES = sorted((ROOT / 'configs' / '_base_' / 'datasets').glob('setting_*.py'))
+
+
+def folders_of(config) -> set[str]:
+    """Every folder that a part of a config names."""
+    if isinstance(config, dict):
+        names = {config[key] for key in ('degraded', 'clean', 'folder') if key in config}
+        return names.union(*map(folders_of, config.values()))
+    if isinstance(config, list):
+        return set().union(*map(folders_of, config))
+    return set()
+
+
+def test_the_fourteen_sets_have_the_counts_of_the_paper():
+    """Section G.1, and method.md for what the paper leaves out."""
+    counts = {
+        name: (layout.train and layout.train.pairs, layout.test.pairs)
+        for name, layout in LAYOUTS.items()
+    }
+    assert counts == {
+        'GoPro': (2103, 1111),
+        'RESIDE-6k': (6000, 1000),
+        'DF2K-jpeg': (3440, 29),
+        'LOL-v1': (485, 15),
+        'DF2K-noise': (3440, 68),
+        'RainDrop': (861, 58),
+        'Rain100H': (1800, 100),
+        'SRD': (2680, 408),
+        'Snow100K': (1872, 601),
+        'CelebA-HQ': (None, 100),
+        'REVIDE': (None, None),
+        'Rain100L': (200, 100),
+        'RealSnow': (None, None),
+        'LOL-v2': (None, 100),
+    }
+    assert sum(layout.universal is not None for layout in LAYOUTS.values()) == 10
+
+
+@pytest.mark.parametrize('base', BASES, ids=lambda base: base.stem)
+def test_every_folder_of_the_configs_is_of_a_layout(base):
+    folders = folders_of(Config.fromfile(base).to_dict())
+    assert folders
+    assert [folder for folder in folders if find_split(folder) is None] == []
+
+
+def test_the_configs_read_every_folder_of_the_layouts():
+    read = set().union(*(folders_of(Config.fromfile(base).to_dict()) for base in BASES))
+    described = {known for layout in LAYOUTS.values() for known, _ in layout.folders()}
+    assert {f'data/{known}/{kind}' for known in described for kind in ('LQ', 'GT')} == read
+
+
+def test_a_folder_is_known_by_the_end_of_its_path_alone():
+    layout, split = find_split('/any/where/universal/val/motion-blurry/GT')
+    assert (layout.name, split) == ('GoPro', 'test')
+    layout, split = find_split(Path('data/LOL-v1/train/LQ'))
+    assert (layout.name, split) == ('LOL-v1', 'train')
+    for folder in ('data/LOL-v1/train', 'data/LOL-v1/train/low', 'LOL-v1/mine/LQ', 'LQ', ''):
+        assert find_split(folder) is None, folder
+
+
+# As the authors name the two files of a pair, and what the pair is called in our folders.
+PUBLISHED = {
+    'Rain100L': ('Rain100L/rainy/rain-001.png', 'Rain100L/norain-001.png', '001'),
+    'Rain100H': ('RainTrainH/rain-17.png', 'RainTrainH/norain-17.png', '17'),
+    'Snow100K': ('synthetic/city_01.jpg', 'gt/city_01.jpg', 'city_01'),
+    'RainDrop': ('train/data/0_rain.png', 'train/gt/0_clean.png', '0'),
+    'SRD': ('train/shadow/IMG_1.jpg', 'train/shadow_free/IMG_1_no_shadow.jpg', 'IMG_1'),
+    'LOL-v1': ('our485/low/2.png', 'our485/high/2.png', '2'),
+    'LOL-v2': ('Test/Low/low00690.png', 'Test/Normal/normal00690.png', '00690'),
+    'RESIDE-6k': ('train/hazy/1_0.8_0.2.jpg', 'train/GT/1_0.8_0.2.jpg', '1_0.8_0.2'),
+    'REVIDE': ('Test/hazy/W002/00000.JPG', 'Test/gt/W002/00000.JPG', 'W002_00000'),
+    'GoPro': (
+        'train/GOPR0372_07_00/blur/000047.png',
+        'train/GOPR0372_07_00/sharp/000047.png',
+        'GOPR0372_07_00_000047',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_keys_join_the_two_images_of_a_pair(name):
+    *files, key = PUBLISHED[name]
+    for file in files:
+        path = Path(file).with_suffix('').as_posix()
+        assert '_'.join(re.search(LAYOUTS[name].key, path).groups()) == key
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_fixtures_are_valid_pairs_where_configs_look(tmp_path, name):
+    made = generate_fixture(name, tmp_path)
+    assert made == [tmp_path / known for known, _ in LAYOUTS[name].folders()]
+    for folder in made:
+        pairs = PairedFolderDataset(f'{folder}/LQ', f'{folder}/GT', LAYOUTS[name].task, [])
+        assert len(pairs) == len(CleanPhotosDataset(f'{folder}/GT', [])) == 2
+        for index in range(2):
+            sample = pairs.load(index)
+            assert (sample['degraded'] != sample['clean']).mean() > 0.02
+    with pytest.raises(ValueError, match='replaces nothing'):
+        generate_fixture(name, tmp_path)
+
+
+def test_fixtures_are_the_same_each_time_and_training_differs_from_test(tmp_path):
+    for folder in 'ab':
+        generate_fixture('LOL-v1', tmp_path / folder, pairs=1)
+    files = [
+        f'LOL-v1/{split}/{kind}/0000.png' for split in ('train', 'test') for kind in ('LQ', 'GT')
+    ]
+    same, *different = filecmp.cmpfiles(tmp_path / 'a', tmp_path / 'b', files, shallow=False)
+    assert same == files and different == [[], []]
+    contents = {(tmp_path / 'a' / file).read_bytes() for file in files}
+    assert len(contents) == 4
+
+
+def test_a_fixture_can_have_the_true_counts(tmp_path):
+    generate_fixture('LOL-v1', tmp_path, pairs=None)
+    counts = [len(list((tmp_path / 'LOL-v1' / s / 'GT').iterdir())) for s in ('train', 'test')]
+    assert counts == [485, 15]
+
+
+def test_an_unknown_set_is_answered_with_the_names(tmp_path):
+    with pytest.raises(KeyError, match='RESIDE-6k'):
+        generate_fixture('RESIDE', tmp_path)

@@ -1,0 +1,92 @@
+"""Checks the data sets that a config names: counts, pairs, files, sizes, leaks into training.
+
+    python tools/check_data.py configs/setting_a/dtir-unet_finetune_rainy_8xb2-300k.py
+    python tools/check_data.py --generate-fixture Rain100L data      # a tiny set to try things with
+
+Every image is decoded in full. Each fault is named with its files, and ends the tool with status 1.
+"""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from mmengine.config import Config, DictAction
+
+from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.datasets.checking import (
+    expected_count,
+    find_faults,
+    images_of,
+    inspect_image,
+    parts_of,
+)
+from dtir_mm.datasets.layouts import LAYOUTS, generate_fixture
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', nargs='?', help='path of the config')
+    parser.add_argument(
+        '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='overrides, as in train.py'
+    )
+    parser.add_argument(
+        '--generate-fixture',
+        nargs=2,
+        metavar=('NAME', 'FOLDER'),
+        help=f'make a tiny data set below FOLDER instead; NAME is one of {", ".join(LAYOUTS)}',
+    )
+    args = parser.parse_args(argv)
+    if (args.config is None) == (args.generate_fixture is None):
+        parser.error('give a config to check, or --generate-fixture NAME FOLDER')
+    return args
+
+
+def check(config: Config, workers: int) -> int:
+    """Prints every fault and a table; gives the number of faults."""
+    parts, unknown = parts_of(config)
+    images = images_of(parts)
+    files = list(dict.fromkeys(file for listed in images.values() for file in listed))
+    inspected = map_in_processes(inspect_image, files, workers, 'decoding')
+    faults = find_faults(parts, images, dict(zip(files, inspected, strict=True)))
+    for fault in faults:
+        print(f'{fault.kind + ":":17}{fault.message}')
+    print(f'{"images":>8} {"expected":>9}  {"use":9} folder')
+    for folder, listed in images.items():
+        uses = {part.use for part in parts if folder in (part.degraded, part.clean)}
+        expected = expected_count(folder)
+        print(
+            f'{len(listed):8} {expected[0] if expected else "unknown":>9}  '
+            f'{"+".join(sorted(uses, reverse=True)):9} {folder}'
+        )
+    for name in unknown:
+        print(f'not checked: data set of type {name}')
+    kinds = Counter(fault.kind for fault in faults)
+    print(
+        f'{len(files)} images decoded; counts, pairs, sizes and duplicates between training and '
+        f'test compared: ' + (', '.join(f'{n} x {kind}' for kind, n in kinds.items()) or 'no fault')
+    )
+    return len(faults)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with one_line_errors('check_data'):
+        if args.generate_fixture:
+            for folder in generate_fixture(*args.generate_fixture):
+                print(folder)
+            return 0
+        config = Config.fromfile(args.config)
+        if args.cfg_options:
+            config.merge_from_dict(args.cfg_options)
+        return 1 if check(config, args.workers) else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
