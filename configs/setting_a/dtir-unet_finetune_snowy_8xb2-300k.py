@@ -1,10 +1,5 @@
-"""Setting A, stage 2: fine-tuning on Snow100K, generalization to RealSnow."""
+"""Setting A, stage 2: the U-Net fine-tuned on Snow100K, generalization to RealSnow."""
 
-_base_ = [
-    '../_base_/backbones/dtir_unet.py',
-    '../_base_/stages/finetune.py',
-    '../_base_/datasets/setting_a_snowy.py',
-    '../_base_/schedules/adam_cosine.py',
-]
-model = dict(backbone=_base_.backbone, timesteps='paper')
+_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_a_finetune_snowy.py']
+model = dict(backbone=_base_.backbone)
 load_from = 'work_dirs/dtir-unet_pretrain_snowy_8xb2-500k'

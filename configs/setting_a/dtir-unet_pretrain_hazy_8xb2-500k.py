@@ -1,12 +1,4 @@
-"""Setting A, stage 1: noise prediction on the clean training images of RESIDE-6k alone."""
+"""Setting A, stage 1: the U-Net learns to predict noise in the clean images of RESIDE-6k."""
 
-_base_ = [
-    '../_base_/backbones/dtir_unet.py',
-    '../_base_/stages/pretrain.py',
-    '../_base_/datasets/clean_pretrain.py',
-    '../_base_/schedules/adam_cosine.py',
-]
+_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_a_pretrain_hazy.py']
 model = dict(backbone=_base_.backbone)
-train_dataloader = dict(dataset=dict(folder='data/RESIDE-6k/train/GT'))
-val_dataloader = dict(dataset=dict(folder='data/RESIDE-6k/test/GT'))
-train_cfg = dict(max_iters=500_000)

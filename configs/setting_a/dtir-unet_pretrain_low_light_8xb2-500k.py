@@ -1,5 +1,4 @@
-"""Setting A, stage 1: noise prediction on the clean training images of LOL-v1 alone."""
+"""Setting A, stage 1: the U-Net learns to predict noise in the clean images of LOL-v1."""
 
-_base_ = './dtir-unet_pretrain_hazy_8xb2-500k.py'
-train_dataloader = dict(dataset=dict(folder='data/LOL-v1/train/GT'))
-val_dataloader = dict(dataset=dict(folder='data/LOL-v1/test/GT'))
+_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_a_pretrain_low_light.py']
+model = dict(backbone=_base_.backbone)

@@ -1,5 +1,4 @@
-"""Setting A, stage 1: noise prediction on the clean training images of Snow100K alone."""
+"""Setting A, stage 1: the U-Net learns to predict noise in the clean images of Snow100K."""
 
-_base_ = './dtir-unet_pretrain_hazy_8xb2-500k.py'
-train_dataloader = dict(dataset=dict(folder='data/Snow100K/train/GT'))
-val_dataloader = dict(dataset=dict(folder='data/Snow100K/test/GT'))
+_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_a_pretrain_snowy.py']
+model = dict(backbone=_base_.backbone)

@@ -1,10 +1,4 @@
-"""Setting B, stage 1: noise prediction on the clean training images of all ten tasks."""
+"""Setting B, stage 1: the U-Net learns to predict noise in the clean images of ten tasks."""
 
-_base_ = [
-    '../_base_/backbones/dtir_unet.py',
-    '../_base_/stages/pretrain.py',
-    '../_base_/datasets/setting_b_pretrain.py',
-    '../_base_/schedules/adam_cosine.py',
-]
+_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_b_pretrain.py']
 model = dict(backbone=_base_.backbone)
-train_cfg = dict(max_iters=500_000)

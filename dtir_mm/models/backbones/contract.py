@@ -86,9 +86,13 @@ def has_global_skip(net: nn.Module) -> bool:
     """
     if hasattr(net, 'global_skip'):
         return bool(net.global_skip)
-    probe = copy.deepcopy(net).float().cpu().eval()
+    probe = copy.deepcopy(net).float()
+    if any(parameter.is_meta for parameter in probe.parameters()):
+        _fill(probe.to_empty(device='cpu'))
+    probe = probe.cpu().eval()
     side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
-    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    rng = torch.Generator('cpu').manual_seed(0)
+    image = torch.rand(1, 3, side, side, generator=rng, device='cpu')
     output, executed = run_layers(probe, image)
     check_output(net, image, output)
     for parameter in nn.ModuleList(executed[-1:]).parameters():
@@ -102,6 +106,15 @@ def has_global_skip(net: nn.Module) -> bool:
         f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
         f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on it'
     )
+
+
+@torch.no_grad()
+def _fill(net: nn.Module) -> None:
+    """Gives a network that was built without weights some; any tell whether there is a skip."""
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.02)
+    for buffer in net.buffers():
+        buffer.zero_()
 
 
 def run_layers(net: nn.Module, image: Tensor) -> tuple[Tensor, list[nn.Module]]:

@@ -1,0 +1,8 @@
+"""Setting A, baseline: trained on Rain100L from random weights, generalization to Rain100H."""
+
+_base_ = [
+    '../stages/scratch.py',
+    '../datasets/setting_a_rainy.py',
+    '../schedules/adam_cosine.py',
+]
+model = dict(timesteps='paper')

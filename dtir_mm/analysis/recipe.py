@@ -1,0 +1,185 @@
+"""What a config comes to: sizes, data and starting point, which its text leaves to be derived."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
+from dtir_mm.registry import MODELS
+
+_NAME = re.compile(r'_(\d+)xb(\d+)-(\d+[xkm\d]*)$')
+_UNITS = {'k': 1000, 'm': 1_000_000}
+_NUM_STEPS = 50  # T of NoiseSchedule where a config does not say
+
+
+@dataclass(frozen=True)
+class RunName:
+    """What the end of a config's name says, such as ``_8xb2-10x100k``.
+
+    Args:
+        processes: GPUs.
+        batch_size: samples of each.
+        updates: in all.
+    """
+
+    processes: int
+    batch_size: int
+    updates: int
+
+
+def parse_name(stem: str) -> RunName | None:
+    """The end of a config's name; None where it says nothing (an example, a user's own)."""
+    match = _NAME.search(stem)
+    if match is None:
+        return None
+    processes, batch_size, updates = match.groups()
+    factors = (int(part.rstrip('km')) * _UNITS.get(part[-1], 1) for part in updates.split('x'))
+    return RunName(int(processes), int(batch_size), math.prod(factors))
+
+
+def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters of a restorer's parts: network, time conditioning, adapters and classifier.
+
+    It is built on the meta device, without memory for its weights.
+
+    Args:
+        model: config of the restorer.
+    """
+    with torch.device('meta'):
+        backbone = MODELS.build(model['backbone'])
+        classifier = MODELS.build(model['classifier']) if model.get('classifier') else None
+    parts = {
+        'network': [backbone.net],
+        'time conditioning': [backbone.time_embedding, backbone.films],
+        'adapters': [backbone.adapters],
+        'classifier': [classifier],
+    }
+    return {
+        name: sum(p.numel() for module in modules if module for p in module.parameters())
+        for name, modules in parts.items()
+    }
+
+
+def data_parts(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The configs of the data sets that a data set's config is made of."""
+    if 'datasets' not in dataset:
+        yield dataset
+    for part in dataset.get('datasets', ()):
+        yield from data_parts(part)
+
+
+def folders_of(dataset: Mapping[str, Any]) -> list[str]:
+    """The folders that a single data set's config names: of degraded and clean images, or one."""
+    return [dataset[key] for key in ('degraded', 'clean', 'folder') if dataset.get(key)]
+
+
+def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, str]]:
+    """The lines of a summary, (what, value), of a resolved config whose file is called ``stem``."""
+    model = config['model']
+    lines = [
+        ('stage', model['type']),
+        ('network', _network(model)),
+        ('updates', _updates(config)),
+        ('global batch', _global_batch(config, stem)),
+        ('optimiser', _optimiser(config)),
+        ('losses', _losses(config)),
+        ('time steps', _timesteps(config)),
+        *_data(config, 'train_dataloader', 'trains on'),
+        *_data(config, 'test_dataloader', 'tests on'),
+        ('protocol', (config.get('test_evaluator') or {}).get('protocol', '')),
+        ('precision, seed', f'{config["precision"]}, {config["randomness"]["seed"]}'),
+        ('starts from', config.get('load_from') or 'random weights'),
+        ('writes to', config.get('work_dir') or str(Path('work_dirs') / stem)),
+    ]
+    return [(what, value) for what, value in lines if value]
+
+
+def format_summary(lines: list[tuple[str, str]]) -> str:
+    """The lines of ``summarize_recipe`` in two columns; what repeats is left blank."""
+    width = max(len(what) for what, _ in lines)
+    shown, previous = [], None
+    for what, value in lines:
+        shown.append(f'{"" if what == previous else what:<{width}}  {value}')
+        previous = what
+    return '\n'.join(shown)
+
+
+def _network(model: Mapping[str, Any]) -> str:
+    counts = count_parameters(model)
+    parts = [f'{name} {count / 1e6:.2f} M' for name, count in counts.items() if count]
+    total = f'{sum(counts.values()):,} parameters'
+    return f'{model["backbone"]["backbone"]["type"]}, {total}: {", ".join(parts)}'
+
+
+def _updates(config: Mapping[str, Any]) -> str:
+    loop = config['train_cfg']
+    text = f'{loop["max_iters"]:,}, validation every {loop["val_interval"]:,}'
+    tasks = config['default_hooks'].get('incremental_tasks')
+    if tasks and tasks.get('data') != 'joint':
+        text += f'; tasks join one after another, {tasks["order"]}, {tasks["data"]}'
+    return text
+
+
+def _global_batch(config: Mapping[str, Any], stem: str) -> str:
+    each = config['train_dataloader']['batch_size']
+    name = parse_name(stem)
+    text = f'{each} x the number of processes'
+    if name is not None:
+        text = f'{name.processes * each} = {name.processes} x {each}'
+    micro = config['model'].get('micro_batch_size')
+    return text + (f', {micro} forwarded at once' if micro else '')
+
+
+def _optimiser(config: Mapping[str, Any]) -> str:
+    wrapper = config['optim_wrapper']
+    optimizer = dict(wrapper['optimizer'])
+    clip = wrapper.get('clip_grad') or {}
+    texts = [optimizer.pop('type'), *(f'{key}={value}' for key, value in optimizer.items())]
+    texts += [f'clip {key}={value}' for key, value in clip.items()]
+    schedule = config.get('param_scheduler') or []
+    parts = [schedule] if isinstance(schedule, Mapping) else schedule
+    ends = {part['type']: part.get('eta_min') for part in parts}
+    texts += [name if end is None else f'{name} to {end}' for name, end in ends.items()]
+    return ', '.join(texts)
+
+
+def _losses(config: Mapping[str, Any]) -> str:
+    model, hooks = config['model'], config['default_hooks']
+    if model['type'] == 'ClassifierTrainer':
+        return 'cross entropy of the classifier alone'
+    texts = []
+    if model.get('mix_ratio'):
+        texts.append(f'{model["mix_ratio"]:.0%} generative samples')
+    if importance := model.get('importance_loss'):
+        texts.append(f'L_reg {importance["form"]} x {importance.get("weight", 0)}')
+    if orthogonality := model.get('orthogonality_loss'):
+        texts.append(f'L_orthog {orthogonality["implementation"]}')
+        texts[-1] += f' every {orthogonality["interval"]} updates'
+    if decay := hooks.get('layer_wise_decay'):
+        texts.append(f'layer-wise decay {decay["gate"]}, a = {decay["rate"]}')
+    return ', '.join(texts)
+
+
+def _timesteps(config: Mapping[str, Any]) -> str:
+    spec = config['model'].get('timesteps', 'paper')
+    tasks = [part['task'] for part in data_parts(config['train_dataloader']['dataset'])
+             if 'task' in part]  # fmt: skip
+    if not tasks:
+        return ''
+    if isinstance(spec, str) and spec.endswith('.json') and not Path(spec).is_file():
+        return f'those of {spec}, which is not there yet'
+    schedule = config['model'].get('schedule') or {}
+    steps = TaskTimesteps(spec, schedule.get('num_steps', _NUM_STEPS))
+    return ', '.join(f'{task} {steps[task]}' for task in sorted(tasks, key=steps.__getitem__))
+
+
+def _data(config: Mapping[str, Any], loader: str, what: str) -> Iterator[tuple[str, str]]:
+    for part in data_parts((config.get(loader) or {}).get('dataset', {'datasets': ()})):
+        domains = part.get('severities') or [part.get('domain', 'source')]
+        named = f'{part["task"]} ({", ".join(domains)}): ' if 'task' in part else ''
+        yield what, named + ', '.join(folders_of(part))

@@ -1,0 +1,126 @@
+"""What is derived from a config: its name, its parameters, its data and where it starts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from dtir_mm.analysis.recipe import (
+    RunName,
+    count_parameters,
+    format_summary,
+    parse_name,
+    summarize_recipe,
+)
+from dtir_mm.models.backbones import contract
+from dtir_mm.registry import MODELS
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+NAFNET = dict(type='mmagic.NAFNet', mid_channels=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1])
+
+
+def summary_of(name: str, **options) -> dict[str, list[str]]:
+    config = Config.fromfile(CONFIGS / name)
+    config.merge_from_dict(options)
+    lines: dict[str, list[str]] = {}
+    for what, value in summarize_recipe(config.to_dict(), Path(name).stem):
+        lines.setdefault(what, []).append(value)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ('stem', 'expected'),
+    [
+        ('dtir-unet_finetune_rainy_8xb2-300k', RunName(8, 2, 300_000)),
+        ('xrestormer_unified_1xb16-10x100k', RunName(1, 16, 1_000_000)),
+        ('nafnet-w64_joint_8xb2-1m', RunName(8, 2, 1_000_000)),
+        ('pilot_dtir-unet-w32_scratch_rainy_1xb16-8500', RunName(1, 16, 8500)),
+        ('finetune_noisy', None),
+    ],
+)
+def test_a_name_says_processes_batch_and_updates(stem, expected):
+    assert parse_name(stem) == expected
+
+
+def test_parameters_are_those_of_the_built_parts():
+    backbone = dict(
+        type='ConditionedBackbone',
+        backbone=NAFNET,
+        adapters=dict(num_experts=2, param_budget=20_000, prompt_dim=8),
+    )
+    model = dict(backbone=backbone, classifier=dict(type='DegradationClassifier', tasks=['noisy']))
+    built = MODELS.build(backbone)
+
+    def size(*modules: nn.Module) -> int:
+        return sum(tensor.numel() for m in modules for tensor in m.state_dict().values())
+
+    assert count_parameters(model) == {
+        'network': size(MODELS.build(NAFNET)),
+        'time conditioning': size(built.films, built.time_embedding),
+        'adapters': size(built.adapters),
+        'classifier': size(MODELS.build(model['classifier'])),
+    }
+    bare = count_parameters(dict(backbone=dict(type='ConditionedBackbone', backbone=NAFNET)))
+    assert (bare['adapters'], bare['classifier']) == (0, 0)
+
+
+@pytest.mark.parametrize('skip', [True, False])
+def test_a_skip_is_found_in_a_network_without_weights(skip):
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 1))
+
+        def forward(self, u):
+            return u + self.body(u) if skip else self.body(u)
+
+    with torch.device('meta'):
+        net = Plain()
+        assert contract.has_global_skip(net) is skip
+    assert net.body[0].weight.is_meta
+
+
+def test_the_summary_of_a_fine_tuning():
+    lines = summary_of('setting_a/one_gpu/dtir-unet_finetune_rainy_1xb16-300k.py')
+    assert lines['network'][0].startswith('DtirUNet, 27,')
+    assert lines['updates'] == ['300,000, validation every 5,000']
+    assert lines['global batch'] == ['16 = 1 x 16, 2 forwarded at once']
+    assert lines['optimiser'] == [
+        'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
+    ]
+    assert lines['time steps'] == ['rainy 8']
+    assert lines['trains on'] == [
+        'rainy (source): data/Rain100L/train/LQ, data/Rain100L/train/GT',
+    ]
+    assert [line.split(':')[0] for line in lines['tests on']] == [
+        'rainy (source)', 'rainy (target)',
+    ]  # fmt: skip
+    assert lines['starts from'] == ['work_dirs/dtir-unet_pretrain_rainy_1xb16-500k']
+    assert lines['writes to'] == ['work_dirs/dtir-unet_finetune_rainy_1xb16-300k']
+
+
+def test_the_summary_of_ten_tasks():
+    lines = summary_of('setting_b/nafnet-w64_unified_8xb2-10x100k.py')
+    assert lines['time steps'][0].startswith('noisy 4, rainy 8,')
+    assert lines['time steps'][0].endswith('hazy 47, blurry 50')
+    assert lines['updates'][0].endswith('tasks join one after another, asc, cumulative')
+    assert len(lines['trains on']) == 10
+    assert 'adapters 1.8' in lines['network'][0]
+    text = format_summary(list(summarize_recipe(
+        Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_8xb2-10x100k.py').to_dict(), 'own',
+    )))  # fmt: skip
+    assert text.count('trains on') == 1
+    assert '2 x the number of processes' in text
+
+
+def test_what_is_missing_is_said():
+    lines = summary_of('setting_a/dtir-unet_pretrain_rainy_8xb2-500k.py')
+    assert lines['starts from'] == ['random weights']
+    assert 'time steps' not in lines and 'tests on' not in lines
+    assert lines['trains on'] == ['data/Rain100L/train/GT']
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1200.py')
+    assert lines['time steps'] == [
+        'those of work_dirs/quickstart/timesteps.json, which is not there yet'
+    ]

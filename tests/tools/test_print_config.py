@@ -1,0 +1,27 @@
+"""tools/print_config.py: a summary, then the resolved text."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+LEAF = CONFIGS / 'setting_a' / 'dtir-unet_finetune_rainy_8xb2-300k.py'
+
+
+def test_the_whole_recipe_is_shown(run_tool):
+    printed = run_tool('print_config', LEAF)
+    summary, text = printed.split('\n\n', 1)
+    assert len(summary.splitlines()) <= 30
+    assert 'starts from' in summary and 'work_dirs/dtir-unet_pretrain_rainy_8xb2-500k' in summary
+    assert Config.fromstring(text, '.py').to_dict() == Config.fromfile(LEAF).to_dict()
+
+
+def test_overrides_are_in_both_parts(run_tool):
+    options = ('--cfg-options', 'model.timesteps=fixed:31', 'train_dataloader.batch_size=4')
+    summary, text = run_tool('print_config', LEAF, *options).split('\n\n', 1)
+    assert '32 = 8 x 4' in summary and 'rainy 31' in summary
+    assert Config.fromstring(text, '.py').model.timesteps == 'fixed:31'
+
+
+def test_a_missing_config_is_named(failure_of):
+    assert 'nowhere.py' in failure_of('print_config', 'nowhere.py')
