@@ -1,6 +1,7 @@
 """Networks, conditioning, losses and restorers; importing this package registers them."""
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
+from dtir_mm.models.backbones.xrestormer import XRestormer
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.losses import (
     ContentLoss,
@@ -29,5 +30,6 @@ __all__ = [
     'OrthogonalityLoss',
     'RestorationPreprocessor',
     'UnifiedRestorer',
+    'XRestormer',
     'ZeroShotRestorer',
 ]
