@@ -22,7 +22,12 @@ from dtir_mm.analysis.summary import (
     write_rows_csv,
     write_summary,
 )
-from dtir_mm.engine.checkpoint import load_checkpoint, timesteps_of
+from dtir_mm.engine.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    online_weights,
+    timesteps_of,
+)
 from dtir_mm.evaluation import PROTOCOLS
 from dtir_mm.registry import RUNNERS
 
@@ -34,6 +39,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and pictures')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
+    parser.add_argument(
+        '--online-weights',
+        action='store_true',
+        help='the weights of the last update, where the checkpoint offers their average (EMA)',
+    )
     parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
     parser.add_argument(
         '--cfg-options',
@@ -51,10 +61,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = Config.fromfile(args.config)
-    meta = load_checkpoint(args.checkpoint)
-    config.model.timesteps = timesteps_of(meta)
+    checkpoint = load_checkpoint(args.checkpoint)
+    meta = checkpoint['meta']
+    decay = None if args.online_weights else meta.get('ema_decay')
+    config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
-    config.load_from = args.checkpoint
+    config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
@@ -62,6 +74,8 @@ def main() -> None:
         config.test_evaluator.protocol = args.protocol
     out = Path(config.work_dir)
     runner = RUNNERS.build(config)
+    weights = online_weights(checkpoint) if args.online_weights else checkpoint
+    load_weights(runner.restorer, weights, args.checkpoint)
     pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)
     runner.register_hook(pictures)
     runner.test()
@@ -81,15 +95,17 @@ def main() -> None:
         out / 'summary.json',
         means,
         {task: {'t_mat': t} for task, t in steps.items()},
-        meta['meta']['precision'],
-        meta['meta']['seed'],
+        meta['precision'],
+        meta['seed'],
         git_commit(),
         hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
         pictures.paths,
+        decay,
     )
     print(format_table(means))
     if blind:
         print(format_identification(identification(rows, blind)))
+    print('weights: ' + (f'averaged (EMA, decay {decay})' if decay else 'of the last update'))
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
 

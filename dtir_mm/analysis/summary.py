@@ -110,6 +110,7 @@ def write_summary(
     commit: str | None,
     config_hash: str,
     pictures: Sequence[str | Path],
+    ema_decay: float | None = None,
 ) -> None:
     """Writes ``summary.json``, whole or not at all.
 
@@ -122,6 +123,7 @@ def write_summary(
         commit: of ``git_commit``.
         config_hash: of the config that was run.
         pictures: the files of the pictures made.
+        ema_decay: of the averaged weights that were tested; None for those of the last update.
 
     Raises:
         ValueError: a figure is not finite (JSON has no such number).
@@ -134,6 +136,7 @@ def write_summary(
         'commit': commit,
         'config_hash': config_hash,
         'pictures': [str(picture) for picture in pictures],
+        'ema_decay': ema_decay,
     }
     try:
         text = json.dumps(summary, indent=2, allow_nan=False)

@@ -6,6 +6,7 @@ from dtir_mm.engine.hooks import (
     IncrementalTaskSchedulerHook,
     LayerWiseDecayHook,
     RestorationCheckpointHook,
+    WeightEMAHook,
 )
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.engine.runner import RestorationRunner
@@ -24,4 +25,5 @@ __all__ = [
     'RestorationRunner',
     'ScalarVisualizer',
     'TaskMixtureSampler',
+    'WeightEMAHook',
 ]

@@ -11,6 +11,8 @@ import torch
 from dtir_mm import compat
 from dtir_mm.files import replacing
 
+ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
+
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be read, or does not fit the network."""
@@ -116,6 +118,11 @@ def timesteps_of(checkpoint: dict[str, Any]) -> str | dict[str, int]:
         raise CheckpointError('the checkpoint carries no time steps; it is not one of dtir_mm')
     fixed = meta['fixed_timestep']
     return dict(meta['timesteps']) if fixed is None else f'fixed:{fixed}'
+
+
+def online_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint with the weights of its last update, where it offers their average (EMA)."""
+    return {**checkpoint, 'state_dict': checkpoint.get(ONLINE, checkpoint['state_dict'])}
 
 
 def load_weights(

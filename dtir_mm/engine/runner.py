@@ -16,6 +16,7 @@ from dtir_mm.engine.checkpoint import (
     config_to_json,
     load_checkpoint,
     load_weights,
+    online_weights,
     save_checkpoint,
 )
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
@@ -153,7 +154,7 @@ class RestorationRunner(Runner):
 
     def _resume_from(self, checkpoint: dict[str, Any]) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.restorer, checkpoint, 'the checkpoint to resume')
+        load_weights(self.restorer, online_weights(checkpoint), 'the checkpoint to resume')
         self.train_loop.iter = checkpoint['meta']['iter']
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(

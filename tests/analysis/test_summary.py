@@ -119,6 +119,7 @@ def summary_arguments():
         'commit': None,
         'config_hash': 'abc',
         'pictures': ['strip.png'],
+        'ema_decay': 0.999,
     }
 
 

@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.datasets.degradations import degradation_for
+from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 
@@ -56,6 +57,29 @@ def test_figures_are_those_of_the_images(run_tool, toy, tmp_path):
     assert len(summary['pictures']) == 2
     for picture in summary['pictures']:
         assert read_image(picture).shape[1] > 3 * 48
+
+
+def test_averaged_weights_are_tested_unless_those_of_the_last_update_are_named(
+    run_tool, toy, tmp_path
+):
+    run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'plain')
+    checkpoint = load_checkpoint(toy.finetune)
+    averages = {name: 0.9 * value for name, value in checkpoint['state_dict'].items()}
+    checkpoint = {**checkpoint, 'online_state_dict': checkpoint['state_dict']}
+    checkpoint['meta']['ema_decay'] = 0.5
+    save_checkpoint({**checkpoint, 'state_dict': averages}, tmp_path / 'ema.pth')
+    for name, options, words, decay in (
+        ('averaged', (), 'weights: averaged (EMA, decay 0.5)', 0.5),
+        ('online', ('--online-weights',), 'weights: of the last update', None),
+    ):
+        printed = run_tool(
+            'test', toy.config, tmp_path / 'ema.pth', '--work-dir', tmp_path / name, *options
+        )
+        assert words in printed
+        summary = json.loads((tmp_path / name / 'summary.json').read_text())
+        assert summary['ema_decay'] == decay
+        same = rows_of(tmp_path / name) == rows_of(tmp_path / 'plain')
+        assert same == (name == 'online')
 
 
 def test_two_processes_give_the_rows_of_one(run_tool, toy, tmp_path):

@@ -4,10 +4,12 @@ from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
 from dtir_mm.engine.hooks.importance_accumulation_hook import ImportanceAccumulationHook
 from dtir_mm.engine.hooks.incremental_task_scheduler_hook import IncrementalTaskSchedulerHook
 from dtir_mm.engine.hooks.layer_wise_decay_hook import LayerWiseDecayHook
+from dtir_mm.engine.hooks.weight_ema_hook import WeightEMAHook
 
 __all__ = [
     'ImportanceAccumulationHook',
     'IncrementalTaskSchedulerHook',
     'LayerWiseDecayHook',
     'RestorationCheckpointHook',
+    'WeightEMAHook',
 ]

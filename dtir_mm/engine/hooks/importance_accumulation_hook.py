@@ -42,6 +42,7 @@ class ImportanceAccumulationHook(Hook):
         self.n_batches = n_batches
         self._former: dict[str, Any] | None = None
         self._resumed: dict[str, Any] | None = None
+        self._ends_at: int | None = None  # the iteration at which omega was last accumulated
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Takes what the checkpoint carries."""
@@ -83,6 +84,7 @@ class ImportanceAccumulationHook(Hook):
             return
         new = importance_of(runner.restorer, self._running, 'abs_gradient')
         self._former = joined_importance(self._former, new)
+        self._ends_at = runner.iter + 1
         self._running = RunningImportance()
         self._hand_over(runner.restorer)
 
@@ -106,10 +108,13 @@ class ImportanceAccumulationHook(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the importance to the checkpoint."""
+        named = runner.restorer.named_trained_parameters()
         if self._former is not None:
             checkpoint['importance'] = self._former
+            if self._ends_at == runner.max_iters:  # the next run starts from what is saved here
+                anchor = {name: checkpoint['state_dict'][name] for name in named}
+                checkpoint['importance'] = {**self._former, 'anchor': anchor}
         if self._running.count:
-            named = runner.restorer.named_trained_parameters()
             checkpoint['importance_so_far'] = {
                 'omega': to_named(self._running.mean, named),
                 'batches': self._running.count,
