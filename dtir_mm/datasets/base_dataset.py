@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
+from dtir_mm.datasets.decoded_images import DecodedImages
+from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import TRANSFORMS
 
@@ -61,11 +63,16 @@ class RestorationDataset(Dataset, ABC):
     Args:
         pipeline: configs of transforms; each maps a dict to a dict and draws from ``rng``.
         cache: keep decoded images in memory; for sets that are small enough.
+        decoded: folder to keep decoded images in, for large pictures that patches are cut from: a
+            patch then costs no decoding. See ``DecodedImages``.
     """
 
-    def __init__(self, pipeline: Sequence[dict], cache: bool = False) -> None:
+    def __init__(
+        self, pipeline: Sequence[dict], cache: bool = False, decoded: str | None = None
+    ) -> None:
         self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
         self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
+        self._read_image = read_image if decoded is None else DecodedImages(decoded).read
 
     @property
     @abstractmethod

@@ -9,15 +9,11 @@ import numpy as np
 
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.layouts import find_split
+from dtir_mm.datasets.named_folders import dataset_configs, folders_of
 from dtir_mm.datasets.perceptual_hash import BITS, find_same, perceptual_hash
 from dtir_mm.image_io import read_image
 
 TRAINING, HELD_OUT = 'training', 'test'
-_FOLDERS = {
-    'PairedFolderDataset': ('degraded', 'clean'),
-    'CleanPhotosDataset': (None, 'folder'),
-    'DegradedPhotosDataset': (None, 'folder'),
-}
 
 
 class Part(NamedTuple):
@@ -64,11 +60,9 @@ def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
         (HELD_OUT, ('val_dataloader', 'test_dataloader')),
     ):
         for loader in loaders:
-            for dataset in _leaves((config.get(loader) or {}).get('dataset')):
-                kind = str(dataset.get('type')).rpartition('.')[-1]
-                if kind in _FOLDERS:
-                    degraded, clean = (name and Path(dataset[name]) for name in _FOLDERS[kind])
-                    parts.append(Part(use, degraded, clean))
+            for dataset in dataset_configs(config, loader):
+                if folders := folders_of(dataset):
+                    parts.append(Part(use, *folders))
                 else:
                     unknown.append(f'{dataset.get("type")} in {loader}')
     return list(dict.fromkeys(parts)), list(dict.fromkeys(unknown))
@@ -114,16 +108,6 @@ def find_faults(
         if inspection.error
     ]
     return faults + list(_duplicates(parts, images, inspections))
-
-
-def _leaves(dataset: Any) -> Iterator[Mapping[str, Any]]:
-    if not isinstance(dataset, Mapping):
-        return
-    if 'datasets' in dataset:
-        for part in dataset['datasets']:
-            yield from _leaves(part)
-    else:
-        yield dataset
 
 
 def _images(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
-from dtir_mm.image_io import read_image
 from dtir_mm.registry import DATASETS
 
 
@@ -20,6 +19,7 @@ class PairedFolderDataset(RestorationDataset):
         pipeline: see ``RestorationDataset``.
         domain: "source" for the kind of data that is trained on, "target" for unseen data.
         cache: see ``RestorationDataset``.
+        decoded: see ``RestorationDataset``.
 
     Raises:
         FileNotFoundError: a folder is missing or empty, or a file has no partner.
@@ -35,8 +35,9 @@ class PairedFolderDataset(RestorationDataset):
         pipeline: Sequence[dict],
         domain: str = 'source',
         cache: bool = False,
+        decoded: str | None = None,
     ) -> None:
-        super().__init__(pipeline, cache)
+        super().__init__(pipeline, cache, decoded)
         self.task = task
         self.domain = domain
         degraded_files, clean_files = _by_stem(degraded), _by_stem(clean)
@@ -63,7 +64,7 @@ class PairedFolderDataset(RestorationDataset):
     def load(self, index: int) -> dict[str, Any]:
         """See ``RestorationDataset``."""
         degraded_file, clean_file = self.pairs[index]
-        degraded, clean = read_image(degraded_file), read_image(clean_file)
+        degraded, clean = self._read_image(degraded_file), self._read_image(clean_file)
         if degraded.shape != clean.shape:
             raise ValueError(
                 f'the images of a pair differ in size (height x width): {degraded_file} is '

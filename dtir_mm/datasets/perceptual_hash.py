@@ -9,8 +9,9 @@ import numpy as np
 
 _SIDE, _LOWEST = 64, 16
 BITS = _LOWEST**2 - 1
-SAME_PICTURE = 25
-"""Of 255 bits; two pictures that have nothing in common differ in about half."""
+SAME_PICTURE = 40
+"""Of 255 bits. Any two of 529 photographs were 90 bits and more apart; a photograph and the same
+as JPEG of quality 10, at half size, darker or noisier 18 at most, cropped by 4 px all around 36."""
 _ROWS = 4096
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
 from dtir_mm.datasets.degradations import SEVERITIES, degradation_for
-from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
@@ -25,6 +24,7 @@ class CleanPhotosDataset(RestorationDataset):
         as_pairs: give each image as its own degraded one, to test what a restorer does to images
             that need no restoring; their domain is then "clean".
         cache: see ``RestorationDataset``.
+        decoded: see ``RestorationDataset``; what is kept is not shrunk yet.
     """
 
     def __init__(
@@ -34,8 +34,9 @@ class CleanPhotosDataset(RestorationDataset):
         shrink: float = 1.0,
         as_pairs: bool = False,
         cache: bool = False,
+        decoded: str | None = None,
     ) -> None:
-        super().__init__(pipeline, cache)
+        super().__init__(pipeline, cache, decoded)
         self.files = list_images(folder)
         self.shrink = _checked_shrink(shrink)
         self.as_pairs = as_pairs
@@ -51,7 +52,7 @@ class CleanPhotosDataset(RestorationDataset):
     def load(self, index: int) -> dict[str, Any]:
         """See ``RestorationDataset``; the task is "clean"."""
         file = self.files[index]
-        image = _read_shrunk(file, self.shrink)
+        image = _shrunk(self._read_image(file), self.shrink)
         sample = {'clean': image, 'task': 'clean', 'domain': 'source', 'path': str(file)}
         return {**sample, 'degraded': image.copy(), 'domain': 'clean'} if self.as_pairs else sample
 
@@ -120,7 +121,7 @@ class DegradedPhotosDataset(RestorationDataset):
     def load(self, index: int) -> dict[str, Any]:
         """See ``RestorationDataset``."""
         severity, file, draw = self.pairs[index]
-        clean = _read_shrunk(file, self.shrink)
+        clean = _shrunk(self._read_image(file), self.shrink)
         rng = generator(self.pair_seed, self.task, severity, file.stem, draw)
         return {
             'clean': clean,
@@ -137,8 +138,7 @@ def _checked_shrink(shrink: float) -> float:
     return shrink
 
 
-def _read_shrunk(file: Path, factor: float) -> np.ndarray:
-    image = read_image(file)
+def _shrunk(image: np.ndarray, factor: float) -> np.ndarray:
     if factor == 1:
         return image
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))

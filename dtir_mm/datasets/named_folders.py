@@ -1,0 +1,41 @@
+"""The folders of images that the data sets of a config name, without building them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# type: names of its arguments that are the folders of degraded and of clean images
+_FOLDERS = {
+    'PairedFolderDataset': ('degraded', 'clean'),
+    'CleanPhotosDataset': (None, 'folder'),
+    'DegradedPhotosDataset': (None, 'folder'),
+}
+
+
+def dataset_configs(config: Mapping[str, Any], loader: str) -> Iterator[Mapping[str, Any]]:
+    """The configs of the data sets in a dataloader, those within others each for itself.
+
+    Args:
+        config: a whole config.
+        loader: its key, such as "train_dataloader"; it may be missing or None.
+    """
+    yield from _leaves((config.get(loader) or {}).get('dataset'))
+
+
+def folders_of(dataset: Mapping[str, Any]) -> tuple[Path | None, Path] | None:
+    """The folders of the degraded (if any) and the clean images; None for a type not of ours."""
+    names = _FOLDERS.get(str(dataset.get('type')).rpartition('.')[-1])
+    if names is None:
+        return None
+    degraded, clean = (name and Path(dataset[name]) for name in names)
+    return degraded, clean
+
+
+def _leaves(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(dataset, Mapping):
+        return
+    if 'datasets' in dataset:
+        for part in dataset['datasets']:
+            yield from _leaves(part)
+    else:
+        yield dataset

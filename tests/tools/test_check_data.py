@@ -1,0 +1,78 @@
+"""The tool that checks data: a sound set passes, every fault is named, and the status says so."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from dtir_mm.datasets.layouts import generate_fixture
+from dtir_mm.image_io import read_image, save_image
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / 'configs' / '_base_' / 'datasets' / 'setting_a_low_light.py'
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location('check_data', ROOT / 'tools' / 'check_data.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """LOL-v1 and LOL-v2 with as many pictures as the real ones."""
+    folder = tmp_path_factory.mktemp('data')
+    for name in ('LOL-v1', 'LOL-v2'):
+        generate_fixture(name, folder / 'data', pairs=None)
+    return folder
+
+
+def test_a_sound_set_passes_and_it_says_what_was_checked(whole, run_tool, monkeypatch):
+    monkeypatch.chdir(whole)
+    printed = run_tool('check_data', BASE, '--workers', 2)
+    assert printed.splitlines()[-1] == (
+        '1200 images decoded; counts, pairs, sizes and duplicates between training and test '
+        'compared: no fault'
+    )
+    assert '     485       485  training  data/LOL-v1/train/LQ' in printed
+
+
+def test_each_fault_is_named_and_ends_with_status_1(whole, capsys, monkeypatch, tmp_path):
+    # The pictures are shared with the other test by hard links, and broken ones written anew.
+    for file in whole.rglob('*.png'):
+        copy = tmp_path / file.relative_to(whole)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        os.link(file, copy)
+    monkeypatch.chdir(tmp_path)
+    Path('data/LOL-v1/train/LQ/0003.png').unlink()
+    truncated = Path('data/LOL-v1/test/GT/0001.png')
+    content = truncated.read_bytes()
+    truncated.unlink()
+    truncated.write_bytes(content[: len(content) // 2])
+    leak = Path('data/LOL-v2/test/GT/0042.png')
+    leak.unlink()
+    save_image(leak, read_image('data/LOL-v1/train/GT/0007.png'))
+    assert load_tool().main([str(BASE)]) == 1
+    printed = capsys.readouterr().out
+    for line in (
+        'wrong count:     data/LOL-v1/train/LQ holds 484 images, LOL-v1 (train) has 485',
+        'missing partner: data/LOL-v1/train/GT/0003.png has no file of its stem in '
+        'data/LOL-v1/train/LQ',
+        f'unreadable:      {truncated} is a broken or unsupported image',
+        f'duplicate:       {leak} (test) shows what data/LOL-v1/train/GT/0007.png (training) shows',
+    ):
+        assert line in printed
+    assert '1 x wrong count, 1 x missing partner, 1 x unreadable, 1 x duplicate' in printed
+
+
+def test_fixtures_from_the_command_line(run_tool, failure_of, tmp_path):
+    printed = run_tool('check_data', '--generate-fixture', 'GoPro', tmp_path)
+    assert printed.splitlines() == [
+        f'{tmp_path}/universal/{split}/motion-blurry' for split in ('train', 'val')
+    ]
+    assert 'replaces nothing' in failure_of('check_data', '--generate-fixture', 'GoPro', tmp_path)
+    assert 'RESIDE-6k' in failure_of('check_data', '--generate-fixture', 'RESIDE', tmp_path)
+    assert 'give a config' in failure_of('check_data')
+    assert 'nowhere.py' in failure_of('check_data', tmp_path / 'nowhere.py')

@@ -1,0 +1,95 @@
+"""Decodes the images of a config's data sets once, for those that say where to (decoded=FOLDER).
+
+    D=train_dataloader.dataset.decoded=data/decoded
+    python tools/prepare_decoded.py CONFIG --cfg-options $D
+    python tools/train.py CONFIG --cfg-options $D
+
+Patches are then cut without decoding. Training would decode what is missing itself; this does it
+beforehand, on all cores, and says what it takes. An interrupted call goes on where it was.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.datasets.base_dataset import list_images
+from dtir_mm.datasets.decoded_images import DecodedImages, decoded_bytes
+from dtir_mm.datasets.named_folders import dataset_configs, folders_of
+from dtir_mm.files import require_writable
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='overrides, as in train.py'
+    )
+    return parser.parse_args(argv)
+
+
+def images_by_store(config: Config) -> dict[str, list[Path]]:
+    """The images of the data sets, by the folder that they are to be decoded to.
+
+    Raises:
+        ValueError: no data set names such a folder.
+    """
+    images: dict[str, list[Path]] = {}
+    for loader in LOADERS:
+        for dataset in dataset_configs(config, loader):
+            if (store := dataset.get('decoded')) and (folders := folders_of(dataset)):
+                for folder in filter(None, folders):
+                    images.setdefault(store, []).extend(list_images(folder))
+    if not images:
+        raise ValueError(
+            'no data set of the config keeps decoded images: give its `decoded` a folder, e.g. '
+            '--cfg-options train_dataloader.dataset.decoded=data/decoded'
+        )
+    return {store: list(dict.fromkeys(files)) for store, files in images.items()}
+
+
+def decode(store: str, files: list[Path], workers: int) -> None:
+    """Decodes what is missing.
+
+    Raises:
+        OSError: the disk has too little room for it.
+    """
+    kept = DecodedImages(store)
+    missing = [file for file in files if not kept.path_of(file).is_file()]
+    needed = sum(map_in_processes(decoded_bytes, missing, workers, 'reading sizes'))
+    require_writable(store)
+    free = shutil.disk_usage(store).free
+    print(
+        f'{store}: {len(files) - len(missing)} of {len(files)} images are there; the others take '
+        f'{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free'
+    )
+    if needed > free:
+        raise OSError(f'{store} has no room for {needed / 1e9:.1f} GB; name a folder elsewhere')
+    map_in_processes(kept.store, missing, workers, 'decoding')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with one_line_errors('prepare_decoded'):
+        config = Config.fromfile(args.config)
+        if args.cfg_options:
+            config.merge_from_dict(args.cfg_options)
+        for store, files in images_by_store(config).items():
+            decode(store, files, args.workers)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
