@@ -56,6 +56,11 @@ class RestorationRunner(Runner):
         schedule = getattr(self.train_dataloader.sampler, 'schedule', None)
         return self.max_iters if schedule is None else schedule.stage_length
 
+    @property
+    def global_batch(self) -> int:
+        """Samples of one update over all processes."""
+        return self.train_dataloader.sampler.batch_size * self.world_size
+
     def setup_env(self, env_cfg: dict) -> None:
         """Starts the processes' communication; mmengine's launchers do so only on accelerators."""
         if self.distributed and not is_distributed() and get_device() == 'cpu':
@@ -155,6 +160,14 @@ class RestorationRunner(Runner):
     def _resume_from(self, checkpoint: dict[str, Any]) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_weights(self.restorer, online_weights(checkpoint), 'the checkpoint to resume')
+        before = checkpoint['meta'].get('global_batch', self.global_batch)
+        if before != self.global_batch:
+            self.logger.warning(
+                f'the run to resume had {before} samples an update over all processes, this one '
+                f'has {self.global_batch}: it is another run from here on. The same would be '
+                f'train_dataloader.batch_size={before / self.world_size:g} on {self.world_size} '
+                f'processes (model.micro_batch_size makes it fit)'
+            )
         self.train_loop.iter = checkpoint['meta']['iter']
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(
@@ -171,6 +184,7 @@ class RestorationRunner(Runner):
                 'iter': self.iter + 1,
                 'seed': self.seed,
                 'precision': self.precision,
+                'global_batch': self.global_batch,
                 'time': time.strftime('%Y-%m-%d %H:%M:%S'),
                 'config_json': self.config_json,
                 'stage': type(restorer).__name__,

@@ -1,0 +1,85 @@
+"""A leaf of Setting A on two processes, and on one that goes on with their run."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from dtir_mm.datasets.layouts import generate_fixture
+from dtir_mm.engine.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAVES = ROOT / 'configs' / 'setting_a'
+PRETRAIN = LEAVES / 'dtir-unet_pretrain_rainy_8xb2-500k.py'
+FINETUNE = LEAVES / 'dtir-unet_finetune_rainy_8xb2-300k.py'
+ON_ONE = LEAVES / 'one_gpu' / 'dtir-unet_finetune_rainy_1xb16-300k.py'
+# Toy width and length; all else is the leaf's own, 16 samples an update and all terms.
+TOY = [
+    'model.backbone.backbone.width=8', 'model.backbone.backbone.channel_multipliers=(1,2)',
+    'model.backbone.backbone.blocks_per_level=(1,)', 'model.backbone.backbone.middle_blocks=1',
+    'model.backbone.backbone.attention=False', 'train_dataloader.dataset.pipeline.0.size=16',
+    'train_dataloader.num_workers=1', 'default_hooks.ema.type=WeightEMAHook',
+    'default_hooks.checkpoint.interval=2', 'precision=fp64', 'visualizer.vis_backends=[]',
+]  # fmt: skip
+SHORT = [
+    'train_cfg.max_iters=4', 'model.orthogonality_loss.interval=2', 'val_cfg=None',
+    'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.optimizer.lr=1e-3',
+]  # fmt: skip
+
+
+def on_two_processes(config: Path, *arguments: object, cwd: Path) -> None:
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = str(server.getsockname()[1])
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    env = {**os.environ, 'PATH': path, 'MASTER_PORT': port, 'PYTHONPATH': str(ROOT)}
+    command = ['bash', ROOT / 'tools' / 'dist_train.sh', config, '2', *arguments]
+    result = subprocess.run(
+        [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def moved(end: dict, start: dict) -> Tensor:
+    """How far weights have moved, as one vector."""
+    return torch.cat([(end[name] - start[name]).flatten() for name in start])
+
+
+def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch):
+    """With two micro-batches in the place of the second process: the same curve to its end."""
+    if torch.cuda.is_available():
+        pytest.skip('two processes would need two GPUs')
+    for name in ('Rain100L', 'Rain100H'):
+        generate_fixture(name, tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    run_tool('train', PRETRAIN, '--cfg-options', *TOY, 'train_cfg.max_iters=1',
+             'train_dataloader.batch_size=4', 'val_cfg=None', 'val_dataloader=None',
+             'val_evaluator=None')  # fmt: skip
+    on_two_processes(
+        FINETUNE, '--work-dir', 'two', '--cfg-options', *TOY, *SHORT,
+        'train_dataloader.batch_size=8', cwd=tmp_path,
+    )  # fmt: skip
+    run_tool('train', ON_ONE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
+             *TOY, *SHORT, 'model.micro_batch_size=8')  # fmt: skip
+
+    middle, two, one = map(load_checkpoint, ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth'))
+    for weights in ('state_dict', 'online_state_dict'):
+        expected, got = (moved(end[weights], middle[weights]) for end in (two, one))
+        assert expected.abs().max() > 3e-4
+        assert (got - expected).abs().max() < 1e-9
+    (log,) = Path('one').glob('*/*.log')
+    assert 'resumed at iteration 2' in log.read_text()
+    assert 'it is another run from here on' not in log.read_text()
+
+
+def test_another_global_batch_is_warned_of(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--resume', toy.finetune / 'iter_2.pth',
+             '--cfg-options', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=4')  # fmt: skip
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'had 2 samples an update over all processes, this one has 4' in log.read_text()
+    assert 'train_dataloader.batch_size=2 on 1 processes' in log.read_text()
