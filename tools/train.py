@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate by the global batch over auto_scale_lr.base_batch_size',
+        help='scale the learning rate by the samples of an update (train_dataloader.batch_size '
+        'times processes) over auto_scale_lr.base_batch_size',
     )
     parser.add_argument(
         '--cfg-options',
@@ -54,6 +55,11 @@ def main() -> None:
     if args.amp:
         config.precision = 'bf16'
     if args.auto_scale_lr:
+        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N) in the config: the '
+                'samples of an update, over all processes, that its learning rate is meant for'
+            )
         config.auto_scale_lr.enable = True
     if args.resume:
         config.resume = args.resume

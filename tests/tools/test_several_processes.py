@@ -62,16 +62,18 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
              'val_evaluator=None')  # fmt: skip
     on_two_processes(
         FINETUNE, '--work-dir', 'two', '--cfg-options', *TOY, *SHORT,
-        'train_dataloader.batch_size=8', cwd=tmp_path,
+        'train_dataloader.batch_size=8', '--auto-scale-lr', cwd=tmp_path,
     )  # fmt: skip
     run_tool('train', ON_ONE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
-             *TOY, *SHORT, 'model.micro_batch_size=8')  # fmt: skip
+             *TOY, *SHORT, 'model.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
 
     middle, two, one = map(load_checkpoint, ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth'))
     for weights in ('state_dict', 'online_state_dict'):
         expected, got = (moved(end[weights], middle[weights]) for end in (two, one))
         assert expected.abs().max() > 3e-4
         assert (got - expected).abs().max() < 1e-9
+    # Two processes with 8 samples each are the 16 that the learning rate is meant for.
+    assert two['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
     (log,) = Path('one').glob('*/*.log')
     assert 'resumed at iteration 2' in log.read_text()
     assert 'it is another run from here on' not in log.read_text()

@@ -26,6 +26,31 @@ def test_auto_scale_lr_scales_by_the_global_batch(run_tool, toy, tmp_path):
     assert learning_rate(tmp_path) == pytest.approx(0.03 * 2 / 16)
 
 
+def test_auto_scale_lr_counts_no_micro_batches_and_keeps_the_adapters_factor(
+    run_tool, toy, tmp_path
+):
+    config = tmp_path / 'adapters.py'
+    config.write_text(f"""
+_base_ = {str(toy.config)!r}
+adapters = dict(num_experts=2, param_budget=9000, prompt_dim=8)
+model = dict(type='UnifiedRestorer', micro_batch_size=1, backbone=dict(adapters=adapters))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={{'backbone.adapters': dict(lr_mult=10)}}))
+""")
+    run_tool('train', config, '--work-dir', tmp_path / 'run', '--auto-scale-lr')
+    checkpoint = load_checkpoint(tmp_path / 'run')
+    names = checkpoint['state_dict']
+    factors = [10 if name.startswith('backbone.adapters.') else 1 for name in names]
+    assert 5 < factors.count(10) < len(factors) - 5
+    rates = [group['lr'] for group in checkpoint['optimizer']['param_groups']]
+    assert rates == pytest.approx([0.03 * 2 / 16 * factor for factor in factors])
+
+
+def test_auto_scale_lr_without_a_base_says_what_is_missing(failure_of, toy, tmp_path):
+    option = ('--auto-scale-lr', '--cfg-options', 'auto_scale_lr={}')
+    message = failure_of('train', toy.config, '--work-dir', tmp_path, *option)
+    assert '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N)' in message
+
+
 def test_resume_continues_to_a_later_end(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path)
     later = ('--cfg-options', 'train_cfg.max_iters=3')
