@@ -8,11 +8,13 @@ import importlib
 import importlib.util
 import sys
 import types
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 # (package, at least, less than, what to install)
 # torch: 2.6 is the first whose ``safe_globals`` take an object and a name for it.
@@ -23,12 +25,31 @@ _SUPPORTED = (
     ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
 )
 
+# Modules whose LayerNorm2d is one and the same custom autograd function.
+_CUSTOM_LAYER_NORMS = (
+    'mmagic.models.editors.nafnet.naf_layerNorm2d',
+    'spandrel.architectures.NAFNet.__arch.arch_util',
+    'spandrel.architectures.KBNet.__arch.kb_utils',
+    'spandrel_extra_arches.architectures.M3SNet.__arch.arch_utils',
+)
+
+_KBNET = 'spandrel.architectures.KBNet.'
+
 # Restoration networks of mmagic 1.2 that need neither mmcv.ops nor diffusers.
 MMAGIC_MODULES: dict[str, str] = {
     'NAFNet': 'mmagic.models.editors.nafnet.nafnet_net',
     'NAFNetLocal': 'mmagic.models.editors.nafnet.nafnet_net',
     'Restormer': 'mmagic.models.editors.restormer.restormer_net',
     'SwinIRNet': 'mmagic.models.editors.swinir.swinir_net',
+}
+
+# What ``contract.py`` asks of a network and mmagic's do not state. SwinIRNet and NAFNet pad by
+# themselves; the former is only a restoration network where it does not enlarge.
+_MMAGIC_FACTS: dict[str, dict[str, Any]] = {
+    'NAFNet': {'global_skip': True},
+    'NAFNetLocal': {'global_skip': True},
+    'Restormer': {'global_skip': True, 'size_multiple': 8},
+    'SwinIRNet': {'global_skip': True},
 }
 
 # Packages of mmagic whose __init__ imports every algorithm it has.
@@ -97,7 +118,9 @@ def import_mmagic(name: str) -> None:
         raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
     _make_mmagic_importable()
     if name in MMAGIC_MODULES:
-        importlib.import_module(MMAGIC_MODULES[name])
+        network = getattr(importlib.import_module(MMAGIC_MODULES[name]), name)
+        for fact, value in _MMAGIC_FACTS[name].items():
+            setattr(network, fact, value)
 
 
 def _make_mmagic_importable() -> None:
@@ -141,17 +164,29 @@ class LayerNorm2d(nn.Module):
         return centred / deviation * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-def mend_layer_norm(network: nn.Module) -> nn.Module:
-    """Replaces mmagic's NAFNet ``LayerNorm2d`` by a native one with the same parameters, in place.
+def mend_custom_functions(network: nn.Module) -> nn.Module:
+    """Makes known custom autograd functions native, in place; parameters stay what they are.
 
-    Fault: it is a custom autograd function that treats what it saved as constants, so its second
-    derivative is silently wrong. Ends when mmagic computes it with native operations.
+    Fault: the layer norms of NAFNet and its kin, and the kernel basis attention of KBNet, treat
+    what they saved as constants, so that their second derivatives are silently wrong. Ends when
+    mmagic and spandrel compute them with native operations.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if type(child).__module__ == 'mmagic.models.editors.nafnet.naf_layerNorm2d':
+            kind = type(child)
+            if kind.__name__ == 'LayerNorm2d' and kind.__module__ in _CUSTOM_LAYER_NORMS:
                 setattr(module, name, LayerNorm2d(child.weight, child.bias, child.eps))
+        if type(module).__module__.startswith(_KBNET) and hasattr(module, 'KBA'):
+            module.KBA = _kernel_basis_attention
     return network
+
+
+def _kernel_basis_attention(*arguments: Any) -> Tensor:
+    """The forward of spandrel's ``KBAFunction``, which is native, with its memory in backward."""
+    from spandrel.architectures.KBNet.__arch.kb_utils import KBAFunction
+
+    forward = partial(KBAFunction.forward, types.SimpleNamespace())
+    return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 
 def safe_checkpoint_globals() -> list[Any]:

@@ -47,17 +47,17 @@ def test_mended_layer_norm_has_the_right_second_derivative():
     expected = derivatives(reference, x, direction)
     torch.testing.assert_close(broken[:2], expected[:2])
     wrong_by = (broken[2] - expected[2]).norm() / expected[2].norm()
-    assert wrong_by > 0.1, 'mmagic has mended its layer norm: remove compat.mend_layer_norm'
+    assert wrong_by > 0.1, 'mmagic has mended its layer norm: remove compat.mend_custom_functions'
 
     names = list(network.state_dict())
-    assert compat.mend_layer_norm(network) is network
+    assert compat.mend_custom_functions(network) is network
     assert network[0].weight is weight
     assert network[0].bias is bias
     assert list(network.state_dict()) == names
     torch.testing.assert_close(derivatives(network, x, direction), expected)
 
 
-def test_mend_layer_norm_reaches_every_norm_of_nafnet():
+def test_mending_reaches_every_norm_of_nafnet():
     compat.import_mmagic('NAFNet')
     from mmagic.models.editors.nafnet.nafnet_net import NAFNet
 
@@ -68,7 +68,7 @@ def test_mend_layer_norm_reaches_every_norm_of_nafnet():
     image = torch.rand(1, 3, 8, 8, dtype=torch.float64)
     with torch.no_grad():
         before = network(image)
-        compat.mend_layer_norm(network)
+        compat.mend_custom_functions(network)
         torch.testing.assert_close(network(image), before)
     assert sum(isinstance(m, compat.LayerNorm2d) for m in network.modules()) == 10
     assert not any('mmagic' in type(m).__module__ for m in network.modules() if is_norm(m))

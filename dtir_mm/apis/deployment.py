@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from dtir_mm.engine.checkpoint import require_same_architecture
 from dtir_mm.files import replacing
 from dtir_mm.models.backbones import contract
+from dtir_mm.models.backbones.sites import Site
+from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.activation_checkpointing import keep_activations
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.preprocessor import to_unit_range
@@ -34,15 +36,15 @@ class DeployedNetwork(nn.Module):
 
     Args:
         net: a network whose output is the restored image, or what to add to the degraded one.
-        global_skip: whether ``net`` adds its input to its output already.
-        size_multiple: what heights and widths must be multiples of.
+        global_skip: whether ``net`` gives the restored image already.
+        size_rule: the sizes that it takes.
     """
 
-    def __init__(self, net: nn.Module, global_skip: bool, size_multiple: int) -> None:
+    def __init__(self, net: nn.Module, global_skip: bool, size_rule: SizeRule) -> None:
         super().__init__()
         self.net = net
         self.global_skip = global_skip
-        self.size_multiple = size_multiple
+        self.size_rule = size_rule
 
     def forward(self, image: Tensor) -> Tensor:
         """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
@@ -59,15 +61,17 @@ class Shift(nn.Module):
 
     Args:
         shift: the values, (C,).
+        axis: where channels lie.
     """
 
-    def __init__(self, shift: Tensor) -> None:
+    def __init__(self, shift: Tensor, axis: int) -> None:
         super().__init__()
         self.shift = nn.Parameter(shift)
+        self.axis = axis
 
     def forward(self, h: Tensor) -> Tensor:
-        """Tokens (B, N, C), or a feature map (B, C, H, W)."""
-        return h + (self.shift if h.ndim == 3 else self.shift[:, None, None])
+        """Tokens, or a feature map."""
+        return h + self.shift.reshape(-1, *(1,) * (h.ndim - 1 - self.axis))
 
 
 @torch.no_grad()
@@ -83,8 +87,8 @@ def deploy(restorer: BaseRestorer, t: int) -> DeployedNetwork:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
     original = copy.deepcopy(restorer).cpu().eval()
     steps = torch.tensor([t])
-    side = _PROBE_SIZE + -_PROBE_SIZE % original.backbone.size_multiple
-    degraded = _picture(1, side, side).to(next(original.parameters())) * 2 - 1
+    height, width = original.backbone.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
+    degraded = _picture(1, height, width).to(next(original.parameters())) * 2 - 1
     expected = original(degraded, steps)
 
     network = _without_time(original.backbone, t)
@@ -116,7 +120,7 @@ def save_deployed(
 
     metadata = {
         'format': _FORMAT,
-        'size_multiple': network.size_multiple,
+        'size_multiple': network.size_rule.multiple,
         'backbone': json.dumps(backbone),
         **about,
     }
@@ -163,14 +167,14 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
     Returns:
         what heights and widths must be multiples of in the file. A network that pads by itself may
         decide so by the picture's size, which a trace does not keep: then it is more than
-        ``network.size_multiple``.
+        ``network.size_rule.multiple``.
 
     Raises:
         RuntimeError: onnxruntime gives another picture than the network.
     """
     import onnxruntime
 
-    side = _PROBE_SIZE + -_PROBE_SIZE % network.size_multiple
+    height, width = network.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
     axes = {0: 'batch', 2: 'height', 3: 'width'}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # sizes that fail are no news
@@ -181,7 +185,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 network,
-                (_picture(1, side, side),),
+                (_picture(1, height, width),),
                 str(temporary),
                 dynamo=False,
                 input_names=['image'],
@@ -191,7 +195,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
         session = onnxruntime.InferenceSession(
             str(temporary), options, providers=['CPUExecutionProvider']
         )
-        for multiple in (network.size_multiple * 2**i for i in range(7)):
+        for multiple in (network.size_rule.multiple * 2**i for i in range(7)):
             if _agrees(session, network, multiple):
                 return multiple
         raise RuntimeError(
@@ -203,7 +207,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
 def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     """Whether an ONNX session restores sizes that are odd multiples as the network does."""
     height = multiple * (_PROBE_SIZE // 2 // multiple | 1)
-    image = _picture(2, height, height + 2 * multiple)
+    image = _picture(2, *network.size_rule.enclosing(height, height + 2 * multiple))
     try:
         (restored,) = session.run(None, {'image': image.numpy()})
     except Exception:  # onnxruntime's errors share no other base
@@ -220,15 +224,14 @@ def _without_time(backbone: ConditionedBackbone, t: int) -> DeployedNetwork:
     _remove_hooks(backbone)
     keep_activations(net)
     embedding = backbone.time_embedding(torch.tensor([t]))
-    groups = contract.conditioning_groups(net).values()
-    for sites, film in zip(groups, backbone.films.values(), strict=True):
+    for name, film in backbone.films.items():
         scale, shift = film.scale_and_shift(embedding)
-        for site in sites:
+        for site in backbone.film_sites[name]:
             _fold(net, site, scale[0], shift[0])
     adapters = {} if backbone.adapters is None else backbone.adapters.merged(t)
     for site in sorted(adapters, key=len, reverse=True):  # a part before the whole: names change
         _put_behind(net, site, adapters[site])
-    return DeployedNetwork(net, backbone.global_skip, backbone.size_multiple)
+    return DeployedNetwork(net, backbone.global_skip, backbone.size_rule)
 
 
 def _remove_hooks(backbone: ConditionedBackbone) -> None:
@@ -241,12 +244,15 @@ def _remove_hooks(backbone: ConditionedBackbone) -> None:
                 del module._forward_hooks[key]
 
 
-def _fold(net: nn.Module, site: str, scale: Tensor, shift: Tensor) -> None:
+def _fold(net: nn.Module, site: Site, scale: Tensor, shift: Tensor) -> None:
     """Scales and shifts what the norm or convolution at ``site`` puts out, (C,) each."""
-    module = net.get_submodule(site)
-    module.weight.mul_(scale.reshape(-1, *(1,) * (module.weight.ndim - 1)))
+    module = net.get_submodule(site.name)
+    weight = module.weight
+    if isinstance(module, nn.ConvTranspose2d):
+        weight = weight.transpose(0, 1)
+    weight.mul_(scale.reshape(-1, *(1,) * (weight.ndim - 1)))
     if 'bias' not in module._parameters:  # it would not use one
-        _put_behind(net, site, Shift(shift.clone()))
+        _put_behind(net, site.name, Shift(shift.clone(), site.axis))
     elif module.bias is None:
         module.bias = nn.Parameter(shift.clone())
     else:

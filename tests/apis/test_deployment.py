@@ -136,7 +136,7 @@ def test_nothing_is_left_but_the_bare_network_and_biases_that_it_lacked(network)
     names = [name for name, _ in deployed.named_modules()]
     assert not any('film' in name or 'time' in name for name in names)
     assert not any(module._forward_hooks for module in deployed.modules())
-    assert deployed.size_multiple == (2 if network == 'unet' else 1)
+    assert deployed.size_rule.multiple == (2 if network == 'unet' else 1)
 
 
 def test_hooks_of_the_networks_own_stay():
@@ -206,7 +206,7 @@ def test_a_file_gives_the_network_back(tmp_path, network, adapters):
     image = pictures(dtype=torch.float32)
     with torch.no_grad():
         assert torch.equal(loaded(image), deployed(image))
-    assert loaded.size_multiple == deployed.size_multiple and not loaded.training
+    assert loaded.size_rule == deployed.size_rule and not loaded.training
 
 
 def test_other_files_are_refused(tmp_path):

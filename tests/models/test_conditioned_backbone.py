@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones import contract
+from dtir_mm.models.backbones.sites import conditioning_sites
 from dtir_mm.models.conditioning.time_embedding import sinusoid
 from dtir_mm.registry import MODELS
 
@@ -102,13 +102,13 @@ def test_film_folds_into_the_norms_for_a_fixed_time_step(backbone):
     e = sinusoid(torch.tensor([13.0], dtype=torch.float64), 64)
     for layer in ('time_embedding.mlp.0', 'time_embedding.mlp.2'):
         e = F.silu(F.linear(e, weights[f'{layer}.weight'], weights[f'{layer}.bias']))
-    groups = contract.conditioning_groups(bare)
+    groups = conditioning_sites(bare)
     assert set(conditioned.films) == {group.replace('.', '_') for group in groups}
     for group, sites in groups.items():
         film = f'films.{group.replace(".", "_")}.linear'
         gamma, delta = F.linear(e, weights[f'{film}.weight'], weights[f'{film}.bias'])[0].chunk(2)
         for site in sites:
-            norm = bare.get_submodule(site)
+            norm = bare.get_submodule(site.name)
             norm.weight.data = (1 + gamma) * norm.weight.data
             norm.bias.data = (1 + gamma) * norm.bias.data + delta
 
@@ -189,9 +189,61 @@ class Windows(nn.Module):
 
 
 def test_a_module_with_another_batch_is_named():
-    conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=Windows)))
-    with pytest.raises(ValueError, match="'inner.norm': its output has batch 12, but .* 2 time"):
-        conditioned(images(2).float(), torch.tensor([1, 2]))
+    settings = dict(type='ConditionedBackbone', backbone=dict(type=Windows))
+    with pytest.raises(ValueError, match='Windows has no affine norm that keeps the batch'):
+        MODELS.build(settings)
+    with pytest.raises(ValueError, match="'inner.norm' .* has not the batch of 2"):
+        MODELS.build(dict(settings, conditioning=['inner.norm']))
+
+
+def test_time_enters_where_the_config_says():
+    conditioned = wrap(NAFNET, conditioning=['middle_blks.*.norm?', 'encoders.*.norm1'])
+    assert set(conditioned.films) == {'middle_blks/16', 'encoders_0/4', 'encoders_1/8'}
+    hooked = [name for name, module in conditioned.net.named_modules() if module._forward_hooks]
+    assert hooked == [
+        'encoders.0.0.norm1',
+        'encoders.1.0.norm1',
+        'middle_blks.0.norm1',
+        'middle_blks.0.norm2',
+    ]
+
+
+class Alike(nn.Module):
+    """Two groups, of other widths, whose names differ in a dot alone; one site is a weight norm."""
+
+    global_skip = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.ModuleList([nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1))])
+        self.a_0 = nn.ConvTranspose2d(4, 6, 1)
+        self.last = nn.Conv2d(6, 3, 1)
+
+    def conditioning_groups(self) -> dict[str, list[str]]:
+        return {'a.0': ['a.0'], 'a_0': ['a_0']}
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.last(self.a_0(self.a[0](u)))
+
+
+def test_groups_with_names_alike_stay_apart():
+    conditioned = wrap(dict(type=Alike))
+    assert {name: film.channels for name, film in conditioned.films.items()} == {
+        'a_0': 4,
+        'a_0_': 6,
+    }
+    u, t = images(), torch.tensor([1, 20, 50])
+    e = conditioned.time_embedding(t)
+    h = u
+    sites = {'a_0': conditioned.net.a[0], 'a_0_': conditioned.net.a_0}
+    for film, module in sites.items():
+        scale, shift = conditioned.films[film].scale_and_shift(e)
+        h = module.forward(h) * scale[:, :, None, None] + shift[:, :, None, None]
+    torch.testing.assert_close(conditioned(u, t), conditioned.net.last(h))
+    blocks = conditioned.parameter_blocks()
+    assert set(blocks) == {name for name, _ in conditioned.named_parameters()}
+    assert blocks['films.a_0.linear.weight'] == 'a.0'
+    assert blocks['films.a_0_.linear.weight'] == 'a_0'
 
 
 def test_the_network_does_not_run_without_its_wrapper():

@@ -1,10 +1,9 @@
-"""What is found out about a network that does not state it."""
+"""Whether a network adds its input to its output is found out where it does not state it."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm import compat
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
 from dtir_mm.registry import MODELS
@@ -44,26 +43,6 @@ class InBlocks(Skipping):
     def forward(self, u: Tensor) -> Tensor:
         assert u.shape[-2] % 48 == 0 and u.shape[-1] % 48 == 0
         return super().forward(u)
-
-
-class Staged(nn.Module):
-    """A list, a list of lists and a chain, with norms and without them."""
-
-    def __init__(self, with_norms: bool) -> None:
-        super().__init__()
-
-        def block(channels: int) -> nn.Module:
-            norm = nn.GroupNorm(1, channels) if with_norms else nn.Identity()
-            return nn.Sequential(norm, nn.Conv2d(channels, channels, 3, padding=1))
-
-        self.stem = nn.Conv2d(3, 4, 1)
-        self.levels = nn.ModuleList([nn.ModuleList([block(4), block(4)]), nn.ModuleList([])])
-        self.tail = nn.Sequential(block(4), nn.Conv2d(4, 3, 1), block(3))
-
-
-class Stating(Staged):
-    def conditioning_groups(self) -> dict[str, list[str]]:
-        return {'mine': ['tail.0.0']}
 
 
 @pytest.mark.parametrize(('network', 'skips'), [(Plain, False), (Skipping, True), (InBlocks, True)])
@@ -115,88 +94,3 @@ def test_check_output_names_what_came_out(output, got):
     contract.check_output(Plain(), image, torch.ones(2, 3, 8, 9))
     with pytest.raises(ValueError, match=rf'Plain must map \(2, 3, 8, 9\) .* gave {got}$'):
         contract.check_output(Plain(), image, output)
-
-
-def test_groups_of_nafnet_are_its_stages():
-    network = MODELS.build(NAFNET)
-    expected = {
-        'encoders.0/4': ['encoders.0.0.norm1', 'encoders.0.0.norm2'],
-        'encoders.1/8': [f'encoders.1.{i}.norm{k}' for i in (0, 1) for k in (1, 2)],
-        'decoders.0/8': ['decoders.0.0.norm1', 'decoders.0.0.norm2'],
-        'decoders.1/4': ['decoders.1.0.norm1', 'decoders.1.0.norm2'],
-        'middle_blks/16': ['middle_blks.0.norm1', 'middle_blks.0.norm2'],
-    }
-    assert contract.conditioning_groups(network) == expected
-    assert contract.conditioning_groups(compat.mend_layer_norm(network)) == expected
-
-
-def test_a_stage_of_two_widths_makes_two_groups():
-    assert contract.conditioning_groups(Staged(with_norms=True)) == {
-        'levels.0.0/4': ['levels.0.0.0'],
-        'levels.0.1/4': ['levels.0.1.0'],
-        'tail/4': ['tail.0.0'],
-        'tail/3': ['tail.2.0'],
-    }
-
-
-def test_without_norms_time_enters_behind_all_convolutions_but_the_last():
-    assert contract.conditioning_groups(Staged(with_norms=False)) == {
-        'stem/4': ['stem'],
-        'levels.0.0/4': ['levels.0.0.1'],
-        'levels.0.1/4': ['levels.0.1.1'],
-        'tail/4': ['tail.0.1'],
-        'tail/3': ['tail.1'],
-    }
-
-
-def test_stated_groups_are_taken():
-    assert contract.conditioning_groups(Stating(with_norms=True)) == {'mine': ['tail.0.0']}
-
-
-@pytest.mark.parametrize('network', [nn.Conv2d(3, 3, 1), nn.Sequential(nn.ReLU())])
-def test_a_network_with_nothing_to_condition_is_asked_for_names(network):
-    with pytest.raises(ValueError, match=r'give it a method conditioning_groups\(\)') as error:
-        contract.conditioning_groups(network)
-    assert type(network).__name__ in str(error.value)
-
-
-class FixedNorm(nn.Module):
-    weight = torch.ones(4)
-
-
-@pytest.mark.parametrize(
-    ('module', 'expected'),
-    [
-        (nn.GroupNorm(2, 4), True),
-        (nn.BatchNorm2d(4), True),
-        (nn.LayerNorm(4), True),
-        (nn.InstanceNorm2d(4, affine=True), True),
-        (compat.LayerNorm2d(nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4)), 1e-6), True),
-        (nn.GroupNorm(2, 4, affine=False), False),
-        (nn.InstanceNorm2d(4), False),
-        (nn.LayerNorm((4, 5)), False),
-        (FixedNorm(), False),
-        (nn.PReLU(4), False),
-        (nn.Conv2d(4, 4, 1), False),
-    ],
-)
-def test_affine_norms(module, expected):
-    assert contract.is_affine_norm(module) is expected
-
-
-@pytest.mark.parametrize(
-    ('name', 'stage'),
-    [
-        ('stem', 'stem'),
-        ('tail.0.1', 'tail'),
-        ('levels.0.1.0', 'levels.0.1'),
-        ('levels.1', 'levels.1'),
-    ],
-)
-def test_a_stage_is_the_first_part_that_is_no_list(name, stage):
-    assert contract.stage_of(Staged(with_norms=True), name) == stage
-
-
-def test_size_multiple_is_one_where_nothing_is_stated():
-    assert contract.size_multiple(Plain()) == 1
-    assert contract.size_multiple(InBlocks()) == 48

@@ -57,7 +57,7 @@ def test_scale_and_shift_of_each_sample_and_channel(module, shape, channel_dim):
     embedding = torch.randn(2, 6, dtype=torch.float64)
     output = torch.randn(shape, dtype=torch.float64)
     film.set_time(embedding)
-    modulated = film.modulate('site', module, (), output)
+    modulated = film.modulate('site', channel_dim, module, (), output)
     for sample in range(2):
         activated = embedding[sample] * embedding[sample].sigmoid()
         values = film.linear.weight @ activated + film.linear.bias
@@ -72,7 +72,7 @@ def test_a_new_film_changes_nothing():
     film = FiLM(6, 4)
     film.set_time(torch.randn(2, 6))
     output = torch.randn(2, 4, 3, 3)
-    assert torch.equal(film.modulate('site', nn.GroupNorm(1, 4), (), output), output)
+    assert torch.equal(film.modulate('site', 1, nn.GroupNorm(1, 4), (), output), output)
 
 
 def test_a_film_without_time_refuses_to_run():
@@ -80,4 +80,13 @@ def test_a_film_without_time_refuses_to_run():
     film.set_time(torch.randn(2, 6))
     film.set_time(None)
     with pytest.raises(RuntimeError, match='middle.0.norm2 ran without a time step'):
-        film.modulate('middle.0.norm2', nn.GroupNorm(1, 4), (), torch.randn(2, 4, 3, 3))
+        film.modulate('middle.0.norm2', 1, nn.GroupNorm(1, 4), (), torch.randn(2, 4, 3, 3))
+
+
+def test_a_film_names_the_module_whose_output_lost_the_batch():
+    film = FiLM(6, 4)
+    film.set_time(torch.randn(2, 6))
+    with pytest.raises(
+        ValueError, match="'blocks.0': its output has batch 12, but .* 2 time steps"
+    ):
+        film.modulate('blocks.0', 2, nn.LayerNorm(4), (), torch.randn(12, 16, 4))

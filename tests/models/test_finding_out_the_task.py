@@ -167,7 +167,7 @@ def test_inconsistency_is_the_error_of_the_noise_prediction_at_low_noise(height,
     restorer = build()
     x = images(3, height, width)
     scores = generative_inconsistency(restorer, x)
-    assert restorer.backbone.size_multiple == 2
+    assert restorer.backbone.size_rule.multiple == 2
     expected = [inconsistency_by_loop(restorer, image, 2) for image in x]
     assert scores.tolist() == pytest.approx(expected, rel=1e-5)
     assert torch.equal(generative_inconsistency(restorer, x), scores)  # under the same noise

@@ -304,7 +304,7 @@ MMAGIC = dict(
 )
 def test_custom_autograd_functions_are_refused(backbone, function, monkeypatch):
     """But by projection, which is of first order."""
-    monkeypatch.setattr(compat, 'mend_layer_norm', lambda network: network)
+    monkeypatch.setattr(compat, 'mend_custom_functions', lambda network: network)
     restorer = build(backbone)
     message = f'custom autograd functions.*{function}.*implementation="project"'
     for implementation in ('group', 'per_sample'):

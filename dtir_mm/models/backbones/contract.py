@@ -1,16 +1,17 @@
 """What a backbone must be, and what is found out about one that does not say it itself.
 
-A backbone is an ``nn.Module`` from (B, 3, H, W) to (B, 3, H, W). It may state, as attributes:
+A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may state as attributes:
 
 ``global_skip: bool``
-    whether it adds its input to its output, ``net(u) = u + b(u)``;
-``size_multiple: int``
-    heights and widths must be multiples of it (1 where it pads by itself);
+    whether its output is the restored image, as it is where the input is added to the output,
+    ``net(u) = u + b(u)``; False where it is the nuisance;
+``size_multiple: int``, ``size_minimum: int``, ``square_only: bool``
+    the sizes that it takes (``size_rule.py``); any size where it states none, or pads by itself;
 ``conditioning_groups() -> dict[str, list[str]]``
     the norms that time conditions: one group of module names for each FiLM layer.
 
 What is not stated is found: the global skip by a forward pass whose last layer is zeroed, the
-groups by the stages of the module tree.
+groups by the stages of the module tree (``sites.py``).
 """
 
 import copy
@@ -18,60 +19,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from dtir_mm.models.backbones.size_rule import size_rule
+
 _PROBE_SIZE = 64
-
-
-def size_multiple(net: nn.Module) -> int:
-    """What heights and widths must be multiples of; 1 where the network does not say."""
-    return int(getattr(net, 'size_multiple', 1))
-
-
-def is_affine_norm(module: nn.Module) -> bool:
-    """True for a normalisation layer with a learnt scale of one value a channel."""
-    weight = getattr(module, 'weight', None)
-    named_norm = 'norm' in type(module).__name__.lower()
-    return named_norm and isinstance(weight, nn.Parameter) and weight.ndim == 1
-
-
-def stage_of(net: nn.Module, name: str) -> str:
-    """The stage that the module ``name`` belongs to: the first part of its path that is not a list.
-
-    ``encoders.2.0.norm1`` lies in stage ``encoders.2`` when ``encoders`` is a ``ModuleList``.
-    """
-    module, path = net, []
-    for part in name.split('.'):
-        module = module.get_submodule(part)
-        path.append(part)
-        if not isinstance(module, nn.ModuleList):
-            break
-    return '.'.join(path)
-
-
-def conditioning_groups(net: nn.Module) -> dict[str, list[str]]:
-    """Names of the modules behind which time enters, one group for each FiLM layer.
-
-    A network that does not state its groups gets one a stage and channel width over its affine
-    norms; one without any affine norm, over its convolutions except the last.
-
-    Raises:
-        ValueError: there is neither an affine norm nor a convolution to condition.
-    """
-    if hasattr(net, 'conditioning_groups'):
-        return net.conditioning_groups()
-    named = list(net.named_modules())
-    sites = [(name, m.weight.numel()) for name, m in named if is_affine_norm(m)]
-    if not sites:
-        convolutions = [(name, m.out_channels) for name, m in named if isinstance(m, nn.Conv2d)]
-        sites = convolutions[:-1]
-    if not sites:
-        raise ValueError(
-            f'{type(net).__name__} has neither an affine norm nor two convolutions that time could '
-            f'condition; give it a method conditioning_groups() that names some modules'
-        )
-    groups: dict[str, list[str]] = {}
-    for name, channels in sites:
-        groups.setdefault(f'{stage_of(net, name)}/{channels}', []).append(name)
-    return groups
 
 
 @torch.no_grad()
@@ -90,9 +40,9 @@ def has_global_skip(net: nn.Module) -> bool:
     if any(parameter.is_meta for parameter in probe.parameters()):
         _fill(probe.to_empty(device='cpu'))
     probe = probe.cpu().eval()
-    side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
+    height, width = size_rule(net).enclosing(_PROBE_SIZE, _PROBE_SIZE)
     rng = torch.Generator('cpu').manual_seed(0)
-    image = torch.rand(1, 3, side, side, generator=rng, device='cpu')
+    image = torch.rand(1, 3, height, width, generator=rng, device='cpu')
     output, executed = run_layers(probe, image)
     check_output(net, image, output)
     for parameter in nn.ModuleList(executed[-1:]).parameters():

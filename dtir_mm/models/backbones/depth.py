@@ -7,10 +7,9 @@ extract, deep ones put out the residual) suggests the order of execution (method
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones.contract import size_multiple
+from dtir_mm.models.backbones.probe import blank_pictures, undisturbed
 
 _PROBE_SIZE = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -29,6 +28,12 @@ def block_of_each_parameter(net: nn.Module) -> dict[str, str]:
         for path, part in parts.items()
         for name, _ in part.named_parameters(recurse=False)
     }
+
+
+def block_of_module(net: nn.Module, name: str) -> str | None:
+    """The innermost block that holds the module ``name``; None where none does."""
+    holding = [block for block, _ in _blocks('', net) if f'{name}.'.startswith(f'{block}.')]
+    return max(holding, key=len, default=None)
 
 
 def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None = None) -> list[str]:
@@ -54,23 +59,18 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
         for block, parts in blocks.items()
         for part in parts.values()
     ]
-    side = _PROBE_SIZE + -_PROBE_SIZE % size_multiple(net)
-    image = next(net.parameters()).new_zeros(1, 3, side, side)
-    training = [module for module in net.modules() if module.training]
-    net.eval()
+    image = blank_pictures(net, 1, _PROBE_SIZE, _PROBE_SIZE)
     try:
-        with torch.no_grad():
+        with undisturbed(net):
             (forward or net)(image)
     except Exception as error:
         raise ValueError(
-            f'{type(net).__name__} cannot be run on a picture of {side} x {side} '
-            f'pixels to find the order of its blocks: {error}'
+            f'{type(net).__name__} cannot be run on a picture of {image.shape[2]} x '
+            f'{image.shape[3]} pixels to find the order of its blocks: {error}'
         ) from error
     finally:
         for handle in handles:
             handle.remove()
-        for module in training:
-            module.training = True
     return order + [block for block in blocks if block not in order]
 
 

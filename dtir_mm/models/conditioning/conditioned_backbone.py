@@ -1,5 +1,6 @@
 """Attaches time to any backbone, and gives it the one interface that the restorers use."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor, nn
 
 from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
+from dtir_mm.models.backbones.sites import Site, conditioning_sites
+from dtir_mm.models.backbones.size_rule import size_rule
 from dtir_mm.models.conditioning.activation_checkpointing import (
     PresentConditions,
     checkpoint_blocks,
@@ -27,6 +30,9 @@ class ConditionedBackbone(nn.Module):
     Args:
         backbone: config of any registered network that keeps to ``backbones/contract.py``.
         embedding_dim: length of the time embedding.
+        conditioning: names of the network's modules behind which time enters, with wildcards
+            (``'decoder_*.norm1'``); None for those that it states, or that are found
+            (``backbones/sites.py``).
         adapters: arguments of ``MoEAdapters``; None for no adapters.
         checkpoint_activations: keep only the inputs of the network's blocks for the backward pass,
             and compute the rest again: less memory, the same gradients, about a third more time.
@@ -36,26 +42,33 @@ class ConditionedBackbone(nn.Module):
         self,
         backbone: dict,
         embedding_dim: int = 128,
+        conditioning: Sequence[str] | None = None,
         adapters: dict | None = None,
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        self.net = compat.mend_layer_norm(MODELS.build(backbone))
+        self.net = compat.mend_custom_functions(MODELS.build(backbone))
         self.global_skip = contract.has_global_skip(self.net)
-        self.size_multiple = contract.size_multiple(self.net)
+        self.size_rule = size_rule(self.net)
         self.adapters = None if adapters is None else MoEAdapters(self.net, **adapters)
         self.time_embedding = TimeEmbedding(embedding_dim)
         self.films = nn.ModuleDict()
-        self._film_sites: dict[str, list[str]] = {}
-        for group, sites in contract.conditioning_groups(self.net).items():
-            modules = [self.net.get_submodule(site) for site in sites]
-            film = FiLM(embedding_dim, _channels(modules[0]))
-            self.films[group.replace('.', '_')] = film
-            self._film_sites[group.replace('.', '_')] = sites
-            for site, module in zip(sites, modules, strict=True):
-                module.register_forward_hook(partial(film.modulate, site))
+        self.film_sites: dict[str, list[Site]] = {}
+        for group, sites in conditioning_sites(self.net, conditioning).items():
+            self._add_film(group, sites, embedding_dim)
         if checkpoint_activations:
             checkpoint_blocks(self.net, self._present_conditions)
+
+    def _add_film(self, group: str, sites: list[Site], embedding_dim: int) -> None:
+        name = group.replace('.', '_')
+        while name in self.films:  # a_0 is the name of a.0
+            name += '_'
+        film = FiLM(embedding_dim, sites[0].channels)
+        self.films[name] = film
+        self.film_sites[name] = sites
+        for site in sites:
+            module = self.net.get_submodule(site.name)
+            module.register_forward_hook(partial(film.modulate, site.name, site.axis))
 
     def forward(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
         """The network's own output for an image (B, 3, H, W) at time steps (B,).
@@ -82,8 +95,8 @@ class ConditionedBackbone(nn.Module):
     def nuisance(self, u: Tensor, t: Tensor, adapted: bool = True) -> Tensor:
         """``f(u, t)``: the noise or degradation in ``u``, (B, 3, H, W) (method.md 1.4).
 
-        A network with a global skip, ``net(u) = u + b(u)``, already predicts the clean image, so
-        f = u - net(u); one without predicts the nuisance directly.
+        A network with a global skip, ``net(u) = u + b(u)``, or one that was made to restore already
+        predicts the clean image, so f = u - net(u); another predicts the nuisance directly.
         """
         output = self(u, t, adapted)
         return u - output if self.global_skip else output
@@ -100,8 +113,8 @@ class ConditionedBackbone(nn.Module):
         blocks = {f'net.{name}': block for name, block in block_of.items()}
         for name, _ in self.time_embedding.named_parameters(prefix='time_embedding'):
             blocks[name] = order[0]
-        for group, sites in self._film_sites.items():
-            hosts = [block_of[f'{site}.weight'] for site in sites]
+        for group, sites in self.film_sites.items():
+            hosts = [depth.block_of_module(self.net, site.name) or order[0] for site in sites]
             for name, _ in self.films[group].named_parameters(prefix=f'films.{group}'):
                 blocks[name] = max(hosts, key=order.index)
         return blocks | self._blocks_of_adapters(order, block_of)
@@ -146,10 +159,3 @@ class ConditionedBackbone(nn.Module):
             for handle in handles:
                 handle.remove()
         return nuisance, captured[0][..., : u.shape[-2], : u.shape[-1]]
-
-
-def _channels(module: nn.Module) -> int:
-    """Channels that come out of a norm or a convolution."""
-    if isinstance(module, nn.Conv2d):
-        return module.out_channels
-    return module.weight.numel()

@@ -37,8 +37,12 @@ class FiLM(nn.Module):
         """Computes scale and shift for the forward pass that follows; None ends it."""
         self._current = None if embedding is None else self.scale_and_shift(embedding)
 
-    def modulate(self, site: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+    def modulate(
+        self, site: str, axis: int, module: nn.Module, inputs: tuple, output: Tensor
+    ) -> Tensor:
         """Forward hook of the module called ``site``: its output, modulated.
+
+        Channels lie at ``axis`` of the output.
 
         Raises:
             RuntimeError: the network runs outside ``ConditionedBackbone.forward``.
@@ -54,10 +58,9 @@ class FiLM(nn.Module):
         if output.shape[0] != scale.shape[0]:
             raise ValueError(
                 f'cannot condition module {site!r}: its output has batch {output.shape[0]}, but '
-                f"there are {scale.shape[0]} time steps. Name other modules by the backbone's "
-                f'conditioning_groups()'
+                f'there are {scale.shape[0]} time steps. Name other modules by conditioning=[...] '
+                f'of ConditionedBackbone'
             )
-        channels_last = isinstance(module, nn.LayerNorm) or output.ndim == 3
-        spatial = (1,) * (output.ndim - 2)
-        shape = (-1, *spatial, self.channels) if channels_last else (-1, self.channels, *spatial)
+        shape = [1] * output.ndim
+        shape[0], shape[axis] = -1, self.channels
         return output * scale.reshape(shape) + shift.reshape(shape)

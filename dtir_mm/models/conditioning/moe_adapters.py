@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones import contract, depth
+from dtir_mm.models.backbones import depth
+from dtir_mm.models.backbones.sites import is_affine_norm, stage_of
 from dtir_mm.models.conditioning.moe_adapter import MergedAdapter, MoEAdapter, router_width
 from dtir_mm.models.conditioning.time_prompt import TimePrompt
 
@@ -190,9 +191,9 @@ def _encoder_and_middle(net: nn.Module, maps: dict[str, torch.Size]) -> list[str
     A lone norm or convolution (stem, head, change of resolution) is no stage.
     """
     named = dict(net.named_modules())
-    norms = [name for name, module in named.items() if contract.is_affine_norm(module)]
+    norms = [name for name, module in named.items() if is_affine_norm(module)]
     convolutions = [name for name, module in named.items() if isinstance(module, nn.Conv2d)]
-    candidates = {contract.stage_of(net, name) for name in norms or convolutions}
+    candidates = {stage_of(net, name) for name in norms or convolutions}
     stages = [name for name in maps if name in candidates and depth.is_composite(named[name])]
     smallest = min((maps[name][2] for name in stages), default=0)
     while stages and maps[stages[-1]][2] > smallest:

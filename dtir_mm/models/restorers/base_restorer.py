@@ -258,10 +258,10 @@ class BaseRestorer(BaseModel):
         return to_unit_range(restore(degraded))
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
-        """The restored image from one reflected at right and bottom to the backbone's multiple."""
-        multiple = self.backbone.size_multiple
+        """The restored image from one reflected at right and bottom to a size of the backbone's."""
         height, width = degraded.shape[-2:]
-        bottom, right = -height % multiple, -width % multiple
+        padded_height, padded_width = self.backbone.size_rule.enclosing(height, width)
+        bottom, right = padded_height - height, padded_width - width
         mode = 'reflect' if bottom < height and right < width else 'replicate'
         padded = F.pad(degraded, (0, right, 0, bottom), mode=mode) if bottom or right else degraded
         return self(padded, t)[..., :height, :width]

@@ -32,8 +32,7 @@ def generative_inconsistency(restorer: 'BaseRestorer', image: Tensor) -> Tensor:
 
     The noise is the same for every image and call, so that restorations are compared under one.
     """
-    multiple = restorer.backbone.size_multiple
-    height, width = (side - side % multiple for side in image.shape[-2:])
+    height, width = restorer.backbone.size_rule.inside(*image.shape[-2:])
     image = image[..., :height, :width]
     rng = torch.Generator().manual_seed(0)
     errors = []

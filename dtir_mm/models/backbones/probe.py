@@ -1,0 +1,53 @@
+"""Running a network to learn about it, which leaves it as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.models.backbones.size_rule import size_rule
+
+
+@contextmanager
+def undisturbed(net: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and computes no gradients."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def blank_pictures(net: nn.Module, batch: int, height: int, width: int) -> Tensor:
+    """Pictures (B, 3, H, W) in the type of the weights, at least of that size."""
+    height, width = size_rule(net).enclosing(height, width)
+    like = next(net.parameters(), torch.zeros(()))
+    return like.new_zeros(batch, 3, height, width)
+
+
+def output_shapes(net: nn.Module, pictures: Tensor) -> dict[str, list[torch.Size]]:
+    """Shapes of what each module gives, at each of its calls; in the order of the last calls.
+
+    Modules that do not run, or give something else than a tensor, are left out.
+    """
+    shapes: dict[str, list[torch.Size]] = {}
+
+    def note(name: str, module: nn.Module, inputs: tuple, output: object) -> None:
+        if isinstance(output, Tensor):
+            shapes[name] = [*shapes.pop(name, []), output.shape]
+
+    handles = [
+        module.register_forward_hook(partial(note, name)) for name, module in net.named_modules()
+    ]
+    try:
+        with undisturbed(net):
+            net(pictures)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
