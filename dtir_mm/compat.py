@@ -42,6 +42,16 @@ MMAGIC_MODULES: dict[str, str] = {
     'Restormer': 'mmagic.models.editors.restormer.restormer_net',
     'SwinIRNet': 'mmagic.models.editors.swinir.swinir_net',
 }
+# Its data set of pairs, and the transforms that its restoration configs use.
+MMAGIC_DATA_MODULES: dict[str, str] = {
+    'BasicImageDataset': 'mmagic.datasets.basic_image_dataset',
+    'LoadImageFromFile': 'mmagic.datasets.transforms.loading',
+    'SetValues': 'mmagic.datasets.transforms.values',
+    'PairedRandomCrop': 'mmagic.datasets.transforms.crop',
+    'Flip': 'mmagic.datasets.transforms.aug_shape',
+    'RandomTransposeHW': 'mmagic.datasets.transforms.aug_shape',
+    'PackInputs': 'mmagic.datasets.transforms.formatting',
+}
 
 # What ``contract.py`` asks of a network and mmagic's do not state. SwinIRNet and NAFNet pad by
 # themselves; the former is only a restoration network where it does not enlarge.
@@ -109,7 +119,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def import_mmagic(name: str) -> None:
-    """Makes mmagic importable, and imports the module that registers the network ``name``, if any.
+    """Makes mmagic importable, and imports the module that registers ``name``, if it is known.
 
     Raises:
         ImportError: mmagic is not installed; the message says how to install it.
@@ -121,6 +131,8 @@ def import_mmagic(name: str) -> None:
         network = getattr(importlib.import_module(MMAGIC_MODULES[name]), name)
         for fact, value in _MMAGIC_FACTS[name].items():
             setattr(network, fact, value)
+    elif name in MMAGIC_DATA_MODULES:
+        importlib.import_module(MMAGIC_DATA_MODULES[name])
 
 
 def _make_mmagic_importable() -> None:

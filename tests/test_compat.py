@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dtir_mm import compat
+from dtir_mm.image_io import save_image
+from dtir_mm.registry import DATASETS
 
 
 def mmagic_layer_norm(channels: int) -> nn.Module:
@@ -198,3 +200,29 @@ def test_allowed_globals_end_with_the_load(tmp_path):
     load(tmp_path / 'a.pth')
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / 'a.pth', weights_only=True)
+
+
+def test_the_data_set_of_mmagic_reads_pairs(tmp_path):
+    """What ``benchmarks/data_pipeline.py`` compares with."""
+    rng = np.random.default_rng(0)
+    images = {kind: rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for kind in ('LQ', 'GT')}
+    for kind, image in images.items():
+        save_image(tmp_path / kind / 'a.png', image)
+    for name in ('LoadImageFromFile', 'PackInputs'):
+        compat.import_mmagic(name)
+    dataset = DATASETS.build(
+        dict(
+            type='mmagic.BasicImageDataset',
+            data_root=str(tmp_path),
+            data_prefix=dict(img='LQ', gt='GT'),
+            pipeline=[
+                dict(type='mmagic.LoadImageFromFile', key='img'),
+                dict(type='mmagic.LoadImageFromFile', key='gt'),
+                dict(type='mmagic.PackInputs'),
+            ],
+        )
+    )
+    assert len(dataset) == 1
+    bgr = {kind: image.transpose(2, 0, 1)[::-1] for kind, image in images.items()}
+    np.testing.assert_array_equal(dataset[0]['inputs'].numpy(), bgr['LQ'])
+    np.testing.assert_array_equal(dataset[0]['data_samples'].gt_img.numpy(), bgr['GT'])

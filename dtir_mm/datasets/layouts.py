@@ -49,7 +49,7 @@ class Layout:
         source: the page of its authors, or where it can be had.
         evidence: where the published tree was read; None where it could not be checked.
         key: what the two images of a pair have in common: a regular expression, searched in their
-            published paths without suffix, whose groups joined by "_" are the pair's own name.
+            published paths without suffix; what its groups find, joined by "_", is the pair's name.
         setting_a: the splits that configs of Setting A read.
         universal: its folder in DA-CLIP's layout; None if it is no part of Setting B.
     """
@@ -101,7 +101,7 @@ LAYOUTS: dict[str, Layout] = {
             test=Split(100, '**/rain-*.png', '**/norain-*.png'),
             source=_RAIN,
             evidence=_PRENET,
-            key=r'rain-(\d+)$',
+            key=r'(\d+)$',
             setting_a=('train', 'test'),
         ),
         Layout(
@@ -111,7 +111,7 @@ LAYOUTS: dict[str, Layout] = {
             test=Split(100, '**/rain-*.png', '**/norain-*.png'),
             source=_RAIN,
             evidence=_PRENET,
-            key=r'rain-(\d+)$',
+            key=r'(\d+)$',
             setting_a=('test',),
             universal='rainy',
         ),
@@ -161,7 +161,7 @@ LAYOUTS: dict[str, Layout] = {
             test=Split(58, 'test_a/data/*.png', 'test_a/gt/*.png'),
             source='https://github.com/rui1996/DeRaindrop',
             evidence='public loaders that turn 0_rain.png into 0_clean.png',
-            key=r'(\d+)_(?:rain|clean)$',
+            key=r'(\d+)(?:_rain|_clean)?$',
             universal='raindrop',
         ),
         Layout(
@@ -223,7 +223,7 @@ LAYOUTS: dict[str, Layout] = {
             test=Split(1111, '**/test/*/blur/*.png', '**/test/*/sharp/*.png'),
             source='https://seungjunnah.github.io/Datasets/gopro.html',
             evidence='public READMEs of GOPRO_Large',
-            key=r'([^/]+)/(?:blur|sharp)/(\d+)$',
+            key=r'(?:([^/]+)/(?:blur|sharp)/)?([^/]+)$',
             universal='motion-blurry',
         ),
     )

@@ -22,7 +22,11 @@ class Jpeg(Degradation):
 
     def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See ``Degradation``."""
-        quality = SOURCE if self.severity == 'source' else TARGET
-        bgr = np.ascontiguousarray(image[..., ::-1])
-        _, stored = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.ascontiguousarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])
+        return compress(image, SOURCE if self.severity == 'source' else TARGET)
+
+
+def compress(image: np.ndarray, quality: int) -> np.ndarray:
+    """RGB uint8 (H, W, 3) as it comes back from a JPEG of a quality in 1..100."""
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    _, stored = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])

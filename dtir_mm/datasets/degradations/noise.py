@@ -38,11 +38,13 @@ class Noise(Degradation):
 
     def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See ``Degradation``."""
-        noise = SOURCE if self.severity == 'source' else TARGET
-        gaussian = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(
-            noise.sigma / 255
-        )
-        light = image.astype(np.float32) / 255
-        if noise.photons is not None:
-            light = (rng.poisson(light * noise.photons) / noise.photons).astype(np.float32)
-        return to_uint8(light + gaussian)
+        return add_noise(image, SOURCE if self.severity == 'source' else TARGET, rng)
+
+
+def add_noise(image: np.ndarray, noise: NoiseStrength, rng: np.random.Generator) -> np.ndarray:
+    """RGB uint8 (H, W, 3) with noise, clipped and rounded."""
+    gaussian = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(noise.sigma / 255)
+    light = image.astype(np.float32) / 255
+    if noise.photons is not None:
+        light = (rng.poisson(light * noise.photons) / noise.photons).astype(np.float32)
+    return to_uint8(light + gaussian)

@@ -1,0 +1,189 @@
+"""Public data sets brought into the folders that configs read, and pairs made from clean images."""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dtir_mm.datasets.base_dataset import IMAGE_SUFFIXES, list_images
+from dtir_mm.datasets.degradations.inpainting import Inpainting
+from dtir_mm.datasets.degradations.jpeg import compress
+from dtir_mm.datasets.degradations.noise import NoiseStrength, add_noise
+from dtir_mm.datasets.layouts import CLEAN, DEGRADED, Layout
+from dtir_mm.files import replacing
+from dtir_mm.image_io import read_image, save_image
+from dtir_mm.randomness import generator
+
+JPEG_QUALITY = 10
+NOISE = NoiseStrength(sigma=50, photons=None)
+"""Of the paper (G.1)."""
+_NAMED = 5
+
+
+def published_pairs(layout: Layout, split: str, source: Path) -> dict[str, tuple[Path, Path]]:
+    """The pairs of a download: name -> (degraded image, clean image).
+
+    Args:
+        layout: of the data set.
+        split: "train" or "test".
+        source: the unpacked download; or a folder that holds ``LQ`` and ``GT``, such as DA-CLIP's.
+
+    Raises:
+        FileNotFoundError: the folder, or all images of a kind, are missing.
+        ValueError: an image has no partner or several, or the data set has no such split or none
+            that is published as pairs.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f'no such folder: {source}')
+    known = layout.split(split)
+    if (source / DEGRADED).is_dir() and (source / CLEAN).is_dir():
+        patterns = f'{DEGRADED}/*', f'{CLEAN}/*'
+    elif known is None or known.degraded is None or known.clean is None:
+        raise ValueError(
+            f'{layout.name} has no {split} split of published pairs; {source} would have to hold '
+            f'{DEGRADED} and {CLEAN}, and pairs of JPEG, noise and holes are made by `degrade`'
+        )
+    else:
+        patterns = known.degraded, known.clean
+    degraded, clean = (_by_key(layout, source, pattern) for pattern in patterns)
+    if lonely := sorted(degraded.keys() ^ clean.keys()):
+        files = [str({**degraded, **clean}[key]) for key in lonely[:_NAMED]]
+        raise ValueError(
+            f'{len(lonely)} image(s) of {source} have no partner: {", ".join(files)}'
+            f'{" ..." if len(lonely) > _NAMED else ""}'
+        )
+    return {key: (degraded[key], clean[key]) for key in sorted(degraded)}
+
+
+def _by_key(layout: Layout, source: Path, pattern: str) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for file in sorted(source.glob(pattern)):
+        if file.suffix.lower() not in IMAGE_SUFFIXES or file.name.startswith('.'):
+            continue
+        match = re.search(layout.key, file.relative_to(source).with_suffix('').as_posix())
+        if match is None:
+            raise ValueError(f'{file} is not named as those of {layout.name}: {layout.key}')
+        key = '_'.join(part for part in match.groups() if part is not None)
+        if key in files:
+            raise ValueError(f'{files[key]} and {file} would both be called {key!r}')
+        files[key] = file
+    if not files:
+        raise FileNotFoundError(
+            f'no image in {source} is called {pattern}, as {layout.name} has it'
+        )
+    return files
+
+
+def spread(keys: Sequence[str], count: int) -> list[str]:
+    """``count`` of the keys at even distances.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if not 1 <= count <= len(keys):
+        raise ValueError(f'{count} pairs were asked for, there are {len(keys)}')
+    return [keys[i * len(keys) // count] for i in range(count)]
+
+
+def place(file: Path, target: Path, copy: bool) -> None:
+    """Makes ``target`` a link to a file, or a copy of it; what is there already is left.
+
+    Raises:
+        ValueError: something else is at ``target``.
+    """
+    file = file.resolve()
+    if target.exists() or target.is_symlink():
+        same = target.resolve() == file or (
+            copy and not target.is_symlink() and target.stat().st_size == file.stat().st_size
+        )
+        if not same:
+            raise ValueError(
+                f'{target} is there and is not {file}: remove it, or name another folder'
+            )
+    elif copy:
+        with replacing(target) as temporary:
+            shutil.copyfile(file, temporary)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(file)
+
+
+def fill_holes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Makes the holes of a mask white, as DA-CLIP does: mask * image + (1 - mask).
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        mask: RGB uint8 of any size, white where the image stays and black where it is lost, as
+            RePaint's; it is resized, and its grey borders mix.
+    """
+    size = image.shape[1], image.shape[0]
+    kept = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return (kept * image + (1 - kept) * 255).round().clip(0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class PairMaker:
+    """Makes the degraded image of a clean one as in the paper's sets (G.1), by its name alone.
+
+    Args:
+        task: "jpeg" (quality 10), "noisy" (sigma 50, clipped: nothing wraps around) or
+            "inpainting" (thin holes filled with white).
+        out: folder that gets ``LQ`` (PNG) and ``GT``.
+        copy: copy the clean images instead of linking to them.
+        masks: of holes, one drawn for each image; None for strokes of our own.
+    """
+
+    task: str
+    out: Path
+    copy: bool = False
+    masks: tuple[Path, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.task not in _MAKERS:
+            raise ValueError(f'task={self.task!r} must be one of {", ".join(_MAKERS)}')
+        if self.masks is not None and self.task != 'inpainting':
+            raise ValueError(f'masks belong to inpainting, not to {self.task}')
+
+    def __call__(self, file: Path) -> None:
+        """Makes one pair; what is there of it already is left.
+
+        Raises:
+            ValueError: the image or a mask is broken, or another clean image has its place.
+        """
+        place(file, self.out / CLEAN / file.name, self.copy)
+        target = self.out / DEGRADED / f'{file.stem}.png'
+        if not target.exists():
+            rng = generator(0, 'pairs', self.task, file.stem)
+            save_image(target, _MAKERS[self.task](self, read_image(file), rng))
+
+    def with_holes(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The image with the holes of one of the masks."""
+        if self.masks is None:
+            return Inpainting('source').degrade(image, rng)
+        return fill_holes(image, read_image(self.masks[rng.integers(len(self.masks))]))
+
+
+_MAKERS: dict[str, Callable[[PairMaker, np.ndarray, np.random.Generator], np.ndarray]] = {
+    'jpeg': lambda _, image, rng: compress(image, JPEG_QUALITY),
+    'noisy': lambda _, image, rng: add_noise(image, NOISE, rng),
+    'inpainting': PairMaker.with_holes,
+}
+
+
+def clean_images(folders: Sequence[Path]) -> list[Path]:
+    """The images of several folders, such as DIV2K's and Flickr2K's.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty.
+        ValueError: two images have the same stem.
+    """
+    files: dict[str, Path] = {}
+    for file in (file for folder in folders for file in list_images(folder)):
+        if file.stem in files:
+            raise ValueError(f'{files[file.stem]} and {file} have the same stem')
+        files[file.stem] = file
+    return list(files.values())

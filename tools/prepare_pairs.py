@@ -1,0 +1,95 @@
+"""Brings public data sets into the folders that configs read, and makes the pairs that are made.
+
+    python tools/prepare_pairs.py link GoPro train ~/GOPRO_Large
+    python tools/prepare_pairs.py link Snow100K train ~/Snow100K-training --limit 1872
+    python tools/prepare_pairs.py degrade jpeg ~/DIV2K_train_HR ~/Flickr2K_HR \\
+        --out data/universal/train/jpeg-compressed
+    python tools/prepare_pairs.py degrade inpainting ~/faces --masks ~/thin_masks \\
+        --out data/universal/val/uncompleted
+
+`link` makes links below data, one name for both images of a pair, wherever Settings A and B read
+that split; a folder that holds LQ and GT, such as those of DA-CLIP, is taken as well. `degrade`
+makes JPEG of quality 10, noise of sigma 50, or holes filled with white, the same on every machine.
+Nothing is replaced; an interrupted call goes on where it was. docs/datasets.md has the sets.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.datasets.base_dataset import list_images
+from dtir_mm.datasets.layouts import CLEAN, DEGRADED, LAYOUTS, layout_named
+from dtir_mm.datasets.pair_preparation import (
+    PairMaker,
+    clean_images,
+    place,
+    published_pairs,
+    spread,
+)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    link = commands.add_parser('link', help='bring a public data set into our folders')
+    link.add_argument('name', help=f'one of {", ".join(LAYOUTS)}')
+    link.add_argument('split', choices=['train', 'test'])
+    link.add_argument('source', type=Path, help='the unpacked download')
+    link.add_argument('--data', type=Path, default=Path('data'), help='default: data')
+    link.add_argument('--limit', type=int, help='so many pairs, evenly spread; default: all')
+    degrade = commands.add_parser('degrade', help='make pairs from clean images')
+    degrade.add_argument('task', choices=['jpeg', 'noisy', 'inpainting'])
+    degrade.add_argument('clean', type=Path, nargs='+', help='folders of clean images')
+    degrade.add_argument('--out', type=Path, required=True, help='folder that gets LQ and GT')
+    degrade.add_argument(
+        '--masks', type=Path, help='folder of masks, black where the image is lost (inpainting)'
+    )
+    degrade.add_argument('--workers', type=int, default=os.cpu_count(), help='default: all cores')
+    for command in (link, degrade):
+        command.add_argument('--copy', action='store_true', help='copy images instead of linking')
+    return parser.parse_args(argv)
+
+
+def link(args: argparse.Namespace) -> None:
+    """Places the pairs of a download in every folder that configs read them from."""
+    layout = layout_named(args.name)
+    folders = [args.data / known for known, split in layout.folders() if split == args.split]
+    if not folders:
+        raise ValueError(f'no config reads the {args.split} split of {layout.name}')
+    pairs = published_pairs(layout, args.split, args.source)
+    chosen = list(pairs) if args.limit is None else spread(list(pairs), args.limit)
+    for folder in folders:
+        for key in tqdm(chosen, desc=str(folder), unit='pair'):
+            for kind, file in zip((DEGRADED, CLEAN), pairs[key], strict=True):
+                place(file, folder / kind / f'{key}{file.suffix.lower()}', args.copy)
+        print(f'{folder}: {len(chosen)} pairs')
+    expected = layout.split(args.split).pairs
+    if expected is not None and expected != len(chosen):
+        print(f'The paper counts {expected} pairs; --limit takes fewer, evenly spread.')
+
+
+def degrade(args: argparse.Namespace) -> None:
+    """Makes the pairs of clean images."""
+    masks = tuple(list_images(args.masks)) if args.masks else None
+    files = clean_images(args.clean)
+    maker = PairMaker(args.task, args.out, args.copy, masks)
+    map_in_processes(maker, files, args.workers, args.task)
+    print(f'{args.out}: {len(files)} pairs')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with one_line_errors('prepare_pairs'):
+        {'link': link, 'degrade': degrade}[args.command](args)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
