@@ -80,7 +80,6 @@ class Layout:
 _RAIN = 'https://www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html'
 _DACLIP = 'https://github.com/Algolzw/daclip-uir'
 _PRENET = 'https://github.com/csdwren/PReNet (DerainDataset.py)'
-_ANY_IMAGE = '*.[jJpP][pPnN]*[gG]'
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
@@ -90,15 +89,15 @@ LAYOUTS: dict[str, Layout] = {
             task='noisy',
             train=Split(3440),
             test=Split(68),
-            source=f'{_DACLIP} (links to DIV2K, Flickr2K, and CBSD68 within its validation set)',
+            source=_DACLIP,
             evidence=None,
             universal='noisy',
         ),
         Layout(
             name='Rain100L',
             task='rainy',
-            train=Split(200, '**/rain-*.png', '**/norain-*.png'),
-            test=Split(100, '**/rain-*.png', '**/norain-*.png'),
+            train=Split(200, '**/rain-*', '**/norain-*'),
+            test=Split(100, '**/rain-*', '**/norain-*'),
             source=_RAIN,
             evidence=_PRENET,
             key=r'(\d+)$',
@@ -107,8 +106,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             name='Rain100H',
             task='rainy',
-            train=Split(1800, '**/rain-*.png', '**/norain-*.png'),
-            test=Split(100, '**/rain-*.png', '**/norain-*.png'),
+            train=Split(1800, '**/rain-*', '**/norain-*'),
+            test=Split(100, '**/rain-*', '**/norain-*'),
             source=_RAIN,
             evidence=_PRENET,
             key=r'(\d+)$',
@@ -120,17 +119,15 @@ LAYOUTS: dict[str, Layout] = {
             task='jpeg',
             train=Split(3440),
             test=Split(29),
-            source=f'{_DACLIP} (links to DIV2K, Flickr2K, and LIVE1 within its validation set)',
+            source=_DACLIP,
             evidence=None,
             universal='jpeg-compressed',
         ),
         Layout(
             name='Snow100K',
             task='snowy',
-            train=Split(1872, f'**/synthetic/{_ANY_IMAGE}', f'**/gt/{_ANY_IMAGE}'),
-            test=Split(
-                601, f'**/Snow100K-L/synthetic/{_ANY_IMAGE}', f'**/Snow100K-L/gt/{_ANY_IMAGE}'
-            ),
+            train=Split(1872, '**/synthetic/*', '**/gt/*'),
+            test=Split(601, '**/Snow100K-L/synthetic/*', '**/Snow100K-L/gt/*'),
             source='https://sites.google.com/view/yunfuliu/desnownet',
             evidence='public loaders that read Snow100K-L/{synthetic,gt}',
             setting_a=('train', 'test'),
@@ -140,7 +137,7 @@ LAYOUTS: dict[str, Layout] = {
             name='RealSnow',
             task='snowy',
             train=None,
-            test=Split(None, f'**/input/{_ANY_IMAGE}', f'**/gt/{_ANY_IMAGE}'),
+            test=Split(None, '**/input/*', '**/gt/*'),
             source='https://github.com/zhuyr97/WGWS-Net',
             evidence=None,
             setting_a=('test',),
@@ -150,15 +147,15 @@ LAYOUTS: dict[str, Layout] = {
             task='inpainting',
             train=Split(None),
             test=Split(100),
-            source=f'{_DACLIP} (links to CelebA-HQ-256; masks in scripts/inpainting_masks)',
+            source=_DACLIP,
             evidence=None,
             universal='uncompleted',
         ),
         Layout(
             name='RainDrop',
             task='raindrop',
-            train=Split(861, 'train/data/*.png', 'train/gt/*.png'),
-            test=Split(58, 'test_a/data/*.png', 'test_a/gt/*.png'),
+            train=Split(861, '**/train/data/*', '**/train/gt/*'),
+            test=Split(58, '**/test_a/data/*', '**/test_a/gt/*'),
             source='https://github.com/rui1996/DeRaindrop',
             evidence='public loaders that turn 0_rain.png into 0_clean.png',
             key=r'(\d+)(?:_rain|_clean)?$',
@@ -167,8 +164,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             name='SRD',
             task='shadowed',
-            train=Split(2680, '**/[tT]rain/shadow/*.jpg', '**/[tT]rain/shadow_free/*.jpg'),
-            test=Split(408, '**/[tT]est/shadow/*.jpg', '**/[tT]est/shadow_free/*.jpg'),
+            train=Split(2680, '**/[tT]rain/shadow/*', '**/[tT]rain/shadow_free/*'),
+            test=Split(408, '**/[tT]est/shadow/*', '**/[tT]est/shadow_free/*'),
             source='https://github.com/Liangqiong/DeShadowNet',
             evidence='public loaders that add _no_shadow (train) and _free (test)',
             key=r'([^/]+?)(?:_no_shadow|_free)?$',
@@ -177,8 +174,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             name='LOL-v1',
             task='low_light',
-            train=Split(485, 'our485/low/*.png', 'our485/high/*.png'),
-            test=Split(15, 'eval15/low/*.png', 'eval15/high/*.png'),
+            train=Split(485, '**/our485/low/*', '**/our485/high/*'),
+            test=Split(15, '**/eval15/low/*', '**/eval15/high/*'),
             source='https://daooshee.github.io/BMVC2018website/',
             evidence='https://huggingface.co/datasets/apeanut/data4LLIE',
             setting_a=('train', 'test'),
@@ -188,9 +185,7 @@ LAYOUTS: dict[str, Layout] = {
             name='LOL-v2',
             task='low_light',
             train=None,
-            test=Split(
-                100, '**/Real_captured/Test/Low/*.png', '**/Real_captured/Test/Normal/*.png'
-            ),
+            test=Split(100, '**/Real_captured/Test/Low/*', '**/Real_captured/Test/Normal/*'),
             source='https://github.com/flyywh/CVPR-2020-Semi-Low-Light',
             evidence='https://github.com/caiyuanhao1998/Retinexformer (README)',
             key=r'(?:low|normal)?(\d+)$',
@@ -199,8 +194,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             name='RESIDE-6k',
             task='hazy',
-            train=Split(6000, f'train/hazy/{_ANY_IMAGE}', f'train/GT/{_ANY_IMAGE}'),
-            test=Split(1000, f'test/hazy/{_ANY_IMAGE}', f'test/GT/{_ANY_IMAGE}'),
+            train=Split(6000, '**/train/hazy/*', '**/train/GT/*'),
+            test=Split(1000, '**/test/hazy/*', '**/test/GT/*'),
             source='https://github.com/IDKiro/DehazeFormer',
             evidence='https://github.com/IDKiro/DehazeFormer (README, datasets/loader.py)',
             setting_a=('train', 'test'),
@@ -210,7 +205,7 @@ LAYOUTS: dict[str, Layout] = {
             name='REVIDE',
             task='hazy',
             train=None,
-            test=Split(None, '**/Test/hazy/*/*.JPG', '**/Test/gt/*/*.JPG'),
+            test=Split(None, '**/Test/hazy/*/*', '**/Test/gt/*/*'),
             source='https://github.com/BookerDeWitt/REVIDE_Dataset',
             evidence='public loaders that read Test/{hazy,gt}/<video>/00000.JPG',
             key=r'([^/]+)/(\d+)$',
@@ -219,8 +214,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             name='GoPro',
             task='blurry',
-            train=Split(2103, '**/train/*/blur/*.png', '**/train/*/sharp/*.png'),
-            test=Split(1111, '**/test/*/blur/*.png', '**/test/*/sharp/*.png'),
+            train=Split(2103, '**/train/*/blur/*', '**/train/*/sharp/*'),
+            test=Split(1111, '**/test/*/blur/*', '**/test/*/sharp/*'),
             source='https://seungjunnah.github.io/Datasets/gopro.html',
             evidence='public READMEs of GOPRO_Large',
             key=r'(?:([^/]+)/(?:blur|sharp)/)?([^/]+)$',

@@ -133,3 +133,41 @@ def test_a_fixture_can_have_the_true_counts(tmp_path):
 def test_an_unknown_set_is_answered_with_the_names(tmp_path):
     with pytest.raises(KeyError, match='RESIDE-6k'):
         generate_fixture('RESIDE', tmp_path)
+
+
+def rows_of_the_page(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading of ``docs/datasets.md``."""
+    page = (ROOT / 'docs' / 'datasets.md').read_text()
+    lines = page.split(f'## {heading}\n')[1].split('\n## ')[0].splitlines()
+    rows = [[cell.strip() for cell in line[1:-1].split(' | ')] for line in lines if line[:1] == '|']
+    return rows[2:]
+
+
+def test_the_page_names_the_same_sets_counts_and_folders():
+    def pairs(split) -> str:
+        return '-' if split is None else str(split.pairs or '?')
+
+    assert rows_of_the_page('Which, how many, where') == [
+        [
+            f'[{layout.name}]({layout.source})',
+            layout.task,
+            f'{pairs(layout.train)} / {pairs(layout.test)}',
+            ', '.join(f'`{known}`' for known, _ in layout.folders()),
+        ]
+        for layout in LAYOUTS.values()
+    ]
+
+
+def test_the_page_describes_the_same_downloads():
+    assert rows_of_the_page('How they are published') == [
+        [layout.name, split, f'`{layout.split(split).degraded}`', f'`{layout.split(split).clean}`']
+        for layout in LAYOUTS.values()
+        for split in ('train', 'test')
+        if layout.split(split) is not None and layout.split(split).degraded is not None
+    ]
+
+
+def test_the_page_says_which_pairs_are_made():
+    assert {row[0] for row in rows_of_the_page('Pairs that are made')} == {
+        layout.name for layout in LAYOUTS.values() if layout.test.degraded is None
+    }
