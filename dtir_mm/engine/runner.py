@@ -19,6 +19,7 @@ from dtir_mm.engine.checkpoint import (
     online_weights,
     save_checkpoint,
 )
+from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
 from dtir_mm.files import require_writable
@@ -32,7 +33,8 @@ class RestorationRunner(Runner):
     What differs from mmengine's runner: checkpoints carry the config as JSON and are written whole
     or not at all; resuming continues bit by bit and never parses Python out of a checkpoint;
     ``precision`` ("fp32", "bf16", "auto", "fp64") is a key of the config, resolved once a run and
-    kept in its checkpoints; several processes run under ``DistributedRestorer``, also without GPUs.
+    kept in its checkpoints; several processes run under ``DistributedRestorer``, also without GPUs;
+    ``compile`` (True, or arguments of ``torch.compile``) compiles the network alone.
 
     Raises:
         OSError: ``work_dir`` cannot be written to.
@@ -97,6 +99,17 @@ class RestorationRunner(Runner):
         self._settle_precision()
         self._introduced = self.restorer.introduced
         return super().train()
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compiles the backbone's network for training; mmengine would compile the whole step."""
+        compile_with = self.cfg.get('compile')
+        if not compile_with or target != 'train_step':
+            return
+        options = {} if compile_with is True else dict(compile_with)
+        if options.get('backend', 'inductor') == 'inductor':
+            require_cpp_compiler()
+        self.restorer.backbone.compile_network(**options)
+        self.logger.info('compiling the network; the first updates take minutes')
 
     def _settle_precision(self) -> None:
         """Resolves "auto", unless the checkpoint that is resumed has settled it already."""

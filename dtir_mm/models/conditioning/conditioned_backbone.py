@@ -1,10 +1,13 @@
 """Attaches time to any backbone, and gives it the one interface that the restorers use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
@@ -56,6 +59,8 @@ class ConditionedBackbone(nn.Module):
         self.film_sites: dict[str, list[Site]] = {}
         for group, sites in conditioning_sites(self.net, conditioning).items():
             self._add_film(group, sites, embedding_dim)
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self.checkpoint_activations = checkpoint_activations
         if checkpoint_activations:
             checkpoint_blocks(self.net, self._present_conditions)
 
@@ -81,12 +86,51 @@ class ConditionedBackbone(nn.Module):
                 film.set_time(embedding)
             if adapted and self.adapters is not None:
                 self.adapters.set_time(t)
-            return self.net(u)
+            compiled = self._compiled if self.training else None
+            return (compiled or self.net)(u)
         finally:
             for film in self.films.values():
                 film.set_time(None)
             if self.adapters is not None:
                 self.adapters.set_time(None)
+
+    def compile_network(self, **options: Any) -> None:
+        """From here on training runs the network compiled, but for ``twice_differentiable``.
+
+        Pictures of validation come in many sizes, each of which would be compiled by itself.
+
+        Args:
+            options: of ``torch.compile``.
+
+        Raises:
+            ValueError: with ``checkpoint_activations``.
+        """
+        if self.checkpoint_activations:
+            raise ValueError(
+                'compile and model.backbone.checkpoint_activations exclude one another; compiled '
+                'networks choose by themselves what to keep for the backward pass'
+            )
+        self._compiled = torch.compile(self._run, **options)
+
+    @contextmanager
+    def twice_differentiable(self) -> Iterator[None]:
+        """What is forwarded and differentiated in here can be differentiated again.
+
+        That of a compiled network cannot, nor that of any attention kernel but one.
+        """
+        compiled, self._compiled = self._compiled, None
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            self._compiled = compiled
+
+    def _run(self, u: Tensor) -> Tensor:
+        return self.net(u)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is not compiled: what is compiled belongs to this network."""
+        return super().__getstate__() | {'_compiled': None}
 
     def _present_conditions(self) -> PresentConditions:
         experts = [] if self.adapters is None else self.adapters.experts.values()

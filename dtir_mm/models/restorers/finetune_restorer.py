@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.regularizers.gradient_orthogonality import Orthogonality, project
@@ -226,7 +225,7 @@ class FinetuneRestorer(GenerativePretrainer):
         form; then each group adds its Hessian-vector product, with one graph alive at a time.
         """
         if self.orthogonality_loss.literal:
-            with sdpa_kernel(SDPBackend.MATH):
+            with self.backbone.twice_differentiable():
                 return self._literal_orthogonality_gradient(groups, logged)
         for row in itertools.chain(rows['noise'], rows['content']):
             self._reached(row)
@@ -236,7 +235,7 @@ class FinetuneRestorer(GenerativePretrainer):
         gradient = None
         members = [(name, samples) for name in ('noise', 'content') for samples in groups[name]]
         pulls = result.derivatives(rows['noise'], rows['content'])
-        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        with self.backbone.twice_differentiable():
             for (name, samples), pull in zip(members, pulls, strict=True):
                 times_pull = partial(self._second_derivative, pull)
                 product, _ = self.accumulate(samples, self._loss_of(name), total, times_pull)

@@ -1,0 +1,122 @@
+"""Compiled networks: the same losses and gradients; second derivatives are not compiled."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.compiler import require_cpp_compiler
+from dtir_mm.registry import MODELS, RUNNERS
+
+# Traces and differentiates as the default backend does, without its C++ code.
+BACKEND = 'aot_eager'
+ADAPTERS = dict(num_experts=2, param_budget=5000, prompt_dim=8)
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def build(toy_backbone: dict, **arguments) -> nn.Module:
+    backbone = {**toy_backbone, 'adapters': ADAPTERS}
+    restorer = MODELS.build(dict(type='UnifiedRestorer', backbone=backbone, **arguments))
+    for parameter in restorer.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return restorer.train()
+
+
+def make_batch(count: int = 8) -> dict:
+    rng = torch.Generator().manual_seed(1)
+    clean, degraded = 2 * torch.rand(2, count, 3, 16, 16, generator=rng) - 1
+    return {
+        'clean': clean,
+        'degraded': degraded,
+        'task': ['rainy', 'hazy'] * (count // 2),
+        'path': [f'{slot}.png' for slot in range(count)],
+        'key': torch.tensor([[11, 8, slot] for slot in range(count)]),
+    }
+
+
+def test_an_update_with_all_terms_is_the_same(toy_backbone):
+    """The forwards of L_g and of restoration are compiled, the Hessian-vector products not."""
+    orthogonality = dict(type='OrthogonalityLoss', implementation='group', interval=1, num_groups=2)
+    restorer = build(toy_backbone, mix_ratio=0.25, orthogonality_loss=orthogonality)
+    keys = list(restorer.state_dict())
+    expected, logged = restorer.compute_gradient(make_batch())
+    seen = []
+
+    def counting(graph: torch.fx.GraphModule, inputs: list) -> object:
+        seen.append(len(inputs))
+        return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
+
+    restorer.backbone.compile_network(backend=counting, fullgraph=True)
+    gradient, logged_again = restorer.compute_gradient(make_batch())
+    assert len(seen) >= 2  # with and without adapters
+    assert (gradient - expected).norm() <= 1e-5 * expected.norm()
+    torch.testing.assert_close(logged_again, logged, rtol=1e-4, atol=1e-5)
+    assert list(restorer.state_dict()) == keys
+
+
+def test_pictures_of_validation_are_not_compiled(toy_backbone):
+    restorer = build(toy_backbone)
+    compiled = []
+    restorer.backbone.compile_network(backend=lambda graph, _: compiled.append(1) or graph)
+    t = torch.tensor([8])
+    for side in (16, 24, 32):
+        restorer.eval().restore_images(torch.zeros(1, 3, side, side), t)
+    assert compiled == []
+    restorer.train().nuisance(torch.zeros(1, 3, 16, 16), t)
+    assert compiled == [1]
+
+
+def test_a_copy_is_not_compiled(toy_backbone):
+    restorer = build(toy_backbone)
+    restorer.backbone.compile_network(backend=BACKEND)
+    twin = copy.deepcopy(restorer)
+    with torch.no_grad():
+        restorer.backbone.net.stem.weight.zero_()
+        t, image = torch.tensor([8]), torch.rand(1, 3, 16, 16)
+        expected = twin.eval().nuisance(image, t)
+        torch.testing.assert_close(twin.train().nuisance(image, t), expected)
+
+
+def test_a_run_is_the_same_with_it(toy_config, tmp_path):
+    runs = {}
+    for name, more in (('plain', ''), ('compiled', f"compile = dict(backend='{BACKEND}')\n")):
+        config = Config.fromfile(toy_config('finetune', more + 'train_cfg.update(max_iters=2)\n'))
+        config.update(work_dir=str(tmp_path / name), experiment_name=f'{tmp_path}_{name}')
+        torch.manual_seed(0)
+        RUNNERS.build(config).train()
+        runs[name] = load_checkpoint(tmp_path / name)['state_dict']
+    (log,) = (tmp_path / 'compiled').glob('*/*.log')
+    assert 'compiling the network' in log.read_text()
+    torch.testing.assert_close(runs['compiled'], runs['plain'], rtol=0, atol=1e-6)
+
+
+def test_checkpointed_activations_are_refused(toy_backbone):
+    restorer = build({**toy_backbone, 'checkpoint_activations': True})
+    with pytest.raises(ValueError, match='compile and .*checkpoint_activations exclude'):
+        restorer.backbone.compile_network()
+
+
+@pytest.mark.parametrize(
+    ('named', 'words'), [(None, r'no g\+\+ or'), ('gxx-9', r'no gxx-9 \(CXX\)')]
+)
+def test_a_missing_compiler_is_told(monkeypatch, tmp_path, named, words):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    if named is None:
+        monkeypatch.delenv('CXX', raising=False)
+    else:
+        monkeypatch.setenv('CXX', named)
+    with pytest.raises(ValueError, match=words):
+        require_cpp_compiler()
+    compiler = tmp_path / (named or 'g++')
+    compiler.write_text('')
+    compiler.chmod(0o755)
+    require_cpp_compiler()
