@@ -1,7 +1,8 @@
 """The registries of dtir_mm: children of mmengine's roots; the one place that chooses among them.
 
 ``dtir_mm.X`` is found by its plain name inside dtir_mm and under its full name from the user's own
-scope; a network of mmagic is named in full (``mmagic.NAFNet``) and imported on its first use.
+scope; a network of mmagic or spandrel is named in full (``mmagic.NAFNet``, ``spandrel.SwinIR``) and
+imported on its first use.
 """
 
 import difflib
@@ -47,6 +48,9 @@ class Registry(MMEngineRegistry):
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
             known += [f'mmagic.{network}' for network in compat.MMAGIC_MODULES]
+        scope = name.partition('.')[0]
+        if scope in self.root.children:
+            known += [f'{scope}.{other}' for other in self.root.children[scope].module_dict]
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f' Closest: {", ".join(close)}.' if close else ''
         return (

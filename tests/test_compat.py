@@ -1,5 +1,6 @@
 """Compat mends what is broken upstream, and says what to install."""
 
+import importlib
 import pickle
 
 import numpy as np
@@ -13,13 +14,18 @@ from dtir_mm import compat
 from dtir_mm.image_io import save_image
 from dtir_mm.registry import DATASETS
 
+LAYER_NORMS = {
+    'mmagic': 'mmagic.models.editors.nafnet.naf_layerNorm2d',
+    'spandrel NAFNet': 'spandrel.architectures.NAFNet.__arch.arch_util',
+    'spandrel KBNet': 'spandrel.architectures.KBNet.__arch.kb_utils',
+    'spandrel M3SNet': 'spandrel_extra_arches.architectures.M3SNet.__arch.arch_utils',
+}
 
-def mmagic_layer_norm(channels: int) -> nn.Module:
-    """mmagic's own LayerNorm2d in float64, with weights that are not one and zero."""
+
+def layer_norm_of(package: str, channels: int) -> nn.Module:
+    """A package's own LayerNorm2d in float64, with weights that are not one and zero."""
     compat.import_mmagic('NAFNet')
-    from mmagic.models.editors.nafnet.naf_layerNorm2d import LayerNorm2d
-
-    norm = LayerNorm2d(channels).double()
+    norm = importlib.import_module(LAYER_NORMS[package]).LayerNorm2d(channels).double()
     torch.manual_seed(1)
     nn.init.normal_(norm.weight, 1.0, 0.3)
     nn.init.normal_(norm.bias, 0.0, 0.3)
@@ -35,11 +41,12 @@ def derivatives(function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor,
     return output.detach(), first.detach(), second
 
 
-@pytest.mark.filterwarnings('ignore::DeprecationWarning')
-def test_mended_layer_norm_has_the_right_second_derivative():
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('package', LAYER_NORMS)
+def test_mended_layer_norm_has_the_right_second_derivative(package):
     generator = torch.Generator().manual_seed(0)
     x, direction = torch.randn(2, 2, 6, 4, 5, generator=generator, dtype=torch.float64)
-    network = nn.Sequential(mmagic_layer_norm(6))
+    network = nn.Sequential(layer_norm_of(package, 6))
     weight, bias, eps = network[0].weight, network[0].bias, network[0].eps
 
     def reference(x: Tensor) -> Tensor:
@@ -49,7 +56,7 @@ def test_mended_layer_norm_has_the_right_second_derivative():
     expected = derivatives(reference, x, direction)
     torch.testing.assert_close(broken[:2], expected[:2])
     wrong_by = (broken[2] - expected[2]).norm() / expected[2].norm()
-    assert wrong_by > 0.1, 'mmagic has mended its layer norm: remove compat.mend_custom_functions'
+    assert wrong_by > 0.1, f'{package} has mended its layer norm: compat need not any more'
 
     names = list(network.state_dict())
     assert compat.mend_custom_functions(network) is network
@@ -57,6 +64,41 @@ def test_mended_layer_norm_has_the_right_second_derivative():
     assert network[0].bias is bias
     assert list(network.state_dict()) == names
     torch.testing.assert_close(derivatives(network, x, direction), expected)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_mended_kernel_basis_attention_has_the_right_second_derivative():
+    """KBNet's: at each pixel, kernels (groups of 4 channels, 3 x 3) mixed out of a basis."""
+    from spandrel.architectures.KBNet.__arch.kbnet_s import KBBlock_s
+
+    block = KBBlock_s(8, nset=3).double()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    att, kernels, bias = torch.randn(2, 3, 4, 5).double().requires_grad_(), block.w, block.b
+    x, direction = torch.randn(2, 2, 8, 4, 5).double()
+
+    def reference(x: Tensor) -> Tensor:
+        patches = F.unfold(x, 3, padding=1).reshape(2, 2, 36, 4, 5)
+        basis = kernels.reshape(3, 2, 4, 36)
+        mixed = torch.einsum('bnhw,ngck,bgkhw->bgchw', att, basis, patches).flatten(1, 2)
+        return mixed + torch.einsum('bnhw,nc->bchw', att, bias[0])
+
+    def attention(x: Tensor) -> Tensor:
+        return block.KBA(x, att, block.k, block.g, bias, kernels)
+
+    def mixed_derivative(function) -> Tensor:
+        """Of the squared gradient by the kernels, by the mixture."""
+        (first,) = torch.autograd.grad((function(x) ** 3).sum(), kernels, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), att)[0]
+
+    expected = derivatives(reference, x, direction)
+    torch.testing.assert_close(derivatives(attention, x, direction)[:2], expected[:2])
+    exact = mixed_derivative(reference)
+    wrong_by = (mixed_derivative(attention) - exact).norm() / exact.norm()
+    assert wrong_by > 0.1, 'spandrel has mended its attention: compat need not any more'
+    compat.mend_custom_functions(block)
+    torch.testing.assert_close(derivatives(attention, x, direction), expected)
+    torch.testing.assert_close(mixed_derivative(attention), exact)
 
 
 def test_mending_reaches_every_norm_of_nafnet():

@@ -2,6 +2,7 @@
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
 from dtir_mm.models.backbones.xrestormer import XRestormer
+from dtir_mm.models.backbones.zoo import public_network
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.losses import (
     ContentLoss,
@@ -32,4 +33,5 @@ __all__ = [
     'UnifiedRestorer',
     'XRestormer',
     'ZeroShotRestorer',
+    'public_network',
 ]

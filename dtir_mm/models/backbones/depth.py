@@ -20,14 +20,16 @@ def block_of_each_parameter(net: nn.Module) -> dict[str, str]:
 
     Lists and sequences are opened, and so is a module that holds a list of two or more composite
     modules of one class (a stage of transformer blocks); what is left whole is a block. Parameters
-    that an opened module has itself are a block under its name.
+    that an opened module has itself are a block under its name. One that several blocks share
+    belongs to the first of them.
     """
-    return {
+    block_of = {
         f'{path}.{name}' if path else name: block
         for block, parts in _blocks('', net)
         for path, part in parts.items()
         for name, _ in part.named_parameters(recurse=False)
     }
+    return {name: block_of[name] for name, _ in net.named_parameters()}
 
 
 def block_of_module(net: nn.Module, name: str) -> str | None:

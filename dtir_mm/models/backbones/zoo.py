@@ -1,0 +1,250 @@
+"""Networks of spandrel as backbones: any by its name, or out of a public file of weights.
+
+``type='spandrel.RetinexFormer'`` takes the arguments of that network's constructor;
+``type='PublicNetwork', file=...`` recovers architecture and arguments from the file. Nothing of
+spandrel is imported before such a name is used.
+"""
+
+import importlib.util
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import Registry as MMEngineRegistry
+from torch import Tensor, nn
+
+from dtir_mm.registry import MODELS
+
+# Networks of spandrel_extra_arches that restore.
+_EXTRA = ('M3SNet', 'MIRNet2', 'MPRNet', 'Restormer')
+_INSTALL_EXTRA = (
+    'pip install spandrel_extra_arches. The licences of some networks in it forbid commercial use'
+)
+# Not .pt: TorchScript is a program.
+_SUFFIXES = ('.pth', '.ckpt', '.safetensors')
+_NOISE_LEVEL = 15 / 255
+
+Call = Callable[['_Native', Tensor], Tensor]
+
+
+class SpandrelRegistry(MMEngineRegistry):
+    """The networks of spandrel by the names that it exports, filled when one is asked for."""
+
+    def get(self, key: str) -> type | None:
+        """The backbone of that name; None where there is none.
+
+        Raises:
+            ImportError: spandrel is not installed, or the package that has this network is not.
+        """
+        self.fill()
+        if key in _EXTRA and key not in self.module_dict:
+            raise ImportError(f'spandrel.{key} needs spandrel_extra_arches: {_INSTALL_EXTRA}')
+        return self.module_dict.get(key)
+
+    def fill(self) -> None:
+        """Registers the networks, once.
+
+        Raises:
+            ImportError: spandrel is not installed.
+        """
+        if not self.module_dict:
+            for support in _architectures():
+                self._register_networks(support.architecture)
+
+    def _register_networks(self, architecture: Any) -> None:
+        package = importlib.import_module(type(architecture).__module__)
+        for name in package.__all__:
+            network = getattr(package, name)
+            if inspect.isclass(network) and issubclass(network, nn.Module):
+                about = {
+                    'network': network,
+                    'architecture': architecture,
+                    'registered': f'{self.scope}.{name}',
+                }
+                backbone = type(network.__name__, (Restoring, network), about)
+                self.register_module(name=name, module=backbone)
+
+
+SPANDREL = SpandrelRegistry(ROOT_MODELS.name, parent=ROOT_MODELS, scope='spandrel')
+
+
+class Restoring(nn.Module):
+    """What makes a network of spandrel a backbone; the network's own class comes behind it.
+
+    Spandrel's networks restore images in [0, 1]; this one does so in [-1, 1]. Names of parameters
+    are the network's own.
+
+    Args:
+        hyperparameters: those of the network.
+
+    Raises:
+        ValueError: with these hyper-parameters it does something else than restoring RGB images, or
+            spandrel does not recognise it.
+    """
+
+    network: type[nn.Module]
+    architecture: Any  # spandrel's description of it
+    registered: str
+    global_skip = True
+
+    def __init__(self, **hyperparameters: Any) -> None:
+        super().__init__(**hyperparameters)
+        try:
+            found = self.architecture.load(self.state_dict())
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f'{self.registered} with {hyperparameters} is not recognised by spandrel, which '
+                f'is to tell the sizes that it takes: {error}'
+            ) from error
+        require_restoration(self.registered, found)
+        self.size_multiple = found.size_requirements.multiple_of
+        self.size_minimum = max(found.size_requirements.minimum, 1)
+        self.square_only = found.size_requirements.square
+        self._restore = _CALLS.get(self.architecture.id) or partial(_unit_range, found._call_fn)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Degraded images in [-1, 1], (B, 3, H, W), to restored ones."""
+        return self._restore(_Native(self), image)
+
+    def config(self) -> dict[str, Any]:
+        """What builds this network, without its weights."""
+        parameters = inspect.signature(self.network).parameters
+        changed = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if value != parameters[name].default
+        }
+        return {'type': self.registered, **changed}
+
+
+class _Native:
+    """A network as spandrel's call functions know it: its own forward, and its attributes."""
+
+    def __init__(self, net: Restoring) -> None:
+        self._net = net
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return self._net.network.forward(self._net, image)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._net, name)
+
+
+def _unit_range(call: Call, native: _Native, image: Tensor) -> Tensor:
+    return 2 * call(native, (image + 1) / 2) - 1
+
+
+def _with_noise_level(native: _Native, image: Tensor) -> Tensor:
+    """DRUNet is told the level of the noise that it shall remove; spandrel's call takes one image.
+
+    The level is spandrel's.
+    """
+    level = torch.full_like(image[:, :1], _NOISE_LEVEL)
+    return native(torch.cat([image, level], dim=1))
+
+
+# Where spandrel's own call does not do. MixDehazeNet works in [-1, 1], which spandrel 0.4 gives
+# [0, 1] (AmeryXiong/MixDehazeNet, datasets/loader.py).
+_CALLS: dict[str, Call] = {
+    'DRUNet': partial(_unit_range, _with_noise_level),
+    'MixDehazeNet': lambda native, image: native(image),
+}
+
+
+@MODELS.register_module(name='PublicNetwork')
+def public_network(file: str) -> nn.Module:
+    """The network of a public file of weights, with these weights.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no network that is known, or one that does not restore RGB images.
+    """
+    config, weights = inspect_file(file)
+    network = MODELS.build(config)
+    network.load_state_dict(weights)
+    return network
+
+
+def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config of the network in a public file of weights, and the weights.
+
+    Nothing in the file is executed: spandrel's unpickler knows tensors and plain data alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no network that is known, or one that does not restore RGB images.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise FileNotFoundError(f'no such file of weights: {file}')
+    if file.suffix not in _SUFFIXES:
+        raise ValueError(f'{file} must be one of {", ".join(_SUFFIXES)}')
+    SPANDREL.fill()
+    import spandrel
+
+    try:
+        found = spandrel.ModelLoader(registry=_architectures()).load_from_file(file)
+    except spandrel.UnsupportedModelError as error:
+        missing = '' if _EXTRA[0] in SPANDREL else f' For more networks: {_INSTALL_EXTRA}'
+        raise ValueError(
+            f'{file} holds the weights of no network that spandrel knows.{missing}'
+        ) from error
+    except (KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{file} cannot be read as public weights: {error}') from error
+    require_restoration(str(file), found)
+    known = {backbone.network: backbone for backbone in SPANDREL.module_dict.values()}
+    network = known[type(found.model)](**found.model.hyperparameters)
+    return network.config(), found.model.state_dict()
+
+
+def self_contained(config: Any) -> Any:
+    """A config in which no public file of weights is needed to build the network any more.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``inspect_file``.
+    """
+    if isinstance(config, dict):
+        if config.get('type') in ('PublicNetwork', 'dtir_mm.PublicNetwork'):
+            return inspect_file(config['file'])[0]
+        return {key: self_contained(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(self_contained(value) for value in config)
+    return config
+
+
+def require_restoration(name: str, found: Any) -> None:
+    """Raises ValueError unless a network that spandrel describes maps RGB images to restored ones.
+
+    Args:
+        name: of the network or file.
+        found: spandrel's ``ModelDescriptor``.
+    """
+    channels = (found.input_channels, found.output_channels)
+    if found.purpose != 'Restoration' or found.scale != 1 or channels != (3, 3):
+        raise ValueError(
+            f'{name} is {found.architecture.name} for {found.purpose}, from {channels[0]} to '
+            f'{channels[1]} channels at scale {found.scale}; a backbone must be for Restoration, '
+            f'from 3 to 3 at scale 1'
+        )
+
+
+def _architectures() -> Any:
+    """Spandrel's registry of architectures, with the extra ones where they are installed.
+
+    Raises:
+        ImportError: spandrel is not installed.
+    """
+    try:
+        import spandrel
+    except ImportError as error:
+        raise ImportError('public networks need spandrel: pip install spandrel') from error
+    registry = spandrel.MAIN_REGISTRY.copy()
+    if importlib.util.find_spec('spandrel_extra_arches') is not None:
+        extra = importlib.import_module('spandrel_extra_arches')
+        registry.add(*extra.EXTRA_REGISTRY, ignore_duplicates=True)
+    return registry

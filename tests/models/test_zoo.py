@@ -1,0 +1,133 @@
+"""Networks of many kinds: conditioned, trained for ten steps, equal to the bare ones at first."""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from zoo_cases import CASES, bare_network, in_its_own_way
+
+from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
+from dtir_mm.models.restorers.gradients import refuse_custom_functions
+from dtir_mm.registry import MODELS
+
+pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, in spandrel
+
+EVERY = pytest.mark.parametrize('name', CASES)
+
+
+class Trained(NamedTuple):
+    before: Tensor  # L_g of the batch, (B,)
+    after: Tensor
+    restorer: nn.Module
+    batch: dict[str, Any]
+
+
+def build(name: str) -> nn.Module:
+    case = CASES[name]
+    backbone = dict(
+        type='ConditionedBackbone',
+        backbone=case.network,
+        conditioning=case.conditioning,
+        embedding_dim=16,
+    )
+    return MODELS.build(dict(type='GenerativePretrainer', backbone=backbone))
+
+
+@cache
+def trained(name: str) -> Trained:
+    """Ten steps on one batch, whose samples keep their noise and time steps."""
+    torch.manual_seed(0)
+    restorer = build(name)
+    side = CASES[name].side
+    data = {
+        'clean': torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8) // 4 + 96,
+        'path': ['a.png', 'b.png'],
+        'key': torch.tensor([[0, 1, 0], [0, 1, 1]]),
+    }
+    batch = restorer.data_preprocessor(data)
+    optimizer = OptimWrapper(torch.optim.Adam(restorer.parameters(), CASES[name].learning_rate))
+    with torch.no_grad():
+        before = restorer.eval().noise_losses(batch)
+    for _ in range(10):
+        restorer.train().train_step(data, optimizer)
+    with torch.no_grad():
+        after = restorer.eval().noise_losses(batch)
+    return Trained(before, after, restorer, batch)
+
+
+@EVERY
+def test_ten_steps_lower_the_noise_loss(name):
+    losses = trained(name)
+    assert losses.after.mean() < 0.98 * losses.before.mean()
+
+
+@EVERY
+def test_every_weight_that_time_enters_by_gets_a_gradient(name):
+    restorer, batch = trained(name).restorer, trained(name).batch
+    films = dict(restorer.backbone.films.named_parameters())
+    assert len(restorer.backbone.films) == CASES[name].films
+    assert len(films) == 2 * CASES[name].films
+    gradients = torch.autograd.grad(restorer.noise_losses(batch).mean(), list(films.values()))
+    for parameter, gradient in zip(films, gradients, strict=True):
+        assert (gradient != 0).all(), parameter
+
+
+@EVERY
+@torch.no_grad()
+def test_the_output_depends_on_time_and_follows_its_permutation(name):
+    backbone, side = trained(name).restorer.backbone, CASES[name].side
+    u = torch.rand(3, 3, side, side) * 2 - 1
+    t = torch.tensor([2, 25, 48])
+    output = backbone.nuisance(u, t)
+    other = backbone.nuisance(u, torch.tensor([2, 45, 48]))
+    change = (other - output).flatten(1).abs().amax(1)
+    assert change[1] > 1e-4 and change[[0, 2]].max() < 1e-5
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(backbone.nuisance(u[order], t[order]), output[order])
+
+
+@EVERY
+@torch.no_grad()
+def test_at_first_it_is_the_bare_network_at_every_time_step(name):
+    """The bare one in spandrel's own way: images in [0, 1], one at a time."""
+    backbone = build(name).eval().backbone
+    bare = bare_network(name)
+    backbone.net.load_state_dict(bare.state_dict(), strict=True)
+    height, width = backbone.size_rule.enclosing(16, 24)
+    image = torch.rand(1, 3, height, width)
+    u = (image * 2 - 1).expand(3, -1, -1, -1)
+    output = backbone(u, torch.tensor([1, 20, 50]))
+    expected = in_its_own_way(name, bare, image)
+    torch.testing.assert_close(output, expected.expand(3, -1, -1, -1), rtol=1e-5, atol=1e-5)
+    assert (expected - u).abs().mean() > 1e-3
+    nuisance = backbone.nuisance(u, torch.tensor([1, 20, 50]))
+    torch.testing.assert_close(nuisance + output, u, rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_it_can_be_differentiated_twice(name):
+    losses = trained(name).restorer.noise_losses(trained(name).batch)
+    refuse_custom_functions(losses.sum())
+
+
+@EVERY
+def test_its_blocks_have_an_order(name):
+    backbone = trained(name).restorer.backbone
+    order = backbone.execution_order()
+    assert (order[0], order[-1]) == (CASES[name].first, CASES[name].last)
+    blocks = backbone.parameter_blocks()
+    assert set(blocks) == {parameter for parameter, _ in backbone.named_parameters()}
+    assert set(order) >= set(blocks.values())
+    assert len(order) > 5
+
+
+def test_the_sizes_that_a_network_takes_are_those_of_spandrel():
+    rules = {name: size_rule(build(name).backbone.net) for name in ('Uformer', 'SCUNet', 'NAFNet')}
+    assert rules == {
+        'Uformer': SizeRule(multiple=128, square=True),
+        'SCUNet': SizeRule(minimum=40),
+        'NAFNet': SizeRule(),
+    }
