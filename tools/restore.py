@@ -16,7 +16,9 @@ from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
+    parser.add_argument(
+        'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
+    )
     parser.add_argument('input', type=Path, help='an image or a folder of images')
     parser.add_argument('output', type=Path, help='the restored image, or a folder for them')
     parser.add_argument(
@@ -36,7 +38,7 @@ def main() -> None:
         restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, tile=args.tile)
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
-            t = restorer.timesteps[args.task or _only_task(args.checkpoint)]
+            t = _step(restorer, args.checkpoint, args.task)
         described = 'degradation unknown' if t is None else f't = {t}'
         for source, target in tqdm(plan, unit='image', desc=described):
             save_image(target, restore(restorer, read_image(source), t))
@@ -51,10 +53,15 @@ def _finds_out(restorer: BaseRestorer) -> bool:
     return True
 
 
-def _only_task(checkpoint: str) -> str:
+def _step(restorer: BaseRestorer, checkpoint: str, task: str | None) -> int:
+    """The time step of a task, or of the only one that there is."""
+    if task is not None:
+        return restorer.timesteps[task]
+    if restorer.timesteps.fixed is not None:
+        return restorer.timesteps.fixed
     tasks = load_checkpoint(checkpoint)['meta']['tasks']
     if len(tasks) == 1:
-        return tasks[0]
+        return restorer.timesteps[tasks[0]]
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
 
 

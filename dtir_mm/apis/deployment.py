@@ -26,7 +26,7 @@ from dtir_mm.models.preprocessor import to_unit_range
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 from dtir_mm.registry import MODELS
 
-_FORMAT = 'dtir_mm.deployed'
+DEPLOYED_FORMAT = 'dtir_mm.deployed'
 _TOLERANCE = 1e-4
 _PROBE_SIZE = 64
 
@@ -119,7 +119,7 @@ def save_deployed(
     from safetensors.torch import save_file
 
     metadata = {
-        'format': _FORMAT,
+        'format': DEPLOYED_FORMAT,
         'size_multiple': network.size_rule.multiple,
         'backbone': json.dumps(backbone),
         **about,
@@ -147,10 +147,10 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f'{path} is no safetensors file: {error}') from error
-    if metadata.get('format') != _FORMAT:
+    if metadata.get('format') != DEPLOYED_FORMAT:
         raise ValueError(
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
-            f'{_FORMAT!r}, as tools/deploy.py writes it'
+            f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
     with torch.no_grad():  # any time step gives the structure
         network = _without_time(MODELS.build(json.loads(metadata['backbone'])), 1)

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.utils import import_modules_from_strings
 
+from dtir_mm.apis.deployment import DEPLOYED_FORMAT
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
 from dtir_mm.models.preprocessor import to_uint8
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
@@ -23,6 +24,9 @@ def load_restorer(
 ) -> BaseRestorer:
     """The restorer of a checkpoint (or of the newest in a directory), ready to restore.
 
+    A public file of weights (``PublicNetwork``) needs no config: architecture and sizes come out of
+    it, and ``x_hat = net(y)`` at every time step.
+
     Args:
         checkpoint: the file or work directory.
         config: config file to build from; None for the config that the checkpoint carries.
@@ -32,8 +36,11 @@ def load_restorer(
 
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: its config wants imports and ``allow_imports`` is False.
+        ValueError: its config wants imports and ``allow_imports`` is False; or it is a file of
+            weights whose network is not known, or does not restore.
     """
+    if config is None and _is_public(Path(checkpoint)):
+        return MODELS.build({**_public_model(checkpoint), **overrides}).to(get_device()).eval()
     loaded = load_checkpoint(checkpoint)
     if config is not None:
         settings = Config.fromfile(config).to_dict()
@@ -44,6 +51,42 @@ def load_restorer(
     restorer = MODELS.build({**settings['model'], **model})
     load_weights(restorer, loaded, str(checkpoint))
     return restorer.to(get_device()).eval()
+
+
+def _is_public(file: Path) -> bool:
+    """Whether a file holds nothing but weights, so that it is not a checkpoint of ours.
+
+    Raises:
+        ValueError: it is what tools/deploy.py wrote.
+    """
+    if not file.is_file():
+        return False
+    if file.suffix != '.safetensors':
+        return 'meta' not in load_checkpoint(file)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, 'pt') as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f'{file} is no safetensors file: {error}') from error
+    if metadata.get('format') == DEPLOYED_FORMAT:
+        raise ValueError(
+            f'{file} is a deployed network: load it by dtir_mm.apis.deployment.load_deployed, or '
+            f'restore with the checkpoint that it comes from, {metadata.get("checkpoint")}'
+        )
+    return True
+
+
+def _public_model(file: str | Path) -> dict[str, Any]:
+    """The config of a restorer that does what the network in a public file of weights does."""
+    network = {'type': 'PublicNetwork', 'file': str(file)}
+    return {
+        'type': 'FinetuneRestorer',
+        'backbone': {'type': 'ConditionedBackbone', 'backbone': network},
+        'residual_scale': 'one',
+        'timesteps': 'fixed:1',  # before any training time has no effect
+    }
 
 
 def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | Path) -> None:

@@ -23,6 +23,7 @@ from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
 from dtir_mm.files import require_writable
+from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.registry import RUNNERS
 
 
@@ -30,11 +31,12 @@ from dtir_mm.registry import RUNNERS
 class RestorationRunner(Runner):
     """Builds and runs a config.
 
-    What differs from mmengine's runner: checkpoints carry the config as JSON and are written whole
-    or not at all; resuming continues bit by bit and never parses Python out of a checkpoint;
-    ``precision`` ("fp32", "bf16", "auto", "fp64") is a key of the config, resolved once a run and
-    kept in its checkpoints; several processes run under ``DistributedRestorer``, also without GPUs;
-    ``compile`` (True, or arguments of ``torch.compile``) compiles the network alone.
+    What differs from mmengine's runner: checkpoints carry the config as JSON, which names no public
+    file of weights any more, and are written whole or not at all; resuming continues bit by bit and
+    never parses Python out of a checkpoint; ``precision`` ("fp32", "bf16", "auto", "fp64") is a key
+    of the config, resolved once a run and kept in its checkpoints; several processes run under
+    ``DistributedRestorer``, also without GPUs; ``compile`` (True, or arguments of
+    ``torch.compile``) compiles the network alone.
 
     Raises:
         OSError: ``work_dir`` cannot be written to.
@@ -43,7 +45,7 @@ class RestorationRunner(Runner):
     def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
         require_writable(work_dir)
         super().__init__(model, work_dir, **kwargs)
-        self.config_json = config_to_json(self.cfg.to_dict())
+        self.config_json = config_to_json(self_contained(self.cfg.to_dict()))
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
         self._introduced: tuple[str, ...] = ()  # only training may start with new weights
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry as MMEngineRegistry
 from torch import Tensor, nn
@@ -158,7 +159,7 @@ _CALLS: dict[str, Call] = {
 
 @MODELS.register_module(name='PublicNetwork')
 def public_network(file: str) -> nn.Module:
-    """The network of a public file of weights, with these weights.
+    """The network of a public file of weights, with these weights; what it is goes into the log.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -167,6 +168,7 @@ def public_network(file: str) -> nn.Module:
     config, weights = inspect_file(file)
     network = MODELS.build(config)
     network.load_state_dict(weights)
+    print_log(f'{file} holds {config}', 'current')
     return network
 
 
@@ -181,7 +183,7 @@ def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     file = Path(file)
     if not file.is_file():
-        raise FileNotFoundError(f'no such file of weights: {file}')
+        raise FileNotFoundError(f'no such public file of weights: {file}')
     if file.suffix not in _SUFFIXES:
         raise ValueError(f'{file} must be one of {", ".join(_SUFFIXES)}')
     SPANDREL.fill()

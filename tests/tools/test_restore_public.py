@@ -1,0 +1,103 @@
+"""Public files of weights: restored from without a config, and fine-tuned."""
+
+import numpy as np
+import pytest
+import spandrel
+import spandrel_extra_arches
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dtir_mm.apis import load_restorer
+from dtir_mm.image_io import read_image, save_image
+from dtir_mm.registry import MODELS
+
+pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit, in spandrel
+
+NETWORKS = {
+    'NAFNet': dict(width=8, middle_blk_num=1, enc_blk_nums=[1, 2], dec_blk_nums=[1, 1]),
+    'Restormer': dict(dim=8, num_blocks=[1, 2, 1, 1], num_refinement_blocks=1, heads=[1, 2, 2, 4]),
+}
+
+
+def public_network(name: str) -> nn.Module:
+    """One of spandrel's with random weights, which change a picture clearly."""
+    network = MODELS.get(f'spandrel.{name}').network(**NETWORKS[name])
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def restored_by_spandrel(network: nn.Module, image: np.ndarray) -> np.ndarray:
+    registry = spandrel.MAIN_REGISTRY.copy()
+    registry.add(*spandrel_extra_arches.EXTRA_REGISTRY)
+    found = spandrel.ModelLoader(registry=registry).load_from_state_dict(network.state_dict())
+    picture = torch.from_numpy(image / 255).float().permute(2, 0, 1)[None]
+    return (found(picture)[0] * 255).permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_a_public_file_restores_without_a_config(name, suffix, photos_dir, run_tool, tmp_path):
+    network, file = public_network(name), tmp_path / f'public{suffix}'
+    if suffix == '.pth':
+        torch.save({'params': network.state_dict()}, file)
+    else:
+        save_file(network.state_dict(), file)
+    run_tool('restore', file, photos_dir / 'photo_0.png', tmp_path / 'restored.png')
+    image, restored = (
+        read_image(p) for p in (photos_dir / 'photo_0.png', tmp_path / 'restored.png')
+    )
+    expected = restored_by_spandrel(network, image)
+    assert np.abs(restored - expected).max() < 0.51
+    assert np.abs(expected - image).mean() > 2, 'the network does nothing: no test of it'
+
+
+def test_sizes_that_the_network_does_not_take_are_padded(photos_dir, run_tool, tmp_path):
+    network = public_network('Restormer')
+    torch.save(network.state_dict(), tmp_path / 'a.pth')
+    image = np.ascontiguousarray(read_image(photos_dir / 'photo_0.png')[:37, :43])
+    save_image(tmp_path / 'odd.png', image)
+    run_tool('restore', tmp_path / 'a.pth', tmp_path / 'odd.png', tmp_path / 'out.png')
+    expected = restored_by_spandrel(network, image)
+    assert np.abs(read_image(tmp_path / 'out.png') - expected).max() < 0.51
+
+
+def test_a_file_of_another_network_is_named(photos_dir, failure_of, tmp_path):
+    torch.save(nn.Conv2d(3, 3, 1).state_dict(), tmp_path / 'own.pth')
+    (tmp_path / 'cut.safetensors').write_bytes(b'cut')
+    for name in ('own.pth', 'cut.safetensors'):
+        message = failure_of('restore', tmp_path / name, photos_dir, tmp_path / 'out')
+        assert str(tmp_path / name) in message
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_deployed_network_is_not_taken_for_a_public_one(toy, run_tool, failure_of, tmp_path):
+    run_tool('deploy', toy.finetune, tmp_path / 'rainy', '--task', 'rainy')
+    message = failure_of('restore', tmp_path / 'rainy.safetensors', toy.photos, tmp_path / 'out')
+    assert 'load_deployed' in message and 'finetune/iter_2.pth' in message
+
+
+MORE = """
+model.update(
+    residual_scale='one',
+    backbone=dict(
+        type='ConditionedBackbone', backbone=dict(type='PublicNetwork', file='{file}')
+    ),
+)
+train_cfg = dict(max_iters=1, val_interval=1)
+"""
+
+
+def test_a_fine_tuned_public_network_needs_its_file_no_longer(toy_config, run_tool, tmp_path):
+    network, file = public_network('NAFNet'), tmp_path / 'nafnet.pth'
+    torch.save(network.state_dict(), file)
+    config = toy_config('finetune', MORE.format(file=file))
+    run_tool('train', config, '--work-dir', tmp_path / 'run')
+    file.unlink()
+    net = load_restorer(tmp_path / 'run').backbone.net
+    weights = torch.load(tmp_path / 'run' / 'iter_1.pth', weights_only=True)['state_dict']
+    for name, value in network.state_dict().items():
+        assert torch.equal(net.state_dict()[name].cpu(), weights[f'backbone.net.{name}'])
+        # One step of Adam moves no weight further than the learning rate.
+        assert (net.state_dict()[name].cpu() - value).abs().max() < 2e-3, name
