@@ -1,0 +1,191 @@
+"""Every leaf config builds its data, model and hooks, and takes a step, in toy size.
+
+The data sets of each leaf are built as the leaf names them, in a folder that holds the 14 data sets
+in the layout of ``dtir_mm/datasets/layouts.py``, and photographs. Then each leaf is trained for an
+update, or is tested where it is not meant to be trained, from the weights that a toy run of its own
+``load_from`` left; where tasks join one after another, for two updates with a hand-over between.
+
+Leaves that are alike in everything but the names of folders, single tasks and other runs share a
+toy run. That is as good: a step reads pictures, whatever their folder's name, and of a task only
+its time step, which comes out of a table that has all of them.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import cv2
+import mmengine.runner.runner
+import numpy as np
+import pytest
+import torch
+from leaves import BY_STEM, EXAMPLES, LEAVES, WORK_DIRS, load, parts_of
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.utils import import_modules_from_strings
+
+from dtir_mm.datasets.layouts import LAYOUTS, generate_fixture
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.image_io import save_image
+from dtir_mm.registry import DATASETS, MODELS, RUNNERS
+
+PATCH = 16
+NUM_TASKS = 10
+UPDATES = 2  # where tasks join
+TOY_NETWORKS = {
+    'DtirUNet': dict(
+        width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1, attention=False
+    ),
+    'mmagic.NAFNet': dict(
+        mid_channels=4, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1]
+    ),
+    'PlainResNet': dict(width=8, depth=2),
+}
+# As few photographs as the leaves of configs/mini, which say how many they take, can do with.
+PHOTOS = {'photos/train': 16, 'photos/val': 2, 'photos/test': 1, 'BSDS500': 16, 'CBSD68': 34}
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
+    """Toy runs in a folder that has what configs name below ``data`` and ``work_dirs``."""
+    folder = tmp_path_factory.mktemp('configs')
+    for name in LAYOUTS:
+        generate_fixture(name, folder / 'data', pairs=1)
+    rng = np.random.default_rng(0)
+    for photos, count in PHOTOS.items():
+        for i in range(count):
+            coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+            save_image(folder / 'data' / photos / f'{i:02d}.png', cv2.resize(coarse, (48, 40)))
+    steps = {task: {'t_mat': t} for task, t in (('noisy', 4), ('low_light', 38), ('rainy', 8))}
+    matches = folder / 'work_dirs' / 'quickstart' / 'timesteps.json'
+    matches.parent.mkdir(parents=True)
+    matches.write_text(json.dumps({'tasks': steps, 'source': {}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(EXAMPLES / 'custom_backbone'))
+        # Logs of them, which take most of the time: compilers are asked for, configs formatted.
+        patch.setattr(mmengine.runner.runner, 'collect_env', dict)
+        patch.setattr(Config, 'pretty_text', property(lambda config: ''))
+        yield ToyRuns()
+    sys.modules.pop('plain_resnet', None)
+    MODELS.module_dict.pop('PlainResNet', None)
+
+
+class ToyRuns:
+    """Toy runs, each done when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, Path] = {}
+
+    def of(self, path: Path) -> Path:
+        """The checkpoint of a toy run that is alike to a leaf's in all that matters."""
+        config = toy(load(path))
+        start = config.get('load_from')
+        if start is not None:
+            config.load_from = str(self.of(BY_STEM[WORK_DIRS[start]]))
+        key = re.sub(r'"data/[^"]*"', '"data"', json.dumps(config.to_dict()))
+        if 'datasets' not in config.train_dataloader.dataset:
+            key = re.sub(r'"task": "\w+"', '"task"', key)
+        if key not in self.done:
+            self.done[key] = run(config, path.stem)
+        return self.done[key]
+
+
+class StopBehindHandOver(Hook):
+    """Ends a run in which tasks join after two of its updates, which are two stages."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        runner.train_loop.stop_training = runner.iter + 1 == UPDATES
+
+
+def run(config: Config, name: str) -> Path:
+    """Trains, or tests what is not trained; gives what this leaves or starts from."""
+    if config.get('custom_imports'):
+        import_modules_from_strings(**config.custom_imports)
+    config.work_dir, config.experiment_name = f'toy/{name}', name
+    torch.manual_seed(0)
+    runner = RUNNERS.build(config)
+    if config.model.type == 'ZeroShotRestorer':
+        runner.test()
+        return Path(config.load_from)
+    runner.register_hook(StopBehindHandOver())
+    runner.train()
+    return Path(config.work_dir) / f'iter_{config.default_hooks.checkpoint.interval}.pth'
+
+
+read = cache(load_checkpoint)
+
+
+def toy(config: Config) -> Config:
+    """The same recipe with a network, patches and a run that a test has time for."""
+    config = deepcopy(config)
+    network = config.model.backbone.backbone
+    network.update(TOY_NETWORKS[network.type])
+    if config.model.backbone.get('adapters'):
+        config.model.backbone.adapters.update(param_budget=9000, prompt_dim=8)
+    if config.model.get('classifier'):
+        config.model.classifier.width = 4
+    if config.model.get('mix_ratio'):
+        config.model.mix_ratio = 0.5  # two of four samples
+    config.train_dataloader.batch_size = 4
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if config.get(loader):
+            config[loader].num_workers = 0
+            for part in parts_of(config[loader].dataset):
+                for step in part.pipeline:
+                    if step.type == 'RandomPatch':
+                        step.size = PATCH
+                if part.get('max_photos') and loader != 'train_dataloader':
+                    part.max_photos = 1
+    if config.get('test_evaluator'):
+        config.test_evaluator.protocol = 'rgb_no_lpips'
+    joining = config.default_hooks.get('incremental_tasks')
+    config.train_cfg.update(max_iters=NUM_TASKS if joining else 1, val_interval=NUM_TASKS)
+    config.default_hooks.checkpoint.interval = UPDATES if joining else 1
+    config.visualizer = dict(type='ScalarVisualizer')
+    config.precision = 'fp32'
+    return config
+
+
+def loaders_of(path: Path) -> Iterator[tuple[str, dict]]:
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if load(path).get(loader):
+            yield loader, load(path)[loader].dataset
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_a_leaf_finds_its_data(path, runs):
+    for loader, config in loaders_of(path):
+        dataset = DATASETS.build(config)
+        sample = dataset[len(dataset) - 1]
+        patches = [step.size for part in parts_of(config) for step in part.pipeline
+                   if step.type == 'RandomPatch']  # fmt: skip
+        expected = (3, patches[0], patches[0]) if patches else sample['clean'].shape
+        assert sample['clean'].shape == sample.get('degraded', sample['clean']).shape == expected
+        assert loader != 'train_dataloader' or patches
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_a_leaf_takes_a_step(path, runs):
+    checkpoint = read(runs.of(path))
+    config = toy(load(path))
+    if config.model.type == 'ZeroShotRestorer':
+        return  # it was tested, which raises where it cannot be
+    assert checkpoint['meta']['stage'] == config.model.type
+    assert ('importance' in checkpoint) == bool(carries_importance(config))
+    weights = checkpoint['state_dict']
+    if start := config.get('load_from'):
+        before = read(runs.of(BY_STEM[WORK_DIRS[start]]))['state_dict']
+        restoring = {k for k in weights.keys() & before.keys() if not k.startswith('classifier.')}
+        moved = any((weights[k] != before[k]).any() for k in restoring)
+        assert moved == (config.model.type != 'ClassifierTrainer')
+
+
+def carries_importance(config: Config) -> bool:
+    """Whether its checkpoint hands on what training has learnt to rely on."""
+    hook = config.default_hooks.get('importance')
+    return bool(hook) and (hook.n_batches > 0 or config.get('load_from') is not None)

@@ -1,0 +1,88 @@
+"""A leaf's name says backbone, stage, task, GPUs x batch and updates; it starts where it should."""
+
+from copy import deepcopy
+
+import pytest
+from leaves import BY_STEM, CONFIGS, EXAMPLES, LEAVES, WORK_DIRS, disagreements, load, parts_of
+
+NAMED = [path for path in LEAVES if EXAMPLES not in path.parents]
+BACKBONES = ('dtir-unet', 'nafnet-w64')
+TASKS = ('hazy', 'rainy', 'snowy', 'low_light')
+FINETUNE = BY_STEM['dtir-unet_finetune_rainy_8xb2-300k']
+
+
+def test_there_is_a_leaf_for_every_run_of_the_paper():
+    expected = set()
+    for backbone in BACKBONES:
+        for end in ('8xb2', '1xb16'):
+            for task in TASKS:
+                expected |= {
+                    f'{backbone}_pretrain_{task}_{end}-500k',
+                    f'{backbone}_finetune_{task}_{end}-300k',
+                    f'{backbone}_scratch_{task}_{end}-300k',
+                }
+            expected |= {
+                f'{backbone}_{run}'
+                for run in (
+                    f'pretrain_{end}-500k',
+                    f'unified_{end}-10x100k',
+                    f'joint_{end}-1m',
+                    f'scratch_{end}-1m',
+                    f'classify_{end}-100k',
+                )
+            }
+    found = {p.stem for p in LEAVES if CONFIGS / 'setting_a' in p.parents
+             or CONFIGS / 'setting_b' in p.parents}  # fmt: skip
+    assert found == expected
+
+
+def test_no_two_runs_share_a_work_directory():
+    assert len(BY_STEM) == len(LEAVES)
+
+
+def test_every_run_starts_from_the_work_directory_of_another():
+    starts = {load(path).get('load_from') for path in LEAVES} - {None}
+    assert len(starts) > 20 and starts <= WORK_DIRS.keys()
+
+
+def test_names_and_contents_agree():
+    wrong = {path.stem: disagreements(path, load(path)) for path in NAMED}
+    assert {stem: found for stem, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ('change', 'disagreement'),
+    [
+        ({'model.backbone.backbone.width': 48}, 'backbone'),
+        ({'model.type': 'UnifiedRestorer'}, 'stage'),
+        ({'train_cfg.max_iters': 30_000}, 'updates'),
+        ({'train_dataloader.batch_size': 4}, 'batch'),
+        ({'train_dataloader.dataset.task': 'hazy'}, 'task'),
+        ({'model.micro_batch_size': 1}, 'micro-batches'),
+        ({'load_from': None}, 'start'),
+        ({'load_from': 'work_dirs/dtir-unet_pretrain_hazy_8xb2-500k'}, 'start'),
+        ({'load_from': 'work_dirs/dtir-unet_pretrain_rainy_1xb16-500k'}, 'start'),
+        ({'load_from': 'work_dirs/dtir-unet_pretrain_rainy_8xb2-300k'}, 'start'),
+        ({'load_from': 'work_dirs/nafnet-w64_pretrain_rainy_8xb2-500k'}, 'start'),
+    ],
+)
+def test_each_disagreement_is_found(change, disagreement):
+    config = deepcopy(load(FINETUNE))
+    config.merge_from_dict(change)
+    assert disagreements(FINETUNE, config) == [disagreement]
+
+
+@pytest.mark.parametrize('path', [p for p in NAMED if '_finetune_' in p.stem
+                                  and 'setting_a' in p.parts], ids=lambda p: p.stem)  # fmt: skip
+def test_pretraining_sees_no_background_but_those_of_its_own_source(path):
+    pairs = parts_of(load(path).train_dataloader.dataset)
+    source = load(BY_STEM[load(path).load_from.removeprefix('work_dirs/')])
+    seen = parts_of(source.train_dataloader.dataset)
+    assert [part['folder'] for part in seen] == [part['clean'] for part in pairs]
+
+
+def test_pretraining_for_ten_tasks_sees_the_clean_images_of_all():
+    pairs = parts_of(load(BY_STEM['dtir-unet_unified_8xb2-10x100k']).train_dataloader.dataset)
+    seen = parts_of(load(BY_STEM['dtir-unet_pretrain_8xb2-500k']).train_dataloader.dataset)
+    assert len(seen) == 10
+    assert {part['folder'] for part in seen} == {part['clean'] for part in pairs}

@@ -1,0 +1,65 @@
+"""Every leaf at full size has the parameters that are recorded, counted on the meta device.
+
+What a leaf is made of follows from its name: a network with its time conditioning, adapters where
+tasks are many, a classifier where it is trained. PUBLISHED are the figures of the networks' authors
+and of Table 5 of the paper, in millions.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from leaves import EXAMPLES, LEAVES, NAME, load
+
+from dtir_mm.analysis.recipe import count_parameters
+
+RECORDED = json.loads((Path(__file__).parent / 'parameter_counts.json').read_text())
+NAMED = [path for path in LEAVES if EXAMPLES not in path.parents]
+PUBLISHED = {'dtir-unet': 27.8, 'nafnet-w64': 67.9, 'xrestormer': 26.0}
+ADAPTERS = 1.8  # Table 5: "+ 1.8M"
+
+
+@cache
+def counted(model: str) -> dict[str, int]:
+    """The parameters of a model's parts, by its config as JSON."""
+    return count_parameters(json.loads(model))
+
+
+def parts_of(path: Path) -> dict[str, int]:
+    model = load(path).model.to_dict()
+    built = {key: model[key] for key in ('backbone', 'classifier') if model.get(key)}
+    return counted(json.dumps(built, sort_keys=True))
+
+
+def expected(path: Path) -> dict[str, int]:
+    """What is recorded for a leaf of this name."""
+    name = NAME.fullmatch(path.stem)
+    recorded = RECORDED[name['backbone']]
+    kept = ['network', 'time conditioning']
+    stage = name['stage'] or name['kind']
+    adapters = stage in ('unified', 'joint', 'classify') and name['part'] not in ('wo-moe', 'wo-gef')
+    experts = name['part'] if (name['part'] or '').startswith('experts') else 'experts-10'
+    return {
+        **{part: recorded[part] for part in kept},
+        'adapters': recorded['adapters'][experts] if adapters else 0,
+        'classifier': RECORDED['classifier'] if stage == 'classify' else 0,
+    }
+
+
+@pytest.mark.parametrize('path', NAMED, ids=lambda path: path.stem)
+def test_a_leaf_has_the_parameters_on_record(path):
+    assert parts_of(path) == expected(path)
+
+
+@pytest.mark.parametrize('backbone', PUBLISHED)
+def test_the_record_agrees_with_what_is_published(backbone):
+    recorded = RECORDED[backbone]
+    network = recorded['network']
+    if backbone == 'dtir-unet':  # the paper's own network comes with its conditioning
+        network += recorded['time conditioning']
+    assert round(network / 1e6, 1) == PUBLISHED[backbone]
+    assert all(round(count / 1e6, 1) == ADAPTERS for count in recorded['adapters'].values())
+
+
