@@ -43,6 +43,16 @@ TOY_NETWORKS = {
     'mmagic.NAFNet': dict(
         mid_channels=4, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1]
     ),
+    'XRestormer': dict(
+        dim=8,
+        num_blocks=(1, 1, 1, 1),
+        num_refinement_blocks=1,
+        channel_heads=(1, 1, 2, 2),
+        spatial_heads=(1, 1, 2, 2),
+        window_size=2,
+        overlap_ratio=1.0,
+        spatial_dim_head=4,
+    ),
     'PlainResNet': dict(width=8, depth=2),
 }
 # As few photographs as the leaves of configs/mini, which say how many they take, can do with.

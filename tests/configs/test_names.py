@@ -6,7 +6,7 @@ import pytest
 from leaves import BY_STEM, CONFIGS, EXAMPLES, LEAVES, WORK_DIRS, disagreements, load, parts_of
 
 NAMED = [path for path in LEAVES if EXAMPLES not in path.parents]
-BACKBONES = ('dtir-unet', 'nafnet-w64')
+BACKBONES = ('dtir-unet', 'nafnet-w64', 'xrestormer')
 TASKS = ('hazy', 'rainy', 'snowy', 'low_light')
 FINETUNE = BY_STEM['dtir-unet_finetune_rainy_8xb2-300k']
 

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
 from leaves import EXAMPLES, LEAVES, NAME, load
 
 from dtir_mm.analysis.recipe import count_parameters
@@ -39,7 +38,10 @@ def expected(path: Path) -> dict[str, int]:
     recorded = RECORDED[name['backbone']]
     kept = ['network', 'time conditioning']
     stage = name['stage'] or name['kind']
-    adapters = stage in ('unified', 'joint', 'classify') and name['part'] not in ('wo-moe', 'wo-gef')
+    adapters = stage in ('unified', 'joint', 'classify') and name['part'] not in (
+        'wo-moe',
+        'wo-gef',
+    )
     experts = name['part'] if (name['part'] or '').startswith('experts') else 'experts-10'
     return {
         **{part: recorded[part] for part in kept},
@@ -61,5 +63,3 @@ def test_the_record_agrees_with_what_is_published(backbone):
         network += recorded['time conditioning']
     assert round(network / 1e6, 1) == PUBLISHED[backbone]
     assert all(round(count / 1e6, 1) == ADAPTERS for count in recorded['adapters'].values())
-
-
