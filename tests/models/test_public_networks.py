@@ -13,6 +13,7 @@ from torch import nn
 from zoo_cases import bare_network, in_its_own_way
 
 from dtir_mm.models.backbones import zoo
+from dtir_mm.models.backbones.xrestormer import XRestormer
 from dtir_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,26 @@ def test_a_public_file_gives_architecture_sizes_and_weights(name, kind, tmp_path
     with torch.no_grad():
         expected = in_its_own_way(name, bare, image)
         torch.testing.assert_close(network.eval()(image * 2 - 1), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('width', [{}, dict(ffn_expansion_factor=1.5, spatial_heads=[1, 3, 2, 1])])
+@torch.no_grad()
+def test_public_weights_of_x_restormer_are_recognised_too(width, tmp_path):
+    """Which spandrel does not know; they take images in [0, 1] as its networks do."""
+    arguments = dict(
+        dim=8, num_blocks=[1, 2, 1, 1], num_refinement_blocks=3, channel_heads=[1, 2, 1, 4],
+        window_size=4, spatial_dim_head=4, **width,
+    )  # fmt: skip
+    bare = XRestormer(**arguments)
+    for parameter in bare.parameters():
+        parameter += 0.05 * torch.randn_like(parameter)
+    save_public(bare, tmp_path / 'params.pth')
+    network = MODELS.build(dict(type='PublicNetwork', file=str(tmp_path / 'params.pth')))
+    assert arguments.items() <= network.config().items()
+    assert network.size_multiple == 32
+    image = torch.rand(1, 3, 32, 64)
+    torch.testing.assert_close(network(image * 2 - 1), bare(image) * 2 - 1, rtol=0, atol=1e-5)
+    assert (bare(image) - image).abs().mean() > 1e-3
 
 
 def save_public(network: nn.Module, file: Path) -> None:

@@ -19,6 +19,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry as MMEngineRegistry
 from torch import Tensor, nn
 
+from dtir_mm.models.backbones.public_xrestormer import XRestormerArchitecture
 from dtir_mm.registry import MODELS
 
 # Networks of spandrel_extra_arches that restore.
@@ -95,6 +96,7 @@ class Restoring(nn.Module):
 
     def __init__(self, **hyperparameters: Any) -> None:
         super().__init__(**hyperparameters)
+        self.hyperparameters = hyperparameters
         try:
             found = self.architecture.load(self.state_dict())
         except (KeyError, ValueError, RuntimeError) as error:
@@ -236,7 +238,7 @@ def require_restoration(name: str, found: Any) -> None:
 
 
 def _architectures() -> Any:
-    """Spandrel's registry of architectures, with the extra ones where they are installed.
+    """Spandrel's registry of architectures, with X-Restormer, and the extra ones if installed.
 
     Raises:
         ImportError: spandrel is not installed.
@@ -246,6 +248,8 @@ def _architectures() -> Any:
     except ImportError as error:
         raise ImportError('public networks need spandrel: pip install spandrel') from error
     registry = spandrel.MAIN_REGISTRY.copy()
+    ours = XRestormerArchitecture()
+    registry.add(spandrel.ArchSupport(ours, ours.detect))
     if importlib.util.find_spec('spandrel_extra_arches') is not None:
         extra = importlib.import_module('spandrel_extra_arches')
         registry.add(*extra.EXTRA_REGISTRY, ignore_duplicates=True)
