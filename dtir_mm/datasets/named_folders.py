@@ -23,10 +23,16 @@ def dataset_configs(config: Mapping[str, Any], loader: str) -> Iterator[Mapping[
 
 
 def folders_of(dataset: Mapping[str, Any]) -> tuple[Path | None, Path] | None:
-    """The folders of the degraded (if any) and the clean images; None for a type not of ours."""
+    """The folders of the degraded (if any) and the clean images; None for a type not of ours.
+
+    Raises:
+        ValueError: the config names no folder.
+    """
     names = _FOLDERS.get(str(dataset.get('type')).rpartition('.')[-1])
     if names is None:
         return None
+    if missing := [name for name in names if name and name not in dataset]:
+        raise ValueError(f'a {dataset["type"]} of the config has no {" and no ".join(missing)}')
     degraded, clean = (name and Path(dataset[name]) for name in names)
     return degraded, clean
 

@@ -43,16 +43,17 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(pairs, monkeypatch):
         return read_image(file)
 
     monkeypatch.setattr('dtir_mm.datasets.decoded_images.read_image', counted)
-    images, file = DecodedImages(pairs / 'decoded'), pairs / 'GT' / 'a.png'
+    images, file = DecodedImages(pairs / 'decoded'), pairs / 'GT' / 'c.bmp'
+    save_image(file, np.zeros((40, 52, 3), np.uint8))
     for _ in range(3):
         images.read(file)
     assert len(decoded) == 1
     other = np.full((40, 52, 3), 7, np.uint8)
-    save_image(file, other)
+    save_image(file, other)  # a BMP, as large as before
     os.utime(file, ns=(1, 1))
     np.testing.assert_array_equal(images.read(file), other)
     assert len(decoded) == 2
-    linked = pairs / 'linked.png'
+    linked = pairs / 'linked.bmp'
     linked.symlink_to(file)
     images.read(linked)
     assert len(decoded) == 2, 'links to one file share its array'
