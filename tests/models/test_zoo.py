@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from zoo_cases import CASES, bare_network, in_its_own_way
 
+from dtir_mm.apis.deployment import deploy
 from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
 from dtir_mm.models.restorers.gradients import refuse_custom_functions
 from dtir_mm.registry import MODELS
@@ -122,6 +123,20 @@ def test_its_blocks_have_an_order(name):
     assert set(blocks) == {parameter for parameter, _ in backbone.named_parameters()}
     assert set(order) >= set(blocks.values())
     assert len(order) > 5
+
+
+@EVERY
+def test_it_deploys_as_the_bare_network(name):
+    """Time folds into norms and convolutions of every layout; ``deploy`` compares the outputs."""
+    case = CASES[name]
+    backbone = dict(
+        type='ConditionedBackbone', backbone=case.network, conditioning=case.conditioning
+    )
+    settings = dict(type='FinetuneRestorer', backbone=backbone, residual_scale='one')
+    restorer = MODELS.build(settings).eval()
+    for parameter in restorer.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    assert not any(module._forward_hooks for module in deploy(restorer, 12).modules())
 
 
 def test_the_sizes_that_a_network_takes_are_those_of_spandrel():
