@@ -20,10 +20,8 @@ from mmengine.config import Config, DictAction
 from dtir_mm.apis.command_line import map_in_processes, one_line_errors
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.decoded_images import DecodedImages, decoded_bytes
-from dtir_mm.datasets.named_folders import dataset_configs, folders_of
+from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
 from dtir_mm.files import require_writable
-
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.layouts import find_split
-from dtir_mm.datasets.named_folders import dataset_configs, folders_of
+from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
 from dtir_mm.datasets.perceptual_hash import BITS, find_same, perceptual_hash
 from dtir_mm.image_io import read_image
 
@@ -30,8 +30,8 @@ class Part(NamedTuple):
     clean: Path
 
 
-class Finding(NamedTuple):
-    """A fault: what kind of fault, and a sentence that names the files."""
+class Fault(NamedTuple):
+    """What kind of fault, and a sentence that names the files."""
 
     kind: str
     message: str
@@ -55,16 +55,13 @@ class Inspection:
 def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
     """The data sets of a config's dataloaders, each once, and the types that cannot be checked."""
     parts, unknown = [], []
-    for use, loaders in (
-        (TRAINING, ('train_dataloader',)),
-        (HELD_OUT, ('val_dataloader', 'test_dataloader')),
-    ):
-        for loader in loaders:
-            for dataset in dataset_configs(config, loader):
-                if folders := folders_of(dataset):
-                    parts.append(Part(use, *folders))
-                else:
-                    unknown.append(f'{dataset.get("type")} in {loader}')
+    for loader in LOADERS:
+        use = TRAINING if loader == 'train_dataloader' else HELD_OUT
+        for dataset in dataset_configs(config, loader):
+            if folders := folders_of(dataset):
+                parts.append(Part(use, *folders))
+            else:
+                unknown.append(f'{dataset.get("type")} in {loader}')
     return list(dict.fromkeys(parts)), list(dict.fromkeys(unknown))
 
 
@@ -89,7 +86,7 @@ def find_faults(
     parts: Iterable[Part],
     images: Mapping[Path, list[Path]],
     inspections: Mapping[Path, Inspection],
-) -> list[Finding]:
+) -> list[Fault]:
     """Every fault of the parts, kind after kind.
 
     Args:
@@ -103,7 +100,7 @@ def find_faults(
         if degraded is not None:
             faults += _pair_faults(degraded, images[degraded], clean, images[clean], inspections)
     faults += [
-        Finding('unreadable', inspection.error)
+        Fault('unreadable', inspection.error)
         for inspection in inspections.values()
         if inspection.error
     ]
@@ -126,21 +123,19 @@ def expected_count(folder: Path) -> tuple[int, str] | None:
     return layout.split(split).pairs, f'{layout.name} ({split})'
 
 
-def _count_faults(folder: Path, files: list[Path]) -> Iterator[Finding]:
+def _count_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
     if not files:
-        yield Finding('no images', f'{folder} is missing, or holds no image')
+        yield Fault('no images', f'{folder} is missing, or holds no image')
         return
     expected = expected_count(folder)
     if expected is not None and expected[0] != len(files):
-        yield Finding(
+        yield Fault(
             'wrong count', f'{folder} holds {len(files)} images, {expected[1]} has {expected[0]}'
         )
     by_stem: dict[str, Path] = {}
     for file in files:
         if (first := by_stem.setdefault(file.stem, file)) is not file:
-            yield Finding(
-                'same stem', f'{first} and {file} cannot be told apart when pairs are made'
-            )
+            yield Fault('same stem', f'{first} and {file} cannot be told apart when pairs are made')
 
 
 def _pair_faults(
@@ -149,16 +144,16 @@ def _pair_faults(
     clean: Path,
     clean_files: list[Path],
     inspections: Mapping[Path, Inspection],
-) -> Iterator[Finding]:
+) -> Iterator[Fault]:
     sides = {file.stem: file for file in degraded_files}, {file.stem: file for file in clean_files}
     for (own, others), folder in zip((sides, sides[::-1]), (clean, degraded), strict=True):
         for stem in sorted(own.keys() - others.keys()):
-            yield Finding('missing partner', f'{own[stem]} has no file of its stem in {folder}')
+            yield Fault('missing partner', f'{own[stem]} has no file of its stem in {folder}')
     for stem in sorted(sides[0].keys() & sides[1].keys()):
         one, other = sides[0][stem], sides[1][stem]
         sizes = inspections[one].size, inspections[other].size
         if None not in sizes and sizes[0] != sizes[1]:
-            yield Finding(
+            yield Fault(
                 'sizes differ',
                 f'{one} is {sizes[0][0]} x {sizes[0][1]}, {other} is {sizes[1][0]} x {sizes[1][1]}',
             )
@@ -168,7 +163,7 @@ def _duplicates(
     parts: list[Part],
     images: Mapping[Path, list[Path]],
     inspections: Mapping[Path, Inspection],
-) -> Iterator[Finding]:
+) -> Iterator[Fault]:
     """Clean images of test sets that are clean images of training sets too."""
     training, held_out = (
         [
@@ -185,7 +180,7 @@ def _duplicates(
         np.stack([inspections[file].hash for file in files]) for files in (held_out, training)
     ]
     for i, j, bits in find_same(*hashes):
-        yield Finding(
+        yield Fault(
             'duplicate',
             f'{held_out[i]} (test) shows what {training[j]} (training) shows: '
             f'{bits} of {BITS} bits differ',

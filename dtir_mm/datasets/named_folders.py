@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # type: names of its arguments that are the folders of degraded and of clean images
 _FOLDERS = {
     'PairedFolderDataset': ('degraded', 'clean'),
@@ -17,7 +18,7 @@ def dataset_configs(config: Mapping[str, Any], loader: str) -> Iterator[Mapping[
 
     Args:
         config: a whole config.
-        loader: its key, such as "train_dataloader"; it may be missing or None.
+        loader: its key, one of ``LOADERS``; it may be missing or None.
     """
     yield from _leaves((config.get(loader) or {}).get('dataset'))
 
