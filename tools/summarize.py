@@ -37,6 +37,9 @@ def summarize(args: argparse.Namespace) -> None:
                 f'two tests have different rows for {" / ".join(key)}: give one of them another '
                 f'--method, and test both by one protocol on the same images'
             )
+    protocols = sorted({part['protocol'] for part in parts})
+    if len(protocols) > 1:
+        raise ValueError(f'the tests were measured by several protocols: {", ".join(protocols)}')
     order = {'input': 0, 'scratch': 1}
     rows = sorted(
         unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], 2))
@@ -52,6 +55,7 @@ def summarize(args: argparse.Namespace) -> None:
         args.output,
         rows,
         steps,
+        protocols[0],
         ' '.join(sorted({part['precision'] for part in parts})),
         parts[0]['seed'],
         git_commit(),

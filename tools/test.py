@@ -1,6 +1,7 @@
 """Tests a checkpoint: a table beside the input's own figures, a CSV of all images, pictures.
 
-A restorer that can find out the degradation is tested twice: told it, and blind.
+A restorer that can find out the degradation is tested twice: told it, and blind. With --publish the
+figures go into the README beside the config, with seed, commit and protocol.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.analysis.identification import format_identification, identification
 from dtir_mm.analysis.picture_hook import ComparisonPictureHook
+from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
     format_table,
     git_commit,
@@ -44,6 +46,10 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='the weights of the last update, where the checkpoint offers their average (EMA)',
     )
+    parser.add_argument(
+        '--publish', action='store_true', help="fill the figures into the config's results page"
+    )
+    parser.add_argument('--replace', action='store_true', help='published figures by new ones')
     parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
     parser.add_argument(
         '--cfg-options',
@@ -54,6 +60,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
+    if args.publish and args.cfg_options:
+        parser.error('--publish takes a config as its file has it, without --cfg-options')
+    if args.replace and not args.publish:
+        parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -64,6 +74,10 @@ def main() -> None:
     checkpoint = load_checkpoint(args.checkpoint)
     meta = checkpoint['meta']
     decay = None if args.online_weights else meta.get('ema_decay')
+    publication = None
+    if args.publish:
+        protocol = args.protocol or config.test_evaluator.protocol
+        publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None
@@ -95,6 +109,7 @@ def main() -> None:
         out / 'summary.json',
         means,
         {task: {'t_mat': t} for task, t in steps.items()},
+        config.test_evaluator.protocol,
         meta['precision'],
         meta['seed'],
         git_commit(),
@@ -108,6 +123,9 @@ def main() -> None:
     print('weights: ' + (f'averaged (EMA, decay {decay})' if decay else 'of the last update'))
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
+    if publication is not None:
+        publication.write(means, args.method, args.replace)
+        print(f'published: {publication.page}')
 
 
 def _test_blind(runner: Any) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -105,6 +105,7 @@ def write_summary(
     path: str | Path,
     rows: Sequence[dict[str, Any]],
     timesteps: dict[str, dict[str, Any]],
+    protocol: str,
     precision: str,
     seed: int,
     commit: str | None,
@@ -118,6 +119,7 @@ def write_summary(
         path: of the file.
         rows: of ``mean_rows``, of all methods.
         timesteps: per task ``{t_mat, interval, status}``.
+        protocol: a name of ``PROTOCOLS``, under which all rows were measured.
         precision: "fp32" or "bf16".
         seed: of the run.
         commit: of ``git_commit``.
@@ -131,6 +133,7 @@ def write_summary(
     summary = {
         'rows': list(rows),
         'timesteps': timesteps,
+        'protocol': protocol,
         'precision': precision,
         'seed': seed,
         'commit': commit,
@@ -145,11 +148,13 @@ def write_summary(
     write_text(path, text + '\n')
 
 
-def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
+def git_commit(
+    folder: str | Path = Path(__file__).parent, besides: Iterable[Path] = ()
+) -> str | None:
     """The commit of the repository that tracks ``folder``, by default the one of this code.
 
-    "-dirty" is appended where tracked files were modified. None outside a repository, before its
-    first commit, and where git is missing.
+    "-dirty" is appended where tracked files other than ``besides`` were modified. None outside a
+    repository, before its first commit, and where git is missing.
     """
 
     def git(*arguments: str) -> str:
@@ -160,6 +165,9 @@ def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
         # An installed copy may lie in an ignored folder of somebody else's repository.
         if not git('ls-files', '.'):
             return None
-        return git('describe', '--always', '--dirty', '--abbrev=40', '--exclude', '*')
+        root = Path(git('rev-parse', '--show-toplevel'))
+        modified = {root / name for name in git('diff', '--name-only', 'HEAD').splitlines()}
+        commit = git('rev-parse', 'HEAD')
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f'{commit}-dirty' if modified - {path.resolve() for path in besides} else commit

@@ -114,6 +114,7 @@ def summary_arguments():
     return {
         'rows': mean_rows(ROWS, 'ours'),
         'timesteps': {'noisy': {'t_mat': 12, 'interval': [10, 14], 'status': 'ok'}},
+        'protocol': 'rgb',
         'precision': 'fp32',
         'seed': 3,
         'commit': None,

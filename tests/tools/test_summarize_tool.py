@@ -21,10 +21,18 @@ def row(task, method, psnr, domain='source'):
     }
 
 
-def write(folder, rows, precision='fp32', seed=3):
+def write(folder, rows, precision='fp32', seed=3, protocol='rgb'):
     name = folder.name
     write_summary(
-        folder / 'summary.json', rows, {}, precision, seed, None, name * 2, [folder / f'{name}.png']
+        folder / 'summary.json',
+        rows,
+        {},
+        protocol,
+        precision,
+        seed,
+        None,
+        name * 2,
+        [folder / f'{name}.png'],
     )
     return folder
 

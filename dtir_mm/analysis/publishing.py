@@ -1,0 +1,137 @@
+"""Which figures may stand on a results page: those that anybody can trace and measure again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dtir_mm.analysis.ablations import changed_keys
+from dtir_mm.analysis.recipe import parse_name
+from dtir_mm.analysis.results_page import Origin, blocks_of, fill_page, require_on_page
+from dtir_mm.analysis.summary import git_commit
+from dtir_mm.engine.checkpoint import config_of, config_to_json
+from dtir_mm.files import write_text
+
+PAGE = 'README.md'
+# What of a config decides what its training computes: what lies below these keys,
+_TRAINED = (
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg.max_iters',
+    'train_dataloader.dataset',
+    'default_hooks',
+    'custom_hooks',
+)
+# but for these.
+_FREE = (
+    'model.micro_batch_size',
+    'model.tile',
+    'model.tile_overlap',
+    'model.backbone.checkpoint_activations',
+    'default_hooks.checkpoint',
+    'default_hooks.logger',
+)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A page, and where the figures come from that it is to show."""
+
+    page: Path
+    origin: Origin
+
+    def write(self, means: list[dict[str, Any]], method: str, replace: bool) -> None:
+        """Fills the page in; raises what ``fill_page`` raises, and then leaves it as it was."""
+        text = self.page.read_text(encoding='utf-8')
+        write_text(self.page, fill_page(text, means, method, self.origin, replace))
+
+
+def prepare_publication(
+    path: Path, config: Mapping[str, Any], checkpoint: dict[str, Any], protocol: str
+) -> Publication:
+    """Everything but the figures, checked before time is spent on them.
+
+    Args:
+        path: the config's file.
+        config: it, resolved, as its file has it.
+        checkpoint: what is tested.
+        protocol: of the test.
+
+    Raises:
+        ValueError: there is no page with a cell for this config and protocol; the code is not that
+            of a commit (pages apart); or the checkpoint is not that of a whole run of this config.
+    """
+    page = _page_of(path)
+    require_on_page(blocks_of(page.read_text(encoding='utf-8')), path.stem, protocol)
+    commit = git_commit(besides=page.parents[1].glob(f'*/{PAGE}'))
+    if commit is None or commit.endswith('-dirty'):
+        raise ValueError(
+            f'published figures name the commit that made them, but the code is '
+            f'{"in no commit" if commit is None else "changed since " + commit[:12]}: commit first'
+        )
+    require_trained_by(config, checkpoint, path.stem)
+    plain = config_to_json(dict(config))
+    weights = b''.join(
+        value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        for value in checkpoint['state_dict'].values()
+    )
+    origin = Origin(
+        path.stem, checkpoint['meta']['seed'], commit, protocol, _hash(plain.encode()),
+        _hash(weights),
+    )  # fmt: skip
+    return Publication(page, origin)
+
+
+def require_trained_by(config: Mapping[str, Any], checkpoint: dict[str, Any], stem: str) -> None:
+    """Raises ValueError unless a checkpoint is that of a whole run of a config, called ``stem``.
+
+    What a config tests without any training of its own (``ZeroShotRestorer``) must be a
+    pre-training of the same network.
+    """
+    config = json.loads(config_to_json(dict(config)))
+    trained, meta = config_of(checkpoint), checkpoint['meta']
+    keys, name = _TRAINED, parse_name(stem)
+    if config['model']['type'] == 'ZeroShotRestorer':
+        if meta['stage'] != 'GenerativePretrainer':
+            raise ValueError(f'{stem} tests a pre-training as it is, not a {meta["stage"]}')
+        keys, name = ('model.backbone',), None
+    changed = sorted(
+        key
+        for key in changed_keys(config, trained)
+        if any(_is_below(key, known) for known in keys)
+        and not any(_is_below(key, free) for free in _FREE)
+    )
+    if changed:
+        raise ValueError(
+            f'the checkpoint was trained by another config than {stem}: {", ".join(changed)} differ'
+        )
+    if name is None:
+        return
+    batch = name.processes * name.batch_size
+    if (meta['iter'], meta.get('global_batch')) != (name.updates, batch):
+        raise ValueError(
+            f'the checkpoint has {meta["iter"]} updates of {meta.get("global_batch")} samples over '
+            f'all processes; {stem} means {name.updates} of {batch}'
+        )
+
+
+def _page_of(path: Path) -> Path:
+    """The nearest page with a table of results, from a config's folder upwards."""
+    for folder in path.resolve().parents[:2]:
+        page = folder / PAGE
+        if page.is_file() and blocks_of(page.read_text(encoding='utf-8')):
+            return page
+    raise ValueError(f'there is no {PAGE} with a table of results beside {path} or one folder up')
+
+
+def _is_below(key: str, above: str) -> bool:
+    return key == above or key.startswith(f'{above}.')
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
