@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dtir_mm.datasets.named_folders import dataset_configs, folders_of
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.registry import MODELS
 
@@ -63,19 +64,6 @@ def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
         name: sum(p.numel() for module in modules if module for p in module.parameters())
         for name, modules in parts.items()
     }
-
-
-def data_parts(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The configs of the data sets that a data set's config is made of."""
-    if 'datasets' not in dataset:
-        yield dataset
-    for part in dataset.get('datasets', ()):
-        yield from data_parts(part)
-
-
-def folders_of(dataset: Mapping[str, Any]) -> list[str]:
-    """The folders that a single data set's config names: of degraded and clean images, or one."""
-    return [dataset[key] for key in ('degraded', 'clean', 'folder') if dataset.get(key)]
 
 
 def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, str]]:
@@ -167,8 +155,8 @@ def _losses(config: Mapping[str, Any]) -> str:
 
 def _timesteps(config: Mapping[str, Any]) -> str:
     spec = config['model'].get('timesteps', 'paper')
-    tasks = [part['task'] for part in data_parts(config['train_dataloader']['dataset'])
-             if 'task' in part]  # fmt: skip
+    parts = dataset_configs(config, 'train_dataloader')
+    tasks = [part['task'] for part in parts if 'task' in part]
     if not tasks:
         return ''
     if isinstance(spec, str) and spec.endswith('.json') and not Path(spec).is_file():
@@ -179,7 +167,8 @@ def _timesteps(config: Mapping[str, Any]) -> str:
 
 
 def _data(config: Mapping[str, Any], loader: str, what: str) -> Iterator[tuple[str, str]]:
-    for part in data_parts((config.get(loader) or {}).get('dataset', {'datasets': ()})):
+    for part in dataset_configs(config, loader):
         domains = part.get('severities') or [part.get('domain', 'source')]
         named = f'{part["task"]} ({", ".join(domains)}): ' if 'task' in part else ''
-        yield what, named + ', '.join(folders_of(part))
+        folders = folders_of(part) or (part['type'],)
+        yield what, named + ', '.join(str(folder) for folder in folders if folder)

@@ -1,0 +1,93 @@
+"""docs/recipes.md says what the configs hold: every value in a column "ours" is compared."""
+
+import ast
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from dtir_mm import registry
+from dtir_mm.diffusion.noise_schedule import NoiseSchedule
+from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
+from dtir_mm.models.losses.noise_prediction_loss import NoisePredictionLoss
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / 'docs' / 'recipes.md').read_text()
+MARKS = {'stated', 'silent: we chose', 'open: we chose'}
+# Arguments that name no type, and what they are the arguments of.
+UNTYPED = {
+    'model.schedule': NoiseSchedule,
+    'model.noise_loss': NoisePredictionLoss,
+    'model.backbone.adapters': MoEAdapters,
+}
+REGISTRIES = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """(config, key, ours, mark) of every row of the page."""
+    found = []
+    for section in PAGE.split('\n## ')[1:]:
+        config = re.search(r'`([^`]+)`', section.splitlines()[0])[1]
+        lines = [line for line in section.splitlines() if line.startswith('| ')][1:]
+        for line in lines:
+            _, _, ours, key, mark = (cell.strip() for cell in line.strip('|').split('|'))
+            found.append((config, key.strip('`'), ours.strip('`'), mark))
+    return found
+
+
+@cache
+def load(config: str) -> dict:
+    return Config.fromfile(ROOT / 'configs' / f'{config}.py').to_dict()
+
+
+def resolved(config: dict, key: str) -> Any:
+    """What a key of a config holds, or is by the default of the class that takes it."""
+    node: Any = config
+    parts = key.split('.')
+    for i, part in enumerate(parts):
+        if isinstance(node, list):
+            node = node[int(part)]
+        elif part in (node or {}):
+            node = node[part]
+        else:
+            node = default('.'.join(parts[:i]), node, part)
+    return node
+
+
+def default(path: str, node: dict | None, name: str) -> Any:
+    """The default of an argument ``name`` of what is configured by ``node`` at a path."""
+    if path == 'default_hooks':
+        return None  # there is no such hook
+    kind = UNTYPED.get(path) or next(
+        found for r in REGISTRIES if (found := r.get(node['type'])) is not None
+    )
+    for parent in kind.__mro__:  # arguments may be handed on to a parent
+        parameters = inspect.signature(parent).parameters
+        if name in parameters:
+            return parameters[name].default
+    raise KeyError(f'{path} has no {name!r}, and neither has {kind.__name__}')
+
+
+@pytest.mark.parametrize(('config', 'key', 'ours', 'mark'), rows(), ids=lambda value: str(value))
+def test_a_row_says_what_the_config_holds(config, key, ours, mark):
+    held = resolved(load(config), key)
+    stated = ast.literal_eval(ours)
+    assert (held, type(held)) == (stated, type(stated))
+    assert mark in MARKS
+
+
+def test_every_stage_and_term_has_its_rows():
+    found = rows()
+    assert len(found) > 55 and len({config for config, *_ in found}) == 6
+    marks = [mark for *_, mark in found]
+    assert all(marks.count(mark) > 8 for mark in MARKS)
+
+
+@pytest.mark.parametrize('key', ['model.mix_ration', 'optim_wrapper.optimizer.learning_rate'])
+def test_a_key_that_nothing_takes_is_an_error(key):
+    with pytest.raises(KeyError):
+        resolved(load('setting_a/dtir-unet_finetune_rainy_8xb2-300k'), key)
