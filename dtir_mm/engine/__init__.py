@@ -11,6 +11,7 @@ from dtir_mm.engine.hooks import (
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.engine.runner import RestorationRunner
 from dtir_mm.engine.scalar_visualizer import ScalarVisualizer
+from dtir_mm.engine.sharded_restorer import ShardedRestorer
 from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
 from dtir_mm.engine.train_loop import IterationTrainLoop
 
@@ -24,6 +25,7 @@ __all__ = [
     'RestorationCheckpointHook',
     'RestorationRunner',
     'ScalarVisualizer',
+    'ShardedRestorer',
     'TaskMixtureSampler',
     'WeightEMAHook',
 ]

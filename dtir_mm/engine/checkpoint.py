@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from dtir_mm import compat
+from dtir_mm.engine.sharding import divided_like
 from dtir_mm.files import replacing
 
 ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
@@ -153,7 +154,7 @@ def load_weights(
     new = tuple(p for p in introduced if not any(key.startswith(p) for key in weights))
     weights = {**weights, **{key: expected[key] for key in expected if key.startswith(new)}}
     require_same_architecture(weights, expected, source, type(target).__name__)
-    target.load_state_dict(weights)
+    target.load_state_dict({key: divided_like(weights[key], expected[key]) for key in expected})
 
 
 def require_same_architecture(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, is_distributed
+from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -22,9 +22,11 @@ from dtir_mm.engine.checkpoint import (
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
+from dtir_mm.engine.sharded_restorer import ShardedRestorer
+from dtir_mm.engine.sharding import divided_state, whole
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
-from dtir_mm.registry import RUNNERS
+from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 
 
 @RUNNERS.register_module()
@@ -55,6 +57,11 @@ class RestorationRunner(Runner):
         return self.model.module if is_model_wrapper(self.model) else self.model
 
     @property
+    def sharded(self) -> bool:
+        """Whether weights are divided among the processes (FSDP)."""
+        return isinstance(self.model, ShardedRestorer)
+
+    @property
     def stage_length(self) -> int:
         """Updates of a stage: the whole run, unless ``IncrementalTaskSchedulerHook`` splits it."""
         schedule = getattr(self.train_dataloader.sampler, 'schedule', None)
@@ -77,8 +84,13 @@ class RestorationRunner(Runner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """The model on its device, in ``DistributedRestorer`` where there are several processes."""
+        """The model on its device, in ``DistributedRestorer`` where there are several processes.
+
+        ``model_wrapper_cfg`` may name another wrapper.
+        """
         model = model.to(get_device())
+        if model_wrapper_cfg is not None:
+            return MODEL_WRAPPERS.build({**model_wrapper_cfg, 'module': model})
         return DistributedRestorer(model) if self.distributed else model
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
@@ -102,11 +114,20 @@ class RestorationRunner(Runner):
         self._introduced = self.restorer.introduced
         return super().train()
 
+    def _init_model_weights(self) -> None:
+        """See mmengine; what is divided has been initialised before (``ShardedRestorer``)."""
+        if not self.sharded:
+            super()._init_model_weights()
+
     def _maybe_compile(self, target: str) -> None:
         """Compiles the backbone's network for training; mmengine would compile the whole step."""
         compile_with = self.cfg.get('compile')
         if not compile_with or target != 'train_step':
             return
+        if self.sharded:
+            raise ValueError(
+                'compile and model_wrapper_cfg.type="ShardedRestorer" exclude each other'
+            )
         options = {} if compile_with is True else dict(compile_with)
         if options.get('backend', 'inductor') == 'inductor':
             require_cpp_compiler()
@@ -184,7 +205,8 @@ class RestorationRunner(Runner):
                 f'processes (model.micro_batch_size makes it fit)'
             )
         self.train_loop.iter = checkpoint['meta']['iter']
-        self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        groups = self.optim_wrapper.param_groups
+        self.optim_wrapper.load_state_dict(divided_state(checkpoint['optimizer'], groups))
         for scheduler, state in zip(
             self.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
@@ -192,7 +214,13 @@ class RestorationRunner(Runner):
         self.logger.info(f'resumed at iteration {self.iter}')
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
-        """Writes everything that a resumed run needs, and what a user of the weights asks."""
+        """Writes everything that a resumed run needs, and what a user of the weights asks.
+
+        All processes must call it: each may hold a part.
+        """
+        path = Path(out_dir) / filename
+        if not is_main_process() and not self.sharded:
+            return path
         restorer = self.restorer
         checkpoint: dict[str, Any] = {
             'meta': {
@@ -207,11 +235,11 @@ class RestorationRunner(Runner):
                 'timesteps': dict(restorer.timesteps.by_task),
                 'fixed_timestep': restorer.timesteps.fixed,
             },
-            'state_dict': {key: value.cpu() for key, value in restorer.state_dict().items()},
-            'optimizer': self.optim_wrapper.state_dict(),
+            'state_dict': {key: whole(v).cpu() for key, v in restorer.state_dict().items()},
+            'optimizer': whole(self.optim_wrapper.state_dict()),
             'param_schedulers': [s.state_dict() for s in self.param_schedulers or []],
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        path = Path(out_dir) / filename
-        save_checkpoint(checkpoint, path)
+        if is_main_process():
+            save_checkpoint(checkpoint, path)
         return path

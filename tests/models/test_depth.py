@@ -7,6 +7,7 @@ from torch import Tensor, nn
 import dtir_mm.models  # noqa: F401 - registers the networks
 from dtir_mm.models.backbones.depth import (
     block_of_each_parameter,
+    composite_blocks,
     depths_in_order,
     execution_order,
 )
@@ -328,3 +329,14 @@ def test_a_network_gets_a_picture_of_a_size_that_it_takes():
             return super().forward(u)
 
     assert execution_order(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))) == ['0', '1']
+
+
+def test_composite_blocks_hold_several_layers_and_no_other_block():
+    """Those of a U-Net are its residual blocks: neither lone convolutions nor stages of blocks."""
+    net = MODELS.build(
+        dict(type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,),
+             middle_blocks=1, attention=False)
+    )  # fmt: skip
+    name_of = {module: name for name, module in net.named_modules()}
+    found = [name_of[block] for block in composite_blocks(net)]
+    assert found == ['decoders.0.0', 'decoders.0.1', 'encoders.0.0', 'encoders.0.1', 'middle.0']

@@ -49,8 +49,8 @@ class RestorationCheckpointHook(Hook):
         done = runner.iter + 1
         if done % self.interval and done != runner.max_iters:
             return
+        runner.save_checkpoint(runner.work_dir, f'iter_{done}.pth')
         if is_main_process():
-            runner.save_checkpoint(runner.work_dir, f'iter_{done}.pth')
             self._prune(Path(runner.work_dir))
         barrier()
 

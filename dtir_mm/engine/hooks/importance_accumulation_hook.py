@@ -51,6 +51,12 @@ class ImportanceAccumulationHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Hands the former importance to the restorer, and begins to watch its gradients."""
+        if self.n_batches and runner.sharded:
+            raise ValueError(
+                'FSDP has no whole gradients to accumulate importance from: set '
+                'default_hooks.importance=None, and add it by tools/accumulate_importance.py '
+                'when pre-training has ended'
+            )
         restorer = runner.restorer
         if not hasattr(restorer, 'set_importance'):
             self._former = None  # pre-training starts anew, whatever it starts from

@@ -111,5 +111,18 @@ def is_composite(module: nn.Module) -> bool:
     return sum(_has_own_parameters(part) for part in module.modules()) > 1
 
 
+def composite_blocks(net: nn.Module) -> list[nn.Module]:
+    """The blocks of more than one layer that lie in no other block, in alphabetical order."""
+    named = dict(net.named_modules())
+    blocks = set(block_of_each_parameter(net).values())
+    return [
+        named[block]
+        for block in sorted(blocks)
+        if block
+        and is_composite(named[block])
+        and not any(other.startswith(f'{block}.') for other in blocks)
+    ]
+
+
 def _has_own_parameters(module: nn.Module) -> bool:
     return next(module.parameters(recurse=False), None) is not None

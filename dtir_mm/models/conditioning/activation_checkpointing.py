@@ -47,8 +47,6 @@ class PresentConditions:
 def checkpoint_blocks(net: nn.Module, conditions: Callable[[], PresentConditions]) -> None:
     """Makes each block of a network keep its inputs only, wherever gradients are computed.
 
-    Blocks are those of ``backbones/depth.py`` with more than one layer.
-
     Args:
         net: the network.
         conditions: gives what the forward pass under way is conditioned on.
@@ -56,19 +54,12 @@ def checkpoint_blocks(net: nn.Module, conditions: Callable[[], PresentConditions
     Raises:
         ValueError: the network has no block of more than one layer.
     """
-    named = dict(net.named_modules())
-    blocks = set(depth.block_of_each_parameter(net).values())
-    whole = [
-        named[block]
-        for block in sorted(blocks)
-        if depth.is_composite(named[block])
-        and not any(other != block and f'{other}.'.startswith(f'{block}.') for other in blocks)
-    ]
-    if not whole:
+    blocks = depth.composite_blocks(net)
+    if not blocks:
         raise ValueError(
             f'checkpoint_activations=True: {type(net).__name__} has no block of more than one layer'
         )
-    for module in whole:
+    for module in blocks:
         module.forward = partial(_forgetful, module.forward, conditions)
 
 

@@ -75,6 +75,7 @@ class BaseRestorer(BaseModel):
         self.tile = tile
         self.tile_overlap = tile_overlap
         self.precision = 'fp32'
+        self.differentiate, self.assign_gradient = flat_gradient, write_gradient  # FSDP: its own
         self.gradient_observers: list[Callable[[Tensor], None]] = []
 
     # --- the network in its two modes ---------------------------------------------------------
@@ -132,7 +133,7 @@ class BaseRestorer(BaseModel):
         gradient, losses = self.compute_gradient(batch)
         means = self._means(losses)
         self._check_finite(batch, losses, means, gradient)
-        write_gradient(gradient, self.trained_parameters())
+        self.assign_gradient(gradient, self.trained_parameters())
         optim_wrapper.step()
         optim_wrapper.zero_grad()
         return means
@@ -167,16 +168,17 @@ class BaseRestorer(BaseModel):
         samples: dict[str, Any],
         loss_of: PerSampleLoss,
         global_batch: int,
-        differentiate: Differentiate = flat_gradient,
+        differentiate: Differentiate | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Gradient (P,) of ``sum(losses) / global_batch`` over this process's samples, and losses.
 
         Only one micro-batch's graph is alive at a time; no samples give a zero gradient.
         ``differentiate`` may put another linear functional of the loss in the gradient's place.
         """
+        differentiate = differentiate or self.differentiate
         parameters = self.trained_parameters()
         gradient = None  # no zeros to add to: each such vector is as large as the network
-        losses = [parameters[0].new_zeros(0)]
+        losses = [torch.empty(0, dtype=parameters[0].dtype, device=parameters[0].device)]
         count = len(samples['path'])
         step = self.micro_batch_size or max(count, 1)
         for start in range(0, count, step):

@@ -1,0 +1,78 @@
+"""The model wrapper for pre-training networks that one device cannot hold with their optimiser."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.dist import get_world_size
+from torch import Tensor, nn
+
+from dtir_mm.engine.distributed_restorer import DistributedRestorer
+from dtir_mm.models.backbones import depth
+from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+from dtir_mm.registry import MODEL_WRAPPERS
+
+
+@MODEL_WRAPPERS.register_module()
+class ShardedRestorer(DistributedRestorer):
+    """Divides weights, gradients and the optimiser's state among the processes (FSDP).
+
+    It is torch's ``fully_shard``, on each block of the network and on the rest: a block's weights
+    are put together while it runs, forwards and backwards. Checkpoints are the same as without.
+
+    Fine-tuning combines gradients in ways that need them whole, so it is for pre-training.
+
+    Args:
+        module: the restorer.
+
+    Raises:
+        ValueError: it does more than pre-train, or there is a single process.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        if getattr(type(module), 'compute_gradient', None) is not (
+            GenerativePretrainer.compute_gradient
+        ):
+            raise ValueError(
+                f'model_wrapper_cfg.type="ShardedRestorer" (FSDP) is for pre-training, '
+                f'GenerativePretrainer; {type(module).__name__} needs whole gradients. To save '
+                f'memory, set model.micro_batch_size or model.backbone.checkpoint_activations'
+            )
+        if get_world_size() == 1:
+            raise ValueError(
+                'model_wrapper_cfg.type="ShardedRestorer" (FSDP) divides a network among several '
+                'processes: start them with tools/dist_train.sh'
+            )
+        module.init_weights()
+        super().__init__(module)
+        self._shard(module.backbone)
+        module.differentiate = _accumulate_shards
+        module.assign_gradient = _keep_shards
+
+    def _shard(self, backbone: nn.Module) -> None:
+        # Takes half a second to import, which few runs need.
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        device = next(backbone.parameters()).device.type
+        mesh = init_device_mesh(device, (get_world_size(),))
+        for block in depth.composite_blocks(backbone.net):
+            fully_shard(block, mesh=mesh)
+        # Also after a forward without backward, so that what hooks see is always divided.
+        fully_shard(backbone, mesh=mesh, reshard_after_forward=True)
+        for part in backbone.modules():
+            if hasattr(part, 'set_gradient_divide_factor'):
+                part.set_gradient_divide_factor(1.0)  # losses are divided by the global batch
+
+
+def _accumulate_shards(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Adds a loss's gradient, summed over processes, to this process's shards in ``.grad``.
+
+    Gives in its place a number, (1,), that is finite if the shards are.
+    """
+    loss.backward()
+    sums = [p.grad.to_local().sum() for p in parameters if p.grad is not None]
+    return torch.stack(sums).sum().reshape(1)
+
+
+def _keep_shards(gradient: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    """The shards are in ``.grad`` already."""
