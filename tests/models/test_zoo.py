@@ -1,5 +1,6 @@
 """Networks of many kinds: conditioned, trained for ten steps, equal to the bare ones at first."""
 
+from copy import deepcopy
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,7 +12,13 @@ from zoo_cases import CASES, bare_network, in_its_own_way
 
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
-from dtir_mm.models.restorers.gradients import refuse_custom_functions
+from dtir_mm.models.preprocessor import select
+from dtir_mm.models.restorers.gradients import (
+    flat_gradient,
+    flatten,
+    hessian_vector_product,
+    refuse_custom_functions,
+)
 from dtir_mm.registry import MODELS
 
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, in spandrel
@@ -110,8 +117,27 @@ def test_at_first_it_is_the_bare_network_at_every_time_step(name):
 
 @EVERY
 def test_it_can_be_differentiated_twice(name):
-    losses = trained(name).restorer.noise_losses(trained(name).batch)
-    refuse_custom_functions(losses.sum())
+    """The curvature along the gradient, against the gradients on both sides."""
+    restorer = deepcopy(trained(name).restorer).double()
+    batch = select(trained(name).batch, [0])
+    batch['clean'] = batch['clean'].double()
+    parameters = restorer.trained_parameters()
+
+    def loss() -> Tensor:
+        return restorer.noise_losses(batch).mean()
+
+    refuse_custom_functions(loss())
+    direction = nn.functional.normalize(flat_gradient(loss(), parameters), dim=0)
+    reached = [True] * len(parameters)
+    curvature = hessian_vector_product(loss(), parameters, direction, reached) @ direction
+    values, step = flatten(parameters), 1e-6
+    slopes = []
+    for sign in (1, -1):
+        nn.utils.vector_to_parameters(values + sign * step * direction, parameters)
+        slopes.append(flat_gradient(loss(), parameters) @ direction)
+    expected = (slopes[0] - slopes[1]) / (2 * step)
+    # FFTformer computes its spectra in single precision whatever it is given.
+    torch.testing.assert_close(curvature, expected, rtol=2e-3, atol=0)
 
 
 @EVERY
