@@ -85,8 +85,8 @@ def attention_of_one_query(
 
 
 def test_overlapping_attention_is_a_loop_over_windows_heads_and_keys():
-    attention = randomise(OverlappingCrossAttention(6, 4, 0.5, num_heads=2, head_channels=3))
-    assert attention.key_size == 6
+    attention = randomise(OverlappingCrossAttention(6, 4, 1.0, num_heads=2, head_channels=3))
+    assert attention.key_size == 8
     u = torch.randn(2, 6, 8, 12, dtype=torch.float64)
     expected = torch.zeros(2, 6, 8, 12, dtype=torch.float64)
     with torch.no_grad():
