@@ -1,9 +1,12 @@
 """A leaf's name says backbone, stage, task, GPUs x batch and updates; it starts where it should."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 from leaves import BY_STEM, CONFIGS, EXAMPLES, LEAVES, WORK_DIRS, disagreements, load, parts_of
+
+from dtir_mm.analysis import recipe
 
 NAMED = [path for path in LEAVES if EXAMPLES not in path.parents]
 BACKBONES = ('dtir-unet', 'nafnet-w64', 'xrestormer')
@@ -34,6 +37,16 @@ def test_there_is_a_leaf_for_every_run_of_the_paper():
     found = {p.stem for p in LEAVES if CONFIGS / 'setting_a' in p.parents
              or CONFIGS / 'setting_b' in p.parents}  # fmt: skip
     assert found == expected
+
+
+def test_every_leaf_has_a_summary(monkeypatch):
+    monkeypatch.setattr(recipe, 'count_parameters', lambda model: {'network': 1})
+    for path in LEAVES:
+        config = load(path)
+        lines = dict(recipe.summarize_recipe(config.to_dict(), path.stem))
+        assert lines['starts from'] == (config.get('load_from') or 'random weights')
+        assert Path(lines['writes to']).name == path.stem
+        assert lines['trains on'] and lines['global batch'] and lines['updates']
 
 
 def test_no_two_runs_share_a_work_directory():
