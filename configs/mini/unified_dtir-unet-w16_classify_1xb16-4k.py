@@ -12,10 +12,9 @@ _patches_ = [
     dict(type='RandomFlipTurn'),
     dict(type='PackSample'),
 ]
-train_dataloader = dict(
-    batch_size=16,
-    dataset=dict(datasets=[dict(d, pipeline=_patches_) for d in _base_._train_datasets_]),
-)
+# Several degradations of each photograph, lest it is known by heart where its shadow falls.
+_train_ = [dict(d, draws=4, pipeline=_patches_) for d in _base_._train_datasets_]
+train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(datasets=_train_))
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_iters=4000, val_interval=4000)
 load_from = 'work_dirs/unified_dtir-unet-w16_1xb8-10x300'

@@ -13,7 +13,7 @@ from dtir_mm.models.restorers.task_timesteps import CLEAN
 from dtir_mm.registry import MODELS
 
 _NORM_GROUPS = 4
-_SMALLEST = 16  # so that the last layer has a pixel
+_WIDTH_FACTORS = (1, 2, 3, 4, 4, 4, 4)
 
 
 @MODELS.register_module()
@@ -23,7 +23,8 @@ class DegradationClassifier(nn.Module):
     It sees the image and, four times as large, what is left of it without its 3 x 3 means, where
     noise, rain, snow and the blocks of JPEG lie. The mean and standard deviation of each layer over
     all positions, taken before its norm, keep the strength of what was found and do not depend on
-    the image's size: it is learnt on patches, and asked about photographs.
+    the image's size: it is learnt on patches, and asked about photographs. The last layer sees 129
+    pixels across, so that the edge of a shadow is told from a dark thing.
 
     Args:
         tasks: the degradations, in order of the answers; "clean" is added as the last.
@@ -44,10 +45,10 @@ class DegradationClassifier(nn.Module):
                 f'width={width} of DegradationClassifier must be a multiple of {_NORM_GROUPS}'
             )
         self.classes = (*tasks, CLEAN)
-        widths = [6, *(width * factor for factor in (1, 2, 3, 4, 4))]
+        widths = [6, *(width * factor for factor in _WIDTH_FACTORS)]
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 3 if i == 0 else 4, stride=1 if i == 0 else 2, padding=1)
+            nn.Conv2d(before, after, 3, stride=1 if i == 0 else 2, padding=1)
             for i, (before, after) in enumerate(pairs)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(_NORM_GROUPS, after) for _, after in pairs)
@@ -57,17 +58,8 @@ class DegradationClassifier(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, number of tasks + 1) of images (B, 3, H, W) in [-1, 1].
-
-        Raises:
-            ValueError: the images have less than 16 x 16 pixels.
-        """
-        if min(image.shape[2:]) < _SMALLEST:
-            raise ValueError(
-                f'an image of {image.shape[2]} x {image.shape[3]} pixels is too small to find out '
-                f'its degradation: it needs {_SMALLEST} x {_SMALLEST}'
-            )
-        local_mean = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode='reflect'), 3, stride=1)
+        """Logits (B, number of tasks + 1) of images (B, 3, H, W) in [-1, 1]."""
+        local_mean = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), 3, stride=1)
         h = torch.cat([image, 4 * (image - local_mean)], dim=1)
         statistics = [_statistics(h)]
         for layer, norm in zip(self.layers, self.norms, strict=True):
