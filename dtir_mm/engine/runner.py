@@ -109,7 +109,17 @@ class RestorationRunner(Runner):
         return super().build_param_scheduler([{'end': self.max_iters, **part} for part in parts])
 
     def train(self) -> nn.Module:
-        """Trains; see ``mmengine.runner.Runner.train``."""
+        """Trains; see ``mmengine.runner.Runner.train``.
+
+        Raises:
+            ValueError: the config asks for mmengine's own activation checkpointing, which gradients
+                as we take them do not pass.
+        """
+        if self.cfg.get('activation_checkpointing'):
+            raise ValueError(
+                f'activation_checkpointing={self.cfg.activation_checkpointing} is not supported; '
+                f'set model.backbone.checkpoint_activations=True instead'
+            )
         self._settle_precision()
         self._introduced = self.restorer.introduced
         return super().train()

@@ -96,6 +96,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, run_to
         ('train_dataloader.dataset.folder=nowhere', ['no such folder of images: nowhere']),
         ('model.backbone.type=ConditionedBackbon', ['Closest: ConditionedBackbone']),
         ('model.timesteps=fixed:51', ['t=51', '1..50']),
+        ('activation_checkpointing=net', ['model.backbone.checkpoint_activations=True']),
         ('load_from=nothing.pth', ['no such checkpoint: nothing.pth']),
     ],
 )
