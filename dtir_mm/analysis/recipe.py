@@ -46,12 +46,13 @@ def parse_name(stem: str) -> RunName | None:
 def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
     """Parameters of a restorer's parts: network, time conditioning, adapters and classifier.
 
-    It is built on the meta device, without memory for its weights.
+    It is built on the meta device, without memory for its weights, unless these have to be read to
+    know the network (``PublicNetwork``).
 
     Args:
         model: config of the restorer.
     """
-    with torch.device('meta'):
+    with torch.device('cpu' if 'file' in model['backbone']['backbone'] else 'meta'):
         backbone = MODELS.build(model['backbone'])
         classifier = MODELS.build(model['classifier']) if model.get('classifier') else None
     parts = {

@@ -66,6 +66,16 @@ def test_parameters_are_those_of_the_built_parts():
     assert (bare['adapters'], bare['classifier']) == (0, 0)
 
 
+def test_parameters_of_a_public_file_are_those_in_it(tmp_path):
+    weights = MODELS.build(
+        dict(type='spandrel.NAFNet', width=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1])
+    ).state_dict()
+    torch.save({'params': weights}, tmp_path / 'public.pth')
+    network = dict(type='PublicNetwork', file=str(tmp_path / 'public.pth'))
+    counts = count_parameters(dict(backbone=dict(type='ConditionedBackbone', backbone=network)))
+    assert counts['network'] == sum(weight.numel() for weight in weights.values())
+
+
 @pytest.mark.parametrize('skip', [True, False])
 def test_a_skip_is_found_in_a_network_without_weights(skip):
     class Plain(nn.Module):

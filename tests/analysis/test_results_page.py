@@ -91,6 +91,15 @@ def test_each_task_has_its_figures_and_the_average_theirs():
     assert f'| average | {fmean([29.084, 31.0]):.2f} | 27.00 |' in filled
 
 
+def test_a_config_may_have_cells_in_several_tables():
+    page = PAGE.replace('protocol: y', 'protocol: rgb').replace('net_c_8xb2-2k', 'net_a_8xb2-1k')
+    filled = fill_page(page, MEANS, 'ours', origin())
+    assert '(net_a_8xb2-1k.py) | 29.08 / .933 | 30.04 / .942 |' in filled
+    assert '| hazy | 29.08 | 28.00 |' in filled
+    assert filled.count('- `net_a_8xb2-1k`') == filled.count('<!-- end of results -->') == 2
+    assert filled.startswith(PAGE.split('<!--')[0]) and '\n\nMore text.\n\n' in filled
+
+
 def test_one_gpu_fills_the_row_of_eight():
     filled = fill_page(PAGE, MEANS, 'ours', origin('net_a_1xb16-1k'))
     assert '(net_a_8xb2-1k.py) | 29.08 / .933 | 30.04 / .942 |' in filled
