@@ -108,6 +108,7 @@ class Restoring(nn.Module):
         self.size_multiple = found.size_requirements.multiple_of
         self.size_minimum = max(found.size_requirements.minimum, 1)
         self.square_only = found.size_requirements.square
+        # The descriptor's own call is for inference alone: it clamps, and computes no gradients.
         self._restore = _CALLS.get(self.architecture.id) or partial(_unit_range, found._call_fn)
 
     def forward(self, image: Tensor) -> Tensor:
