@@ -38,7 +38,7 @@ class ConditionedBackbone(nn.Module):
             (``backbones/sites.py``).
         adapters: arguments of ``MoEAdapters``; None for no adapters.
         checkpoint_activations: keep only the inputs of the network's blocks for the backward pass,
-            and compute the rest again: less memory, the same gradients, about a third more time.
+            and compute the rest again: the same gradients, less memory, more time.
     """
 
     def __init__(
