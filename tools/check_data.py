@@ -12,9 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.apis.command_line import (
+    add_config_with_options,
+    config_with_options,
+    map_in_processes,
+    one_line_errors,
+)
 from dtir_mm.datasets.checking import (
     expected_count,
     find_faults,
@@ -29,12 +34,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', nargs='?', help='path of the config')
+    add_config_with_options(parser, nargs='?')
     parser.add_argument(
         '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='overrides, as in train.py'
     )
     parser.add_argument(
         '--generate-fixture',
@@ -82,9 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for folder in generate_fixture(*args.generate_fixture):
                 print(folder)
             return 0
-        config = Config.fromfile(args.config)
-        if args.cfg_options:
-            config.merge_from_dict(args.cfg_options)
+        config = config_with_options(args)
         return 1 if check(config, args.workers) else 0
 
 

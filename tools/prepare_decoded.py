@@ -15,9 +15,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.apis.command_line import (
+    add_config_with_options,
+    config_with_options,
+    map_in_processes,
+    one_line_errors,
+)
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.decoded_images import DecodedImages, decoded_bytes
 from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
@@ -28,12 +33,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='path of the config')
+    add_config_with_options(parser)
     parser.add_argument(
         '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='overrides, as in train.py'
     )
     return parser.parse_args(argv)
 
@@ -81,9 +83,7 @@ def decode(store: str, files: list[Path], workers: int) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with one_line_errors('prepare_decoded'):
-        config = Config.fromfile(args.config)
-        if args.cfg_options:
-            config.merge_from_dict(args.cfg_options)
+        config = config_with_options(args)
         for store, files in images_by_store(config).items():
             decode(store, files, args.workers)
     return 0

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
 from dtir_mm.engine.checkpoint import CheckpointError
@@ -36,6 +37,25 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="import the modules that the checkpoint's config names (your own backbone)",
     )
+
+
+def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Adds the path of a config, which ``nargs='?'`` leaves open, and ``--cfg-options``."""
+    parser.add_argument('config', nargs=nargs, help='path of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overrides, e.g. train_cfg.max_iters=100 optim_wrapper.optimizer.lr=1e-4',
+    )
+
+
+def config_with_options(args: argparse.Namespace) -> Config:
+    """The config that ``add_config_with_options`` asked for, overridden."""
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    return config
 
 
 def map_in_processes(

@@ -39,9 +39,14 @@ def load_restorer(
         ValueError: its config wants imports and ``allow_imports`` is False; or it is a file of
             weights whose network is not known, or does not restore.
     """
-    if config is None and _is_public(Path(checkpoint)):
+    file = Path(checkpoint)
+    loaded = None
+    if config is None and file.is_file() and file.suffix == '.safetensors':
+        _require_public(file)
+    else:
+        loaded = load_checkpoint(checkpoint)
+    if config is None and file.is_file() and (loaded is None or 'meta' not in loaded):
         return MODELS.build({**_public_model(checkpoint), **overrides}).to(get_device()).eval()
-    loaded = load_checkpoint(checkpoint)
     if config is not None:
         settings = Config.fromfile(config).to_dict()
     else:
@@ -53,16 +58,8 @@ def load_restorer(
     return restorer.to(get_device()).eval()
 
 
-def _is_public(file: Path) -> bool:
-    """Whether a file holds nothing but weights, so that it is not a checkpoint of ours.
-
-    Raises:
-        ValueError: it is what tools/deploy.py wrote.
-    """
-    if not file.is_file():
-        return False
-    if file.suffix != '.safetensors':
-        return 'meta' not in load_checkpoint(file)
+def _require_public(file: Path) -> None:
+    """Raises ValueError where a safetensors file is what tools/deploy.py wrote, or none at all."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -75,7 +72,6 @@ def _is_public(file: Path) -> bool:
             f'{file} is a deployed network: load it by dtir_mm.apis.deployment.load_deployed, or '
             f'restore with the checkpoint that it comes from, {metadata.get("checkpoint")}'
         )
-    return True
 
 
 def _public_model(file: str | Path) -> dict[str, Any]:
