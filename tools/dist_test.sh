@@ -12,6 +12,8 @@ checkpoint=$2
 processes=$3
 shift 3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Before several processes do: see dist_train.sh.
+python -c 'import mmengine.config'
 exec python -m torch.distributed.run \
   --nnodes="${NNODES:-1}" \
   --node_rank="${NODE_RANK:-0}" \

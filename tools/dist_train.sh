@@ -11,6 +11,9 @@ config=$1
 processes=$2
 shift 2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# mmengine imports yapf 0.43, which moves a new cache of grammars into place before it is written: of
+# processes that start together in a new home, one may read an empty file. One alone writes it here.
+python -c 'import mmengine.config'
 exec python -m torch.distributed.run \
   --nnodes="${NNODES:-1}" \
   --node_rank="${NODE_RANK:-0}" \

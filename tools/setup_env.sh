@@ -111,4 +111,7 @@ else
   "$python" -c 'import dtir_mm'
   echo "$made_from" >"$stamp"
 fi
+# Before several processes do, such as those of the tests: see dist_train.sh. The cache lies in the home
+# directory, so the stamp knows nothing of it.
+"$python" -c 'import mmengine.config'
 echo "[env] ready; activate it with: source $venv/bin/activate"

@@ -37,7 +37,7 @@ def run_script(tmp_path):
         programs.mkdir(exist_ok=True)
         for program, more in (
             ('srun', SRUN),
-            ('python', ''),
+            ('python', "if sys.argv[1] == '-c':\n    exec(sys.argv[2])"),
             ('scontrol', "print('gpu07\\ngpu08')"),
         ):
             path = programs / program
@@ -55,6 +55,10 @@ def run_script(tmp_path):
         return result, [json.loads(line) for line in notes.read_text().splitlines()]
 
     return run
+
+
+# Lets one process write what several would read half written.
+CACHE = ['python', '-c', 'import mmengine.config']
 
 
 def torchrun(
@@ -76,20 +80,27 @@ def test_scripts_are_bash(script):
 def test_one_node(run_script):
     _, calls = run_script('dist_train.sh', 'c.py', '8', '--resume', '--amp')
     train = ('train.py', 'c.py', '--launcher', 'pytorch', '--resume', '--amp')
-    assert calls == [torchrun(1, 0, '127.0.0.1', 29500, 8, *train)]
+    assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 8, *train)]
     _, calls = run_script('dist_test.sh', 'c.py', 'run', '4', '--pictures', '1')
     test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch', '--pictures', '1')
-    assert calls == [torchrun(1, 0, '127.0.0.1', 29500, 4, *test)]
+    assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 4, *test)]
 
 
 def test_a_node_of_several(run_script):
     where = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', MASTER_PORT='29999')
     _, calls = run_script('dist_train.sh', 'c.py', '8', **where)
     train = ('train.py', 'c.py', '--launcher', 'pytorch')
-    assert calls == [torchrun(2, 1, '10.0.0.1', 29999, 8, *train)]
+    assert calls == [CACHE, torchrun(2, 1, '10.0.0.1', 29999, 8, *train)]
     _, calls = run_script('dist_test.sh', 'c.py', 'run', '8', **where)
     test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch')
-    assert calls == [torchrun(2, 1, '10.0.0.1', 29999, 8, *test)]
+    assert calls == [CACHE, torchrun(2, 1, '10.0.0.1', 29999, 8, *test)]
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
+def test_the_cache_of_yapf_is_there_before_processes_start_together(run_script, tmp_path, script):
+    run_script(script, 'c.py', 'run', '2', XDG_CACHE_HOME=str(tmp_path / 'cache'))
+    grammars = sorted(path.name.split('-')[0] for path in tmp_path.glob('cache/YAPF/*/*.pickle'))
+    assert grammars == ['Grammar', 'PatternGrammar']
 
 
 def test_slurm_starts_one_torchrun_a_node(run_script):
@@ -116,15 +127,17 @@ def test_slurm_starts_one_torchrun_a_node(run_script):
     nodes = ['scontrol', 'show', 'hostnames', 'gpu[07-08]']
     assert others == [
         nodes,
+        CACHE,
         torchrun(2, 0, 'gpu07', 29500 + 567, 8, *train),
         nodes,
+        CACHE,
         torchrun(2, 1, 'gpu07', 29500 + 567, 8, *train),
     ]
 
 
 def test_slurm_with_fewer_gpus_than_a_node_has(run_script):
     env = dict(GPUS='2', CPUS_PER_TASK='8', MASTER_ADDR='here', MASTER_PORT='1')
-    _, (srun, train) = run_script('slurm_train.sh', 'gpu', 'rain', 'c.py', '--resume', **env)
+    _, (srun, _, train) = run_script('slurm_train.sh', 'gpu', 'rain', 'c.py', '--resume', **env)
     assert {'--nodes=1', '--gres=gpu:2', '--cpus-per-task=16'} <= set(srun)
     command = ('train.py', 'c.py', '--launcher', 'pytorch', '--resume')
     assert train == torchrun(1, 0, 'here', 1, 2, *command)
