@@ -1,0 +1,107 @@
+"""Restorers and batches of fine-tuning, and losses, gradients and cosines of them written out."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.models.losses import OrthogonalityLoss
+from dtir_mm.models.preprocessor import select
+from dtir_mm.registry import MODELS
+
+TINY = dict(
+    type='DtirUNet', width=4, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
+    attention=False, num_groups=2,
+)  # fmt: skip
+SLOTS = [5, 0, 3, 7, 1, 4, 6, 2]  # of eight samples, of which the first three are generative
+SAMPLES = [[0], [1], [2]], [[3], [4], [5], [6], [7]]
+HALVES = [[0, 1], [2]], [[3, 4, 5], [6, 7]]
+BOTH = pytest.mark.parametrize(
+    ('implementation', 'groups'), [('per_sample', SAMPLES), ('group', HALVES)]
+)
+DEEP = pytest.mark.parametrize('deep', [1.0, 0.25, 0.0], ids='gate {}'.format)
+
+
+def build(backbone: dict = TINY, precision: str = 'fp64', **arguments) -> nn.Module:
+    """A restorer whose weights are all random, those of FiLM too."""
+    wrapped = dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8)
+    restorer = MODELS.build(
+        dict(type='FinetuneRestorer', backbone=wrapped, mix_ratio=0.375, **arguments)
+    )
+    restorer.set_precision(precision)
+    for parameter in restorer.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return restorer
+
+
+def make_batch(restorer: nn.Module, iteration: int = 3, slots: Sequence[int] = SLOTS) -> dict:
+    """A batch on which the noise of a generative sample depends on its slot and iteration."""
+    rng = torch.Generator().manual_seed(1)
+    images = 2 * torch.rand(2, 8, 3, 8, 8, generator=rng) - 1
+    clean, degraded = images.to(next(restorer.parameters()))[:, slots]
+    return {
+        'clean': clean,
+        'degraded': degraded,
+        'task': ['rainy' if slot % 2 else 'hazy' for slot in slots],
+        'path': [f'photo_{slot}.png' for slot in slots],
+        'key': torch.tensor([[11, iteration, slot] for slot in slots]),
+    }
+
+
+def compute(restorer: nn.Module, iteration: int = 3) -> tuple[Tensor, dict[str, Tensor]]:
+    return restorer.compute_gradient(make_batch(restorer, iteration))
+
+
+def compute_added(restorer: nn.Module, **arguments) -> tuple[Tensor, dict[str, Tensor]]:
+    """What an orthogonality loss adds to the gradient, and what is logged with it."""
+    restorer.orthogonality_loss = None
+    plain, _ = compute(restorer)
+    restorer.orthogonality_loss = OrthogonalityLoss(interval=1, **arguments)
+    gradient, logged = compute(restorer)
+    return gradient - plain, logged
+
+
+def gradient_of(loss: Tensor, restorer: nn.Module, create_graph: bool = False) -> Tensor:
+    gradients = torch.autograd.grad(
+        loss, list(restorer.parameters()), create_graph=create_graph, materialize_grads=True
+    )
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def loss_of(restorer: nn.Module, slots: Sequence[int], iteration: int = 3) -> Tensor:
+    """The part of samples of one kind in the update's loss, by a forward of each."""
+    objective = restorer.noise_losses if max(slots) < 3 else restorer.content_losses
+    batch = make_batch(restorer, iteration)
+    losses = [objective(select(batch, [SLOTS.index(slot)])) for slot in slots]
+    return torch.cat(losses).sum() / 8
+
+
+def gradients_of(
+    restorer: nn.Module, groups: tuple, iteration: int = 3, create_graph: bool = False
+) -> list[list[Tensor]]:
+    """The gradient of each group, of generative samples and of restored ones."""
+    return [
+        [gradient_of(loss_of(restorer, slots, iteration), restorer, create_graph) for slots in part]
+        for part in groups
+    ]
+
+
+def set_gate(restorer: nn.Module, deep: float) -> Tensor:
+    """Lets ``deep`` of the generative gradient into the second half of blocks: factors (P,)."""
+    order, block_of = restorer.backbone.execution_order(), restorer.backbone.parameter_blocks()
+    shallow = {name for name, block in block_of.items() if block in order[: len(order) // 2]}
+    named = restorer.named_trained_parameters()
+    gate = {n: 1.0 if n.removeprefix('backbone.') in shallow else deep for n in reversed(named)}
+    restorer.set_layer_decay(gate, dict.fromkeys(gate, 1.0))
+    factors = torch.cat([torch.full((p.numel(),), gate[name]) for name, p in named.items()])
+    assert 0.05 < (factors == deep).double().mean() < 0.95 or deep == 1
+    return factors.double()
+
+
+def mean_cosines(gradients: list[list[Tensor]]) -> tuple[Tensor, list[Tensor]]:
+    """Over the pairs across two sets, and over the ordered pairs within each."""
+    cosine = torch.nn.CosineSimilarity(dim=0, eps=0)
+    cross = [cosine(g, r) for g in gradients[0] for r in gradients[1]]
+    within = [[cosine(a, b) for a in part for b in part if a is not b] for part in gradients]
+    return torch.stack(cross).mean(), [torch.stack(cosines).mean() for cosines in within]
