@@ -12,7 +12,11 @@ import numpy as np
 import torch
 
 from dtir_mm.diffusion.timestep_errors import ErrorsAt
-from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS
+from dtir_mm.diffusion.timesteps_file import (
+    PAPER_NUM_STEPS,
+    PAPER_TIMESTEPS,
+    paper_timesteps,
+)
 
 METHODS = ('linear_probe', 'score', 'sdedit', 'trajectory', 'probe_train', 'paper', 'random')
 PROBE_TRAIN_GRID = (1, 8, 16, 24, 32, 40, 50)
@@ -171,12 +175,14 @@ def given_timestep(method: str, task: str, num_steps: int, seed: int) -> Timeste
     """A step that is not searched for: "paper" (Table 4), "fixed:k" or "random".
 
     Raises:
-        ValueError: the method is none of these, the task is not in Table 4, or k not in 1..T.
+        ValueError: the method is none of these, the task or T not that of Table 4, or k not in
+            1..T.
     """
     if method == 'paper':
-        if task not in PAPER_TIMESTEPS:
-            raise ValueError(f'{task!r} is not in Table 4, which has {", ".join(PAPER_TIMESTEPS)}')
-        t = PAPER_TIMESTEPS[task]
+        steps = paper_timesteps(num_steps)
+        if task not in steps:
+            raise ValueError(f'{task!r} is not in Table 4, which has {", ".join(steps)}')
+        t = steps[task]
     elif method == 'random':
         t = int(np.random.default_rng([seed, *task.encode()]).integers(1, num_steps + 1))
     elif method.startswith('fixed:') and method.removeprefix('fixed:').isdigit():

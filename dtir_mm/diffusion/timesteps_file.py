@@ -25,6 +25,20 @@ PAPER_TIMESTEPS: dict[str, int] = {
 }
 
 
+def paper_timesteps(num_steps: int) -> dict[str, int]:
+    """Table 4, for a schedule of as many steps as the paper's.
+
+    Raises:
+        ValueError: T is another, in which the steps of the table stand for other noise.
+    """
+    if num_steps != PAPER_NUM_STEPS:
+        raise ValueError(
+            f'timesteps="paper" (Table 4) are of T={PAPER_NUM_STEPS}, but the schedule has '
+            f'T={num_steps}: match the tasks with tools/match_timesteps.py, or give a step for each'
+        )
+    return dict(PAPER_TIMESTEPS)
+
+
 def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping[str, Any]) -> None:
     """Writes ``{"tasks": {task: match}, "source": ...}``, whole or not at all.
 
@@ -37,13 +51,17 @@ def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping
     write_text(path, json.dumps(document, indent=1) + '\n')
 
 
-def read_matches(path: str | Path) -> dict[str, dict]:
+def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, dict]:
     """For each task of a file, what ``write_timesteps`` was given.
+
+    Args:
+        path: the JSON file.
+        num_steps: T of the schedule that the steps are for; None where they are only shown.
 
     Raises:
         FileNotFoundError: there is no such file; the message names the command that makes one.
-        ValueError: it is not such a file, or a t_mat is no integer in 1..T (T is the num_steps of
-            its source, if it has one); the message names the file and the task.
+        ValueError: it is not such a file, or was matched at another T, or a t_mat is no integer in
+            1..T (T is the num_steps of its source, if it has one); the message names the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,20 +75,24 @@ def read_matches(path: str | Path) -> dict[str, dict]:
         raise ValueError(f'{path} is not JSON: {error}') from error
     try:
         tasks = document['tasks']
-        num_steps = document.get('source', {}).get('num_steps', math.inf)
+        matched_at = document.get('source', {}).get('num_steps', math.inf)
         steps = {task: match.get('t_mat') for task, match in tasks.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}: '
             f'{error!r}'
         ) from error
+    if num_steps is not None and matched_at not in (num_steps, math.inf):
+        raise ValueError(
+            f'{path} was matched at T={matched_at}, but the schedule has T={num_steps}: match again'
+        )
     for task, t in steps.items():
-        if type(t) is not int or not 1 <= t <= num_steps:  # JSON's true is an int to isinstance
-            accepted = '>= 1' if num_steps == math.inf else f'in 1..{num_steps}'
+        if type(t) is not int or not 1 <= t <= matched_at:  # JSON's true is an int to isinstance
+            accepted = '>= 1' if matched_at == math.inf else f'in 1..{matched_at}'
             raise ValueError(f'{path}: {task} has t_mat={t!r}; it must be an integer {accepted}')
     return tasks
 
 
-def load_timesteps(path: str | Path) -> dict[str, int]:
-    """t_mat of each task in a file; raises what ``read_matches`` raises."""
-    return {task: match['t_mat'] for task, match in read_matches(path).items()}
+def load_timesteps(path: str | Path, num_steps: int | None = None) -> dict[str, int]:
+    """t_mat of each task in a file; takes and raises what ``read_matches`` does."""
+    return {task: match['t_mat'] for task, match in read_matches(path, num_steps).items()}

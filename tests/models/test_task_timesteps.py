@@ -5,6 +5,7 @@ import json
 import pytest
 from mmengine.config import ConfigDict
 
+from dtir_mm.diffusion.timesteps_file import write_timesteps
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 
 TABLE_4 = {
@@ -48,7 +49,7 @@ def test_a_file_of_matched_steps(tmp_path):
     path.write_text(json.dumps({'source': {'num_steps': 50}, 'tasks': matches}))
     timesteps = TaskTimesteps(str(path), 50)
     assert (timesteps['rainy'], timesteps['foggy']) == (9, 41)
-    with pytest.raises(ValueError, match='foggy has t=41; it must lie in 1..40'):
+    with pytest.raises(ValueError, match='was matched at T=50, but the schedule has T=40'):
         TaskTimesteps(str(path), 40)
 
 
@@ -81,8 +82,17 @@ def test_steps_outside_the_schedule_are_refused(spec, named):
 
 
 def test_the_papers_steps_need_the_papers_schedule():
-    with pytest.raises(ValueError, match='raindrop has t=22; it must lie in 1..20'):
-        TaskTimesteps('paper', 20)
+    for num_steps in (20, 100):
+        with pytest.raises(ValueError, match=f'of T=50, but the schedule has T={num_steps}'):
+            TaskTimesteps('paper', num_steps)
+
+
+def test_steps_matched_at_another_t_are_refused(tmp_path):
+    path = tmp_path / 'steps.json'
+    write_timesteps(path, {'rainy': {'t_mat': 8}}, {'num_steps': 50})
+    assert TaskTimesteps(str(path), 50)['rainy'] == 8
+    with pytest.raises(ValueError, match=r'steps\.json was matched at T=50, but .* T=100'):
+        TaskTimesteps(str(path), 100)
 
 
 def test_an_unknown_task_lists_the_known_ones():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS, load_timesteps
+from dtir_mm.diffusion.timesteps_file import load_timesteps, paper_timesteps
 
 CLEAN = 'clean'
 
@@ -16,7 +16,7 @@ class TaskTimesteps:
         num_steps: T; steps lie in 1..T.
 
     Raises:
-        ValueError: the spec is none of these, or a step lies outside 1..T.
+        ValueError: the spec is none of these, is for another T, or a step lies outside 1..T.
     """
 
     def __init__(self, spec: str | Mapping[str, int], num_steps: int) -> None:
@@ -25,11 +25,11 @@ class TaskTimesteps:
         if isinstance(spec, Mapping):
             self.by_task = dict(spec)
         elif spec == 'paper':
-            self.by_task = dict(PAPER_TIMESTEPS)
+            self.by_task = paper_timesteps(num_steps)
         elif spec.startswith('fixed:') and spec.removeprefix('fixed:').isdigit():
             self.fixed = int(spec.removeprefix('fixed:'))
         elif spec.endswith('.json'):
-            self.by_task = load_timesteps(spec)
+            self.by_task = load_timesteps(spec, num_steps)
         else:
             raise ValueError(
                 f'timesteps={spec!r} must be "paper", "fixed:k", the path of a .json file, or a '
