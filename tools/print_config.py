@@ -1,6 +1,7 @@
 """Shows a config's whole recipe: what it comes to, and every key after inheritance."""
 
 import argparse
+import signal
 from pathlib import Path
 
 from dtir_mm.analysis.recipe import format_summary, summarize_recipe
@@ -19,6 +20,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
     with one_line_errors('print_config'):
         config = config_with_options(args)
         print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))

@@ -116,7 +116,7 @@ def save_deployed(
         backbone: config of the restorer's ``ConditionedBackbone``.
         about: what else the file's metadata shall tell, such as ``task`` and ``t``.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     metadata = {
         'format': DEPLOYED_FORMAT,
@@ -125,7 +125,8 @@ def save_deployed(
         **about,
     }
     with replacing(path) as temporary:
-        save_file(network.state_dict(), temporary, {k: str(v) for k, v in metadata.items()})
+        # Not save_file, whose files nobody but their owner may read.
+        temporary.write_bytes(save(network.state_dict(), {k: str(v) for k, v in metadata.items()}))
 
 
 def load_deployed(path: str | Path) -> DeployedNetwork:

@@ -203,6 +203,8 @@ def test_a_file_gives_the_network_back(tmp_path, network, adapters):
     backbone = wrapped(NETWORKS[network][0], adapters=adapters)
     deployed = deploy(trained(backbone, 'fp32'), 8)
     save_deployed(deployed, tmp_path / 'a.safetensors', backbone, task='rainy', t=8)
+    (tmp_path / 'any').touch()
+    assert (tmp_path / 'a.safetensors').stat().st_mode == (tmp_path / 'any').stat().st_mode
     loaded = load_deployed(tmp_path / 'a.safetensors')
     image = pictures(dtype=torch.float32)
     with torch.no_grad():

@@ -1,10 +1,13 @@
 """tools/print_config.py: a summary, then the resolved text."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from mmengine.config import Config
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
 LEAF = CONFIGS / 'setting_a' / 'dtir-unet_finetune_rainy_8xb2-300k.py'
 
 
@@ -21,6 +24,14 @@ def test_overrides_are_in_both_parts(run_tool):
     summary, text = run_tool('print_config', LEAF, *options).split('\n\n', 1)
     assert '32 = 8 x 4' in summary and 'rainy 31' in summary
     assert Config.fromstring(text, '.py').model.timesteps == 'fixed:31'
+
+
+def test_who_reads_no_further_sees_no_error():
+    """As in ``print_config.py CONFIG | head -n 1``."""
+    command = [sys.executable, ROOT / 'tools' / 'print_config.py', LEAF]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b''
 
 
 def test_a_missing_config_is_named(failure_of):
