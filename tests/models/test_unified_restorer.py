@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dtir_mm.models.preprocessor import select
+from dtir_mm.models.restorers import base_restorer, finetune_restorer
 from dtir_mm.models.restorers.generative_consistency import generative_inconsistency
 from dtir_mm.registry import MODELS
 
@@ -90,6 +91,12 @@ def test_a_classifier_trainer_learns_cross_entropy_and_nothing_else(micro):
         assert float(parameter.grad.abs().max()) > 1e-6, name
 
 
+def test_a_task_that_the_classifier_does_not_know_is_named(restorer):
+    images = torch.zeros(1, 3, 16, 16, dtype=torch.float64)
+    with pytest.raises(ValueError, match='no answer for snowy; its tasks are hazy, noisy, rainy'):
+        restorer.classifier.losses(images, images, ['snowy'])
+
+
 def test_a_trainer_without_a_classifier_is_refused():
     with pytest.raises(ValueError, match=r'ClassifierTrainer needs model\.classifier, got None'):
         build('ClassifierTrainer')
@@ -136,6 +143,20 @@ def test_the_routing_entropy_of_the_restored_samples_is_logged(restorer):
     _, logged = restorer.compute_gradient({**select(make_batch(), [1, 3]), 'key': torch.tensor(
         [[11, 3, 0], [11, 3, 1]])})  # fmt: skip
     assert len(logged['content']) == 1
+
+
+def test_all_processes_log_the_same_names(restorer, monkeypatch):
+    """Also one whose samples are all generative: the means are sums over processes, in order."""
+    for module in (base_restorer, finetune_restorer):
+        monkeypatch.setattr(module, 'get_world_size', lambda: 3)
+    batch = make_batch()
+    of_processes = [
+        restorer.compute_gradient(select(batch, [SLOTS.index(slot) for slot in slots]))[1]
+        for slots in ([0, 1], [2, 3], [4, 5])
+    ]
+    assert [len(logged['content']) for logged in of_processes] == [0, 2, 2]
+    assert {tuple(logged) for logged in of_processes} == {tuple(of_processes[-1])}
+    assert [len(logged['routing_entropy']) for logged in of_processes] == [0, 1, 1]
 
 
 def test_with_top_k_the_balance_of_the_experts_comes_on_top_of_each_content_loss():

@@ -69,7 +69,17 @@ class DegradationClassifier(nn.Module):
         return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
 
     def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Cross entropy (B,) of each degraded image, and of its clean one as often as of a task."""
+        """Cross entropy (B,) of each degraded image, and of its clean one as often as of a task.
+
+        Raises:
+            ValueError: a task is none of the classifier's.
+        """
+        unknown = set(tasks) - set(self.classes)
+        if unknown:
+            raise ValueError(
+                f'the classifier has no answer for {", ".join(sorted(unknown))}; its tasks are '
+                f'{", ".join(self.classes[:-1])} (model.classifier.tasks)'
+            )
         places = [self.classes.index(task) for task in tasks]
         labels = torch.tensor(places, device=degraded.device)
         none = torch.full_like(labels, len(self.classes) - 1)

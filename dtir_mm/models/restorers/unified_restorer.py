@@ -72,8 +72,12 @@ class UnifiedRestorer(FinetuneRestorer):
         """See ``FinetuneRestorer``; logs the entropy of the routing too."""
         gradient, logged = super().compute_gradient(batch)
         adapters = self.backbone.adapters
-        if adapters is not None and len(logged['content']):
-            logged['routing_entropy'] = adapters.routing_entropy.reshape(1)
+        if adapters is not None:
+            # All processes log the same names, also one that has generative samples alone.
+            content = logged['content']
+            logged['routing_entropy'] = (
+                adapters.routing_entropy.reshape(1) if len(content) else content
+            )
         return gradient, logged
 
     def content_losses(self, batch: Samples) -> Tensor:
