@@ -49,6 +49,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
+def iteration_of(path: Path) -> int:
+    """N of ``iter_N.pth``: the updates done."""
+    return int(path.stem.removeprefix('iter_'))
+
+
+def checkpoints_in(work_dir: str | Path) -> list[Path]:
+    """The files ``iter_N.pth`` of a run, the newest last."""
+    files = [p for p in Path(work_dir).glob('iter_*.pth') if p.stem.removeprefix('iter_').isdigit()]
+    return sorted(files, key=iteration_of)
+
+
 def latest_checkpoint(work_dir: str | Path) -> Path:
     """The newest checkpoint of a run that can be read.
 
@@ -57,10 +68,8 @@ def latest_checkpoint(work_dir: str | Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    work_dir = Path(work_dir)
-    by_age = sorted(work_dir.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
     damaged = []
-    for path in reversed(by_age):
+    for path in reversed(checkpoints_in(work_dir)):
         try:
             load_checkpoint(path)
         except CheckpointError as error:

@@ -28,6 +28,9 @@ from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 
+# What of mmengine's schedulers changes while they run.
+_SCHEDULE_PROGRESS = ('last_step', '_global_step', '_last_value')
+
 
 @RUNNERS.register_module()
 class RestorationRunner(Runner):
@@ -60,6 +63,11 @@ class RestorationRunner(Runner):
     def sharded(self) -> bool:
         """Whether weights are divided among the processes (FSDP)."""
         return isinstance(self.model, ShardedRestorer)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether this run goes on with an earlier one, if there is one."""
+        return bool(self._resume)
 
     @property
     def stage_length(self) -> int:
@@ -148,7 +156,13 @@ class RestorationRunner(Runner):
         """Resolves "auto", unless the checkpoint that is resumed has settled it already."""
         checkpoint = self._checkpoint_to_resume()
         if checkpoint is not None:
-            self.precision = checkpoint['meta']['precision']
+            before = checkpoint['meta']['precision']
+            if self.precision not in ('auto', before):
+                raise ValueError(
+                    f'the run to resume has precision {before}, the config has precision='
+                    f'{self.precision!r}: it would be another run. Set precision={before!r}'
+                )
+            self.precision = before
             self._settle_seed(checkpoint['meta']['seed'])
         settled = [resolve_precision(self.precision, get_device())]
         broadcast_object_list(settled)
@@ -217,11 +231,34 @@ class RestorationRunner(Runner):
         self.train_loop.iter = checkpoint['meta']['iter']
         groups = self.optim_wrapper.param_groups
         self.optim_wrapper.load_state_dict(divided_state(checkpoint['optimizer'], groups))
-        for scheduler, state in zip(
-            self.param_schedulers or [], checkpoint['param_schedulers'], strict=True
-        ):
-            scheduler.load_state_dict(state)
+        self._resume_schedules(checkpoint['param_schedulers'])
         self.logger.info(f'resumed at iteration {self.iter}')
+
+    def _resume_schedules(self, states: list[dict[str, Any]]) -> None:
+        """Goes on with the learning rate's schedule as it was, and says where the config's differs.
+
+        Raises:
+            ValueError: the config's has another number of parts.
+        """
+        schedulers = self.param_schedulers or []
+        if len(schedulers) != len(states):
+            raise ValueError(
+                f'the run to resume has {len(states)} parts of param_scheduler, the config has '
+                f'{len(schedulers)}: give it the same'
+            )
+        for scheduler, state in zip(schedulers, states, strict=True):
+            new = {name: value for name, value in vars(scheduler).items() if name in state}
+            changed = [
+                f'{name} stays {state[name]} (the config has {value})'
+                for name, value in new.items()
+                if name not in _SCHEDULE_PROGRESS and value != state[name]
+            ]
+            if changed:
+                self.logger.warning(
+                    f'{type(scheduler).__name__} goes on as in the run to resume: '
+                    f'{", ".join(changed)}. For another schedule start anew with load_from'
+                )
+            scheduler.load_state_dict(state)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
         """Writes everything that a resumed run needs, and what a user of the weights asks.

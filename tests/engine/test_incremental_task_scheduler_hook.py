@@ -157,20 +157,24 @@ def test_each_stage_is_held_to_the_end_of_the_one_before(toy_run):
 # --- forgetting -------------------------------------------------------------------------------
 
 
+def psnr_of_the_first(
+    toy_run: SimpleNamespace, work_dir: Path, iteration: int, task: str, domain: str
+) -> float:
+    """Of the photograph that is validated, restored by the weights of an iteration."""
+    clean = read_image(toy_run.photos / '0.png')
+    degraded = degradation_for(task, domain).degrade(clean, generator(0, task, domain, '0', 0))
+    restored = restore(load_restorer(work_dir / f'iter_{iteration}.pth'), degraded, STEPS[task])
+    return peak_signal_noise_ratio(clean, restored, data_range=255)
+
+
 def test_the_table_in_the_work_directory_has_the_psnr_of_each_stages_weights(toy_run):
     content = json.loads((toy_run.whole / 'forgetting.json').read_text())
     assert (content['order'], content['data']) == (['noisy', 'rainy', 'hazy'], 'cumulative')
     assert [row['iter'] for row in content['rows']] == [4, 8, 12]
-    clean = read_image(toy_run.photos / '0.png')
     for row in content['rows']:
-        restorer = load_restorer(toy_run.whole / f'iter_{row["iter"]}.pth')
         assert list(row['psnr']) == ['noisy', 'rainy', 'hazy']
         for task, psnr in row['psnr'].items():
-            degraded = degradation_for(task, 'source').degrade(
-                clean, generator(0, task, 'source', '0', 0)
-            )
-            restored = restore(restorer, degraded, STEPS[task])
-            expected = peak_signal_noise_ratio(clean, restored, data_range=255)
+            expected = psnr_of_the_first(toy_run, toy_run.whole, row['iter'], task, 'source')
             assert psnr == pytest.approx(expected, abs=0.02)  # this was in float64
     (log,) = toy_run.whole.glob('*/*.log')
     measured = {row['iter']: row['psnr'] for row in content['rows']}
@@ -226,6 +230,26 @@ def test_the_table_of_a_joint_run_and_of_one_that_is_under_way():
         '(20.00)',
         '(10.00)',
     ]
+
+
+def test_a_validation_without_psnr_is_refused_before_training(toy_run, tmp_path):
+    path = tmp_path / 'no_psnr.py'
+    only = "\nval_evaluator = [dict(type='MeanMetric', names=['held_out_noise'])]\n"
+    path.write_text(toy_run.unify.read_text() + only)
+    with pytest.raises(ValueError, match='val_evaluator needs a RestorationMetric'):
+        toy_run.train(path, tmp_path / 'run', **toy_run.start)
+
+
+def test_a_task_that_is_validated_on_target_severities_has_their_psnr(toy_run, tmp_path):
+    path = tmp_path / 'target.py'
+    target = "\nval_dataloader['dataset']['datasets'][0]['severities'] = ('target',)\n"
+    path.write_text(toy_run.unify.read_text() + target)
+    short = {'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3, **toy_run.start}
+    work_dir, _ = toy_run.train(path, tmp_path / 'run', **short)
+    (row,) = json.loads((work_dir / 'forgetting.json').read_text())['rows']
+    for task, domain in (('hazy', 'target'), ('rainy', 'source')):
+        expected = psnr_of_the_first(toy_run, work_dir, 3, task, domain)
+        assert row['psnr'][task] == pytest.approx(expected, abs=0.02)
 
 
 def test_a_validation_that_leaves_a_task_out_is_refused_before_training(toy_run, tmp_path):

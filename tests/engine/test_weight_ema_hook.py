@@ -34,6 +34,7 @@ class WeightsWatch(Hook):
     start: list[dict] = []
     updated: list[dict] = []
     validated: list[dict] = []
+    tested: list[dict] = []
     drift: list[float] = []
 
     def before_train(self, runner):
@@ -47,10 +48,13 @@ class WeightsWatch(Hook):
     def before_val_epoch(self, runner):
         self.validated.append(copy.deepcopy(runner.restorer.state_dict()))
 
+    def before_test_epoch(self, runner):
+        self.tested.append(copy.deepcopy(runner.restorer.state_dict()))
+
 
 @pytest.fixture(autouse=True)
 def watch(monkeypatch) -> type[WeightsWatch]:
-    for name in ('start', 'updated', 'validated', 'drift'):
+    for name in ('start', 'updated', 'validated', 'tested', 'drift'):
         monkeypatch.setattr(WeightsWatch, name, [])
     return WeightsWatch
 
@@ -127,3 +131,18 @@ def test_the_next_stage_and_users_take_the_averages(toy_config, tmp_path, watch)
 def test_a_decay_outside_0_to_1_is_refused(decay):
     with pytest.raises(ValueError, match=rf'decay={decay} of WeightEMAHook must lie in'):
         WeightEMAHook(decay)
+
+
+def test_a_test_after_training_takes_the_averages(toy_config, tmp_path, watch):
+    more = 'test_dataloader.update(num_workers=0)\n'
+    config = Config.fromfile(toy_config('finetune', QUICK + EMA + more))
+    config.work_dir = str(tmp_path / 'run')
+    runner = RUNNERS.build(config)
+    runner.train()
+    online = copy.deepcopy(runner.restorer.state_dict())
+    runner.test()
+    averages = load_checkpoint(tmp_path / 'run')['state_dict']
+    assert_same(dict(watch.tested[0]), averages)
+    assert_same(dict(runner.restorer.state_dict()), dict(online))
+    with pytest.raises(AssertionError):
+        assert_same(dict(online), averages)

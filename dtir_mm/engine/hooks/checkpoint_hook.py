@@ -6,12 +6,16 @@ from typing import Any
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 
+from dtir_mm.engine.checkpoint import checkpoints_in, iteration_of
 from dtir_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class RestorationCheckpointHook(Hook):
     """Writes ``iter_N.pth`` every ``interval`` updates and at the end, and keeps the last few.
+
+    A new run in the work directory of an earlier one is refused: its checkpoints would be mixed up
+    with those that are there.
 
     Note:
         Runs after all other hooks of an iteration, so that what it saves is what the next one
@@ -20,6 +24,10 @@ class RestorationCheckpointHook(Hook):
     Args:
         interval: updates between checkpoints.
         max_keep: how many to keep; at least 2, so that a damaged last one costs little.
+
+    Raises:
+        FileExistsError: see above.
+        ValueError: ``interval`` is below 1, or ``max_keep`` below 2.
     """
 
     priority = 'VERY_LOW'
@@ -38,6 +46,15 @@ class RestorationCheckpointHook(Hook):
             for path in Path(runner.work_dir).glob('.iter_*.pth.*.tmp'):
                 path.unlink()
 
+    def before_train(self, runner: Any) -> None:
+        """Keeps a new run from an earlier one's checkpoints."""
+        earlier = checkpoints_in(runner.work_dir)
+        if earlier and not runner.resumes:
+            raise FileExistsError(
+                f'{runner.work_dir} holds checkpoints of an earlier run, up to {earlier[-1].name}: '
+                f'go on with it (--resume), name another folder (--work-dir), or move them away'
+            )
+
     def after_train_iter(
         self,
         runner: Any,
@@ -51,10 +68,7 @@ class RestorationCheckpointHook(Hook):
             return
         runner.save_checkpoint(runner.work_dir, f'iter_{done}.pth')
         if is_main_process():
-            self._prune(Path(runner.work_dir))
+            past = [p for p in checkpoints_in(runner.work_dir) if iteration_of(p) <= done]
+            for path in past[: -self.max_keep]:
+                path.unlink()
         barrier()
-
-    def _prune(self, work_dir: Path) -> None:
-        checkpoints = sorted(work_dir.glob('iter_*.pth'), key=lambda p: int(p.stem.split('_')[1]))
-        for path in checkpoints[: -self.max_keep]:
-            path.unlink()

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 
 from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
 from dtir_mm.engine.task_schedule import TaskSchedule, task_order
+from dtir_mm.evaluation.restoration_metric import RestorationMetric
 from dtir_mm.files import write_text
 from dtir_mm.registry import HOOKS
 
@@ -94,7 +95,7 @@ class IncrementalTaskSchedulerHook(Hook):
         if self.schedule is None or runner.iter % self.schedule.stage_length:
             return
         self._measured[runner.iter] = {
-            task: metrics[f'{task}/source/psnr'] for task in self.schedule.order
+            task: _psnr_of(task, metrics) for task in self.schedule.order
         }
         if is_main_process():
             rows = [{'iter': iteration, 'psnr': psnr} for iteration, psnr in self._measured.items()]
@@ -112,6 +113,10 @@ class IncrementalTaskSchedulerHook(Hook):
         """Fails now rather than at the end of a stage, for the want of a figure in the table."""
         if runner.val_loop is None:
             return
+        if not any(isinstance(m, RestorationMetric) for m in runner.val_loop.evaluator.metrics):
+            raise ValueError(
+                'val_evaluator needs a RestorationMetric, whose PSNR the table of forgetting shows'
+            )
         unseen = set(self.schedule.order) - set(runner.val_loop.dataloader.dataset.tasks)
         if unseen:
             raise ValueError(
@@ -136,6 +141,12 @@ class IncrementalTaskSchedulerHook(Hook):
             return {}
         rows = json.loads(self._table.read_text())['rows']
         return {row['iter']: row['psnr'] for row in rows if row['iter'] <= iteration}
+
+
+def _psnr_of(task: str, metrics: dict[str, float]) -> float:
+    """On source severities; where a task is validated on target ones alone, on those."""
+    names = [f'{task}/{domain}/psnr' for domain in ('source', 'target')]
+    return next(metrics[name] for name in names if name in metrics)
 
 
 def forgetting_table(schedule: TaskSchedule, measured: dict[int, dict[str, float]]) -> str:

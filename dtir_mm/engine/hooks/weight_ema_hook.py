@@ -77,6 +77,14 @@ class WeightEMAHook(Hook):
         """Puts the weights back."""
         self._exchange(runner)
 
+    def before_test(self, runner: Any) -> None:
+        """Puts the averages in the place of the weights."""
+        self._exchange(runner)
+
+    def after_test(self, runner: Any) -> None:
+        """Puts the weights back."""
+        self._exchange(runner)
+
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Makes the averages what the checkpoint offers."""
         online = checkpoint['state_dict']
@@ -87,7 +95,7 @@ class WeightEMAHook(Hook):
 
     @torch.no_grad()
     def _exchange(self, runner: Any) -> None:
-        if not self._averages:  # validation without training
+        if not self._averages:  # validation or a test without training
             return
         for name, parameter in _named(runner).items():
             weights = parameter.clone()
