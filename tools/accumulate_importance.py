@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
 from dtir_mm.apis.importance import accumulate_importance
 from dtir_mm.engine.checkpoint import save_checkpoint
 from dtir_mm.files import require_new
@@ -13,13 +13,15 @@ from dtir_mm.files import require_new
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', type=Path, help='of pre-training, or its work directory')
+    parser.add_argument('checkpoint', type=Path, help='a finished one, or a work directory')
     parser.add_argument('output', type=Path, help='the checkpoint to write')
     parser.add_argument('--batches', type=int, default=200, help='of training data (default: 200)')
     parser.add_argument(
-        '--fisher', action='store_true', help='squared gradients of single samples, for form="ewc"'
+        '--fisher',
+        action='store_true',
+        help='squared gradients of single samples, for form="ewc"; of pre-training alone',
     )
-    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
+    add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace the output if it exists')
     return parser.parse_args()
 
@@ -30,7 +32,7 @@ def main() -> None:
         require_new(args.output, args.overwrite)
         with tqdm(total=args.batches, unit='batch') as bar:
             checkpoint = accumulate_importance(
-                args.checkpoint, args.batches, args.fisher, args.config,
+                args.checkpoint, args.batches, args.fisher, args.config, args.allow_imports,
                 lambda done: bar.update(done - bar.n),
             )  # fmt: skip
         save_checkpoint(checkpoint, args.output)

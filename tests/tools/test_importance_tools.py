@@ -2,11 +2,12 @@
 
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.datasets import CleanPhotosDataset
 from dtir_mm.datasets.base_dataset import SampleKey
-from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.randomness import seed_of
 
@@ -62,6 +63,54 @@ def test_fisher_is_the_mean_squared_gradient_of_samples(toy, run_tool, tmp_path)
     for name, omega in importance['omega'].items():
         expected = sum(sample[name].square() for sample in samples) / 4
         torch.testing.assert_close(omega, expected, rtol=1e-3, atol=1e-8)
+
+
+def test_importance_of_fine_tuned_weights_is_that_of_its_samples(toy, run_tool, tmp_path):
+    """L_reg and L_orthog, which that of pre-training is for, have no part in it."""
+    config = Config.fromfile(toy.config)
+    config.model.update(
+        importance_loss=dict(type='ImportanceLoss'),
+        orthogonality_loss=dict(type='OrthogonalityLoss', interval=1), mix_ratio=0.5,
+    )  # fmt: skip
+    config.dump(tmp_path / 'everything.py')
+    config.model.update(importance_loss=None, orthogonality_loss=None)
+    config.dump(tmp_path / 'samples.py')
+    omegas = []
+    for name in ('everything', 'samples'):
+        target = tmp_path / f'{name}.pth'
+        run_tool(
+            'accumulate_importance', toy.finetune, target, '--batches', 2,
+            '--config', tmp_path / f'{name}.py',
+        )  # fmt: skip
+        omegas.append(load_checkpoint(target)['importance']['omega'])
+    torch.testing.assert_close(*omegas, rtol=0, atol=0)
+    assert all(omega.max() > 0 for name, omega in omegas[0].items() if 'conv' in name)
+
+
+def test_fisher_of_fine_tuned_weights_is_refused(toy, failure_of, tmp_path):
+    said = failure_of('accumulate_importance', toy.finetune, tmp_path / 'a.pth', '--fisher')
+    assert 'FinetuneRestorer' in said and 'GenerativePretrainer' in said
+
+
+def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):
+    """As a run of one process has them whose batch is as large."""
+    config = Config.fromfile(toy.pretrain.parent / 'pretrain.py')
+    checkpoint = load_checkpoint(toy.pretrain)
+    checkpoint['meta']['global_batch'] = 4
+    save_checkpoint(checkpoint, tmp_path / 'two_processes.pth')
+    config.train_dataloader.batch_size = 4
+    config.dump(tmp_path / 'four.py')
+    del checkpoint['meta']['global_batch']
+    save_checkpoint(checkpoint, tmp_path / 'one_process.pth')
+    run_tool(
+        'accumulate_importance', tmp_path / 'two_processes.pth', tmp_path / 'a.pth', '--batches', 2
+    )
+    run_tool(
+        'accumulate_importance', tmp_path / 'one_process.pth', tmp_path / 'b.pth',
+        '--batches', 2, '--config', tmp_path / 'four.py',
+    )  # fmt: skip
+    omegas = [load_checkpoint(tmp_path / f'{n}.pth')['importance']['omega'] for n in 'ab']
+    torch.testing.assert_close(*omegas, rtol=1e-4, atol=1e-7)
 
 
 def test_a_checkpoint_is_not_replaced_without_being_asked(toy, run_tool, failure_of, tmp_path):
