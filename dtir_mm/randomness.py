@@ -1,8 +1,11 @@
 """Random numbers as a pure function of a key: resumed and distributed runs see the same samples."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 
 def _words(key: tuple[int | str, ...]) -> list[int]:
@@ -28,3 +31,12 @@ def generator(*key: int | str) -> np.random.Generator:
 def seed_of(*key: int | str) -> int:
     """A 63-bit seed for a ``torch.Generator``; a key gives the same seed on every machine."""
     return int(np.random.SeedSequence(_words(key)).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextmanager
+def seeded(device: torch.device, *key: int | str) -> Iterator[None]:
+    """What draws from torch's global generator in here (dropout) depends on ``key`` alone."""
+    devices = [device] if device.type == 'cuda' else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed_of(*key))
+        yield

@@ -160,6 +160,15 @@ def test_between_its_updates_nothing_is_added():
         assert ('orthogonality' in logged) == (iteration % 3 == 0)
 
 
+def test_without_a_cap_the_loss_weighs_as_much_as_at_every_update():
+    restorer = build()
+    every, _ = compute_added(restorer, grad_cap=None)
+    restorer.orthogonality_loss = None
+    plain, _ = compute(restorer)
+    restorer.orthogonality_loss = OrthogonalityLoss(interval=3, grad_cap=None)
+    torch.testing.assert_close(compute(restorer)[0] - plain, 3 * every, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize('implementation', ['group', 'per_sample'])
 def test_second_derivatives_are_not_taken_under_autocast(implementation):
     restorer = build(precision='bf16')

@@ -216,7 +216,10 @@ def test_double_precision_refines_single_precision(toy_backbone):
         (dict(micro_batch_size=-1), 'micro_batch_size=-1 must be at least 1'),
         (dict(timesteps='tabel'), "timesteps='tabel' must be"),
         (dict(schedule=dict(name='linear')), "noise schedule 'linear' must be one of"),
-        (dict(schedule=dict(num_steps=40)), 'hazy has t=47; it must lie in 1..40'),
+        (
+            dict(schedule=dict(num_steps=40), timesteps=dict(hazy=47)),
+            'hazy has t=47; it must lie in 1..40',
+        ),
     ],
 )
 def test_bad_arguments(toy_backbone, arguments, message):

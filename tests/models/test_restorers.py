@@ -283,3 +283,58 @@ def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
         assert row['held_out_noise'] == pytest.approx(
             noise_loss(restorer, even, i).item(), rel=1e-10
         )
+
+
+@BOTH
+def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(toy_backbone, kind):
+    """A size of the network's, and no more than a tile."""
+    restorer = build(kind, toy_backbone)
+    data = make_data([0, 1], iteration=0, side=11)
+    for tile, side in ((None, 10), (7, 6)):
+        restorer.tile, restorer.tile_overlap = tile, 2
+        part = {**data, 'clean': data['clean'][..., :side, :side]}
+        losses = [row['held_out_noise'] for row in restorer.val_step(data)]
+        expected = [noise_loss(restorer, part, i).item() for i in range(2)]
+        assert losses == pytest.approx(expected, rel=1e-10)
+
+
+@MODELS.register_module()
+class Forgetful(nn.Sequential):
+    """Drops half of its features; its norm takes statistics of the batch."""
+
+    global_skip = False
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout(0.5), nn.Conv2d(8, 3, 1)
+        )
+
+
+@BOTH
+def test_dropout_draws_by_the_keys_of_the_samples(kind):
+    backbone = dict(type='ConditionedBackbone', backbone=dict(type='Forgetful'))
+    restorer = build(kind, backbone, mix_ratio=0.5) if 'Fine' in kind else build(kind, backbone)
+    restorer.train()
+    first, _ = compute(restorer, make_data(range(4)))
+    state = torch.get_rng_state()
+    again, _ = compute(restorer, make_data(range(4)))
+    assert torch.equal(again, first)
+    assert torch.equal(torch.get_rng_state(), state)  # of others, who draw from it too
+    keys = make_data(range(4))['key'] + torch.tensor([1, 0, 0])
+    other, _ = compute(restorer, {**make_data(range(4)), 'key': keys})
+    assert not torch.isclose(other, first).all()
+
+
+@BOTH
+def test_batch_norms_keep_their_statistics(kind):
+    """So that no sample's gradient depends on the others, nor on how they are divided."""
+    backbone = dict(type='ConditionedBackbone', backbone=dict(type='Forgetful'))
+    restorer = build(kind, backbone, mix_ratio=0.5) if 'Fine' in kind else build(kind, backbone)
+    norm = restorer.train().backbone.net[1]
+    restorer.backbone.net[2].p = 0.0
+    norm.running_var.fill_(4.0)
+    whole, _ = compute(restorer, make_data(range(4)))
+    restorer.micro_batch_size = 1
+    parts, _ = compute(restorer, make_data(range(4)))
+    assert (parts - whole).norm() <= 1e-9 * whole.norm()
+    assert norm.running_mean.eq(0).all() and norm.running_var.eq(4).all()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
@@ -93,6 +94,18 @@ class ConditionedBackbone(nn.Module):
                 film.set_time(None)
             if self.adapters is not None:
                 self.adapters.set_time(None)
+
+    def train(self, mode: bool = True) -> 'ConditionedBackbone':
+        """See ``torch.nn.Module``; batch norms keep their statistics, and go on using them.
+
+        A batch holds noise and degradations, in parts that depend on the number of processes and
+        the size of micro-batches; no sample's output may depend on the others.
+        """
+        super().train(mode)
+        for module in self.net.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
 
     def compile_network(self, **options: Any) -> None:
         """From here on training runs the network compiled, but for ``twice_differentiable``.

@@ -30,7 +30,7 @@ class OrthogonalityLoss(nn.Module):
         interval: K, the loss is added every K updates; "project" acts at every update.
         weight: of the loss.
         grad_cap: norm of the loss's gradient as a share of that of the content loss, at most; None
-            for no cap, Eq. 12 to the letter.
+            for no cap, Eq. 12 to the letter: what is added every K updates then counts K times.
         num_groups: groups of each objective, for "group".
 
     Raises:
@@ -87,5 +87,5 @@ class OrthogonalityLoss(nn.Module):
         """The loss's gradient (P,), weighted, and capped by the norm of the content's."""
         gradient = self.weight * gradient
         if self.grad_cap is None:
-            return gradient
+            return self.interval * gradient
         return capped(gradient, self.grad_cap * content_norm)

@@ -17,7 +17,7 @@ from dtir_mm.models.preprocessor import select, to_uint8, to_unit_range
 from dtir_mm.models.restorers.gradients import flat_gradient, sum_over_processes, write_gradient
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.models.restorers.tiling import apply_tiled
-from dtir_mm.randomness import seed_of
+from dtir_mm.randomness import seed_of, seeded
 from dtir_mm.registry import MODELS
 
 RESIDUAL_SCALES = ('one', 'sigma', 'sigma_floor')
@@ -40,8 +40,7 @@ class BaseRestorer(BaseModel):
         residual_scale: c(t): "one" (networks that start from restoration weights, so that
             x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or "sigma_floor",
             max(s_t, 0.25).
-        micro_batch_size: samples that are forwarded at once; None for all of them. The update is
-            the same, the memory is less.
+        micro_batch_size: samples forwarded at once; None: all. Same update (but for dropout).
         tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
         tile_overlap: how far tiles overlap, in pixels.
     """
@@ -172,8 +171,8 @@ class BaseRestorer(BaseModel):
     ) -> tuple[Tensor, Tensor]:
         """Gradient (P,) of ``sum(losses) / global_batch`` over this process's samples, and losses.
 
-        Only one micro-batch's graph is alive at a time; no samples give a zero gradient.
-        ``differentiate`` may put another linear functional of the loss in the gradient's place.
+        One micro-batch's graph is alive at a time; no samples give zeros. ``differentiate`` may be
+        another linear functional, under the same dropout (drawn by the first sample's key).
         """
         differentiate = differentiate or self.differentiate
         parameters = self.trained_parameters()
@@ -183,7 +182,8 @@ class BaseRestorer(BaseModel):
         step = self.micro_batch_size or max(count, 1)
         for start in range(0, count, step):
             micro = select(samples, list(range(start, min(start + step, count))))
-            per_sample = loss_of(micro)
+            with seeded(micro['clean'].device, *micro['key'][0].tolist(), 'dropout'):
+                per_sample = loss_of(micro)
             part = differentiate(per_sample.sum() / global_batch, parameters)
             gradient = part if gradient is None else gradient.add_(part)
             losses.append(per_sample.detach())

@@ -281,10 +281,7 @@ class FinetuneRestorer(GenerativePretrainer):
     def val_step(self, data: Samples) -> list[Samples]:
         """Restored images, and each clean image's L_g: what is left of the generative skill."""
         batch = self.data_preprocessor(data)
-        height, width = self.backbone.size_rule.inside(*batch['clean'].shape[-2:])
-        with torch.no_grad():
-            cropped = {**batch, 'clean': batch['clean'][..., :height, :width]}
-            losses = self.noise_losses(cropped).tolist()
+        losses = self.held_out_noise(batch)
         return [
             {**sample, 'held_out_noise': loss}
             for sample, loss in zip(self.predict(batch), losses, strict=True)

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from dtir_mm.models.restorers.base_restorer import BaseRestorer
+    from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
 
 _NOISE_STEPS = (3, 6)  # low noise: what is left of a degradation would drown in more
 
 
 @torch.no_grad()
-def most_consistent(restorer: 'BaseRestorer', degraded: Tensor, steps: list[int]) -> list[int]:
+def most_consistent(
+    restorer: 'GenerativePretrainer', degraded: Tensor, steps: list[int]
+) -> list[int]:
     """The step of ``steps`` for each image (B, 3, H, W) in [-1, 1], at a forward pass for each."""
     scores = []
     for step in steps:
@@ -27,13 +29,12 @@ def most_consistent(restorer: 'BaseRestorer', degraded: Tensor, steps: list[int]
 
 
 @torch.no_grad()
-def generative_inconsistency(restorer: 'BaseRestorer', image: Tensor) -> Tensor:
+def generative_inconsistency(restorer: 'GenerativePretrainer', image: Tensor) -> Tensor:
     """``J = mean_t ||noise - f(sqrt(alpha_bar_t) x + s_t noise, t)||^2`` (B,), without adapters.
 
     The noise is the same for every image and call, so that restorations are compared under one.
     """
-    height, width = restorer.backbone.size_rule.inside(*image.shape[-2:])
-    image = image[..., :height, :width]
+    image = restorer.part_for_noise(image)
     rng = torch.Generator().manual_seed(0)
     errors = []
     for step in _NOISE_STEPS:

@@ -53,10 +53,23 @@ class GenerativePretrainer(BaseRestorer):
         return gradient, {'noise': losses, **binned}
 
     def val_step(self, data: dict[str, Any]) -> list[dict[str, float]]:
-        """L_g of each image of a held-out set, whose noise depends on its key alone."""
-        with torch.no_grad():
-            losses = self.noise_losses(self.data_preprocessor(data))
-        return [{'held_out_noise': float(loss)} for loss in losses]
+        """L_g of each image of a held-out set; see ``held_out_noise``."""
+        losses = self.held_out_noise(self.data_preprocessor(data))
+        return [{'held_out_noise': loss} for loss in losses]
+
+    @torch.no_grad()
+    def held_out_noise(self, batch: dict[str, Any]) -> list[float]:
+        """L_g of each clean image, or of a part of it; the noise depends on its key alone."""
+        return self.noise_losses({**batch, 'clean': self.part_for_noise(batch['clean'])}).tolist()
+
+    def part_for_noise(self, images: Tensor) -> Tensor:
+        """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
+
+        It has a size of the backbone's, and is no larger than a tile.
+        """
+        height, width = (min(side, self.tile or side) for side in images.shape[-2:])
+        height, width = self.backbone.size_rule.inside(height, width)
+        return images[..., :height, :width]
 
 
 def _bins(num_steps: int) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dtir_mm.diffusion.timesteps_file import load_timesteps, paper_timesteps
+from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS, load_timesteps
 
 CLEAN = 'clean'
 
@@ -11,8 +11,9 @@ class TaskTimesteps:
     """The matched time step t_mat of each task; that of "clean", nothing to restore, is 0.
 
     Args:
-        spec: "paper" (Table 4), "fixed:k" (one step for every task), a path to the JSON that
-            ``tools/match_timesteps.py`` wrote, or a dict from task to step.
+        spec: "paper" (Table 4, which says nothing of another T than its own), "fixed:k" (one step
+            for every task), a path to the JSON that ``tools/match_timesteps.py`` wrote, or a dict
+            from task to step.
         num_steps: T; steps lie in 1..T.
 
     Raises:
@@ -25,7 +26,8 @@ class TaskTimesteps:
         if isinstance(spec, Mapping):
             self.by_task = dict(spec)
         elif spec == 'paper':
-            self.by_task = paper_timesteps(num_steps)
+            # Pre-training needs none, at any T.
+            self.by_task = dict(PAPER_TIMESTEPS) if num_steps == PAPER_NUM_STEPS else {}
         elif spec.startswith('fixed:') and spec.removeprefix('fixed:').isdigit():
             self.fixed = int(spec.removeprefix('fixed:'))
         elif spec.endswith('.json'):
@@ -52,8 +54,9 @@ class TaskTimesteps:
             return self.fixed
         if task not in self.by_task:
             known = ', '.join(f'{name} (t={step})' for name, step in self.by_task.items())
+            none = f'no task (Table 4 is of T={PAPER_NUM_STEPS})'
             raise KeyError(
-                f'unknown task {task!r}: time steps are known for {known}. Match it with '
+                f'unknown task {task!r}: time steps are known for {known or none}. Match it with '
                 f'tools/match_timesteps.py, or set model.timesteps=dict({task}=t)'
             )
         return self.by_task[task]
