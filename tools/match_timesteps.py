@@ -24,10 +24,10 @@ from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.diffusion import timestep_errors
 from dtir_mm.diffusion.timestep_matching import (
     METHODS,
-    PROBE_TRAIN_GRID,
     TimestepMatch,
     given_timestep,
     match_timestep,
+    probe_train_grid,
 )
 from dtir_mm.diffusion.timesteps_file import write_timesteps
 from dtir_mm.files import require_writable
@@ -35,7 +35,7 @@ from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
 _DEAR = {
     'sdedit': 'up to 10 network evaluations an image and time step',
-    'probe_train': f'fine-tunes the network {len(PROBE_TRAIN_GRID)} times',
+    'probe_train': 'fine-tunes the network seven times',
 }
 
 
@@ -125,9 +125,9 @@ def _match(
         print(f'{task}: {method} is dear: {_DEAR[method]}', flush=True)
     degraded, clean = _pairs(args, task)
     network, schedule = restorer.backbone, restorer.schedule
-    total = len(PROBE_TRAIN_GRID) if method == 'probe_train' else None
+    grid = probe_train_grid(num_steps) if method == 'probe_train' else None
+    total = len(grid) if grid else None
     with tqdm(desc=f'{task}: {method}', unit='step', total=total) as bar, torch.no_grad():
-        grid = None
         if method == 'linear_probe':
             errors_at = timestep_errors.linear_probe(network, degraded, clean, args.seed)
         elif method == 'score':
@@ -142,7 +142,6 @@ def _match(
                 args.checkpoint, degraded, clean, args.probe_iterations, args.seed,
                 lambda t, done: bar.set_postfix(t=t, iteration=done),
             )  # fmt: skip
-            grid = PROBE_TRAIN_GRID
         return match_timestep(
             errors_at, task, method, num_steps, args.seed, grid, lambda t: bar.update()
         )

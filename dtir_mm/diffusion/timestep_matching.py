@@ -12,14 +12,10 @@ import numpy as np
 import torch
 
 from dtir_mm.diffusion.timestep_errors import ErrorsAt
-from dtir_mm.diffusion.timesteps_file import (
-    PAPER_NUM_STEPS,
-    PAPER_TIMESTEPS,
-    paper_timesteps,
-)
+from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 
 METHODS = ('linear_probe', 'score', 'sdedit', 'trajectory', 'probe_train', 'paper', 'random')
-PROBE_TRAIN_GRID = (1, 8, 16, 24, 32, 40, 50)
+_PROBE_TRAIN = (0.02, 0.16, 0.32, 0.48, 0.64, 0.8, 1.0)
 _COARSE = (0.0, 0.02, 0.06, 0.10, 0.14, 0.22, 0.31, 0.43, 0.57, 0.71, 0.86, 1.0)
 _REFINE = 3
 _NUM_BOOTSTRAP = 1000
@@ -57,6 +53,11 @@ class TimestepMatch:
     def to_json(self) -> dict:
         """Plain data for ``write_timesteps``."""
         return asdict(self)
+
+
+def probe_train_grid(num_steps: int) -> list[int]:
+    """Seven steps of 1..T, since each costs a training: 1, 8, 16, 24, 32, 40 and 50 of 50."""
+    return sorted({max(round(place * num_steps), 1) for place in _PROBE_TRAIN})
 
 
 def coarse_grid(num_steps: int) -> list[int]:
@@ -179,10 +180,11 @@ def given_timestep(method: str, task: str, num_steps: int, seed: int) -> Timeste
             1..T.
     """
     if method == 'paper':
-        steps = paper_timesteps(num_steps)
-        if task not in steps:
-            raise ValueError(f'{task!r} is not in Table 4, which has {", ".join(steps)}')
-        t = steps[task]
+        if num_steps != PAPER_NUM_STEPS:
+            raise ValueError(f'Table 4 is of T={PAPER_NUM_STEPS}, the schedule has T={num_steps}')
+        if task not in PAPER_TIMESTEPS:
+            raise ValueError(f'{task!r} is not in Table 4, which has {", ".join(PAPER_TIMESTEPS)}')
+        t = PAPER_TIMESTEPS[task]
     elif method == 'random':
         t = int(np.random.default_rng([seed, *task.encode()]).integers(1, num_steps + 1))
     elif method.startswith('fixed:') and method.removeprefix('fixed:').isdigit():

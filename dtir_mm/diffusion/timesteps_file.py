@@ -25,20 +25,6 @@ PAPER_TIMESTEPS: dict[str, int] = {
 }
 
 
-def paper_timesteps(num_steps: int) -> dict[str, int]:
-    """Table 4, for a schedule of as many steps as the paper's.
-
-    Raises:
-        ValueError: T is another, in which the steps of the table stand for other noise.
-    """
-    if num_steps != PAPER_NUM_STEPS:
-        raise ValueError(
-            f'timesteps="paper" (Table 4) are of T={PAPER_NUM_STEPS}, but the schedule has '
-            f'T={num_steps}: match the tasks with tools/match_timesteps.py, or give a step for each'
-        )
-    return dict(PAPER_TIMESTEPS)
-
-
 def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping[str, Any]) -> None:
     """Writes ``{"tasks": {task: match}, "source": ...}``, whole or not at all.
 

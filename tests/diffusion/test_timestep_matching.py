@@ -231,7 +231,7 @@ def test_random_steps_depend_on_seed_and_task_and_cover_all():
     ('method', 'task', 'num_steps', 'message'),
     [
         ('paper', 'foggy', 50, "'foggy' is not in Table 4.*noisy, rainy.*blurry"),
-        ('paper', 'hazy', 100, 'of T=50, but the schedule has T=100'),
+        ('paper', 'hazy', 100, 'Table 4 is of T=50, the schedule has T=100'),
         ('fixed:0', 'hazy', 50, r"'fixed:0' gives t=0.*1\.\.50"),
         ('fixed:51', 'hazy', 50, r"'fixed:51' gives t=51.*1\.\.50"),
         ('fixed:-3', 'hazy', 50, "'fixed:-3' must be one of linear_probe, .*fixed:k"),
