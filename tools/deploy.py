@@ -8,7 +8,7 @@ from torch import nn
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
-from dtir_mm.apis.deployment import deploy, export_onnx, save_deployed
+from dtir_mm.apis.deployment import deploy, export_onnx, require_onnx, save_deployed
 from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
 from dtir_mm.files import require_new
 
@@ -35,6 +35,8 @@ def main() -> None:
     with one_line_errors('deploy'):
         for file in (weights, onnx) if args.onnx else (weights,):
             require_new(file, args.overwrite)
+        if args.onnx:
+            require_onnx()
         source = args.checkpoint
         if source.is_dir():
             source = latest_checkpoint(source)

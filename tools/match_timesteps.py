@@ -6,6 +6,7 @@ own (--degraded, --clean, and one name as --tasks). Use training images, never t
 
 import argparse
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from dtir_mm.analysis.curves import plot_curves
 from dtir_mm.apis import load_restorer
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
 from dtir_mm.apis.probe_training import probe_train
 from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
@@ -29,7 +30,7 @@ from dtir_mm.diffusion.timestep_matching import (
     match_timestep,
     probe_train_grid,
 )
-from dtir_mm.diffusion.timesteps_file import write_timesteps
+from dtir_mm.diffusion.timesteps_file import read_matches, same_source, write_timesteps
 from dtir_mm.files import require_writable
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
@@ -42,7 +43,10 @@ _DEAR = {
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path, help='of pre-training, or its work directory')
-    parser.add_argument('output', type=Path, help='the JSON to write; the plot goes beside it')
+    parser.add_argument(
+        'output', type=Path,
+        help='the JSON to write, or to add to if it is of the same weights; a plot goes beside it',
+    )  # fmt: skip
     parser.add_argument('--tasks', nargs='+', required=True, help=f'of {", ".join(DEGRADATIONS)}')
     parser.add_argument('--photos', help='folder of clean photographs')
     parser.add_argument(
@@ -60,6 +64,10 @@ def parse_args() -> argparse.Namespace:
         help='what stands in for a task that is not identified: Table 4, or a probe_train search',
     )  # fmt: skip
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace an output that is of other weights'
+    )
+    add_config_arguments(parser)
     args = parser.parse_args()
     if bool(args.photos) == bool(args.degraded and args.clean):
         parser.error('give either --photos, or --degraded and --clean')
@@ -76,15 +84,29 @@ def main() -> None:
         require_writable(args.output.parent)
         for task in args.tasks if args.photos else ():
             degradation_for(task, 'source')  # a misspelt name is found before hours of search
-        restorer = load_restorer(args.checkpoint)
-        matches = {task: _match_or_fall_back(args, restorer, task) for task in args.tasks}
-        write_timesteps(
-            args.output, {t: m.to_json() for t, m in matches.items()}, _source(args, restorer)
-        )
+        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports)
+        source = _source(args, restorer)
+        matches = _earlier_matches(args, source)
+        for task in args.tasks:
+            matches[task] = _match_or_fall_back(args, restorer, task)
+        write_timesteps(args.output, {t: m.to_json() for t, m in matches.items()}, source)
     curves = {task: match for task, match in matches.items() if match.curve}
     if curves:
         plot_curves(curves, args.output.with_suffix('.png'))
     print(f'written: {args.output}' + (f', {args.output.with_suffix(".png")}' if curves else ''))
+
+
+def _earlier_matches(args: argparse.Namespace, source: dict[str, Any]) -> dict[str, TimestepMatch]:
+    """What the output holds of other tasks: they take a call each, where their pairs do."""
+    if not args.output.exists() or args.overwrite:
+        return {}
+    earlier = read_matches(args.output)
+    if not same_source(args.output, source):
+        raise ValueError(
+            f'{args.output} has time steps of other weights or of another schedule: name another '
+            f'file, or give --overwrite to replace it'
+        )
+    return {task: TimestepMatch(**match) for task, match in earlier.items()}
 
 
 def _match_or_fall_back(
@@ -139,7 +161,8 @@ def _match(
             grid = range(1, num_steps + 1)
         else:
             errors_at = probe_train(
-                args.checkpoint, degraded, clean, args.probe_iterations, args.seed,
+                partial(load_restorer, args.checkpoint, args.config, args.allow_imports),
+                degraded, clean, args.probe_iterations, args.seed,
                 lambda t, done: bar.set_postfix(t=t, iteration=done),
             )  # fmt: skip
         return match_timestep(

@@ -5,13 +5,14 @@
 # Everything lies under work_dirs/quickstart (with --photos DIR: work_dirs/quickstart_<name>); a
 # second call reuses what is there, and an interrupted one goes on where it was.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tasks=(noisy low_light)
 photos=()
 work=work_dirs/quickstart
 if (($# == 2)) && [[ $1 == --photos ]]; then
-  photos=(--photos "$2")
+  photos=(--photos "$(cd "$here" && realpath "$2")")
   work=work_dirs/quickstart_$(basename "$2")
 elif (($# > 0)); then
   echo "usage: bash tools/quickstart.sh [--photos DIR]" >&2

@@ -13,13 +13,17 @@ from dtir_mm.files import require_new
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
+_OVERLAP = 64  # of tiles, in pixels, unless they are smaller
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
     )
-    parser.add_argument('input', type=Path, help='an image or a folder of images')
+    parser.add_argument(
+        'input', type=Path, help='an image or a folder of images (not of folders of them)'
+    )
     parser.add_argument('output', type=Path, help='the restored image, or a folder for them')
     parser.add_argument(
         '--task', help='which degradation; default: the one it was trained on, or found out'
@@ -35,14 +39,25 @@ def main() -> None:
     args = parse_args()
     with one_line_errors('restore'):
         plan = _plan(args.input, args.output, args.overwrite)
-        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, tile=args.tile)
+        tiles = {'tile': args.tile}
+        if args.tile <= _OVERLAP:
+            tiles['tile_overlap'] = args.tile // 2
+        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **tiles)
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
             t = _step(restorer, args.checkpoint, args.task)
         described = 'degradation unknown' if t is None else f't = {t}'
+        broken = []
         for source, target in tqdm(plan, unit='image', desc=described):
-            save_image(target, restore(restorer, read_image(source), t))
-    print(f'restored {len(plan)} image(s) to {args.output}')
+            try:
+                image = read_image(source)
+            except ValueError as error:  # the others are restored all the same
+                broken.append(str(error))
+                continue
+            save_image(target, restore(restorer, image, t))
+    print(f'restored {len(plan) - len(broken)} image(s) to {args.output}')
+    if broken:
+        raise SystemExit('restore: not restored:\n  ' + '\n  '.join(broken))
 
 
 def _finds_out(restorer: BaseRestorer) -> bool:

@@ -62,6 +62,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.publish and args.cfg_options:
         parser.error('--publish takes a config as its file has it, without --cfg-options')
+    if args.publish and args.online_weights:
+        parser.error('--publish is of the weights that the checkpoint offers, not --online-weights')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -78,7 +80,8 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or config.test_evaluator.protocol
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    config.model.timesteps = timesteps_of(checkpoint)
+    if meta['stage'] != 'GenerativePretrainer':  # that used no task's step
+        config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')

@@ -46,6 +46,9 @@ class ComparisonPictureHook(Hook):
             strip = comparison_strip(
                 sample['degraded'], {self.method: sample['restored']}, sample['clean']
             )
-            name = f'{"_".join(group)}_{Path(sample["path"]).stem}.png'
-            self.paths.append(self.folder / name)
+            name = f'{"_".join(group)}_{Path(sample["path"]).stem}'
+            path, number = self.folder / f'{name}.png', 2
+            while path in self.paths:  # of another folder, or another draw
+                path, number = self.folder / f'{name}_{number}.png', number + 1
+            self.paths.append(path)
             save_image(self.paths[-1], strip)

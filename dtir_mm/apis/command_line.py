@@ -24,7 +24,7 @@ def one_line_errors(tool: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, KeyError, CheckpointError) as error:
+    except (OSError, ValueError, KeyError, ImportError, CheckpointError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         raise SystemExit(f'{tool}: {message}') from error
 

@@ -6,6 +6,7 @@ has the parameters of the bare network, plus those adapters.
 """
 
 import copy
+import importlib.util
 import json
 import warnings
 from functools import partial
@@ -159,6 +160,15 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
     network.load_state_dict(weights)
     return network.eval()
+
+
+def require_onnx() -> None:
+    """Raises ImportError, which says what to install, where ``export_onnx`` would fail."""
+    missing = [name for name in ('onnx', 'onnxruntime') if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'ONNX needs {" and ".join(missing)}: pip install -r requirements/optional.txt'
+        )
 
 
 @torch.no_grad()

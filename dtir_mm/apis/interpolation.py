@@ -22,5 +22,9 @@ def interpolate_weights(
         raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
     before, after = pretrained['state_dict'], finetuned['state_dict']
     require_same_architecture(before, after, 'the pre-trained checkpoint', 'the fine-tuned one')
-    weights = {key: before[key].lerp(after[key], share) for key in after}
+    weights = {
+        # Tables of indices, and counters, have nothing between them.
+        key: before[key].lerp(value, share) if value.is_floating_point() else value
+        for key, value in after.items()
+    }
     return {'meta': finetuned['meta'], 'state_dict': weights}

@@ -1,12 +1,10 @@
 """The dearest and most faithful criterion of t_mat: fine-tune shortly at each step (Fig. 3b)."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.diffusion.timestep_errors import ErrorsAt, changed_pairs
 from dtir_mm.models.restorers.base_restorer import BaseRestorer
 
@@ -15,17 +13,17 @@ _LEARNING_RATE = 5e-4
 
 
 def probe_train(
-    checkpoint: str | Path,
+    load: Callable[..., BaseRestorer],
     degraded: Tensor,
     clean: Tensor,
     iterations: int,
     seed: int,
     progress: Callable[[int, int], None],
 ) -> ErrorsAt:
-    """Errors after fine-tuning from the checkpoint on every second pair, on the others.
+    """Errors after fine-tuning the restorer on every second pair, on the others.
 
     Args:
-        checkpoint: of pre-training.
+        load: loads the pre-trained restorer anew, with other keys of its ``model``.
         degraded: images (N, 3, H, W) in [-1, 1].
         clean: their truths.
         iterations: updates of Adam at each step, L1 only.
@@ -42,7 +40,7 @@ def probe_train(
     train, held_out = slice(0, None, 2), slice(1, None, 2)
 
     def errors_at(t: int) -> Tensor:
-        restorer = load_restorer(checkpoint, type='FinetuneRestorer', mix_ratio=0.0).train()
+        restorer = load(type='FinetuneRestorer', mix_ratio=0.0).train()
         optimizer = torch.optim.Adam(restorer.parameters(), _LEARNING_RATE, betas=(0.9, 0.99))
         rng = torch.Generator().manual_seed(seed)
         with torch.enable_grad():

@@ -29,7 +29,8 @@ def load_restorer(
 
     Args:
         checkpoint: the file or work directory.
-        config: config file to build from; None for the config that the checkpoint carries.
+        config: config file to build from; None for the config that the checkpoint carries. Time
+            steps are the checkpoint's, where it has any.
         allow_imports: import the modules that the checkpoint's own config names under
             ``custom_imports``: code from wherever the checkpoint came from.
         overrides: keys of the config's ``model`` to replace, e.g. ``tile=512``.
@@ -52,8 +53,10 @@ def load_restorer(
     else:
         settings = config_of(loaded)
         _import_modules(settings, allow_imports, checkpoint)
-    model = {'timesteps': timesteps_of(loaded), **overrides}
-    restorer = MODELS.build({**settings['model'], **model})
+    model = {**settings['model']}
+    if config is None or 'timesteps' in loaded.get('meta', {}):  # else the config's own
+        model['timesteps'] = timesteps_of(loaded)
+    restorer = MODELS.build({**model, **overrides})
     load_weights(restorer, loaded, str(checkpoint))
     return restorer.to(get_device()).eval()
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch.utils.data import Dataset
 
@@ -12,6 +12,8 @@ from dtir_mm.datasets.decoded_images import DecodedImages
 from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import TRANSFORMS
+
+Item = TypeVar('Item')
 
 IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 
@@ -51,6 +53,17 @@ def list_images(folder: str | Path) -> list[Path]:
             f'no image in {folder}: files that end in {", ".join(sorted(IMAGE_SUFFIXES))} are read'
         )
     return files
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """``count`` of the items at even distances, so that a small set is not all of one kind.
+
+    Raises:
+        ValueError: there are fewer, or none is asked for.
+    """
+    if not 1 <= count <= len(items):
+        raise ValueError(f'{count} were asked for, there are {len(items)}')
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 class RestorationDataset(Dataset, ABC):

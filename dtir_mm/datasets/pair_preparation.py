@@ -78,17 +78,6 @@ def _by_key(layout: Layout, source: Path, pattern: str) -> dict[str, Path]:
     return files
 
 
-def spread(keys: Sequence[str], count: int) -> list[str]:
-    """``count`` of the keys at even distances.
-
-    Raises:
-        ValueError: there are fewer.
-    """
-    if not 1 <= count <= len(keys):
-        raise ValueError(f'{count} pairs were asked for, there are {len(keys)}')
-    return [keys[i * len(keys) // count] for i in range(count)]
-
-
 def place(file: Path, target: Path, copy: bool) -> None:
     """Makes ``target`` a link to a file, or a copy of it; what is there already is left.
 

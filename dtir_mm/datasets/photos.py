@@ -1,13 +1,12 @@
 """Photographs alone (for pre-training), and photographs degraded by a synthetic task."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
+from dtir_mm.datasets.base_dataset import RestorationDataset, list_images, spread
 from dtir_mm.datasets.degradations import SEVERITIES, degradation_for
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
@@ -102,7 +101,13 @@ class DegradedPhotosDataset(RestorationDataset):
         self.shrink = _checked_shrink(shrink)
         self.pair_seed = pair_seed
         self.degradations = {severity: degradation_for(task, severity) for severity in severities}
-        files = _spread(list_images(folder), max_photos, folder)
+        files = list_images(folder)
+        if max_photos is not None:
+            if not 1 <= max_photos <= len(files):
+                raise ValueError(
+                    f'max_photos={max_photos} must lie in 1..{len(files)}, the images in {folder}'
+                )
+            files = spread(files, max_photos)
         self.pairs = [
             (severity, file, draw)
             for severity in severities
@@ -143,12 +148,3 @@ def _shrunk(image: np.ndarray, factor: float) -> np.ndarray:
         return image
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _spread(files: list[Path], count: int | None, folder: str) -> list[Path]:
-    """``count`` files at even distances, so that a small set is not all of one kind."""
-    if count is None:
-        return files
-    if not 1 <= count <= len(files):
-        raise ValueError(f'max_photos={count} must lie in 1..{len(files)}, the images in {folder}')
-    return [files[i * len(files) // count] for i in range(count)]

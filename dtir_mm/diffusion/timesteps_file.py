@@ -79,6 +79,13 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
     return tasks
 
 
+def same_source(path: str | Path, source: Mapping[str, Any]) -> bool:
+    """Whether a file's matches depend on the same weights and schedule as others, of ``source``."""
+    document = json.loads(Path(path).read_text())
+    names = ('weights_sha256', 'schedule', 'num_steps')
+    return all(document.get('source', {}).get(name) == source[name] for name in names)
+
+
 def load_timesteps(path: str | Path, num_steps: int | None = None) -> dict[str, int]:
     """t_mat of each task in a file; takes and raises what ``read_matches`` does."""
     return {task: match['t_mat'] for task, match in read_matches(path, num_steps).items()}

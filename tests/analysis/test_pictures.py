@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dtir_mm.analysis.picture_hook import ComparisonPictureHook
 from dtir_mm.analysis.pictures import MAX_WIDTH, comparison_strip
+from dtir_mm.image_io import read_image
 
 CAPTION = 26
 GAP = 4
@@ -57,3 +59,20 @@ def test_an_image_of_another_size_is_named():
     clean = flat(50)
     with pytest.raises(ValueError, match=r"'ours'.*\(120, 320, 3\)"):
         comparison_strip(clean, {'ours': clean[:120]}, clean)
+
+
+def test_pictures_of_equal_names_stand_beside_each_other(tmp_path):
+    hook = ComparisonPictureHook(tmp_path, 'ours', count=3)
+    samples = [
+        dict(task='rainy', domain='source', path=f'{folder}/0001.png',
+             **{name: np.full((40, 40, 3), value, np.uint8)
+                for name in ('degraded', 'restored', 'clean')})
+        for folder, value in (('a', 50), ('b', 100), ('c', 150))
+    ]  # fmt: skip
+    for sample in samples:
+        hook.after_test_iter(None, 0, outputs=[sample])
+    assert [path.name for path in hook.paths] == [
+        'rainy_source_0001.png', 'rainy_source_0001_2.png', 'rainy_source_0001_3.png',
+    ]  # fmt: skip
+    values = [int(np.median(read_image(path))) for path in hook.paths]
+    assert values == [50, 100, 150]

@@ -1,10 +1,12 @@
 """A leaf's name says backbone, stage, task, GPUs x batch and updates; it starts where it should."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from leaves import BY_STEM, CONFIGS, EXAMPLES, LEAVES, WORK_DIRS, disagreements, load, parts_of
+from mmengine.config import Config
 
 from dtir_mm.analysis import recipe
 
@@ -99,3 +101,14 @@ def test_pretraining_for_ten_tasks_sees_the_clean_images_of_all():
     seen = parts_of(load(BY_STEM['dtir-unet_pretrain_8xb2-500k']).train_dataloader.dataset)
     assert len(seen) == 10
     assert {part['folder'] for part in seen} == {part['clean'] for part in pairs}
+
+
+def test_the_config_of_ones_own_pairs_in_the_readme():
+    readme = (CONFIGS.parent / 'README.md').read_text()
+    code = readme.split('### Your own pairs')[1].split('```python')[1].split('```')[0]
+    step = re.search(r'`(model = dict\(timesteps=.*?)`', readme)[1]
+    code = code.replace("'configs/", f"'{CONFIGS}/")
+    config = Config.fromstring(f'{code}{step}\n', '.py')
+    assert config.model.timesteps == {'foggy': 40}
+    assert config.train_dataloader.dataset.task == 'foggy'
+    assert config.train_dataloader.batch_size == 8

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dtir_mm.datasets.base_dataset import spread
 from dtir_mm.datasets.layouts import LAYOUTS
 from dtir_mm.datasets.pair_preparation import (
     PairMaker,
@@ -14,7 +15,6 @@ from dtir_mm.datasets.pair_preparation import (
     fill_holes,
     place,
     published_pairs,
-    spread,
 )
 from dtir_mm.image_io import read_image, save_image
 

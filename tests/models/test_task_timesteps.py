@@ -103,4 +103,4 @@ def test_an_unknown_task_lists_the_known_ones():
     message = str(error.value)
     assert 'unknown task' in message and 'foggy' in message
     assert 'rainy (t=8), hazy (t=47)' in message
-    assert 'model.timesteps=dict(foggy=t)' in message
+    assert 'timesteps=dict(foggy=t)' in message

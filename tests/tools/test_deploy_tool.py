@@ -1,5 +1,6 @@
 """The tool that deploys restorers: what it writes and prints, and what it refuses."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -78,6 +79,14 @@ def test_onnx_on_demand(toy, run_tool, tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / 'net.onnx')
     (result,) = session.run(['restored'], {'image': picture(toy).numpy()})
     np.testing.assert_allclose(result, restored(toy, 8).numpy(), rtol=0, atol=1e-4)
+
+
+def test_without_onnx_nothing_is_written(toy, failure_of, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda n: None if n == 'onnx' else find(n))
+    said = failure_of('deploy', toy.finetune, tmp_path / 'net', '--t', 8, '--onnx')
+    assert 'ONNX needs onnx: pip install -r requirements/optional.txt' in said
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize('name', ['net.safetensors', 'net.onnx'])

@@ -1,10 +1,12 @@
 """The tools around what pre-training learnt: its importance, and the weights half way from it."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
+from dtir_mm.apis.interpolation import interpolate_weights
 from dtir_mm.datasets import CleanPhotosDataset
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
@@ -134,6 +136,16 @@ def test_weights_lie_between_two_checkpoints(toy, run_tool, tmp_path):
     for name, weight in middle['state_dict'].items():
         torch.testing.assert_close(weight, 0.75 * before[name] + 0.25 * after[name])
     assert load_restorer(tmp_path / 'w.pth').timesteps['rainy'] == 8
+
+
+def test_integers_are_those_of_the_fine_tuned_weights():
+    """Counters and tables of indices have nothing between them."""
+    states = [
+        {'state_dict': {'a': torch.tensor([value]), 'count': torch.tensor(number)}, 'meta': {}}
+        for value, number in ((1.0, 3), (2.0, 8))
+    ]
+    weights = interpolate_weights(*states, 0.25)['state_dict']
+    assert weights['a'].item() == pytest.approx(1.25) and weights['count'].item() == 8
 
 
 def test_weights_of_two_architectures_have_nothing_between_them(toy, failure_of, tmp_path):

@@ -113,6 +113,24 @@ def test_paper_takes_table_4(match):
     }
 
 
+def test_matches_of_other_tasks_stay(match, toy, failure_of, tmp_path):
+    """Each of one's own tasks takes a call; but steps of other weights are not mixed with them."""
+    first = match('--tasks', 'noisy', 'hazy', '--method', 'fixed:7')['tasks']
+    both = match('--tasks', 'rainy', 'hazy', '--method', 'fixed:9')['tasks']
+    assert list(both) == ['noisy', 'hazy', 'rainy']
+    assert both['noisy'] == first['noisy']
+    assert both['hazy']['t_mat'] == both['rainy']['t_mat'] == 9
+
+    target = tmp_path / 'new' / 'steps.json'
+    command = (toy.finetune, target, '--photos', toy.photos, '--tasks', 'jpeg')
+    before = target.read_bytes()
+    said = failure_of('match_timesteps', *command, '--method', 'fixed:3')
+    assert f'{target} has time steps of other weights' in said
+    assert target.read_bytes() == before
+    toy.call('match_timesteps', *command, '--method', 'fixed:3', '--overwrite')
+    assert load_timesteps(target) == {'jpeg': 3}
+
+
 def test_the_same_seed_gives_the_same_matches_and_another_one_others(match):
     command = ('--tasks', 'rainy', '--method', 'linear_probe', '--size', 32)
     first = match(*command)

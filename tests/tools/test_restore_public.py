@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dtir_mm.apis import load_restorer
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.registry import MODELS
 
@@ -101,3 +102,22 @@ def test_a_fine_tuned_public_network_needs_its_file_no_longer(toy_config, run_to
         assert torch.equal(net.state_dict()[name].cpu(), weights[f'backbone.net.{name}'])
         # One step of Adam moves no weight further than the learning rate.
         assert (net.state_dict()[name].cpu() - value).abs().max() < 2e-3, name
+
+
+def test_a_foreign_checkpoint_is_restored_with_a_config(toy, run_tool, tmp_path):
+    """As mmengine saves them: no config and no time steps that we could read."""
+    weights = load_checkpoint(toy.finetune)['state_dict']
+    torch.save({'state_dict': weights, 'meta': {'iter': 2}}, tmp_path / 'foreign.pth')
+    photo = toy.photos / '0.png'
+    step = ('--task', 'noisy')
+    run_tool(
+        'restore',
+        tmp_path / 'foreign.pth',
+        photo,
+        tmp_path / 'a.png',
+        '--config',
+        toy.config,
+        *step,
+    )
+    run_tool('restore', toy.finetune, photo, tmp_path / 'b.png', *step)
+    assert (tmp_path / 'a.png').read_bytes() == (tmp_path / 'b.png').read_bytes()

@@ -86,6 +86,13 @@ def test_larger_images_are_restored_in_tiles(toy, run_tool, tmp_path):
     assert (read_image(tmp_path / 'whole.png') != tiled).any()
 
 
+def test_small_tiles_overlap_by_half(toy, run_tool, tmp_path):
+    run_tool('restore', toy.finetune, toy.photos / '0.png', tmp_path / 'a.png', '--tile', 24)
+    image = read_image(toy.photos / '0.png')
+    expected = restore(load_restorer(toy.finetune, tile=24, tile_overlap=12), image, 8)
+    assert np.array_equal(read_image(tmp_path / 'a.png'), expected)
+
+
 def test_an_output_that_exists_is_left_alone_without_overwrite(toy, run_tool, failure_of, tmp_path):
     target = tmp_path / '0.png'
     save_image(target, np.full((8, 8, 3), 7, np.uint8))
@@ -137,6 +144,16 @@ def test_a_truncated_input_is_named(toy, failure_of, tmp_path, folder):
     message = failure_of('restore', toy.finetune, file.parent if folder else file, tmp_path / 'out')
     assert str(file) in message
     assert contents(tmp_path).keys() == {'in/cut.png'}
+
+
+def test_the_others_of_a_folder_are_restored_beside_a_broken_one(toy, failure_of, tmp_path):
+    for name in '012':
+        save_image(tmp_path / 'in' / f'{name}.png', read_image(toy.photos / f'{name}.png'))
+    cut = tmp_path / 'in' / '1.png'
+    cut.write_bytes(cut.read_bytes()[:-500])
+    message = failure_of('restore', toy.finetune, cut.parent, tmp_path / 'out')
+    assert str(cut) in message and '0.png' not in message
+    assert contents(tmp_path / 'out').keys() == {'0.png', '2.png'}
 
 
 def test_what_is_missing_is_named(toy, failure_of, tmp_path):

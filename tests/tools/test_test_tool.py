@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from skimage.metrics import peak_signal_noise_ratio
 
 from dtir_mm.apis import load_restorer, restore
@@ -106,6 +107,17 @@ def test_the_time_step_can_be_overridden(run_tool, toy, tmp_path):
     options = ('--cfg-options', 'model.timesteps=fixed:31')
     run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path, *options)
     assert {row['t'] for row in rows_of(tmp_path)} == {'31'}
+
+
+def test_what_was_only_pre_trained_is_tested_at_the_step_of_the_config(run_tool, toy, tmp_path):
+    """The pre-training used no task's step; its own are those of Table 4."""
+    config = Config.fromfile(toy.config)
+    names = ('type', 'backbone')
+    config.model = {**{name: config.model[name] for name in names}, 'timesteps': dict(rainy=9)}
+    config.model['type'] = 'ZeroShotRestorer'
+    config.dump(tmp_path / 'zero_shot.py')
+    run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
+    assert {row['t'] for row in rows_of(tmp_path / 'out')} == {'9'}
 
 
 def test_a_checkpoint_of_another_architecture_lists_the_keys(failure_of, toy, tmp_path):

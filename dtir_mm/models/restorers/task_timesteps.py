@@ -57,6 +57,7 @@ class TaskTimesteps:
             none = f'no task (Table 4 is of T={PAPER_NUM_STEPS})'
             raise KeyError(
                 f'unknown task {task!r}: time steps are known for {known or none}. Match it with '
-                f'tools/match_timesteps.py, or set model.timesteps=dict({task}=t)'
+                f'tools/match_timesteps.py, or set timesteps=dict({task}=t); '
+                f'where the base of a config has others, dict(_delete_=True, {task}=t)'
             )
         return self.by_task[task]
