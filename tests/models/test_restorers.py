@@ -290,12 +290,14 @@ def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(t
     """A size of the network's, and no more than a tile."""
     restorer = build(kind, toy_backbone)
     data = make_data([0, 1], iteration=0, side=11)
-    for tile, side in ((None, 10), (7, 6)):
+    for tile, side in ((None, 10), (7, 6)):  # it takes even sides
         restorer.tile, restorer.tile_overlap = tile, 2
         part = {**data, 'clean': data['clean'][..., :side, :side]}
         losses = [row['held_out_noise'] for row in restorer.val_step(data)]
         expected = [noise_loss(restorer, part, i).item() for i in range(2)]
         assert losses == pytest.approx(expected, rel=1e-10)
+    restorer.tile = 1  # which would be padded
+    assert restorer.part_for_noise(torch.zeros(1, 3, 11, 9)).shape == (1, 3, 2, 2)
 
 
 @MODELS.register_module()

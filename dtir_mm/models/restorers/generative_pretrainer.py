@@ -65,10 +65,13 @@ class GenerativePretrainer(BaseRestorer):
     def part_for_noise(self, images: Tensor) -> Tensor:
         """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
 
-        It has a size of the backbone's, and is no larger than a tile.
+        It has a size of the backbone's, the largest that fits into the image and a tile.
         """
-        height, width = (min(side, self.tile or side) for side in images.shape[-2:])
-        height, width = self.backbone.size_rule.inside(height, width)
+        rule = self.backbone.size_rule
+        limit = max(images.shape[-2:])
+        if self.tile is not None:
+            limit = max(self.tile, *rule.enclosing(1, 1))  # tiles are padded, this is not
+        height, width = rule.inside(*(min(side, limit) for side in images.shape[-2:]))
         return images[..., :height, :width]
 
 
