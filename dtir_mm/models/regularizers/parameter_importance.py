@@ -91,31 +91,32 @@ def importance_penalty(
         gradient.split(list(sizes)),
         strict=True,
     ):
-        weighted = w * d.abs()
-        sums.append(weighted.sum())
-        value = _tensor_penalty(d, w, weighted, sums[-1], form, out)
-        out.mul_(strength_k)
-        values.append(strength_k * value)
+        torch.mul(w, d.sign(), out=out)
+        sums.append(out @ d)
+        values.append(strength_k * _tensor_penalty(d, w, sums[-1], form, strength_k, out))
     sums = torch.stack(sums)
     return Penalty(torch.stack(values).sum(), gradient, sums.sum(), sums.square().sum())
 
 
 def _tensor_penalty(
-    delta: Tensor, omega: Tensor, weighted: Tensor, total: Tensor, form: str, out: Tensor
+    delta: Tensor, omega: Tensor, total: Tensor, form: str, strength: Tensor, out: Tensor
 ) -> Tensor:
-    """One tensor's penalty at strength 1, and its gradient in ``out``.
+    """One tensor's penalty at strength 1; its gradient at ``strength`` comes into ``out``.
 
-    ``weighted`` is omega |delta|, ``total`` its sum.
+    ``out`` holds omega sign(delta) before, ``total`` is sum omega |delta|.
     """
     if form in _SUM_FORMS:
         first, second = _SUM_FORMS[form]
-        torch.mul(omega, delta.sign(), out=out).mul_(first + 2 * second * total)
+        out.mul_(strength * (first + 2 * second * total))
         return first * total + second * total.square()
     if form == 'diag2':
-        torch.mul(omega, 0.5 * delta.sign() + omega * delta, out=out)
+        weighted = omega * delta
+        out.mul_(0.5).addcmul_(omega, weighted).mul_(strength)
         return 0.5 * (total + weighted.square().sum())
     if form == 'none':
         out.zero_()
         return torch.zeros_like(total)
     torch.mul(omega if form == 'ewc' else torch.ones_like(omega), delta, out=out)
-    return 0.5 * (out @ delta)
+    value = 0.5 * (out @ delta)
+    out.mul_(strength)
+    return value
