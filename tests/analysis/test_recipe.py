@@ -14,6 +14,7 @@ from dtir_mm.analysis.recipe import (
     parse_name,
     summarize_recipe,
 )
+from dtir_mm.diffusion.timesteps_file import write_timesteps
 from dtir_mm.models.backbones import contract
 from dtir_mm.registry import MODELS
 
@@ -125,7 +126,8 @@ def test_the_summary_of_ten_tasks():
     assert '2 x the number of processes' in text
 
 
-def test_what_is_missing_is_said():
+def test_what_is_missing_is_said(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # away from runs that were made here
     lines = summary_of('setting_a/dtir-unet_pretrain_rainy_8xb2-500k.py')
     assert lines['starts from'] == ['random weights']
     assert 'time steps' not in lines and 'tests on' not in lines
@@ -134,3 +136,9 @@ def test_what_is_missing_is_said():
     assert lines['time steps'] == [
         'those of work_dirs/quickstart/timesteps.json, which is not there yet'
     ]
+    matches = {'low_light': {'t_mat': 38}}
+    write_timesteps('work_dirs/quickstart/timesteps.json', matches, {'num_steps': 50})
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1200.py')
+    assert lines['time steps'] == ['none yet for noisy']
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_low_light_1xb8-1200.py')
+    assert lines['time steps'] == ['low_light 38']

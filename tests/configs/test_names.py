@@ -41,7 +41,8 @@ def test_there_is_a_leaf_for_every_run_of_the_paper():
     assert found == expected
 
 
-def test_every_leaf_has_a_summary(monkeypatch):
+def test_every_leaf_has_a_summary(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # away from runs that were made here
     monkeypatch.setattr(recipe, 'count_parameters', lambda model: {'network': 1})
     for path in LEAVES:
         config = load(path)
