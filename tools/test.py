@@ -24,6 +24,7 @@ from dtir_mm.analysis.summary import (
     write_rows_csv,
     write_summary,
 )
+from dtir_mm.apis.command_line import end_communication
 from dtir_mm.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -99,7 +100,9 @@ def main() -> None:
     rows = runner.test_evaluator.metrics[0].rows
     pictures.count = 0  # those of the first test stay
     blind = _test_blind(runner)
-    if not is_main_process():
+    writes = is_main_process()
+    end_communication()
+    if not writes:
         return
 
     write_rows_csv(rows, out / 'images.csv')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from dtir_mm.apis.command_line import end_communication
 from dtir_mm.registry import RUNNERS
 
 
@@ -64,6 +65,7 @@ def main() -> None:
     if args.resume:
         config.resume = args.resume
     RUNNERS.build(config).train()
+    end_communication()
 
 
 if __name__ == '__main__':

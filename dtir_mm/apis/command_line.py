@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import torch
 from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
@@ -56,6 +57,15 @@ def config_with_options(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     return config
+
+
+def end_communication() -> None:
+    """Ends that of several processes: gloo's threads must not outlive the interpreter.
+
+    Otherwise a process that is done may abort on leaving, and the launcher kills the others.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def map_in_processes(

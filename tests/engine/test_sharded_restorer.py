@@ -30,12 +30,14 @@ precision = 'fp64'
 # On two processes: a run from the beginning, and the end of another run.
 BOTH = """
 from mmengine.config import Config
+from dtir_mm.apis.command_line import end_communication
 from dtir_mm.registry import RUNNERS
 
 for resume, work_dir in ((False, 'divided'), ('whole/iter_2.pth', 'divided_on')):
     config = Config.fromfile('divided.py')
     config.update(launcher='pytorch', work_dir=work_dir, resume=resume, experiment_name=work_dir)
     RUNNERS.build(config).train()
+end_communication()
 """
 DIVIDED = """
 model_wrapper_cfg = dict(type='ShardedRestorer')
