@@ -51,4 +51,4 @@ class ComparisonPictureHook(Hook):
             while path in self.paths:  # of another folder, or another draw
                 path, number = self.folder / f'{name}_{number}.png', number + 1
             self.paths.append(path)
-            save_image(self.paths[-1], strip)
+            save_image(path, strip)

@@ -164,7 +164,7 @@ def _timesteps(config: Mapping[str, Any]) -> str:
         return f'those of {spec}, which is not there yet'
     schedule = config['model'].get('schedule') or {}
     steps = TaskTimesteps(spec, schedule.get('num_steps', _NUM_STEPS))
-    known = [task for task in tasks if steps.fixed is not None or task in steps.by_task]
+    known = [task for task in tasks if task in steps]
     texts = [f'{task} {steps[task]}' for task in sorted(known, key=steps.__getitem__)]
     return ', '.join(texts + [f'none yet for {task}' for task in tasks if task not in known])
 

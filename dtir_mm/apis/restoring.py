@@ -41,13 +41,12 @@ def load_restorer(
             weights whose network is not known, or does not restore.
     """
     file = Path(checkpoint)
-    loaded = None
     if config is None and file.is_file() and file.suffix == '.safetensors':
         _require_public(file)
-    else:
-        loaded = load_checkpoint(checkpoint)
-    if config is None and file.is_file() and (loaded is None or 'meta' not in loaded):
-        return MODELS.build({**_public_model(checkpoint), **overrides}).to(get_device()).eval()
+        return _public_restorer(file, overrides)
+    loaded = load_checkpoint(checkpoint)
+    if config is None and file.is_file() and 'meta' not in loaded:
+        return _public_restorer(file, overrides)
     if config is not None:
         settings = Config.fromfile(config).to_dict()
     else:
@@ -77,15 +76,16 @@ def _require_public(file: Path) -> None:
         )
 
 
-def _public_model(file: str | Path) -> dict[str, Any]:
-    """The config of a restorer that does what the network in a public file of weights does."""
+def _public_restorer(file: Path, overrides: dict[str, Any]) -> BaseRestorer:
+    """The restorer that does what the network in a public file of weights does."""
     network = {'type': 'PublicNetwork', 'file': str(file)}
-    return {
+    model = {
         'type': 'FinetuneRestorer',
         'backbone': {'type': 'ConditionedBackbone', 'backbone': network},
         'residual_scale': 'one',
         'timesteps': 'fixed:1',  # before any training time has no effect
     }
+    return MODELS.build({**model, **overrides}).to(get_device()).eval()
 
 
 def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | Path) -> None:

@@ -247,11 +247,10 @@ class RestorationRunner(Runner):
                 f'{len(schedulers)}: give it the same'
             )
         for scheduler, state in zip(schedulers, states, strict=True):
-            new = {name: value for name, value in vars(scheduler).items() if name in state}
             changed = [
-                f'{name} stays {state[name]} (the config has {value})'
-                for name, value in new.items()
-                if name not in _SCHEDULE_PROGRESS and value != state[name]
+                f'{name} stays {before} (the config has {vars(scheduler)[name]})'
+                for name, before in state.items()
+                if name not in _SCHEDULE_PROGRESS and vars(scheduler).get(name, before) != before
             ]
             if changed:
                 self.logger.warning(

@@ -6,75 +6,21 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from restorer_cases import (
+    BOTH,
+    SEED,
+    build,
+    compute,
+    content_loss,
+    draw,
+    gradient_of,
+    make_data,
+    noise_loss,
+)
 from torch import Tensor, nn
 
 from dtir_mm.models.restorers import base_restorer
 from dtir_mm.models.restorers.gradients import flat_gradient, write_gradient
-from dtir_mm.randomness import seed_of
-from dtir_mm.registry import MODELS
-
-ALPHA_BAR = np.cumprod(1 - np.linspace(0.002, 0.4, 50))
-STEPS = {'rainy': 8, 'hazy': 47}
-SEED = 11
-BOTH = pytest.mark.parametrize('kind', ['GenerativePretrainer', 'FinetuneRestorer'])
-
-
-def build(kind: str, backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
-    """A restorer whose weights are all random, those of FiLM too."""
-    restorer = MODELS.build(dict(type=kind, backbone=backbone, **arguments))
-    restorer.set_precision(precision)
-    for parameter in restorer.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    return restorer
-
-
-def make_data(slots, iteration: int = 3, side: int = 8) -> dict:
-    """A collated batch; what a sample holds depends on its slot alone."""
-    slots = list(slots)
-    pixels = [np.random.default_rng(slot).integers(0, 256, (2, 3, side, side)) for slot in slots]
-    clean, degraded = torch.from_numpy(np.stack(pixels, axis=1).astype(np.uint8))
-    return {
-        'clean': clean,
-        'degraded': degraded,
-        'task': [('rainy', 'hazy')[slot % 2] for slot in slots],
-        'domain': ['source'] * len(slots),
-        'path': [f'photo_{slot}.png' for slot in slots],
-        'key': torch.tensor([[SEED, iteration, slot] for slot in slots]),
-    }
-
-
-def draw(key: list[int], shape: tuple) -> tuple[int, Tensor]:
-    """The time step and noise of a key; other draws would change the course of every run."""
-    rng = torch.Generator().manual_seed(seed_of(*key, 'noise'))
-    return int(torch.randint(1, 51, (), generator=rng)), torch.randn(shape, generator=rng)
-
-
-def noise_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
-    clean = data['clean'][i].double() / 127.5 - 1
-    t, noise = draw(data['key'][i].tolist(), clean.shape)
-    a = ALPHA_BAR[t - 1]
-    noisy = math.sqrt(a) * clean + math.sqrt(1 - a) * noise.double()
-    return (noise - restorer.backbone(noisy[None], torch.tensor([t]))[0]).square().mean()
-
-
-def content_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
-    clean, degraded = (data[name][i].double() / 127.5 - 1 for name in ('clean', 'degraded'))
-    t = STEPS[data['task'][i]]
-    c = max(math.sqrt(1 - ALPHA_BAR[t - 1]), 0.25)
-    nuisance = restorer.backbone(degraded[None], torch.tensor([t]))[0]
-    return (degraded - c * nuisance - clean).abs().mean()
-
-
-def gradient_of(loss: Tensor, restorer: nn.Module) -> Tensor:
-    restorer.zero_grad()
-    loss.backward()
-    gradient = torch.cat([parameter.grad.flatten() for parameter in restorer.parameters()])
-    restorer.zero_grad()
-    return gradient
-
-
-def compute(restorer: nn.Module, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
-    return restorer.compute_gradient(restorer.data_preprocessor(data))
 
 
 def test_gradient_of_pretraining(toy_backbone):
@@ -298,45 +244,3 @@ def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(t
         assert losses == pytest.approx(expected, rel=1e-10)
     restorer.tile = 1  # which would be padded
     assert restorer.part_for_noise(torch.zeros(1, 3, 11, 9)).shape == (1, 3, 2, 2)
-
-
-@MODELS.register_module()
-class Forgetful(nn.Sequential):
-    """Drops half of its features; its norm takes statistics of the batch."""
-
-    global_skip = False
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout(0.5), nn.Conv2d(8, 3, 1)
-        )
-
-
-@BOTH
-def test_dropout_draws_by_the_keys_of_the_samples(kind):
-    backbone = dict(type='ConditionedBackbone', backbone=dict(type='Forgetful'))
-    restorer = build(kind, backbone, mix_ratio=0.5) if 'Fine' in kind else build(kind, backbone)
-    restorer.train()
-    first, _ = compute(restorer, make_data(range(4)))
-    state = torch.get_rng_state()
-    again, _ = compute(restorer, make_data(range(4)))
-    assert torch.equal(again, first)
-    assert torch.equal(torch.get_rng_state(), state)  # of others, who draw from it too
-    keys = make_data(range(4))['key'] + torch.tensor([1, 0, 0])
-    other, _ = compute(restorer, {**make_data(range(4)), 'key': keys})
-    assert not torch.isclose(other, first).all()
-
-
-@BOTH
-def test_batch_norms_keep_their_statistics(kind):
-    """So that no sample's gradient depends on the others, nor on how they are divided."""
-    backbone = dict(type='ConditionedBackbone', backbone=dict(type='Forgetful'))
-    restorer = build(kind, backbone, mix_ratio=0.5) if 'Fine' in kind else build(kind, backbone)
-    norm = restorer.train().backbone.net[1]
-    restorer.backbone.net[2].p = 0.0
-    norm.running_var.fill_(4.0)
-    whole, _ = compute(restorer, make_data(range(4)))
-    restorer.micro_batch_size = 1
-    parts, _ = compute(restorer, make_data(range(4)))
-    assert (parts - whole).norm() <= 1e-9 * whole.norm()
-    assert norm.running_mean.eq(0).all() and norm.running_var.eq(4).all()

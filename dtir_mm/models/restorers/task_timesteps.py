@@ -42,6 +42,10 @@ class TaskTimesteps:
             if type(step) is not int or not 1 <= step <= num_steps:
                 raise ValueError(f'timesteps: {task} has t={step!r}; it must lie in 1..{num_steps}')
 
+    def __contains__(self, task: str) -> bool:
+        """Whether a step is known for a task."""
+        return task == CLEAN or self.fixed is not None or task in self.by_task
+
     def __getitem__(self, task: str) -> int:
         """t_mat of a task.
 
@@ -52,7 +56,7 @@ class TaskTimesteps:
             return 0
         if self.fixed is not None:
             return self.fixed
-        if task not in self.by_task:
+        if task not in self:
             known = ', '.join(f'{name} (t={step})' for name, step in self.by_task.items())
             none = f'no task (Table 4 is of T={PAPER_NUM_STEPS})'
             raise KeyError(

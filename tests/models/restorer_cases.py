@@ -1,0 +1,74 @@
+"""Restorers, batches, and their losses and gradients written out sample by sample."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.randomness import seed_of
+from dtir_mm.registry import MODELS
+
+ALPHA_BAR = np.cumprod(1 - np.linspace(0.002, 0.4, 50))
+STEPS = {'rainy': 8, 'hazy': 47}
+SEED = 11
+BOTH = pytest.mark.parametrize('kind', ['GenerativePretrainer', 'FinetuneRestorer'])
+
+
+def build(kind: str, backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
+    """A restorer whose weights are all random, those of FiLM too."""
+    restorer = MODELS.build(dict(type=kind, backbone=backbone, **arguments))
+    restorer.set_precision(precision)
+    for parameter in restorer.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return restorer
+
+
+def make_data(slots, iteration: int = 3, side: int = 8) -> dict:
+    """A collated batch; what a sample holds depends on its slot alone."""
+    slots = list(slots)
+    pixels = [np.random.default_rng(slot).integers(0, 256, (2, 3, side, side)) for slot in slots]
+    clean, degraded = torch.from_numpy(np.stack(pixels, axis=1).astype(np.uint8))
+    return {
+        'clean': clean,
+        'degraded': degraded,
+        'task': [('rainy', 'hazy')[slot % 2] for slot in slots],
+        'domain': ['source'] * len(slots),
+        'path': [f'photo_{slot}.png' for slot in slots],
+        'key': torch.tensor([[SEED, iteration, slot] for slot in slots]),
+    }
+
+
+def draw(key: list[int], shape: tuple) -> tuple[int, Tensor]:
+    """The time step and noise of a key; other draws would change the course of every run."""
+    rng = torch.Generator().manual_seed(seed_of(*key, 'noise'))
+    return int(torch.randint(1, 51, (), generator=rng)), torch.randn(shape, generator=rng)
+
+
+def noise_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
+    clean = data['clean'][i].double() / 127.5 - 1
+    t, noise = draw(data['key'][i].tolist(), clean.shape)
+    a = ALPHA_BAR[t - 1]
+    noisy = math.sqrt(a) * clean + math.sqrt(1 - a) * noise.double()
+    return (noise - restorer.backbone(noisy[None], torch.tensor([t]))[0]).square().mean()
+
+
+def content_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
+    clean, degraded = (data[name][i].double() / 127.5 - 1 for name in ('clean', 'degraded'))
+    t = STEPS[data['task'][i]]
+    c = max(math.sqrt(1 - ALPHA_BAR[t - 1]), 0.25)
+    nuisance = restorer.backbone(degraded[None], torch.tensor([t]))[0]
+    return (degraded - c * nuisance - clean).abs().mean()
+
+
+def gradient_of(loss: Tensor, restorer: nn.Module) -> Tensor:
+    restorer.zero_grad()
+    loss.backward()
+    gradient = torch.cat([parameter.grad.flatten() for parameter in restorer.parameters()])
+    restorer.zero_grad()
+    return gradient
+
+
+def compute(restorer: nn.Module, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
+    return restorer.compute_gradient(restorer.data_preprocessor(data))
