@@ -58,7 +58,7 @@ def build(network: str, variant: str) -> tuple[nn.Module, Callable[[Tensor], Ten
     backbone = {'type': 'ConditionedBackbone', 'backbone': NETWORKS[network]}
     if variant != 'conditioned':
         backbone['adapters'] = {}
-    model = {'type': 'FinetuneRestorer', 'timesteps': f'fixed:{T}', 'backbone': backbone}
+    model = {'type': 'Restorer', 'timesteps': f'fixed:{T}', 'backbone': backbone}
     restorer = MODELS.build(model).eval()
     if variant == 'deployed':
         net = deploy(restorer, T)

@@ -1,11 +1,12 @@
-"""What each part of fine-tuning costs: time and memory of an update, as ratios to the plain L1 one.
+"""What each part of fine-tuning costs: time and memory of an update, as ratios to the plain one.
 
     python benchmarks/finetune_step.py [--json FILE] [--networks mini paper nafnet]
 
 Each part runs in a fresh process, on the same random batch of 8 pictures of 64 px, 2 of them
-generative. Memory is the peak resident size less that before the first update; time is the median
-of updates that alternate with plain ones. "group" acts every 8 updates: seven ordinary ones and a
-full one are averaged.
+generative under the preprint's recipe, all or none under that of the released code. Memory is the
+peak resident size less that before the first update; time is the median of updates that alternate
+with plain ones. What acts in some updates alone is averaged by their share: "group" acts every 8
+updates, the generative loss and L_reg of the released code in a tenth of them.
 """
 
 import argparse
@@ -15,10 +16,11 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -27,7 +29,8 @@ from results_file import write_results
 
 import dtir_mm.models  # noqa: F401  registers what is built
 from dtir_mm.engine import LayerWiseDecayHook
-from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.randomness import happens
 from dtir_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,37 +39,92 @@ NETWORKS = {
     'paper': ('dtir_unet', 3),
     'nafnet': ('nafnet_w32', 4),
 }
-IMPORTANCE = {'importance_loss': {'type': 'ImportanceLoss'}}
-MIXING = {'mix_ratio': 0.25}
-PROJECT = {'orthogonality_loss': {'type': 'OrthogonalityLoss', 'implementation': 'project'}}
-GROUP = {'orthogonality_loss': {'type': 'OrthogonalityLoss', 'implementation': 'group'}}
-# name: (settings of the restorer, target of time, target of memory)
-PARTS: dict[str, tuple[dict[str, Any], float | None, float | None]] = {
+
+
+class Part(NamedTuple):
+    """What is measured, against the plain update of its recipe."""
+
+    recipe: str
+    step: dict[str, Any]  # of TrainingStep, beside the objective
+    time: float | None = None  # targets
+    memory: float | None = None
+    share: float = 0.0  # of the updates in which all of it acts; 0: in each
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    'paper': {},
+    'released': {
+        'schedule': {'type': 'VarianceExploding'},
+        'head': {'type': 'ResidualHead'},
+        'image_range': (0.0, 1.0),
+    },
+}
+OBJECTIVES = {
+    'paper': {'type': 'Reconstruction'},
+    'released': {
+        'type': 'Reconstruction',
+        'losses': {'pixel': {'type': 'L1Loss'}, 'fft': {'type': 'FFTLoss', 'weight': 0.1}},
+    },
+}
+PLAIN = {'paper': 'plain L1', 'released': 'plain L1 + FFT'}
+MIXING = {'type': 'SampleMixing', 'ratio': 0.25, 'objective': {'type': 'NoisePrediction'}}
+IMPORTANCE = {'importance': {'type': 'ImportancePenalty'}}
+PROJECT = {'projection': {'type': 'GradientProjection'}}
+GROUP = {'orthogonality': {'type': 'GradientOrthogonality', 'interval': 8}}
+WATCHED = 0.1
+WATCH = {
+    'mixing': {
+        'type': 'UpdateMixing', 'probability': WATCHED, 'objective': {'type': 'Denoising'}
+    },
+    'regularizers': {
+        'importance': {'type': 'ImportancePenalty', 'form': 'elementwise', 'share': WATCHED}
+    },
+}  # fmt: skip
+PARTS = {
+    **{plain: Part(recipe, {}) for recipe, plain in PLAIN.items()},
     # Two kinds of samples are forwarded and differentiated apart: nothing with both costs less.
-    'floor: 6 and 2 samples': ({'micro_batch_size': 6}, None, None),
-    'importance': (IMPORTANCE, 1.05, None),
-    'mixing and gate': (MIXING, 1.10, None),
-    'project': ({**MIXING, **PROJECT}, 1.20, None),
-    'group': ({**MIXING, **GROUP}, 1.60, 1.50),
-    'everything with project': ({**IMPORTANCE, **MIXING, **PROJECT}, 1.35, None),
+    'floor: 6 and 2 samples': Part('paper', {'micro_batch_size': 6}),
+    'importance': Part('paper', {'regularizers': IMPORTANCE}, 1.05),
+    'mixing and gate': Part('paper', {'mixing': MIXING}, 1.10),
+    'project': Part('paper', {'mixing': MIXING, 'regularizers': PROJECT}, 1.20),
+    'group': Part('paper', {'mixing': MIXING, 'regularizers': GROUP}, 1.60, 1.50, 1 / 8),
+    'everything with project': Part(
+        'paper', {'mixing': MIXING, 'regularizers': {**IMPORTANCE, **PROJECT}}, 1.35
+    ),
+    'released: everything': Part('released', WATCH, 1.15, share=WATCHED),
 }
 BATCH, SIZE, T = 8, 64, 8
-DUE, NOT_DUE = 0, 1  # iterations at which the group orthogonality acts, and does not
 
 
-def build(network: str, settings: dict[str, Any]) -> tuple[FinetuneRestorer, OptimWrapper]:
-    """A restorer in training, its gate cut at t = 8, with an importance, and its optimiser."""
+def iterations(part: str) -> tuple[int, int]:
+    """One in which all of a part acts, and one in which what is not in each update does not."""
+    if PARTS[part].recipe == 'paper':
+        return 0, 1
+    return tuple(
+        next(i for i in count() if happens(WATCHED, 0, i, 'mix') == acts) for acts in (True, False)
+    )
+
+
+def build(network: str, part: str) -> tuple[Restorer, OptimWrapper]:
+    """A restorer in training, with an importance and the preprint's gate, and its optimiser."""
     torch.manual_seed(0)
+    recipe, step, *_ = PARTS[part]
     backbone = Config.fromfile(
         ROOT / f'configs/_base_/backbones/{NETWORKS[network][0]}.py'
     ).backbone
-    model = {'type': 'FinetuneRestorer', 'timesteps': f'fixed:{T}', 'mix_ratio': 0.0, **settings}
-    restorer = MODELS.build({**model, 'backbone': backbone}).train()
-    run = SimpleNamespace(restorer=restorer, logger=logging.getLogger(__name__))
-    LayerWiseDecayHook().apply(run, ['any'])
-    if restorer.importance_loss is not None:
-        named = {n: p.detach() for n, p in restorer.named_trained_parameters().items()}
-        restorer.set_importance({n: p.abs() * 1e-4 for n, p in named.items()}, named)
+    model = {
+        'type': 'Restorer', 'timesteps': f'fixed:{T}', 'backbone': backbone, **RECIPES[recipe],
+        'step': {'objective': OBJECTIVES[recipe], **step},
+    }  # fmt: skip
+    restorer = MODELS.build(model).train()
+    if recipe == 'paper':
+        run = SimpleNamespace(restorer=restorer, logger=logging.getLogger(__name__))
+        LayerWiseDecayHook(gate='scalar').apply(run, ['any'])
+    penalty = restorer.step.regularizers.get('importance')
+    if penalty is not None:
+        named = restorer.named_trained_parameters()
+        values = {name: parameter.detach() for name, parameter in named.items()}
+        penalty.set_importance({n: v.abs() * 1e-4 for n, v in values.items()}, values, named)
     return restorer, OptimWrapper(torch.optim.Adam(restorer.parameters(), 1e-4))
 
 
@@ -81,7 +139,7 @@ def make_batch(iteration: int) -> dict[str, Any]:
     return {'clean': images[0], 'degraded': images[1], 'key': key, **names}
 
 
-def seconds(restorer: FinetuneRestorer, optimizer: OptimWrapper, iteration: int) -> float:
+def seconds(restorer: Restorer, optimizer: OptimWrapper, iteration: int) -> float:
     """Of one update."""
     batch = make_batch(iteration)
     start = time.perf_counter()
@@ -91,22 +149,23 @@ def seconds(restorer: FinetuneRestorer, optimizer: OptimWrapper, iteration: int)
 
 def measure(network: str, part: str) -> dict[str, float]:
     """Memory in MiB, and median seconds of a plain, an ordinary and a full update here."""
-    restorer, optimizer = build(network, PARTS[part][0] if part in PARTS else {})
+    restorer, optimizer = build(network, part)
+    due, not_due = iterations(part)
     before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
-    for iteration in (DUE, NOT_DUE):
+    for iteration in (due, not_due):
         seconds(restorer, optimizer, iteration)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result = {'memory': (peak - before) / 2**20}
-    if part not in PARTS:
+    if part in PLAIN.values():
         return result
-    plain = build(network, {})
-    seconds(*plain, NOT_DUE)
+    plain = build(network, PLAIN[PARTS[part].recipe])
+    seconds(*plain, not_due)
     times: dict[str, list[float]] = {'plain': [], 'ordinary': [], 'full': []}
     for _ in range(NETWORKS[network][1]):
-        times['plain'].append(seconds(*plain, NOT_DUE))
-        times['ordinary'].append(seconds(restorer, optimizer, NOT_DUE))
-        if part == 'group':
-            times['full'].append(seconds(restorer, optimizer, DUE))
+        times['plain'].append(seconds(*plain, not_due))
+        times['ordinary'].append(seconds(restorer, optimizer, not_due))
+        if PARTS[part].share:
+            times['full'].append(seconds(restorer, optimizer, due))
     return {**result, **{name: median(values) for name, values in times.items() if values}}
 
 
@@ -118,29 +177,29 @@ def in_fresh_process(network: str, part: str) -> dict[str, float]:
 def rows_of(network: str) -> list[dict[str, Any]]:
     """The rows of one network, printed as they come."""
     rows = []
-    plain_memory = in_fresh_process(network, 'plain')['memory']
-    for part, (_, time_target, memory_target) in PARTS.items():
-        result = in_fresh_process(network, part)
-        update = result['ordinary']
-        if 'full' in result:
-            update = (7 * result['ordinary'] + result['full']) / 8
+    memory = {recipe: in_fresh_process(network, plain) for recipe, plain in PLAIN.items()}
+    for name, part in PARTS.items():
+        if name in PLAIN.values():
+            continue
+        result = in_fresh_process(network, name)
+        update = (1 - part.share) * result['ordinary'] + part.share * result.get('full', 0)
         ratios = {
-            'time': (update / result['plain'], time_target),
-            'peak memory': (result['memory'] / plain_memory, memory_target),
+            'time': (update / result['plain'], part.time),
+            'peak memory': (result['memory'] / memory[part.recipe]['memory'], part.memory),
         }
         for metric, (ratio, target) in ratios.items():
             rows.append(
                 {
-                    'case': f'{network}: {part}', 'metric': metric, 'ratio': round(ratio, 3),
-                    'baseline': 'plain L1 update of the same network and batch',
+                    'case': f'{network}: {name}', 'metric': metric, 'ratio': round(ratio, 3),
+                    'baseline': f'{PLAIN[part.recipe]} update of the same network and batch',
                     'target': target, 'better': 'lower',
                 }
             )  # fmt: skip
         print(
-            f'{network:7} {part:24} time x {ratios["time"][0]:.2f} (target {time_target}), '
+            f'{network:7} {name:24} time x {ratios["time"][0]:.2f} (target {part.time}), '
             f'plain {result["plain"]:.2f} s'
             + (f', full update {result["full"]:.2f} s' if 'full' in result else '')
-            + f'; memory x {ratios["peak memory"][0]:.2f} (target {memory_target})',
+            + f'; memory x {ratios["peak memory"][0]:.2f} (target {part.memory})',
             flush=True,
         )
     return rows

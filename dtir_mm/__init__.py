@@ -2,6 +2,6 @@
 
 from dtir_mm.compat import check_versions
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 check_versions()

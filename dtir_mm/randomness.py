@@ -33,6 +33,11 @@ def seed_of(*key: int | str) -> int:
     return int(np.random.SeedSequence(_words(key)).generate_state(1, np.uint64)[0] >> 1)
 
 
+def happens(probability: float, *key: int | str) -> bool:
+    """Whether something of that probability happens; the same key gives the same answer."""
+    return generator(*key).random() < probability
+
+
 @contextmanager
 def seeded(device: torch.device, *key: int | str) -> Iterator[None]:
     """What draws from torch's global generator in here (dropout) depends on ``key`` alone."""

@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 BASES = Path(__file__).resolve().parents[1] / 'configs' / '_base_'
 TOY_CONFIG = """
 _base_ = [
-    '{bases}/stages/{stage}.py',
+    '{bases}/stages/{recipe}/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
 ]
@@ -27,16 +27,24 @@ model = dict(backbone={backbone})
 train_dataloader = dict(batch_size=4, dataset=dict(folder='{photos}', shrink=1.0))
 val_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0))
 train_cfg = dict(max_iters=10, val_interval=4)
+default_hooks = dict()
 precision = 'fp32'
 """
 TOY_PAIRS = """
-model.update(timesteps='fixed:8', importance_loss=None, orthogonality_loss=None)
-default_hooks = dict(layer_wise_decay=None)
+model.update(timesteps='fixed:8', step=dict(regularizers={regularizers}))
+default_hooks.update({hooks})
 train_dataloader['dataset'].update(task='rainy', max_photos=6)
 val_dataloader['dataset'].update(task='rainy', max_photos=2)
 test_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0, task='rainy'))
 test_evaluator = dict(protocol='rgb_no_lpips')
 """
+# The preprint's regularizers need a pre-trained checkpoint; the released code's do not.
+TOY_PARTS = {
+    'paper': dict(
+        regularizers=dict(importance=None, orthogonality=None), hooks=dict(layer_wise_decay=None)
+    ),
+    'released': dict(regularizers=dict(), hooks=dict(importance=dict(n_batches=2))),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,9 +92,12 @@ def photos_dir(tmp_path: Path) -> Path:
 def toy_config(tmp_path: Path, photos_dir: Path, toy_backbone: dict) -> Callable[..., Path]:
     """Writes the config of a run of ten updates on ``photos_dir``, and gives its path."""
 
-    def write(stage: str, more: str = '') -> Path:
+    def write(stage: str, more: str = '', recipe: str = 'paper') -> Path:
         text = TOY_CONFIG + (TOY_PAIRS if stage == 'finetune' else '')
-        text = text.format(bases=BASES, stage=stage, backbone=toy_backbone, photos=photos_dir)
+        text = text.format(
+            bases=BASES, recipe=recipe, stage=stage, backbone=toy_backbone, photos=photos_dir,
+            **TOY_PARTS[recipe],
+        )  # fmt: skip
         path = tmp_path / f'{stage}.py'
         path.write_text(text + more)
         return path

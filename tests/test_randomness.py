@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dtir_mm.randomness import generator, seed_of
+from dtir_mm.randomness import generator, happens, seed_of, seeded
 
 # The kinds of keys that the library uses; those of one kind have one length.
 KEYS = [
@@ -66,3 +66,33 @@ def test_seeds_fit_a_torch_generator(key):
 def test_negative_integers_are_refused(function):
     with pytest.raises(ValueError, match=r'integers >= 0, got -1 in \(0, -1\)'):
         function(0, -1)
+
+
+@pytest.mark.parametrize('probability', [0.0, 0.1, 0.5, 1.0])
+def test_what_happens_does_so_as_often_as_it_is_likely(probability):
+    """Within four deviations, and the same way for the same key; what is rarer happens then too."""
+    keys = [(3, iteration, 'mix') for iteration in range(4000)]
+    events = [happens(probability, *key) for key in keys]
+    slack = 4 * (4000 * probability * (1 - probability)) ** 0.5
+    assert abs(sum(events) - 4000 * probability) <= slack
+    assert events == [generator(*key).random() < probability for key in keys]
+    likelier = [happens(min(1, 2 * probability), *key) for key in keys]
+    assert all(b for a, b in zip(events, likelier, strict=True) if a)
+
+
+def test_draws_from_the_global_generator_depend_on_the_key_alone():
+    """And leave it as it was for others, also where what draws fails."""
+    cpu = torch.device('cpu')
+    state = torch.get_rng_state()
+    with seeded(cpu, 4, 'dropout'):
+        first = torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), state)
+    expected = torch.rand(3, generator=torch.Generator().manual_seed(seed_of(4, 'dropout')))
+    assert torch.equal(first, expected)
+    torch.manual_seed(9)
+    with pytest.raises(RuntimeError, match='on the way'), seeded(cpu, 4, 'dropout'):
+        assert torch.equal(torch.rand(3), first)
+        raise RuntimeError('on the way')
+    with seeded(cpu, 5, 'dropout'):
+        assert not torch.equal(torch.rand(3), first)
+    assert torch.initial_seed() == 9

@@ -11,18 +11,17 @@ import pytest
 from mmengine.config import Config
 
 from dtir_mm import registry
-from dtir_mm.diffusion.noise_schedule import NoiseSchedule
+from dtir_mm.diffusion.noise_schedule import SCHEDULES
 from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
-from dtir_mm.models.losses.noise_prediction_loss import NoisePredictionLoss
+from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs' / 'recipes.md').read_text()
 MARKS = {'stated', 'silent: we chose', 'open: we chose'}
 # Arguments that name no type, and what they are the arguments of.
 UNTYPED = {
-    'model.schedule': NoiseSchedule,
-    'model.noise_loss': NoisePredictionLoss,
     'model.backbone.adapters': MoEAdapters,
+    'model.backbone.time_embedding': TimeEmbedding,
 }
 REGISTRIES = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
 
@@ -34,7 +33,7 @@ def rows() -> list[tuple[str, str, str, str]]:
         config = re.search(r'`([^`]+)`', section.splitlines()[0])[1]
         lines = [line for line in section.splitlines() if line.startswith('| ')][1:]
         for line in lines:
-            _, _, ours, key, mark = (cell.strip() for cell in line.strip('|').split('|'))
+            _, _, _, ours, key, mark = (cell.strip() for cell in line.strip('|').split('|'))
             found.append((config, key.strip('`'), ours.strip('`'), mark))
     return found
 
@@ -62,9 +61,11 @@ def default(path: str, node: dict | None, name: str) -> Any:
     """The default of an argument ``name`` of what is configured by ``node`` at a path."""
     if path == 'default_hooks':
         return None  # there is no such hook
-    kind = UNTYPED.get(path) or next(
-        found for r in REGISTRIES if (found := r.get(node['type'])) is not None
+    name_of_type = (node or {}).get('type')
+    kind = SCHEDULES.get(name_of_type) or next(
+        (found for r in REGISTRIES if name_of_type and (found := r.get(name_of_type))), None
     )
+    kind = kind or UNTYPED[path]
     for parent in kind.__mro__:  # arguments may be handed on to a parent
         parameters = inspect.signature(parent).parameters
         if name in parameters:
@@ -82,12 +83,14 @@ def test_a_row_says_what_the_config_holds(config, key, ours, mark):
 
 def test_every_stage_and_term_has_its_rows():
     found = rows()
-    assert len(found) > 55 and len({config for config, *_ in found}) == 6
+    assert len(found) > 80 and len({config for config, *_ in found}) == 9
     marks = [mark for *_, mark in found]
     assert all(marks.count(mark) > 8 for mark in MARKS)
 
 
-@pytest.mark.parametrize('key', ['model.mix_ration', 'optim_wrapper.optimizer.learning_rate'])
+@pytest.mark.parametrize(
+    'key', ['model.step.mixing.ration', 'optim_wrapper.optimizer.learning_rate']
+)
 def test_a_key_that_nothing_takes_is_an_error(key):
     with pytest.raises(KeyError):
         resolved(load('setting_a/dtir-unet_finetune_rainy_8xb2-300k'), key)

@@ -1,4 +1,4 @@
-"""Adds the importance of its weights to a finished checkpoint, for model.importance_loss."""
+"""Adds the importance of its weights to a finished checkpoint, for model.step.regularizers."""
 
 import argparse
 from pathlib import Path

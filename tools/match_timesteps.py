@@ -6,6 +6,7 @@ own (--degraded, --clean, and one name as --tasks). Use training images, never t
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDa
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.diffusion import timestep_errors
+from dtir_mm.diffusion.noise_schedule import VarianceExploding
+from dtir_mm.diffusion.timestep_errors import ErrorsAt
 from dtir_mm.diffusion.timestep_matching import (
     METHODS,
     TimestepMatch,
@@ -30,11 +33,16 @@ from dtir_mm.diffusion.timestep_matching import (
     match_timestep,
     probe_train_grid,
 )
-from dtir_mm.diffusion.timesteps_file import read_matches, same_source, write_timesteps
+from dtir_mm.diffusion.timesteps_file import (
+    describe_match,
+    read_matches,
+    same_source,
+    write_timesteps,
+)
 from dtir_mm.files import require_writable
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.restorers.restorer import Restorer
 
-_DEAR = {
+_EXPENSIVE = {
     'sdedit': 'up to 10 network evaluations an image and time step',
     'probe_train': 'fine-tunes the network seven times',
 }
@@ -54,14 +62,16 @@ def parse_args() -> argparse.Namespace:
         "training set's shrink (default: 1)",
     )  # fmt: skip
     parser.add_argument('--degraded', help='folder of your own degraded images')
-    parser.add_argument('--clean', help='folder of their truths, with the same stems')
+    parser.add_argument('--clean', help='folder of their ground truths, with the same stems')
     parser.add_argument('--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k')
     parser.add_argument('--num-images', type=int, default=64, help='crops a task')
     parser.add_argument('--size', type=int, default=128, help='side of a crop in pixels')
     parser.add_argument('--probe-iterations', type=int, default=1000, help='of probe_train')
     parser.add_argument(
-        '--fallback', choices=['paper', 'probe_train'], default='paper',
-        help='what stands in for a task that is not identified: Table 4, or a probe_train search',
+        '--fallback', choices=['recipe', 'paper', 'found', 'probe_train'], default='recipe',
+        help='what stands in for a task that is not identified: Table 4 (paper), the best step of '
+        'the curve (found), or a probe_train search; recipe is paper where the schedule is '
+        'VarianceExploding, and found where it is VariancePreserving',
     )  # fmt: skip
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -103,26 +113,34 @@ def _earlier_matches(args: argparse.Namespace, source: dict[str, Any]) -> dict[s
     earlier = read_matches(args.output)
     if not same_source(args.output, source):
         raise ValueError(
-            f'{args.output} has time steps of other weights or of another schedule: name another '
-            f'file, or give --overwrite to replace it'
+            f'{args.output} has time steps of other weights, another schedule or another image '
+            f'range: name another file, or give --overwrite to replace it'
         )
-    return {task: TimestepMatch(**match) for task, match in earlier.items()}
+    return {task: TimestepMatch.from_json(match) for task, match in earlier.items()}
 
 
-def _match_or_fall_back(
-    args: argparse.Namespace, restorer: BaseRestorer, task: str
-) -> TimestepMatch:
+def _match_or_fall_back(args: argparse.Namespace, restorer: Restorer, task: str) -> TimestepMatch:
     """The task's match, by ``probe_train`` where that was asked for and the method found none."""
     match = _match(args, restorer, task, args.method)
     if match.status == 'unidentified' and args.fallback == 'probe_train':
         match = _match(args, restorer, task, 'probe_train')
-    low, high = match.interval
-    note = " (t_mat is Table 4's)" if match.fallback == 'paper' else ''
-    print(f'{task}: t_mat = {match.t_mat}, 90 % interval {low}..{high}, {match.status}{note}')
+    print(f'{task}: {describe_match(match.to_json())}')
     return match
 
 
-def _source(args: argparse.Namespace, restorer: BaseRestorer) -> dict[str, Any]:
+def _stand_in(args: argparse.Namespace, restorer: Restorer) -> str:
+    """What stands in where nothing is identified, as ``match_timestep`` names it.
+
+    The authors' code takes Table 4, and a variance-exploding network hardly changes with t. At the
+    late steps of a variance-preserving one the input counts for noise, so that fine-tuning starts
+    by unlearning: there Table 4's steps cost decibels wherever the curve does not ask for them.
+    """
+    if args.fallback in ('paper', 'found'):
+        return args.fallback
+    return 'paper' if isinstance(restorer.schedule, VarianceExploding) else 'found'
+
+
+def _source(args: argparse.Namespace, restorer: Restorer) -> dict[str, Any]:
     """What the matches depend on."""
     weights = restorer.state_dict().values()
     return {
@@ -130,48 +148,60 @@ def _source(args: argparse.Namespace, restorer: BaseRestorer) -> dict[str, Any]:
         'weights_sha256': hashlib.sha256(
             b''.join(w.cpu().numpy().tobytes() for w in weights)
         ).hexdigest(),
-        'schedule': restorer.schedule.name,
+        'schedule': restorer.schedule.config,
         'num_steps': restorer.schedule.num_steps,
-        'image_range': [-1, 1],
+        'image_range': list(restorer.image_range),
         'seed': args.seed,
     }
 
 
-def _match(
-    args: argparse.Namespace, restorer: BaseRestorer, task: str, method: str
-) -> TimestepMatch:
+def _match(args: argparse.Namespace, restorer: Restorer, task: str, method: str) -> TimestepMatch:
     num_steps = restorer.schedule.num_steps
     if method not in METHODS or method in ('paper', 'random'):
         return given_timestep(method, task, num_steps, args.seed)
-    if method in _DEAR:
-        print(f'{task}: {method} is dear: {_DEAR[method]}', flush=True)
-    degraded, clean = _pairs(args, task)
-    network, schedule = restorer.backbone, restorer.schedule
-    grid = probe_train_grid(num_steps) if method == 'probe_train' else None
+    if method in _EXPENSIVE:
+        print(f'{task}: {method} is expensive: {_EXPENSIVE[method]}', flush=True)
+    pairs = _pairs(args, restorer, task)
+    grids: dict[str, Sequence[int]] = {
+        'probe_train': probe_train_grid(num_steps),
+        'trajectory': range(1, num_steps + 1),
+    }
+    grid = grids.get(method)
     total = len(grid) if grid else None
     with tqdm(desc=f'{task}: {method}', unit='step', total=total) as bar, torch.no_grad():
-        if method == 'linear_probe':
-            errors_at = timestep_errors.linear_probe(network, degraded, clean, args.seed)
-        elif method == 'score':
-            errors_at = timestep_errors.score(network, schedule, degraded, clean)
-        elif method == 'sdedit':
-            errors_at = timestep_errors.sdedit(network, schedule, degraded, clean, args.seed)
-        elif method == 'trajectory':
-            errors_at = timestep_errors.trajectory(network, schedule, degraded, clean, args.seed)
-            grid = range(1, num_steps + 1)
-        else:
-            errors_at = probe_train(
-                partial(load_restorer, args.checkpoint, args.config, args.allow_imports),
-                degraded, clean, args.probe_iterations, args.seed,
-                lambda t, done: bar.set_postfix(t=t, iteration=done),
-            )  # fmt: skip
+        errors_at = _criterion(args, restorer, method, pairs, bar)
+        stand_in = _stand_in(args, restorer)
         return match_timestep(
-            errors_at, task, method, num_steps, args.seed, grid, lambda t: bar.update()
+            errors_at, task, method, num_steps, args.seed, stand_in, grid, lambda t: bar.update()
         )
 
 
-def _pairs(args: argparse.Namespace, task: str) -> tuple[Tensor, Tensor]:
-    """Degraded and clean crops (N, 3, size, size) in [-1, 1], spread over the images."""
+def _criterion(
+    args: argparse.Namespace,
+    restorer: Restorer,
+    method: str,
+    pairs: tuple[Tensor, Tensor],
+    bar: tqdm,
+) -> ErrorsAt:
+    """The errors of a method that searches; probe_train shows its progress in the bar."""
+    schedule, seed = restorer.schedule, args.seed
+    if method == 'linear_probe':
+        return timestep_errors.linear_probe(restorer, *pairs, seed)
+    if method == 'score':
+        return timestep_errors.score(restorer, schedule, *pairs)
+    if method == 'sdedit':
+        return timestep_errors.sdedit(restorer, schedule, *pairs, seed)
+    if method == 'trajectory':
+        return timestep_errors.trajectory(restorer, schedule, *pairs, seed)
+    load = partial(load_restorer, args.checkpoint, args.config, args.allow_imports)
+    return probe_train(
+        load, *pairs, args.probe_iterations, seed,
+        lambda t, done: bar.set_postfix(t=t, iteration=done),
+    )  # fmt: skip
+
+
+def _pairs(args: argparse.Namespace, restorer: Restorer, task: str) -> tuple[Tensor, Tensor]:
+    """Degraded and clean crops (N, 3, size, size) in the restorer's range, from all the images."""
     pipeline = [{'type': 'RandomPatch', 'size': args.size}, {'type': 'PackSample'}]
     dataset: RestorationDataset
     if args.photos:
@@ -181,7 +211,7 @@ def _pairs(args: argparse.Namespace, task: str) -> tuple[Tensor, Tensor]:
     keys = [SampleKey(args.seed, 0, i, i % len(dataset)) for i in range(args.num_images)]
     samples = [dataset[key] for key in tqdm(keys, desc=f'{task}: reading pairs', leave=False)]
     degraded, clean = (
-        torch.stack([sample[name] for sample in samples]).to(get_device()) / 127.5 - 1
+        restorer.from_uint8(torch.stack([sample[name] for sample in samples]).to(get_device()))
         for name in ('degraded', 'clean')
     )
     return degraded, clean

@@ -1,23 +1,33 @@
 #!/usr/bin/env bash
 # From nothing to a table: installs, collects photographs, pre-trains a small network, finds the
-# matching time steps of noise and low light, fine-tunes, trains the same network from scratch, tests.
-#   bash tools/quickstart.sh [--photos DIR]
-# Everything lies under work_dirs/quickstart (with --photos DIR: work_dirs/quickstart_<name>); a
-# second call reuses what is there, and an interrupted one goes on where it was.
+# matching time steps of noise, rain and low light, fine-tunes, trains the same network from scratch with
+# the updates of fine-tuning and with those of both stages, tests.
+#   bash tools/quickstart.sh [--recipe NAME] [--photos DIR]
+# NAME is paper (the default; preset paper_practical) or released (docs/method.md). Everything lies under work_dirs/quickstart
+# (with options: work_dirs/quickstart_<recipe>_<name>); a second call reuses what is there, and an
+# interrupted one goes on where it was.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tasks=(noisy low_light)
+tasks=(noisy rainy low_light)
 photos=()
+recipe=paper
 work=work_dirs/quickstart
-if (($# == 2)) && [[ $1 == --photos ]]; then
-  photos=(--photos "$(cd "$here" && realpath "$2")")
-  work=work_dirs/quickstart_$(basename "$2")
-elif (($# > 0)); then
-  echo "usage: bash tools/quickstart.sh [--photos DIR]" >&2
-  exit 2
-fi
+usage() { echo "usage: bash tools/quickstart.sh [--recipe paper|released] [--photos DIR]" >&2; exit 2; }
+while (($# > 0)); do
+  (($# >= 2)) || usage
+  case $1 in
+    --recipe) [[ $2 == paper || $2 == released ]] || usage; recipe=$2 ;;
+    --photos) photos=(--photos "$(cd "$here" && realpath "$2")") ;;
+    *) usage ;;
+  esac
+  shift 2
+done
+[[ $recipe == paper ]] || work+=_$recipe
+((${#photos[@]} == 0)) || work+=_$(basename "${photos[1]}")
+kind=quick
+[[ $recipe == paper ]] || kind=quick-$recipe
 started=$SECONDS
 step() { printf '\n[%s/6, %d min] %s\n' "$1" $(((SECONDS - started) / 60)) "$2"; }
 
@@ -36,7 +46,7 @@ quietly() {
   fi
 }
 
-config() { ls configs/mini/quick_*_"$1"_*.py; }
+config() { ls configs/mini/"$kind"_*_"$1".py; }
 
 step 1 'installing (the first time about two minutes and 6 GB)'
 source tools/setup_env.sh
@@ -53,9 +63,9 @@ for split in train val test; do
 done
 logger='default_hooks.logger.interval=200'
 
-step 3 'pre-training: the network learns to predict the noise in noisy photographs'
-[[ -f $work/pretrain/iter_3000.pth ]] || OMP_NUM_THREADS=2 quietly pretrain \
-  python tools/train.py "$(config pretrain)" --work-dir "$work/pretrain" --resume \
+step 3 'pre-training: the network learns to denoise photographs'
+[[ -f $work/pretrain/iter_2000.pth ]] || OMP_NUM_THREADS=2 quietly pretrain \
+  python tools/train.py "$(config pretrain_1xb8-2000)" --work-dir "$work/pretrain" --resume \
   --cfg-options "${folders[@]:0:2}" "$logger"
 
 step 4 'finding the matching time step of each degradation'
@@ -63,31 +73,35 @@ step 4 'finding the matching time step of each degradation'
   "$work/pretrain" "$work/timesteps.json" --tasks "${tasks[@]}" \
   --photos "$work/photos/train" --num-images 32 --size 96 --shrink 0.5
 
-step 5 'fine-tuning from the pre-trained weights, and from scratch'
-fit() { # arm task
-  local run="$work/$1_$2" from=()
+step 5 'fine-tuning from the pre-trained weights, and from scratch with two budgets'
+fit() { # arm task updates
+  local run="$work/$1_$2" stage=${1%_equal} from=()
   [[ $1 == finetune ]] && from=("load_from=$work/pretrain")
-  [[ -f $run/iter_1200.pth ]] || quietly "$1 $2" \
-    python tools/train.py "$(config "$1_$2")" --work-dir "$run" --resume --cfg-options \
-    "${folders[@]}" "train_dataloader.dataset.max_photos=$pairs" \
+  local method=ours
+  [[ $1 == finetune ]] || method=$1
+  [[ -f $run/iter_$3.pth ]] || quietly "$1 $2" \
+    python tools/train.py "$(config "${stage}_$2_1xb8-$3")" --work-dir "$run" --resume \
+    --cfg-options "${folders[@]}" "train_dataloader.dataset.max_photos=$pairs" \
     "model.timesteps=$work/timesteps.json" "$logger" "${from[@]}"
   [[ -f $run/test/summary.json ]] || quietly "test $1 $2" \
-    python tools/test.py "$(config "$1_$2")" "$run" --work-dir "$run/test" \
-    --method "$([[ $1 == finetune ]] && echo ours || echo scratch)" \
-    --cfg-options "${folders[@]}"
+    python tools/test.py "$(config "${stage}_$2_1xb8-$3")" "$run" --work-dir "$run/test" \
+    --method "$method" --cfg-options "${folders[@]}"
 }
-for task in "${tasks[@]}"; do
-  fit scratch "$task" &
-  other=$!
-  fit finetune "$task"
-  wait "$other"
+# Two at a time, the long ones first.
+runs=()
+for arm in 'scratch_equal 3000' 'finetune 1000' 'scratch 1000'; do
+  for task in "${tasks[@]}"; do
+    runs+=("$work/${arm% *}_$task/test")
+    while (($(jobs -rp | wc -l) >= 2)); do wait -n; done
+    fit "${arm% *}" "$task" "${arm#* }" &
+  done
 done
+while (($(jobs -rp | wc -l) > 0)); do wait -n; done
 
 step 6 'results'
-runs=()
-for task in "${tasks[@]}"; do runs+=("$work/scratch_$task/test" "$work/finetune_$task/test"); done
 python tools/summarize.py "$work/summary.json" "${runs[@]}" --timesteps "$work/timesteps.json" \
-  --note "scratch: the same network and number of fine-tuning updates (1200), but no pre-training (3000)."
+  --note "recipe: $recipe, 2000 updates of pre-training and 1000 of fine-tuning" \
+  --note 'scratch: the same network, losses and 1000 updates; scratch_equal: with 3000, those of both stages'
 echo
 echo "Restore a photograph of your own (add a folder instead of a file for many):"
 echo "  python tools/restore.py $work/finetune_noisy PHOTO RESTORED.png"

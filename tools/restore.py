@@ -1,4 +1,4 @@
-"""Restores an image, or every image of a folder: no truth, no config needed."""
+"""Restores an image, or every image of a folder: no ground truth, no config needed."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
 from dtir_mm.image_io import read_image, save_image
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.restorers.restorer import Restorer
 
 _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
 
@@ -30,6 +30,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
+    parser.add_argument(
+        '--ensemble',
+        action='store_true',
+        help='the mean over the image and its flips: 4 x the time',
+    )
     add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
     return parser.parse_args()
@@ -39,10 +44,10 @@ def main() -> None:
     args = parse_args()
     with one_line_errors('restore'):
         plan = _plan(args.input, args.output, args.overwrite)
-        tiles = {'tile': args.tile}
+        settings = {'tile': args.tile, 'ensemble': args.ensemble}
         if args.tile <= _OVERLAP:
-            tiles['tile_overlap'] = args.tile // 2
-        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **tiles)
+            settings['tile_overlap'] = args.tile // 2
+        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **settings)
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
             t = _step(restorer, args.checkpoint, args.task)
@@ -60,15 +65,15 @@ def main() -> None:
         raise SystemExit('restore: not restored:\n  ' + '\n  '.join(broken))
 
 
-def _finds_out(restorer: BaseRestorer) -> bool:
+def _finds_out(restorer: Restorer) -> bool:
     """Whether the restorer can do without being told the task, which it then does."""
-    if getattr(restorer, 'classifier', None) is None:
+    if restorer.classifier is None:
         return False
     restorer.set_inference('predict')
     return True
 
 
-def _step(restorer: BaseRestorer, checkpoint: str, task: str | None) -> int:
+def _step(restorer: Restorer, checkpoint: str, task: str | None) -> int:
     """The time step of a task, or of the only one that there is."""
     if task is not None:
         return restorer.timesteps[task]

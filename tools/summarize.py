@@ -5,9 +5,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from dtir_mm.analysis.summary import format_table, git_commit, write_summary
+from dtir_mm.analysis.summary import format_table, git_commit, verdict, write_summary
 from dtir_mm.apis.command_line import one_line_errors
-from dtir_mm.diffusion.timesteps_file import read_matches
+from dtir_mm.diffusion.timesteps_file import describe_match, read_matches
+
+_ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +17,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('output', type=Path, help='the summary.json to write')
     parser.add_argument('tests', nargs='+', type=Path, help='output folders of tools/test.py')
     parser.add_argument('--timesteps', type=Path, help='file of tools/match_timesteps.py')
-    parser.add_argument('--note', help='a line to print under the table')
+    parser.add_argument(
+        '--note', action='append', default=[], metavar='LINE',
+        help='a line to print under the table; may be given several times',
+    )  # fmt: skip
     return parser.parse_args()
 
 
@@ -40,9 +45,9 @@ def summarize(args: argparse.Namespace) -> None:
     protocols = sorted({part['protocol'] for part in parts})
     if len(protocols) > 1:
         raise ValueError(f'the tests were measured by several protocols: {", ".join(protocols)}')
-    order = {'input': 0, 'scratch': 1}
+    order = {method: place for place, method in enumerate(_ORDER)}
     rows = sorted(
-        unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], 2))
+        unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], len(order)))
     )
     matches = read_matches(args.timesteps) if args.timesteps else {}
     steps = {
@@ -62,13 +67,14 @@ def summarize(args: argparse.Namespace) -> None:
         hashlib.sha256(hashes.encode()).hexdigest()[:12],
         pictures,
     )
+    if said := verdict(rows):
+        print(said)
     print(format_table(rows))
-    if args.note:
-        print(args.note)
-    for task, match in steps.items():
-        low, high = match['interval']
-        print(f'{task}: t_mat = {match["t_mat"]}, 90 % interval {low}..{high}, {match["status"]}')
-    print('pictures (input | restored | truth):')
+    for note in args.note:
+        print(note)
+    for task, match in matches.items():
+        print(f'{task}: {describe_match(match)}')
+    print('pictures (input | restored | ground truth):')
     for folder in sorted({str(Path(picture).parent) for picture in pictures}):
         print(f'  {folder}')
     print(f'written: {args.output}')

@@ -32,6 +32,7 @@ from dtir_mm.engine.checkpoint import (
     timesteps_of,
 )
 from dtir_mm.evaluation import PROTOCOLS
+from dtir_mm.models.objectives import GENERATIVE
 from dtir_mm.registry import RUNNERS
 
 
@@ -48,9 +49,12 @@ def parse_args() -> argparse.Namespace:
         help='the weights of the last update, where the checkpoint offers their average (EMA)',
     )
     parser.add_argument(
+        '--ensemble', action='store_true', help='the mean over each image and its flips'
+    )
+    parser.add_argument(
         '--publish', action='store_true', help="fill the figures into the config's results page"
     )
-    parser.add_argument('--replace', action='store_true', help='published figures by new ones')
+    parser.add_argument('--replace', action='store_true', help='overwrite published figures')
     parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
     parser.add_argument(
         '--cfg-options',
@@ -65,6 +69,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--publish takes a config as its file has it, without --cfg-options')
     if args.publish and args.online_weights:
         parser.error('--publish is of the weights that the checkpoint offers, not --online-weights')
+    if args.publish and args.ensemble:
+        parser.error('--publish is of one pass an image, without --ensemble')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -81,13 +87,15 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or config.test_evaluator.protocol
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if meta['stage'] != 'GenerativePretrainer':  # that used no task's step
+    if meta['objective'] not in GENERATIVE:  # pre-training used no task's step
         config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
+    if args.ensemble:
+        config.model.ensemble = True
     if args.protocol:
         config.test_evaluator.protocol = args.protocol
     out = Path(config.work_dir)
@@ -137,7 +145,7 @@ def main() -> None:
 def _test_blind(runner: Any) -> list[dict[str, Any]]:
     """The rows of a second test for which no task is told; none where that cannot be."""
     restorer = runner.restorer
-    if getattr(restorer, 'classifier', None) is None or restorer.inference != 'task':
+    if restorer.classifier is None or restorer.inference != 'task':
         return []
     restorer.set_inference('predict')
     runner.test()

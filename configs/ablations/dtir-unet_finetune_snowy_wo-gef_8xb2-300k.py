@@ -1,10 +1,4 @@
 """Table 8, without fine-tuning: the pre-trained generator restores from t_mat, by SDEdit."""
 
 _base_ = '../setting_a/dtir-unet_finetune_snowy_8xb2-300k.py'
-model = dict(
-    _delete_=True,
-    type='ZeroShotRestorer',
-    inference='sdedit',
-    backbone=_base_.model.backbone,
-    timesteps=_base_.model.timesteps,
-)
+model = dict(passes='sdedit', step=dict(_delete_=True, objective=dict(type='NoisePrediction')))

@@ -1,4 +1,4 @@
 """Table 8, without the orthogonality of gradients."""
 
 _base_ = '../setting_a/dtir-unet_finetune_snowy_8xb2-300k.py'
-model = dict(orthogonality_loss=None)
+model = dict(step=dict(regularizers=dict(orthogonality=None)))

@@ -1,4 +1,4 @@
 """Table 10, without the orthogonality of gradients."""
 
 _base_ = '../setting_b/dtir-unet_unified_8xb2-10x100k.py'
-model = dict(orthogonality_loss=None)
+model = dict(step=dict(regularizers=dict(orthogonality=None)))

@@ -2,7 +2,7 @@
 
 _base_ = [
     '../_base_/backbones/dtir_unet_w32.py',
-    '../_base_/stages/finetune.py',
+    '../_base_/stages/paper/finetune.py',
     '../_base_/datasets/bsds500_finetune.py',
     '../_base_/schedules/adam_cosine_mini.py',
 ]

@@ -2,7 +2,7 @@
 
 _base_ = [
     '../_base_/backbones/dtir_unet_w32.py',
-    '../_base_/stages/pretrain.py',
+    '../_base_/stages/paper/pretrain.py',
     '../_base_/datasets/bsds500_pretrain.py',
     '../_base_/schedules/adam_cosine_mini.py',
 ]

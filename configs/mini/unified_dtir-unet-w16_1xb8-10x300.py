@@ -2,7 +2,7 @@
 
 _base_ = [
     '../_base_/backbones/dtir_unet_w16.py',
-    '../_base_/stages/unify.py',
+    '../_base_/stages/paper_practical/unify.py',
     '../_base_/datasets/photos_unified.py',
     '../_base_/schedules/adam_cosine_mini_10x300.py',
 ]

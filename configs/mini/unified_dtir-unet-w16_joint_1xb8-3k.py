@@ -2,10 +2,11 @@
 
 _base_ = [
     '../_base_/backbones/dtir_unet_w16.py',
-    '../_base_/stages/joint.py',
+    '../_base_/stages/paper_practical/unify.py',
     '../_base_/datasets/photos_unified.py',
     '../_base_/schedules/adam_cosine_mini_10x300.py',
 ]
 model = dict(backbone=dict(**_base_.backbone, adapters=dict(param_budget=60_000)))
+default_hooks = dict(incremental_tasks=dict(data='joint'), importance=dict(n_batches=0))
 param_scheduler = dict(_delete_=True, type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False)
 load_from = 'work_dirs/quickstart/pretrain'

@@ -16,7 +16,7 @@ class Ablation:
     Args:
         label: the row's name in the paper.
         keys: config keys that it may change, with all below them.
-        reading: what the row means, where the paper leaves it open (method.md 6).
+        reading: what the row means, where the paper leaves it open (docs/method.md).
     """
 
     label: str
@@ -27,7 +27,7 @@ class Ablation:
 ABLATIONS: dict[str, Ablation] = {
     'tmgp': Ablation(
         'w/o TMGP',
-        ('load_from', 'model.importance_loss'),
+        ('load_from', 'model.step.regularizers.importance.form'),
         'random weights, the same fine-tuning; without pre-training L_reg has nothing to keep',
     ),
     't_mat': Ablation('w/o t^mat', ('model.timesteps',), 't = 1 for every degradation'),
@@ -36,17 +36,26 @@ ABLATIONS: dict[str, Ablation] = {
     ),
     'gef': Ablation(
         'w/o GEF',
-        ('model',),
+        ('model.passes', 'model.step'),
         'the pre-trained generator restores by SDEdit from t_mat: the figures lie far below plain '
         'fine-tuning, so that cannot be meant',
     ),
-    'l_reg': Ablation('w/o L_reg', ('model.importance_loss.form',), 'no importance penalty'),
-    'l_orthog': Ablation('w/o L_orthog', ('model.orthogonality_loss',), 'no orthogonality'),
+    'l_reg': Ablation(
+        'w/o L_reg', ('model.step.regularizers.importance.form',), 'no importance penalty'
+    ),
+    'l_orthog': Ablation(
+        'w/o L_orthog', ('model.step.regularizers.orthogonality',), 'no orthogonality'
+    ),
 }
 
 # The further rows of Table 10, for many tasks.
 UNIFIED_ABLATIONS: dict[str, Ablation] = {
     **ABLATIONS,
+    'gef': Ablation(
+        'w/o GEF',
+        (*ABLATIONS['gef'].keys, 'model.backbone.adapters'),
+        ABLATIONS['gef'].reading,
+    ),
     'tit': Ablation(
         'w/o TIT',
         (
@@ -59,18 +68,21 @@ UNIFIED_ABLATIONS: dict[str, Ablation] = {
     'moe': Ablation('w/o MoE', ('model.backbone.adapters',), 'no adapters; FiLM stays'),
 }
 
-# Figure or question: (config key, values), for one task.
+# Figure or question: (config key, values), for one task. A value that is a dict sets keys below.
 SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'Figure 3b, 3d: time step': (
         'model.timesteps',
         tuple(f'fixed:{t}' for t in (1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50)),
     ),
     'Figure 3c: share of layers that are trained generatively': (
-        'default_hooks.layer_wise_decay.fraction',
-        (0.0, 0.25, 0.5, 0.75, 1.0),
+        'default_hooks.layer_wise_decay',
+        tuple({'gate': 'cut', 'fraction': share} for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
     ),
-    'Figure 4: share of generative samples': ('model.mix_ratio', (0.0, 0.05, 0.1, 0.2, 0.4)),
-    'Figure 8: lambda': ('model.importance_loss.weight', (0.05, 0.1, 0.2, 0.5, 1.0)),
+    'Figure 4: share of generative samples': (
+        'model.step.mixing.ratio',
+        (0.0, 0.05, 0.1, 0.2, 0.4),
+    ),
+    'Figure 8: lambda': ('model.step.regularizers.importance.weight', (0.05, 0.1, 0.2, 0.5, 1.0)),
     'Figure 8: a': ('default_hooks.layer_wise_decay.rate', (0.01, 0.02, 0.05, 0.1, 0.2)),
 }
 

@@ -26,10 +26,14 @@ def plot_curves(matches: Mapping[str, TimestepMatch], path: str | Path) -> None:
     for panel, (task, match) in zip(panels, matches.items(), strict=False):
         steps, errors = zip(*match.curve, strict=True)
         low, high = match.interval
-        source = ', Table 4' if match.fallback == 'paper' else ''
+        label = f't_mat = {match.t_mat}'
+        if match.fallback == 'paper':
+            label += ', Table 4'
+        if match.outside_interval:
+            label += '\noutside the interval'
         panel.axvspan(low - 0.5, high + 0.5, alpha=0.2, label=f'90 %: {low} to {high}')
         panel.plot(steps, errors, marker='.', color='black')
-        panel.axvline(match.t_mat, linestyle='--', label=f't_mat = {match.t_mat}{source}')
+        panel.axvline(match.t_mat, linestyle='--', label=label)
         panel.set(title=f'{task} ({match.status})', xlabel='time step t', ylabel='relative error')
         panel.title.set_fontsize('medium')
         panel.legend(fontsize='small')

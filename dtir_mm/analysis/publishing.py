@@ -15,6 +15,7 @@ from dtir_mm.analysis.results_page import Origin, blocks_of, fill_page, require_
 from dtir_mm.analysis.summary import git_commit
 from dtir_mm.engine.checkpoint import config_of, config_to_json
 from dtir_mm.files import write_text
+from dtir_mm.models.objectives import GENERATIVE
 
 PAGE = 'README.md'
 # What of a config decides what its training computes: what lies below these keys,
@@ -29,9 +30,10 @@ _TRAINED = (
 )
 # but for these.
 _FREE = (
-    'model.micro_batch_size',
+    'model.step.micro_batch_size',
     'model.tile',
     'model.tile_overlap',
+    'model.ensemble',
     'model.backbone.checkpoint_activations',
     'default_hooks.checkpoint',
     'default_hooks.logger',
@@ -90,15 +92,18 @@ def prepare_publication(
 def require_trained_by(config: Mapping[str, Any], checkpoint: dict[str, Any], stem: str) -> None:
     """Raises ValueError unless a checkpoint is that of a whole run of a config, called ``stem``.
 
-    What a config tests without any training of its own (``ZeroShotRestorer``) must be a
+    What a config tests without any training of its own (``passes="sdedit"``) must be a
     pre-training of the same network.
     """
     config = json.loads(config_to_json(dict(config)))
     trained, meta = config_of(checkpoint), checkpoint['meta']
     keys, name = _TRAINED, parse_name(stem)
-    if config['model']['type'] == 'ZeroShotRestorer':
-        if meta['stage'] != 'GenerativePretrainer':
-            raise ValueError(f'{stem} tests a pre-training as it is, not a {meta["stage"]}')
+    if config['model'].get('passes') == 'sdedit':
+        if meta['objective'] not in GENERATIVE:
+            raise ValueError(
+                f'{stem} tests a pre-training as it is, not a run that minimised '
+                f'{meta["objective"]}'
+            )
         keys, name = ('model.backbone',), None
     changed = sorted(
         key

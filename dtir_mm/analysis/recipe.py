@@ -15,7 +15,7 @@ from dtir_mm.registry import MODELS
 
 _NAME = re.compile(r'_(\d+)xb(\d+)-(\d+[xkm\d]*)$')
 _UNITS = {'k': 1000, 'm': 1_000_000}
-_NUM_STEPS = 50  # T of NoiseSchedule where a config does not say
+_NUM_STEPS = 50  # T of the noise schedules where a config does not say
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
     parts = {
         'network': [backbone.net],
         'time conditioning': [backbone.time_embedding, backbone.films],
+        'restoration head': [backbone.restoration_head],
         'adapters': [backbone.adapters],
         'classifier': [classifier],
     }
@@ -71,12 +72,13 @@ def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, st
     """The lines of a summary, (what, value), of a resolved config whose file is called ``stem``."""
     model = config['model']
     lines = [
-        ('stage', model['type']),
+        ('objective', _objective(model)),
+        ('diffusion', _diffusion(model)),
         ('network', _network(model)),
         ('updates', _updates(config)),
         ('global batch', _global_batch(config, stem)),
         ('optimiser', _optimiser(config)),
-        ('losses', _losses(config)),
+        ('besides', _besides(config)),
         ('time steps', _timesteps(config)),
         *_data(config, 'train_dataloader', 'trains on'),
         *_data(config, 'test_dataloader', 'tests on'),
@@ -120,7 +122,7 @@ def _global_batch(config: Mapping[str, Any], stem: str) -> str:
     text = f'{each} x the number of processes'
     if name is not None:
         text = f'{name.processes * each} = {name.processes} x {each}'
-    micro = config['model'].get('micro_batch_size')
+    micro = config['model']['step'].get('micro_batch_size')
     return text + (f', {micro} forwarded at once' if micro else '')
 
 
@@ -137,18 +139,46 @@ def _optimiser(config: Mapping[str, Any]) -> str:
     return ', '.join(texts)
 
 
-def _losses(config: Mapping[str, Any]) -> str:
-    model, hooks = config['model'], config['default_hooks']
-    if model['type'] == 'ClassifierTrainer':
-        return 'cross entropy of the classifier alone'
+def _objective(model: Mapping[str, Any]) -> str:
+    objective = model['step']['objective']
+    losses = [
+        ' '.join([loss['type'], *(f'{k}={v}' for k, v in loss.items() if k != 'type')])
+        for loss in (objective.get('losses') or {}).values()
+        if loss
+    ]
+    return objective['type'] + (f': {" + ".join(losses)}' if losses else '')
+
+
+def _diffusion(model: Mapping[str, Any]) -> str:
+    schedule, head = ((model.get(key) or {'type': ''})['type'] for key in ('schedule', 'head'))
+    low, high = model.get('image_range', (-1, 1))
+    return (
+        f'{schedule or "VariancePreserving"}, {head or "NoiseHead"}, images in [{low:g}, {high:g}]'
+    )
+
+
+def _besides(config: Mapping[str, Any]) -> str:
+    """What the update has beside its objective."""
+    step, hooks = config['model']['step'], config['default_hooks']
     texts = []
-    if model.get('mix_ratio'):
-        texts.append(f'{model["mix_ratio"]:.0%} generative samples')
-    if importance := model.get('importance_loss'):
+    mixing = step.get('mixing') or {}
+    if mixing.get('ratio'):
+        texts.append(f'{mixing["ratio"]:.0%} generative samples')
+    if mixing.get('probability'):
+        use = 'added' if mixing.get('added') else 'only watched'
+        texts.append(f'generative loss in {mixing["probability"]:.0%} of the updates, {use}')
+    if mixing.get('cap') and texts:
+        texts[-1] += f', capped at {mixing["cap"]} of the content a tensor'
+    regularizers = step.get('regularizers') or {}
+    if importance := regularizers.get('importance'):
         texts.append(f'L_reg {importance["form"]} x {importance.get("weight", 0)}')
-    if orthogonality := model.get('orthogonality_loss'):
-        texts.append(f'L_orthog {orthogonality["implementation"]}')
-        texts[-1] += f' every {orthogonality["interval"]} updates'
+        if 'share' in importance:
+            texts[-1] += f' in {importance["share"]:.0%} of the updates'
+    if orthogonality := regularizers.get('orthogonality'):
+        texts.append(f'L_orthog {orthogonality.get("implementation", "group")}')
+        texts[-1] += f' every {orthogonality.get("interval", 8)} updates'
+    if regularizers.get('projection'):
+        texts.append('generative gradients projected')
     if decay := hooks.get('layer_wise_decay'):
         texts.append(f'layer-wise decay {decay["gate"]}, a = {decay["rate"]}')
     return ', '.join(texts)

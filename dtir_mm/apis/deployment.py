@@ -1,15 +1,14 @@
 """A trained restorer at one time step as a plain network, which knows nothing of time.
 
-For a fixed t the FiLM layers fold into the norms (or convolutions) behind which they hang, the
-head's scale c(t) into the last layer, and the experts of each adapter merge into one. What is left
-has the parameters of the bare network, plus those adapters.
+For a fixed t the time conditioning folds into the network (``models/conditioning/folding.py``), and
+the head's scale c(t) into its last layer. What is left has the parameters of the bare network, plus
+one merged adapter for each site that has adapters.
 """
 
 import copy
 import importlib.util
 import json
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from dtir_mm.engine.checkpoint import require_same_architecture
+from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
 from dtir_mm.models.backbones import contract
-from dtir_mm.models.backbones.sites import Site
 from dtir_mm.models.backbones.size_rule import SizeRule
-from dtir_mm.models.conditioning.activation_checkpointing import keep_activations
-from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
-from dtir_mm.models.preprocessor import to_unit_range
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.preprocessor import ImageRange, image_range
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
 
 DEPLOYED_FORMAT = 'dtir_mm.deployed'
@@ -39,44 +37,31 @@ class DeployedNetwork(nn.Module):
         net: a network whose output is the restored image, or what to add to the degraded one.
         global_skip: whether ``net`` gives the restored image already.
         size_rule: the sizes that it takes.
+        scaled: black and white inside ``net``.
     """
 
-    def __init__(self, net: nn.Module, global_skip: bool, size_rule: SizeRule) -> None:
+    def __init__(
+        self, net: nn.Module, global_skip: bool, size_rule: SizeRule, scaled: ImageRange
+    ) -> None:
         super().__init__()
+        self.image_range = scaled
         self.net = net
         self.global_skip = global_skip
         self.size_rule = size_rule
 
     def forward(self, image: Tensor) -> Tensor:
         """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
-        return to_unit_range(self.unclamped(image * 2 - 1))
+        low, high = self.image_range
+        return self.image_range.to_unit_range(self.unclamped(image * (high - low) + low))
 
     def unclamped(self, degraded: Tensor) -> Tensor:
-        """The same in [-1, 1], where a restored value may lie outside."""
+        """The same in the network's range, where a restored value may lie outside."""
         output = self.net(degraded)
         return output if self.global_skip else degraded + output
 
 
-class Shift(nn.Module):
-    """Adds one value a channel, behind norms that have no bias.
-
-    Args:
-        shift: the values, (C,).
-        axis: where channels lie.
-    """
-
-    def __init__(self, shift: Tensor, axis: int) -> None:
-        super().__init__()
-        self.shift = nn.Parameter(shift)
-        self.axis = axis
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Tokens, or a feature map."""
-        return h + self.shift.reshape(-1, *(1,) * (h.ndim - 1 - self.axis))
-
-
 @torch.no_grad()
-def deploy(restorer: BaseRestorer, t: int) -> DeployedNetwork:
+def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
 
     Raises:
@@ -89,11 +74,17 @@ def deploy(restorer: BaseRestorer, t: int) -> DeployedNetwork:
     original = copy.deepcopy(restorer).cpu().eval()
     steps = torch.tensor([t])
     height, width = original.backbone.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
-    degraded = _picture(1, height, width).to(next(original.parameters())) * 2 - 1
+    low, high = original.image_range
+    degraded = _picture(1, height, width).to(next(original.parameters())) * (high - low) + low
     expected = original(degraded, steps)
 
-    network = _without_time(original.backbone, t)
-    scale = original.scale_of(steps).item()
+    network = DeployedNetwork(
+        fold_time(original.backbone, t),
+        original.backbone.global_skip,
+        original.backbone.size_rule,
+        original.image_range,
+    )
+    scale = original.head.scale(original.schedule, steps).item()
     _scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
     error = _relative_error(network.unclamped(degraded), expected)
     if not error <= _TOLERANCE:
@@ -122,6 +113,7 @@ def save_deployed(
     metadata = {
         'format': DEPLOYED_FORMAT,
         'size_multiple': network.size_rule.multiple,
+        'image_range': json.dumps(network.image_range),
         'backbone': json.dumps(backbone),
         **about,
     }
@@ -155,7 +147,11 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
     with torch.no_grad():  # any time step gives the structure
-        network = _without_time(MODELS.build(json.loads(metadata['backbone'])), 1)
+        scaled = image_range(json.loads(metadata.get('image_range', '[-1, 1]')))
+        backbone = MODELS.build(upgraded_backbone(json.loads(metadata['backbone'])))
+        network = DeployedNetwork(
+            fold_time(backbone, 1), backbone.global_skip, backbone.size_rule, scaled
+        )
     expected = network.state_dict()
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
     network.load_state_dict(weights)
@@ -227,51 +223,6 @@ def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     if restored.shape != expected.shape:
         return False
     return _relative_error(torch.from_numpy(restored), expected) <= _TOLERANCE
-
-
-def _without_time(backbone: ConditionedBackbone, t: int) -> DeployedNetwork:
-    """The backbone's own network with time folded in, in place; the backbone is used up."""
-    net = backbone.net
-    _remove_hooks(backbone)
-    keep_activations(net)
-    embedding = backbone.time_embedding(torch.tensor([t]))
-    for name, film in backbone.films.items():
-        scale, shift = film.scale_and_shift(embedding)
-        for site in backbone.film_sites[name]:
-            _fold(net, site, scale[0], shift[0])
-    adapters = {} if backbone.adapters is None else backbone.adapters.merged(t)
-    for site in sorted(adapters, key=len, reverse=True):  # a part before the whole: names change
-        _put_behind(net, site, adapters[site])
-    return DeployedNetwork(net, backbone.global_skip, backbone.size_rule)
-
-
-def _remove_hooks(backbone: ConditionedBackbone) -> None:
-    """Takes the hooks of FiLM and adapters off the network, and leaves it its own."""
-    conditioning = set(backbone.modules()) - set(backbone.net.modules())
-    for module in backbone.net.modules():
-        for key, hook in list(module._forward_hooks.items()):
-            method = hook.func if isinstance(hook, partial) else hook
-            if getattr(method, '__self__', None) in conditioning:
-                del module._forward_hooks[key]
-
-
-def _fold(net: nn.Module, site: Site, scale: Tensor, shift: Tensor) -> None:
-    """Scales and shifts what the norm or convolution at ``site`` puts out, (C,) each."""
-    module = net.get_submodule(site.name)
-    weight = module.weight
-    if isinstance(module, nn.ConvTranspose2d):
-        weight = weight.transpose(0, 1)
-    weight.mul_(scale.reshape(-1, *(1,) * (weight.ndim - 1)))
-    if 'bias' not in module._parameters:  # it would not use one
-        _put_behind(net, site.name, Shift(shift.clone(), site.axis))
-    elif module.bias is None:
-        module.bias = nn.Parameter(shift.clone())
-    else:
-        module.bias.mul_(scale).add_(shift)
-
-
-def _put_behind(net: nn.Module, site: str, module: nn.Module) -> None:
-    net.set_submodule(site, nn.Sequential(net.get_submodule(site), module))
 
 
 def _scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:

@@ -1,22 +1,23 @@
 """Parameter importance of finished weights: Alg. 6 on any checkpoint, without training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
 from dtir_mm.engine.iteration_sampler import IterationSampler
+from dtir_mm.models.gradients import flat_gradient
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.regularizers.parameter_importance import RunningImportance
-from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import DATASETS
-
-_NOT_OF_SAMPLES = ('importance_loss', 'orthogonality_loss')
 
 
 def accumulate_importance(
@@ -51,29 +52,44 @@ def accumulate_importance(
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
     settings = Config.fromfile(config).to_dict() if config else config_of(loaded)
-    model, data = settings['model'], settings['train_dataloader']
-    overrides: dict[str, Any] = {name: None for name in _NOT_OF_SAMPLES if name in model}
-    # The batches of all processes, in parts as large as one process had.
-    overrides['micro_batch_size'] = model.get('micro_batch_size') or data['batch_size']
-    restorer = load_restorer(checkpoint, config, allow_imports, **overrides).train()
-    if fisher and type(restorer) is not GenerativePretrainer:
+    data = settings['train_dataloader']
+    restorer = load_restorer(checkpoint, config, allow_imports).train()
+    step = restorer.step
+    if fisher and step.mixing is not None:
         raise ValueError(
-            f'{checkpoint} is of {type(restorer).__name__}: the Fisher information of single '
-            f'samples (fisher) is taken of GenerativePretrainer, the pre-training, alone'
+            f'{checkpoint} was trained with generative samples mixed in: the Fisher information of '
+            f'single samples (fisher) is taken of pre-training alone'
         )
+    step.regularizers.clear()
+    # The batches of all processes, in parts as large as one process had.
+    step.micro_batch_size = step.micro_batch_size or data['batch_size']
     running = RunningImportance()
-    restorer.gradient_observers.append(
-        lambda gradient: running.update(gradient.square() if fisher else gradient.abs())
-    )
+    step.observers.append(lambda update: running.update(_data_gradient(restorer, update).abs()))
     batches = iter(_loader(data, loaded.get('meta', {})))
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
-        count = len(batch['path'])
-        for samples in [[i] for i in range(count)] if fisher else [list(range(count))]:
-            restorer.compute_gradient(select(batch, samples))
+        if fisher:
+            for gradient in _sample_gradients(restorer, batch):
+                running.update(gradient.square())
+        else:
+            step.gradient(restorer, batch)
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
     return {**loaded, 'importance': importance_of(restorer, running, statistic)}
+
+
+def _data_gradient(restorer: Restorer, update: Update) -> Tensor:
+    """The gradient (P,) of what an update's samples minimise."""
+    mixes = update.counts['mixed'] and restorer.step.mixing.added
+    return update.main + update.mixed if mixes else update.main
+
+
+def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Tensor]:
+    """The gradient (P,) of the loss of each sample of a preprocessed batch by itself."""
+    update = Update(restorer, batch, flat_gradient, None, None)
+    update.objectives = {'main': restorer.step.objective}
+    for i in range(update.total):
+        yield update.total * update.differentiate('main', select(batch, [i]), flat_gradient)
 
 
 def _loader(settings: dict[str, Any], meta: dict[str, Any]) -> DataLoader:

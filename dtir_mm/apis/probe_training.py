@@ -1,4 +1,4 @@
-"""The dearest and most faithful criterion of t_mat: fine-tune shortly at each step (Fig. 3b)."""
+"""The most faithful and most expensive criterion of t_mat: fine-tune at each step (Fig. 3b)."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.timestep_errors import ErrorsAt, changed_pairs
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.restorers.restorer import Restorer
 
 _BATCH = 8
 _LEARNING_RATE = 5e-4
 
 
 def probe_train(
-    load: Callable[..., BaseRestorer],
+    load: Callable[[], Restorer],
     degraded: Tensor,
     clean: Tensor,
     iterations: int,
@@ -23,15 +23,16 @@ def probe_train(
     """Errors after fine-tuning the restorer on every second pair, on the others.
 
     Args:
-        load: loads the pre-trained restorer anew, with other keys of its ``model``.
-        degraded: images (N, 3, H, W) in [-1, 1].
-        clean: their truths.
+        load: loads the pre-trained restorer anew.
+        degraded: images (N, 3, H, W) in the restorer's range.
+        clean: their ground truths.
         iterations: updates of Adam at each step, L1 only.
         seed: of the batches.
         progress: called with (t, iterations done).
 
     Returns:
-        ``errors_at(t)``: L1 to the truth relative to that of the input, one value a held-out pair.
+        ``errors_at(t)``: L1 to the ground truth relative to that of the input, (N // 2,), one value
+        a held-out pair.
 
     Raises:
         ValueError: fewer than four pairs differ.
@@ -40,7 +41,7 @@ def probe_train(
     train, held_out = slice(0, None, 2), slice(1, None, 2)
 
     def errors_at(t: int) -> Tensor:
-        restorer = load(type='FinetuneRestorer', mix_ratio=0.0).train()
+        restorer = load().train()
         optimizer = torch.optim.Adam(restorer.parameters(), _LEARNING_RATE, betas=(0.9, 0.99))
         rng = torch.Generator().manual_seed(seed)
         with torch.enable_grad():
@@ -58,6 +59,6 @@ def probe_train(
     return errors_at
 
 
-def _l1(restorer: BaseRestorer, degraded: Tensor, clean: Tensor, t: int) -> Tensor:
+def _l1(restorer: Restorer, degraded: Tensor, clean: Tensor, t: int) -> Tensor:
     steps = torch.full((len(degraded),), t, device=degraded.device)
     return (restorer(degraded, steps) - clean).abs().mean((1, 2, 3))

@@ -12,7 +12,7 @@ from mmengine.utils import import_modules_from_strings
 from dtir_mm.apis.deployment import DEPLOYED_FORMAT
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
 from dtir_mm.models.preprocessor import to_uint8
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
 
 
@@ -21,7 +21,7 @@ def load_restorer(
     config: str | Path | None = None,
     allow_imports: bool = False,
     **overrides: Any,
-) -> BaseRestorer:
+) -> Restorer:
     """The restorer of a checkpoint (or of the newest in a directory), ready to restore.
 
     A public file of weights (``PublicNetwork``) needs no config: architecture and sizes come out of
@@ -76,13 +76,13 @@ def _require_public(file: Path) -> None:
         )
 
 
-def _public_restorer(file: Path, overrides: dict[str, Any]) -> BaseRestorer:
+def _public_restorer(file: Path, overrides: dict[str, Any]) -> Restorer:
     """The restorer that does what the network in a public file of weights does."""
     network = {'type': 'PublicNetwork', 'file': str(file)}
     model = {
-        'type': 'FinetuneRestorer',
+        'type': 'Restorer',
         'backbone': {'type': 'ConditionedBackbone', 'backbone': network},
-        'residual_scale': 'one',
+        'head': {'type': 'NoiseHead', 'residual_scale': 'one'},
         'timesteps': 'fixed:1',  # before any training time has no effect
     }
     return MODELS.build({**model, **overrides}).to(get_device()).eval()
@@ -100,10 +100,10 @@ def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | P
     import_modules_from_strings(modules)
 
 
-def restore(restorer: BaseRestorer, image: np.ndarray, t: int | None) -> np.ndarray:
+def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
     """One image, RGB uint8 (H, W, 3) of any size, restored in one pass.
 
-    The time step is ``t``; None for the one that a ``UnifiedRestorer`` finds by its ``inference``.
+    The time step is ``t``; None for the one that the restorer finds by its ``inference``.
 
     Raises:
         ValueError: ``t`` lies outside 1..T.
@@ -111,6 +111,6 @@ def restore(restorer: BaseRestorer, image: np.ndarray, t: int | None) -> np.ndar
     if t is not None and not 1 <= t <= restorer.schedule.num_steps:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
     device = next(restorer.parameters()).device
-    degraded = torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1
-    steps = torch.tensor(restorer.find_steps(degraded) if t is None else [t], device=device)
+    degraded = restorer.from_uint8(torch.from_numpy(image).to(device).permute(2, 0, 1)[None])
+    steps = restorer.find_steps(degraded) if t is None else torch.tensor([t], device=device)
     return to_uint8(restorer.restore_images(degraded, steps))[0]

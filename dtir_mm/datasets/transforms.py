@@ -63,6 +63,18 @@ class RandomFlipTurn:
 
 
 @TRANSFORMS.register_module()
+class RandomFlip:
+    """Left to right, top to bottom, both or neither, the same for all images."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        flips = [slice(None, None, -1 if results['rng'].integers(2) else 1) for _ in range(2)]
+        for name in _IMAGES:
+            if name in results:
+                results[name] = results[name][flips[0], flips[1]]
+        return results
+
+
+@TRANSFORMS.register_module()
 class PackSample:
     """Ends a pipeline: images become uint8 tensors (3, H, W); what only transforms need goes."""
 

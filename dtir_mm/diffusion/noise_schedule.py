@@ -1,13 +1,180 @@
-"""Noise schedules and the forward process, with T = 50 steps by default.
+"""Noise schedules and their forward process ``x_t = signal_t x_0 + sigma_t noise``.
 
-Time steps t run from 1 to T as in the paper; arrays are indexed by t - 1. Images lie in [-1, 1].
+Time steps t run from 1 to T as in the paper, and t = 0 is the clean image. The paper prints a
+variance-preserving process, the authors' released code runs a variance-exploding one; both are
+Gaussian Markov chains, so that ``sampling.py`` serves both.
 """
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+
+
+class NoiseSchedule:
+    """What both schedules share: the forward process from its two tables.
+
+    Args:
+        signal: how much of the clean image is left at t = 0..T, (T + 1,), float64; 1 at t = 0.
+        sigma: the noise level in units of the images, (T + 1,), float64; 0 at t = 0.
+        image_range: the lowest and the highest value of an image.
+
+    Raises:
+        ValueError: the image range is empty.
+    """
+
+    def __init__(self, signal: Tensor, sigma: Tensor, image_range: tuple[float, float]) -> None:
+        low, high = image_range
+        if not low < high:
+            raise ValueError(f'image_range={image_range} must be (low, high) with low < high')
+        self.num_steps = len(signal) - 1
+        self.image_range = (float(low), float(high))
+        self._signal = signal
+        self._sigma = sigma
+
+    def signal(self, t: Tensor) -> Tensor:
+        """How much of the clean image is left, (B,), float64, at time steps (B,) in 0..T."""
+        return self._signal.to(t.device)[t]
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The noise level, (B,), float64, in units of the images, at time steps (B,) in 0..T."""
+        return self._sigma.to(t.device)[t]
+
+    def snr(self, t: Tensor) -> Tensor:
+        """The signal-to-noise ratio ``signal^2 / sigma^2``, (B,), float64; infinite at t = 0."""
+        return (self.signal(t) / self.sigma(t)).square()
+
+    def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The forward process: x_t (B, 3, H, W) from x_0 and standard noise at time steps (B,)."""
+        return like(self.signal(t), clean) * clean + like(self.sigma(t), clean) * noise
+
+    def predict_clean(self, noisy: Tensor, noise: Tensor, t: Tensor, clip: bool = True) -> Tensor:
+        """x_0 from x_t and its (predicted) noise, clipped to the image range.
+
+        Without the clip, errors grow by sigma_t / signal_t: about 360 at t = T of the schedule
+        that preserves variance.
+        """
+        clean = (noisy - like(self.sigma(t), noisy) * noise) / like(self.signal(t), noisy)
+        return clean.clamp(*self.image_range) if clip else clean
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain data from which ``build_schedule`` builds the same schedule."""
+        arguments = {name: getattr(self, name) for name in _arguments_of(type(self))}
+        return {'type': type(self).__name__, **arguments}
+
+
+class VariancePreserving(NoiseSchedule):
+    """``x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` (Eq. 1 and 2 of the paper).
+
+    Args:
+        name: "linear_scaled" (the default: method.md 1.1 tells why), "ddim_stride" or "cosine".
+        num_steps: T.
+        image_range: the lowest and the highest value of an image.
+
+    Raises:
+        ValueError: the name is unknown, T lies outside 1..1000 or is too small for it, or the image
+            range is empty.
+    """
+
+    def __init__(
+        self,
+        name: str = 'linear_scaled',
+        num_steps: int = 50,
+        image_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        if name not in BETAS:
+            raise ValueError(f'noise schedule {name!r} must be one of {", ".join(BETAS)}')
+        _require_steps(num_steps)
+        betas = BETAS[name](num_steps)
+        if betas.max() >= 1:
+            raise ValueError(f'num_steps={num_steps} is too few for {name}: beta_T would be >= 1')
+        alpha_bar = torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)])
+        super().__init__(alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), image_range)
+        self.name = name
+
+
+class VarianceExploding(NoiseSchedule):
+    """``x_t = x_0 + sigma_t noise``: the process of the authors' released code.
+
+    With ``theta = linspace(1e-4, 2e-2, T + 1) 1000 / (T + 1)``, ``c = cumsum(theta) - theta_0`` and
+    ``d = -ln(0.005) / c_T``, it is ``sigma_t = sigma_max sqrt(1 - exp(-2 c_t d))``: the noise of a
+    mean-reverting process (IR-SDE) of which exp(-c_T d) = 0.005 of its start is left at T. They
+    compute in float32, we in float64; at T = 50 the levels differ by a relative 1.3e-6 at most.
+
+    Args:
+        sigma_max: what the noise level tends to, in levels of an 8-bit image.
+        num_steps: T.
+        image_range: the lowest and the highest value of an image.
+
+    Raises:
+        ValueError: ``sigma_max`` is not positive, T lies outside 1..1000, or the image range is
+            empty.
+    """
+
+    def __init__(
+        self,
+        sigma_max: float = 10.0,
+        num_steps: int = 50,
+        image_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        if not sigma_max > 0:
+            raise ValueError(f'sigma_max={sigma_max} must be above 0, in levels of 0..255')
+        _require_steps(num_steps)
+        count = num_steps + 1
+        theta = torch.linspace(1e-4, 2e-2, count, dtype=torch.float64) * (1000 / count)
+        elapsed = theta.cumsum(0) - theta[0]
+        forgotten = -torch.expm1(2 * math.log(0.005) * elapsed / elapsed[-1])
+        largest = sigma_max / 255 * (image_range[1] - image_range[0])
+        super().__init__(torch.ones_like(theta), largest * forgotten.sqrt(), image_range)
+        self.sigma_max = sigma_max
+
+
+SCHEDULES: dict[str, type[NoiseSchedule]] = {
+    'VariancePreserving': VariancePreserving,
+    'VarianceExploding': VarianceExploding,
+}
+
+
+def build_schedule(
+    config: Mapping[str, Any] | None, image_range: tuple[float, float]
+) -> NoiseSchedule:
+    """The schedule of a config.
+
+    Args:
+        config: "type", a name of ``SCHEDULES`` ("VariancePreserving" where it is missing), and
+            arguments of that class other than ``image_range``; None for its defaults.
+        image_range: of the images that the network sees.
+
+    Raises:
+        ValueError: the type or a key is unknown, or a value is not accepted.
+    """
+    arguments = dict(config or {})
+    kind = arguments.pop('type', 'VariancePreserving')
+    if kind not in SCHEDULES:
+        raise ValueError(f'type {kind!r} of a schedule must be one of {", ".join(SCHEDULES)}')
+    accepted = _arguments_of(SCHEDULES[kind])
+    for key in arguments:
+        if key not in accepted:
+            raise ValueError(f'unknown key {key!r} of {kind}: it takes {", ".join(accepted)}')
+    return SCHEDULES[kind](**arguments, image_range=image_range)
+
+
+def like(values: Tensor, images: Tensor) -> Tensor:
+    """Values (B,) in the type of images (B, C, H, W), shaped to multiply them."""
+    return values.to(images).reshape(-1, 1, 1, 1)
+
+
+def _arguments_of(kind: type[NoiseSchedule]) -> list[str]:
+    return [name for name in inspect.signature(kind).parameters if name != 'image_range']
+
+
+def _require_steps(num_steps: int) -> None:
+    if not 1 <= num_steps <= 1000:
+        raise ValueError(f'num_steps={num_steps} must lie in 1..1000')
 
 
 def _linear_scaled(num_steps: int) -> Tensor:
@@ -35,66 +202,8 @@ def _cosine(num_steps: int, offset: float = 0.008, max_beta: float = 0.999) -> T
     return (1 - signal[1:] / signal[:-1]).clamp(max=max_beta)
 
 
-SCHEDULES: dict[str, Callable[[int], Tensor]] = {
+BETAS: dict[str, Callable[[int], Tensor]] = {
     'linear_scaled': _linear_scaled,
     'ddim_stride': _ddim_stride,
     'cosine': _cosine,
 }
-
-
-class NoiseSchedule:
-    """``x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` for t in 1..T.
-
-    Args:
-        name: "linear_scaled" (the default: method.md 1.1 tells why), "ddim_stride" or "cosine".
-        num_steps: T.
-
-    Raises:
-        ValueError: the name is unknown, or T lies outside 1..1000 or is too small for it.
-    """
-
-    def __init__(self, name: str = 'linear_scaled', num_steps: int = 50) -> None:
-        if name not in SCHEDULES:
-            raise ValueError(f'noise schedule {name!r} must be one of {", ".join(SCHEDULES)}')
-        if not 1 <= num_steps <= 1000:
-            raise ValueError(f'num_steps={num_steps} must lie in 1..1000')
-        self.name = name
-        self.num_steps = num_steps
-        self.betas = SCHEDULES[name](num_steps)
-        if self.betas.max() >= 1:
-            raise ValueError(f'num_steps={num_steps} is too few for {name}: beta_T would be >= 1')
-        self.alphas_cumprod = (1 - self.betas).cumprod(0)
-
-    def beta(self, t: Tensor) -> Tensor:
-        """beta_t in float64, (B,), for time steps (B,) in 1..T."""
-        return self.betas.to(t.device)[t - 1]
-
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        """alpha_bar_t in float64, (B,), for time steps (B,) in 0..T; 1 at t = 0."""
-        padded = torch.cat([self.alphas_cumprod.new_ones(1), self.alphas_cumprod])
-        return padded.to(t.device)[t]
-
-    def signal(self, t: Tensor) -> Tensor:
-        """sqrt(alpha_bar_t), (B,), float64: how much of the clean image is left."""
-        return self.alpha_bar(t).sqrt()
-
-    def sigma(self, t: Tensor) -> Tensor:
-        """s_t = sqrt(1 - alpha_bar_t), (B,), float64: the noise level."""
-        return (1 - self.alpha_bar(t)).sqrt()
-
-    def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """The forward process: x_t (B, 3, H, W) from x_0 and noise at time steps (B,)."""
-        return like(self.signal(t), clean) * clean + like(self.sigma(t), clean) * noise
-
-    def predict_clean(self, noisy: Tensor, noise: Tensor, t: Tensor, clip: bool = True) -> Tensor:
-        """x_0 from x_t and its (predicted) noise, clipped to [-1, 1].
-
-        Without the clip, errors grow by 1 / sqrt(alpha_bar_t), about 360 at t = T.
-        """
-        clean = (noisy - like(self.sigma(t), noisy) * noise) / like(self.signal(t), noisy)
-        return clean.clamp(-1, 1) if clip else clean
-
-
-def like(values: Tensor, images: Tensor) -> Tensor:
-    """Values (B,) in the type of images (B, C, H, W), shaped to multiply them."""
-    return values.to(images).reshape(-1, 1, 1, 1)

@@ -1,4 +1,9 @@
-"""Reverse diffusion steps: DDPM (Alg. 2, line 8) and DDIM.
+"""Reverse diffusion steps: DDPM (Alg. 2, line 8) and DDIM, for every schedule.
+
+A schedule is a Gaussian Markov chain, so all follows from its signal and sigma: between the steps
+s < t it is ``x_t = a x_s + sqrt(v) noise`` with ``a = signal_t / signal_s`` and
+``v = sigma_t^2 - a^2 sigma_s^2``, which gives the posterior of x_s under x_t and x_0. For
+s = t - 1 in a variance-preserving schedule, v is beta_t.
 
 Alg. 2 prints the factor of the predicted noise as (1 - alpha_t) / sqrt(1 - alpha_t); the
 denominator must be sqrt(1 - alpha_bar_t), as here.
@@ -15,11 +20,18 @@ PredictNoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def posterior_mean(schedule: NoiseSchedule, clean: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
-    """The mean of q(x_{t-1} | x_t, x_0), (B, 3, H, W), at steps ``t`` (B,)."""
-    beta, alpha_bar, before = schedule.beta(t), schedule.alpha_bar(t), schedule.alpha_bar(t - 1)
-    from_clean = before.sqrt() * beta / (1 - alpha_bar)
-    from_noisy = (1 - beta).sqrt() * (1 - before) / (1 - alpha_bar)
+    """The mean of q(x_{t-1} | x_t, x_0), (B, 3, H, W), at steps ``t`` (B,) in 1..T."""
+    a, added = _transition(schedule, t, t - 1)
+    before, now = schedule.sigma(t - 1).square(), schedule.sigma(t).square()
+    from_clean = schedule.signal(t - 1) * added / now
+    from_noisy = a * before / now
     return like(from_clean, noisy) * clean + like(from_noisy, noisy) * noisy
+
+
+def posterior_variance(schedule: NoiseSchedule, t: Tensor, earlier: Tensor) -> Tensor:
+    """The variance of q(x_s | x_t, x_0), (B,), float64, at steps s = ``earlier`` < ``t`` (B,)."""
+    _, added = _transition(schedule, t, earlier)
+    return added * (schedule.sigma(earlier) / schedule.sigma(t)).square()
 
 
 def ddpm_step(
@@ -28,31 +40,21 @@ def ddpm_step(
     noise: Tensor,
     t: Tensor,
     generator: torch.Generator,
-    sigma: str = 'posterior',
     clip: bool = True,
 ) -> Tensor:
-    """x_{t-1} from x_t and its predicted noise, with fresh noise except at t = 1.
+    """x_{t-1} from x_t and its predicted noise, with fresh noise of the posterior's variance.
 
     Args:
         schedule: the noise schedule.
         noisy: x_t, (B, 3, H, W).
         noise: predicted noise, same shape.
-        t: time steps (B,) in 1..T.
+        t: time steps (B,) in 1..T; none is added at t = 1.
         generator: of the CPU; gives the fresh noise, the same on every device.
-        sigma: its variance: "posterior", beta_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t), or
-            "beta", beta_t.
-        clip: clip the predicted x_0 to [-1, 1].
-
-    Raises:
-        ValueError: ``sigma`` is neither.
+        clip: clip the predicted x_0 to the image range.
     """
-    if sigma not in ('posterior', 'beta'):
-        raise ValueError(f'sigma={sigma!r} of ddpm_step must be "posterior" or "beta"')
     mean = posterior_mean(schedule, schedule.predict_clean(noisy, noise, t, clip), noisy, t)
-    variance = schedule.beta(t)
-    if sigma == 'posterior':
-        variance = variance * (1 - schedule.alpha_bar(t - 1)) / (1 - schedule.alpha_bar(t))
-    return mean + like(variance.sqrt() * (t > 1), noisy) * _fresh_noise(noisy, generator)
+    deviation = posterior_variance(schedule, t, t - 1).sqrt()
+    return mean + like(deviation, noisy) * _fresh_noise(noisy, generator)
 
 
 def ddim_step(
@@ -75,8 +77,8 @@ def ddim_step(
         t_next: earlier steps (B,) in 0..T-1.
         eta: 0 for no fresh noise, 1 for as much as DDPM adds.
         generator: of the CPU; gives the fresh noise where eta > 0.
-        clip: clip the predicted x_0 to [-1, 1], and take the noise anew from it, so that both stay
-            consistent.
+        clip: clip the predicted x_0 to the image range, and take the noise anew from it, so that
+            both stay consistent.
 
     Raises:
         ValueError: eta > 0 without a generator.
@@ -86,10 +88,9 @@ def ddim_step(
     clean = schedule.predict_clean(noisy, noise, t, clip)
     if clip:
         noise = (noisy - like(schedule.signal(t), noisy) * clean) / like(schedule.sigma(t), noisy)
-    now, after = schedule.alpha_bar(t), schedule.alpha_bar(t_next)
-    variance = eta**2 * (1 - after) / (1 - now) * (1 - now / after)
-    kept = like((1 - after - variance).clamp(min=0).sqrt(), noisy)
-    mean = like(after.sqrt(), noisy) * clean + kept * noise
+    variance = eta**2 * posterior_variance(schedule, t, t_next)
+    kept = (schedule.sigma(t_next).square() - variance).clamp(min=0).sqrt()
+    mean = like(schedule.signal(t_next), noisy) * clean + like(kept, noisy) * noise
     if eta == 0:
         return mean
     return mean + like(variance.sqrt(), noisy) * _fresh_noise(noisy, generator)
@@ -109,6 +110,12 @@ def ddim_denoise(
         t, t_next = (torch.full((len(noisy),), s, device=noisy.device) for s in (now, after))
         noisy = ddim_step(schedule, noisy, predict_noise(noisy, t), t, t_next)
     return noisy
+
+
+def _transition(schedule: NoiseSchedule, t: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor and variance (B,) of q(x_t | x_s) at s = ``earlier`` < ``t``."""
+    a = schedule.signal(t) / schedule.signal(earlier)
+    return a, schedule.sigma(t).square() - (a * schedule.sigma(earlier)).square()
 
 
 def _fresh_noise(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,9 +2,10 @@
 
 The paper defines the matching time step in three ways that disagree (method.md 2). Each criterion
 here makes a function ``errors_at(t) -> (N,)`` of squared errors, relative to the squared residual
-``||y - x||^2`` of each image; 1 is as good as doing nothing. Images are (N, 3, H, W) in [-1, 1].
-Pairs that the degradation left as they were have no residual to match and are left out of N; fewer
-than four others are a ValueError. Costs are network evaluations (NFE) an image.
+``||y - x||^2`` of each image; 1 is as good as doing nothing. Images are (N, 3, H, W) in the
+schedule's image range. Pairs that the degradation left as they were have no residual to match and
+are left out of N; fewer than four others are a ValueError. Costs are network evaluations (NFE) an
+image.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule, like
-from dtir_mm.diffusion.sampling import ddim_denoise, ddpm_step
+from dtir_mm.diffusion.sampling import ddim_denoise, ddpm_step, posterior_mean
 
 ErrorsAt = Callable[[int], Tensor]
 _BATCH = 8
@@ -22,20 +23,24 @@ _PIXELS = 1024
 _RIDGE = 1e-2
 _SDEDIT_STEPS = 10
 _FEWEST = 4
-SCORE_SCALES = ('sigma', 'one', 'mu_step')
+_PURE_NOISE = 1e-2
+SCORE_SCALES = ('sigma', 'mu_step')
 
 
-class NuisanceNetwork(Protocol):
-    """A pre-trained network (``ConditionedBackbone`` is one)."""
+class NoisePredictor(Protocol):
+    """A pre-trained network (``Restorer`` is one)."""
 
-    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
-        """The noise in u (B, 3, H, W) at steps (B,)."""
+    def predict_noise(self, u: Tensor, t: Tensor) -> Tensor:
+        """eps of ``u = signal_t x_0 + sigma_t eps``, (B, 3, H, W), at steps (B,).
+
+        A network f that predicts the residual gives f / sigma_t.
+        """
 
     def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and the features (B, C, H, W) that it was read from."""
+        """f(u, t) as the network gives it, and the features (B, C, H, W) that it was read from."""
 
 
-def linear_probe(network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed: int) -> ErrorsAt:
+def linear_probe(network: NoisePredictor, degraded: Tensor, clean: Tensor, seed: int) -> ErrorsAt:
     """How linearly the residual y - x can be read from the network's features at t (G.3).
 
     A ridge regression from [features, their means, f(y, t), y, 1] at each pixel to the residual is
@@ -64,7 +69,7 @@ def linear_probe(network: NuisanceNetwork, degraded: Tensor, clean: Tensor, seed
     return errors_at
 
 
-def _probe_inputs(network: NuisanceNetwork, degraded: Tensor, t: int, pixels: Tensor) -> Tensor:
+def _probe_inputs(network: NoisePredictor, degraded: Tensor, t: int, pixels: Tensor) -> Tensor:
     """What the residual is regressed on: (B, P, D) in float64."""
     nuisance, features = network.nuisance_and_features(degraded, _steps(degraded, t))
     local = _pick(torch.cat([features, nuisance, degraded], dim=1), pixels)
@@ -87,37 +92,38 @@ def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(
-    network: NuisanceNetwork,
+    network: NoisePredictor,
     schedule: NoiseSchedule,
     degraded: Tensor,
     clean: Tensor,
     scale: str = 'sigma',
 ) -> ErrorsAt:
-    """How near ``y - c f(y, t)`` is to x: one denoising step on the degraded image itself.
+    """How near one denoising step on the degraded image itself comes to x. 1 NFE a step.
 
-    This is Alg. 2 with its trajectory anchored at the degraded image, which is also G.3. 1 NFE a
-    step. ``scale`` gives c: "sigma", s_t; "one", 1 (G.3 to the letter); "mu_step", the whole step
-    of Alg. 2, ``(y - beta_t / s_t f(y, t)) / sqrt(alpha_t)``.
+    This is Alg. 2 with its trajectory anchored at the degraded image, which is also G.3. ``scale``
+    tells the step: "sigma" gives ``y - sigma_t eps(y, t)``, which is ``y - f(y, t)``, G.3 to the
+    letter, where the network predicts the residual; "mu_step" gives the mean of x_{t-1}, unclipped,
+    the step of Alg. 2.
+
+    Raises:
+        ValueError: ``scale`` is neither.
     """
     if scale not in SCORE_SCALES:
         raise ValueError(f'scale={scale!r} of score must be one of {", ".join(SCORE_SCALES)}')
 
     def restore(y: Tensor, t: int) -> Tensor:
         steps = _steps(y, t)
-        nuisance = network.nuisance(y, steps)
-        if scale == 'one':
-            return y - nuisance
+        noise = network.predict_noise(y, steps)
         if scale == 'sigma':
-            return y - like(schedule.sigma(steps), y) * nuisance
-        beta = schedule.beta(steps)
-        less = y - like(beta / schedule.sigma(steps), y) * nuisance
-        return less / like((1 - beta).sqrt(), y)
+            return y - like(schedule.sigma(steps), y) * noise
+        clean = schedule.predict_clean(y, noise, steps, clip=False)
+        return posterior_mean(schedule, clean, y, steps)
 
     return _by_restoring(restore, *changed_pairs(degraded, clean))
 
 
 def sdedit(
-    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
+    network: NoisePredictor, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
 ) -> ErrorsAt:
     """How near the degraded image, diffused to t and back by DDIM, comes to x (section 2.1).
 
@@ -128,27 +134,37 @@ def sdedit(
 
     def restore(y: Tensor, t: int, noise: Tensor) -> Tensor:
         noisy = schedule.add_noise(y, noise, _steps(y, t))
-        return ddim_denoise(schedule, network.nuisance, noisy, t, _SDEDIT_STEPS)
+        return ddim_denoise(schedule, network.predict_noise, noisy, t, _SDEDIT_STEPS)
 
     return _by_restoring(restore, degraded, clean, noise)
 
 
 @torch.no_grad()
 def trajectory(
-    network: NuisanceNetwork, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
+    network: NoisePredictor, schedule: NoiseSchedule, degraded: Tensor, clean: Tensor, seed: int
 ) -> ErrorsAt:
     """Alg. 2 as printed: ``||(x_t - x_{t-1}) - (y - x)||^2`` along samples from pure noise.
 
     Degenerate, and here for reference: the samples know nothing of (y, x), so the error grows with
     the size of the step and t = 1 wins whatever the degradation. T NFE, all when this is called.
+
+    Raises:
+        ValueError: the schedule does not end in pure noise, so that there is nothing to start from.
     """
+    snr = float(schedule.snr(torch.tensor(schedule.num_steps)))
+    if snr > _PURE_NOISE:
+        raise ValueError(
+            f'trajectory starts from pure noise, but at t = T of {type(schedule).__name__} the '
+            f'image is still there (a signal-to-noise ratio of {snr:.3g}); it needs a schedule '
+            f'like VariancePreserving, below {_PURE_NOISE}'
+        )
     degraded, clean = changed_pairs(degraded, clean)
     rng = torch.Generator().manual_seed(seed)
     x = _noise_like(degraded, rng)
     residual = degraded - clean
     errors: dict[int, Tensor] = {}
     for t in range(schedule.num_steps, 0, -1):
-        noise = torch.cat([network.nuisance(u, _steps(u, t)) for (u,) in _batches(x)])
+        noise = torch.cat([network.predict_noise(u, _steps(u, t)) for (u,) in _batches(x)])
         before = ddpm_step(schedule, x, noise, _steps(x, t), rng)
         errors[t] = _relative(x - before - residual, residual)
         x = before

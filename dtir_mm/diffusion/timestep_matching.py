@@ -5,8 +5,9 @@ the smallest evaluated step that is not worse than the best by more than the sta
 difference. Images are bootstrapped for the interval of the best step.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch
 from dtir_mm.diffusion.timestep_errors import ErrorsAt
 from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 
+STAND_INS = ('paper', 'found')
 METHODS = ('linear_probe', 'score', 'sdedit', 'trajectory', 'probe_train', 'paper', 'random')
 _PROBE_TRAIN = (0.02, 0.16, 0.32, 0.48, 0.64, 0.8, 1.0)
 _COARSE = (0.0, 0.02, 0.06, 0.10, 0.14, 0.22, 0.31, 0.43, 0.57, 0.71, 0.86, 1.0)
@@ -50,9 +52,21 @@ class TimestepMatch:
     n: int
     fallback: str | None = None
 
-    def to_json(self) -> dict:
+    @property
+    def outside_interval(self) -> bool:
+        """Whether ``t_mat`` lies outside its own interval, as Table 4's may."""
+        low, high = self.interval
+        return not low <= self.t_mat <= high
+
+    def to_json(self) -> dict[str, Any]:
         """Plain data for ``write_timesteps``."""
-        return asdict(self)
+        return asdict(self) | {'outside_interval': self.outside_interval}
+
+    @classmethod
+    def from_json(cls, match: Mapping[str, Any]) -> 'TimestepMatch':
+        """The match of ``to_json``, or of an older file, which does not say "outside_interval"."""
+        known = {field.name: match[field.name] for field in fields(cls)}
+        return cls(**known | {'interval': tuple(match['interval'])})
 
 
 def probe_train_grid(num_steps: int) -> list[int]:
@@ -71,6 +85,7 @@ def match_timestep(
     method: str,
     num_steps: int,
     seed: int,
+    stand_in: str,
     grid: Sequence[int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TimestepMatch:
@@ -78,16 +93,20 @@ def match_timestep(
 
     Args:
         errors_at: relative errors (N,) of the images at a step.
-        task: its Table 4 value stands in where nothing is identified, if it has one and T is 50.
+        task: the task's name.
         method: the criterion's name.
         num_steps: T.
         seed: of the bootstrap.
+        stand_in: what t_mat is where nothing is identified: "paper", the task's value in Table 4,
+            if it has one and T is 50; "found", the best step of the curve itself.
         grid: evaluate these steps alone instead of the coarse grid and its refinement.
         progress: called with each step that was evaluated.
 
     Raises:
-        ValueError: an error is not finite.
+        ValueError: an error is not finite, or ``stand_in`` is neither.
     """
+    if stand_in not in STAND_INS:
+        raise ValueError(f'stand_in={stand_in!r} must be one of {", ".join(STAND_INS)}')
     evaluated: dict[int, np.ndarray] = {}
 
     def evaluate(steps: Sequence[int]) -> None:
@@ -104,11 +123,13 @@ def match_timestep(
         if grid is None:
             best = min(evaluated, key=lambda t: evaluated[t].mean())
             evaluate(range(max(best - _REFINE, 1), min(best + _REFINE, num_steps) + 1))
-    return _conclude(evaluated, task, method, num_steps, seed)
+    table_4 = stand_in == 'paper' and num_steps == PAPER_NUM_STEPS
+    paper = PAPER_TIMESTEPS.get(task) if table_4 else None
+    return _conclude(evaluated, method, num_steps, seed, paper)
 
 
 def _conclude(
-    evaluated: dict[int, np.ndarray], task: str, method: str, num_steps: int, seed: int
+    evaluated: dict[int, np.ndarray], method: str, num_steps: int, seed: int, paper: int | None
 ) -> TimestepMatch:
     steps = np.array(sorted(evaluated))
     errors = _smoothed(np.stack([evaluated[t] for t in steps]), steps, num_steps)
@@ -118,9 +139,9 @@ def _conclude(
     low, median, high = map(int, np.percentile(resampled, [5, 50, 95], method='nearest'))
     flat = high - low > num_steps / 2
     identified = method == 'trajectory' or not (flat or _fits_nothing(errors[best], method))
-    fall_back = not identified and task in PAPER_TIMESTEPS and num_steps == PAPER_NUM_STEPS
+    fall_back = not identified and paper is not None
     return TimestepMatch(
-        t_mat=PAPER_TIMESTEPS[task] if fall_back else found,
+        t_mat=paper if fall_back else found,
         interval=(low, high),
         median=median,
         confidence=float((abs(resampled - found) <= 2).mean()),

@@ -82,10 +82,25 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
 def same_source(path: str | Path, source: Mapping[str, Any]) -> bool:
     """Whether a file's matches depend on the same weights and schedule as others, of ``source``."""
     document = json.loads(Path(path).read_text())
-    names = ('weights_sha256', 'schedule', 'num_steps')
+    names = ('weights_sha256', 'schedule', 'num_steps', 'image_range')
     return all(document.get('source', {}).get(name) == source[name] for name in names)
 
 
 def load_timesteps(path: str | Path, num_steps: int | None = None) -> dict[str, int]:
     """t_mat of each task in a file; takes and raises what ``read_matches`` does."""
     return {task: match['t_mat'] for task, match in read_matches(path, num_steps).items()}
+
+
+def describe_match(match: Mapping[str, Any]) -> str:
+    """A match in words, such as "t_mat = 9 (90 % interval 8..12), identified".
+
+    Args:
+        match: "t_mat", "interval" and "status", and "fallback" where t_mat is not the step found:
+            an entry of a file, be it older, or ``TimestepMatch.to_json()``.
+    """
+    t, (low, high), status = match['t_mat'], match['interval'], match['status']
+    if status == 'given':
+        return f't_mat = {t}, given'
+    source = 'Table 4; ' if match.get('fallback') == 'paper' else ''
+    outside = '' if low <= t <= high else ' does not hold it'
+    return f't_mat = {t} ({source}90 % interval {low}..{high}{outside}), {status}'

@@ -2,9 +2,11 @@
 
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks import (
+    GradientBalanceHook,
     ImportanceAccumulationHook,
     IncrementalTaskSchedulerHook,
     LayerWiseDecayHook,
+    PlateauHook,
     RestorationCheckpointHook,
     WeightEMAHook,
 )
@@ -17,11 +19,13 @@ from dtir_mm.engine.train_loop import IterationTrainLoop
 
 __all__ = [
     'DistributedRestorer',
+    'GradientBalanceHook',
     'ImportanceAccumulationHook',
     'IncrementalTaskSchedulerHook',
     'IterationSampler',
     'IterationTrainLoop',
     'LayerWiseDecayHook',
+    'PlateauHook',
     'RestorationCheckpointHook',
     'RestorationRunner',
     'ScalarVisualizer',

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from dtir_mm import compat
+from dtir_mm.engine.old_checkpoints import upgraded
 from dtir_mm.engine.sharding import divided_like
 from dtir_mm.files import replacing
+from dtir_mm.models.backbones.release_weights import from_release, is_release
 
 ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
 
@@ -40,13 +42,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f'no such checkpoint: {path}')
     try:
         with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
-            return torch.load(path, map_location='cpu', weights_only=True)
+            loaded = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise CheckpointError(
             f'{path} is not a readable checkpoint of plain data (tensors, numbers, strings): '
             f'{reason}'
         ) from error
+    return upgraded(loaded)
 
 
 def iteration_of(path: Path) -> int:
@@ -147,7 +150,8 @@ def load_weights(
     checkpoint has none under that prefix.
 
     A file with the bare network's weights ("params" of BasicSR-style files, or a plain state dict)
-    goes into the wrapped network; time conditioning then keeps its initial zero effect.
+    goes into the wrapped network; time conditioning then keeps its initial zero effect. One of the
+    authors' released code has the time conditioning as well.
 
     Raises:
         CheckpointError: keys are missing, unknown or of another shape; the message lists them.
@@ -156,6 +160,11 @@ def load_weights(
         (checkpoint[k] for k in ('state_dict', 'params_ema', 'params') if k in checkpoint),
         checkpoint,
     )
+    if is_release(weights):
+        try:
+            weights = {f'backbone.{name}': w for name, w in from_release(weights).items()}
+        except ValueError as error:
+            raise CheckpointError(f'{source}: {error}') from error
     target = model
     if not any(key.startswith('backbone.') for key in weights):
         target = model.backbone.net

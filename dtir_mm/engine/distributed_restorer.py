@@ -15,7 +15,7 @@ class DistributedRestorer(nn.Module):
 
     torch's ``DistributedDataParallel`` averages gradients inside ``backward``; the restorers use
     ``autograd.grad``, which bypasses it, and combine their gradients before and after the sum over
-    processes (``models/restorers/gradients.py``).
+    processes (``models/restorers/training_step.py``).
 
     Args:
         module: the restorer.

@@ -25,6 +25,8 @@ class IterationSampler(Sampler):
         start_iteration: the first iteration to yield; the training loop sets it on resume.
     """
 
+    schedule = None  # all tasks are there from the start
+
     def __init__(
         self, dataset: Dataset, seed: int | None, batch_size: int, start_iteration: int = 0
     ) -> None:

@@ -26,6 +26,7 @@ from dtir_mm.engine.sharded_restorer import ShardedRestorer
 from dtir_mm.engine.sharding import divided_state, whole
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
+from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 
 # What of mmengine's schedulers changes while they run.
@@ -72,7 +73,7 @@ class RestorationRunner(Runner):
     @property
     def stage_length(self) -> int:
         """Updates of a stage: the whole run, unless ``IncrementalTaskSchedulerHook`` splits it."""
-        schedule = getattr(self.train_dataloader.sampler, 'schedule', None)
+        schedule = self.train_dataloader.sampler.schedule
         return self.max_iters if schedule is None else schedule.stage_length
 
     @property
@@ -129,7 +130,7 @@ class RestorationRunner(Runner):
                 f'set model.backbone.checkpoint_activations=True instead'
             )
         self._settle_precision()
-        self._introduced = self.restorer.introduced
+        self._introduced = NEW_PARAMETERS
         return super().train()
 
     def _init_model_weights(self) -> None:
@@ -226,7 +227,7 @@ class RestorationRunner(Runner):
                 f'the run to resume had {before} samples an update over all processes, this one '
                 f'has {self.global_batch}: it is another run from here on. The same would be '
                 f'train_dataloader.batch_size={before / self.world_size:g} on {self.world_size} '
-                f'processes (model.micro_batch_size makes it fit)'
+                f'processes (model.step.micro_batch_size makes it fit)'
             )
         self.train_loop.iter = checkpoint['meta']['iter']
         groups = self.optim_wrapper.param_groups
@@ -276,7 +277,7 @@ class RestorationRunner(Runner):
                 'global_batch': self.global_batch,
                 'time': time.strftime('%Y-%m-%d %H:%M:%S'),
                 'config_json': self.config_json,
-                'stage': type(restorer).__name__,
+                'objective': restorer.step.objective.name,
                 'tasks': list(self.train_dataloader.dataset.tasks),
                 'timesteps': dict(restorer.timesteps.by_task),
                 'fixed_timestep': restorer.timesteps.fixed,

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.models.backbones import depth
-from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
 from dtir_mm.registry import MODEL_WRAPPERS
 
 
@@ -29,13 +28,11 @@ class ShardedRestorer(DistributedRestorer):
     """
 
     def __init__(self, module: nn.Module) -> None:
-        if getattr(type(module), 'compute_gradient', None) is not (
-            GenerativePretrainer.compute_gradient
-        ):
+        if module.step.combines_gradients:
             raise ValueError(
-                f'model_wrapper_cfg.type="ShardedRestorer" (FSDP) is for pre-training, '
-                f'GenerativePretrainer; {type(module).__name__} needs whole gradients. To save '
-                f'memory, set model.micro_batch_size or model.backbone.checkpoint_activations'
+                'model_wrapper_cfg.type="ShardedRestorer" (FSDP) is for pre-training: '
+                'model.step.mixing and model.step.regularizers need whole gradients. To save '
+                'memory, set model.step.micro_batch_size or model.backbone.checkpoint_activations'
             )
         if get_world_size() == 1:
             raise ValueError(
@@ -45,8 +42,8 @@ class ShardedRestorer(DistributedRestorer):
         module.init_weights()
         super().__init__(module)
         self._shard(module.backbone)
-        module.differentiate = _accumulate_shards
-        module.assign_gradient = _keep_shards
+        module.step.differentiate = _accumulate_shards
+        module.step.assign = _keep_shards
 
     def _shard(self, backbone: nn.Module) -> None:
         # Takes half a second to import, which few runs need.

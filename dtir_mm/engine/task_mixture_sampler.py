@@ -26,6 +26,11 @@ class TaskMixtureSampler(Sampler):
         seed: the run's seed.
         batch_size: samples an iteration and process.
         start_iteration: the first iteration to yield; the training loop sets it on resume.
+        shares: "alike", each task as the schedule has it; "size", times the size of its data, as
+            where data sets are concatenated (the released code).
+
+    Raises:
+        ValueError: ``shares`` is neither.
     """
 
     def __init__(
@@ -34,7 +39,11 @@ class TaskMixtureSampler(Sampler):
         seed: int | None,
         batch_size: int,
         start_iteration: int = 0,
+        shares: str = 'alike',
     ) -> None:
+        if shares not in ('alike', 'size'):
+            raise ValueError(f'shares={shares!r} of TaskMixtureSampler must be "alike" or "size"')
+        self.shares = shares
         self.indices = dataset.indices
         self.size = len(dataset)
         self.seed = seed or 0
@@ -59,9 +68,14 @@ class TaskMixtureSampler(Sampler):
             iteration += 1
 
     def _weights(self, iteration: int) -> dict[str, float]:
-        if self.schedule is None:
-            return dict.fromkeys(self.indices, 1 / len(self.indices))
-        return self.schedule.weights(iteration)
+        weights = dict.fromkeys(self.indices, 1 / len(self.indices))
+        if self.schedule is not None:
+            weights = self.schedule.weights(iteration)
+        if self.shares == 'alike':
+            return weights
+        weights = {task: share * len(self.indices[task]) for task, share in weights.items()}
+        total = sum(weights.values())
+        return {task: share / total for task, share in weights.items()}
 
     def _batch(self, iteration: int, size: int) -> list[int]:
         """The samples of a global batch."""

@@ -1,37 +1,56 @@
-"""Networks, conditioning, losses and restorers; importing this package registers them."""
+"""Networks, conditioning, objectives, regularizers and the restorer; importing registers them."""
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
+from dtir_mm.models.backbones.released_nafnet import ReleasedNAFNet
 from dtir_mm.models.backbones.xrestormer import XRestormer
 from dtir_mm.models.backbones.zoo import public_network
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
-from dtir_mm.models.losses import (
-    ContentLoss,
-    ImportanceLoss,
-    NoisePredictionLoss,
-    OrthogonalityLoss,
+from dtir_mm.models.conditioning.decoder_adapters import DecoderAdapters
+from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
+from dtir_mm.models.conditioning.time_embedding import GatedTimeEmbedding, TimeEmbedding
+from dtir_mm.models.objectives import (
+    CharbonnierLoss,
+    DegradationClassification,
+    Denoising,
+    FFTLoss,
+    L1Loss,
+    NoisePrediction,
+    Reconstruction,
 )
 from dtir_mm.models.preprocessor import RestorationPreprocessor
-from dtir_mm.models.restorers.classifier_trainer import ClassifierTrainer
+from dtir_mm.models.regularizers.gradient_projection import GradientProjection
+from dtir_mm.models.regularizers.importance_penalty import ImportancePenalty
+from dtir_mm.models.regularizers.orthogonality_penalty import GradientOrthogonality
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
-from dtir_mm.models.restorers.finetune_restorer import FinetuneRestorer
-from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
-from dtir_mm.models.restorers.unified_restorer import UnifiedRestorer
-from dtir_mm.models.restorers.zero_shot_restorer import ZeroShotRestorer
+from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
+from dtir_mm.models.restorers.mixing import SampleMixing, UpdateMixing
+from dtir_mm.models.restorers.restorer import Restorer
 
 __all__ = [
-    'ClassifierTrainer',
+    'CharbonnierLoss',
     'ConditionedBackbone',
-    'ContentLoss',
+    'DecoderAdapters',
+    'DegradationClassification',
     'DegradationClassifier',
+    'Denoising',
     'DtirUNet',
-    'FinetuneRestorer',
-    'GenerativePretrainer',
-    'ImportanceLoss',
-    'NoisePredictionLoss',
-    'OrthogonalityLoss',
+    'FFTLoss',
+    'GatedTimeEmbedding',
+    'GradientOrthogonality',
+    'GradientProjection',
+    'ImportancePenalty',
+    'L1Loss',
+    'MoEAdapters',
+    'NoiseHead',
+    'NoisePrediction',
+    'Reconstruction',
+    'ReleasedNAFNet',
+    'ResidualHead',
     'RestorationPreprocessor',
-    'UnifiedRestorer',
+    'Restorer',
+    'SampleMixing',
+    'TimeEmbedding',
+    'UpdateMixing',
     'XRestormer',
-    'ZeroShotRestorer',
     'public_network',
 ]

@@ -1,6 +1,7 @@
-"""From a collated batch to what the restorers work on: RGB in [-1, 1], on the model's device."""
+"""From a collated batch to what the restorers work on: RGB in the model's range, on its device."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +13,54 @@ from dtir_mm.registry import MODELS
 IMAGES = ('clean', 'degraded')
 
 
+class ImageRange(NamedTuple):
+    """The values that stand for black and white inside a model."""
+
+    low: float
+    high: float
+
+    def from_uint8(self, images: Tensor) -> Tensor:
+        """Images in 0..255, as floating point numbers, in this range."""
+        return images / (255 / (self.high - self.low)) + self.low
+
+    def to_unit_range(self, images: Tensor) -> Tensor:
+        """Images of this range in [0, 1], clamped."""
+        return images.sub(self.low).div(self.high - self.low).clamp(0, 1)
+
+    def to_signed(self, images: Tensor) -> Tensor:
+        """Images of this range in [-1, 1]."""
+        return images if self.low == -1 else images * 2 - 1
+
+
+# The preprint leaves the range open, and t_mat depends on it; the released code works in [0, 1].
+IMAGE_RANGES = (ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0))
+
+
+def image_range(values: Sequence[float]) -> ImageRange:
+    """One of ``IMAGE_RANGES``.
+
+    Raises:
+        ValueError: the values are not those of any.
+    """
+    if tuple(values) not in IMAGE_RANGES:
+        accepted = ' or '.join(str(tuple(known)) for known in IMAGE_RANGES)
+        raise ValueError(f'image_range={tuple(values)} must be {accepted}')
+    return ImageRange(*values)
+
+
 @MODELS.register_module()
 class RestorationPreprocessor(BaseDataPreprocessor):
-    """Scales uint8 images (B, 3, H, W) to [-1, 1]; names, paths and keys stay as they are."""
+    """Scales uint8 images (B, 3, H, W) to a range; names, paths and keys stay as they are.
+
+    Args:
+        image_range: black and white inside the model.
+    """
 
     dtype = torch.float32
+
+    def __init__(self, image_range: ImageRange) -> None:
+        super().__init__()
+        self.image_range = image_range
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """The batch with its images scaled and moved; ``training`` changes nothing."""
@@ -24,13 +68,8 @@ class RestorationPreprocessor(BaseDataPreprocessor):
         for name in IMAGES:
             if name in batch:
                 image = batch[name].to(self.device, non_blocking=True).to(self.dtype)
-                batch[name] = image / 127.5 - 1
+                batch[name] = self.image_range.from_uint8(image)
         return batch
-
-
-def to_unit_range(image: Tensor) -> Tensor:
-    """From [-1, 1] to [0, 1], clamped."""
-    return image.add(1).div(2).clamp(0, 1)
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

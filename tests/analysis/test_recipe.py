@@ -50,6 +50,7 @@ def test_parameters_are_those_of_the_built_parts():
         type='ConditionedBackbone',
         backbone=NAFNET,
         adapters=dict(num_experts=2, param_budget=20_000, prompt_dim=8),
+        restoration_head=True,
     )
     model = dict(backbone=backbone, classifier=dict(type='DegradationClassifier', tasks=['noisy']))
     built = MODELS.build(backbone)
@@ -60,11 +61,12 @@ def test_parameters_are_those_of_the_built_parts():
     assert count_parameters(model) == {
         'network': size(MODELS.build(NAFNET)),
         'time conditioning': size(built.films, built.time_embedding),
+        'restoration head': size(built.restoration_head),
         'adapters': size(built.adapters),
         'classifier': size(MODELS.build(model['classifier'])),
     }
     bare = count_parameters(dict(backbone=dict(type='ConditionedBackbone', backbone=NAFNET)))
-    assert (bare['adapters'], bare['classifier']) == (0, 0)
+    assert (bare['restoration head'], bare['adapters'], bare['classifier']) == (0, 0, 0)
 
 
 def test_parameters_of_a_public_file_are_those_in_it(tmp_path):
@@ -132,13 +134,13 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path):
     assert lines['starts from'] == ['random weights']
     assert 'time steps' not in lines and 'tests on' not in lines
     assert lines['trains on'] == ['data/Rain100L/train/GT']
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1200.py')
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py')
     assert lines['time steps'] == [
         'those of work_dirs/quickstart/timesteps.json, which is not there yet'
     ]
     matches = {'low_light': {'t_mat': 38}}
     write_timesteps('work_dirs/quickstart/timesteps.json', matches, {'num_steps': 50})
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1200.py')
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py')
     assert lines['time steps'] == ['none yet for noisy']
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_low_light_1xb8-1200.py')
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_low_light_1xb8-1000.py')
     assert lines['time steps'] == ['low_light 38']

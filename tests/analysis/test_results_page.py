@@ -9,10 +9,12 @@ import pytest
 from dtir_mm.analysis.results_page import Origin, blocks_of, cells_of, fill_page, run_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-PAGES = [CONFIGS / name / 'README.md' for name in ('setting_a', 'setting_b', 'ablations')]
+PAGES = [
+    CONFIGS / name / 'README.md' for name in ('setting_a', 'setting_b', 'ablations', 'released')
+]
 LEAVES = [
     path.stem
-    for folder in ('setting_a', 'setting_b', 'ablations')
+    for folder in ('setting_a', 'setting_b', 'ablations', 'released')
     for path in sorted((CONFIGS / folder).rglob('*.py'))
 ]
 PAGE = """# A page

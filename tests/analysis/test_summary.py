@@ -10,6 +10,7 @@ from dtir_mm.analysis.summary import (
     format_table,
     git_commit,
     mean_rows,
+    verdict,
     write_rows_csv,
     write_summary,
 )
@@ -108,6 +109,76 @@ def test_long_names_and_missing_figures_stay_within_100_columns():
     assert len(set(map(len, table.splitlines()))) == 1
     assert table.splitlines()[-1].split()[-3:] == ['0.6000', '-', '1']
     assert format_table([]).startswith('task')
+
+
+def psnr_rows(method, figures):
+    """Rows of a summary from ``{(task, domain): psnr}``."""
+    return [
+        {'task': task, 'domain': domain, 'method': method, 'psnr': psnr}
+        for (task, domain), psnr in figures.items()
+    ]
+
+
+SCRATCH = {
+    ('hazy', 'source'): 20.0,
+    ('hazy', 'target'): 16.0,
+    ('low_light', 'source'): 24.0,
+    ('low_light', 'target'): 17.0,
+    ('rainy', 'source'): 30.0,
+    ('rainy', 'target'): 16.0,
+}
+
+
+@pytest.mark.parametrize(
+    ('gains', 'said'),
+    [
+        (
+            (0.5, 0.4, -1.8, 0.6, 2.0, 0.1),
+            'ahead on source and target for 2 of 3 tasks; more than 0.3 dB behind: '
+            'low_light/source (-1.80)',
+        ),
+        (
+            (0.5, -0.25, 0.1, 0.6, 0.0, 0.1),
+            'ahead on source and target for 1 of 3 tasks; nowhere more than 0.3 dB behind',
+        ),
+        (
+            (-0.5, -0.31, 0.1, 0.6, 0.2, -4.0),
+            'ahead on source and target for 1 of 3 tasks; more than 0.3 dB behind: '
+            'hazy/source (-0.50), hazy/target (-0.31), rainy/target (-4.00)',
+        ),
+    ],
+)
+def test_the_verdict_counts_tasks_and_names_what_is_behind(gains, said):
+    ours = {key: psnr + gain for (key, psnr), gain in zip(SCRATCH.items(), gains, strict=True)}
+    rows = psnr_rows('scratch', SCRATCH) + psnr_rows('ours', ours)
+    assert verdict(rows) == f'ours against from scratch (same updates): {said}'
+    assert verdict(rows[::-1]).splitlines()[0].startswith('ours against from scratch')
+
+
+def test_the_verdict_compares_what_both_have_alone():
+    ours = {('hazy', 'source'): 21.0, ('noisy', 'source'): 9.0}
+    rows = psnr_rows('ours', ours) + psnr_rows('scratch', SCRATCH) + psnr_rows('input', SCRATCH)
+    assert verdict(rows) == (
+        'ours against from scratch (same updates): ahead on source for 1 of 1 tasks; '
+        'nowhere more than 0.3 dB behind'
+    )
+
+
+def test_the_verdict_has_a_line_for_each_kind_of_training_from_scratch():
+    rows = psnr_rows('scratch_equal', {('hazy', 'target'): 16.0})
+    rows += psnr_rows('ours', {('hazy', 'target'): 15.0})
+    behind = 'for 0 of 1 tasks; more than 0.3 dB behind: hazy/target (-1.00)'
+    equal = f'ours against from scratch (updates of both stages): ahead on target {behind}'
+    assert verdict(rows) == equal
+    rows += psnr_rows('scratch', {('hazy', 'target'): 14.0})
+    first, second = verdict(rows).splitlines()
+    assert first.startswith('ours against from scratch (same updates): ahead on target for 1 of 1')
+    assert second == equal
+
+
+def test_there_is_no_verdict_without_both_methods():
+    assert verdict(psnr_rows('scratch', SCRATCH)) == verdict(psnr_rows('ours', SCRATCH)) == ''
+    assert verdict(psnr_rows('ours', SCRATCH) + psnr_rows('input', SCRATCH)) == ''
 
 
 def summary_arguments():

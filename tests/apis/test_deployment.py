@@ -47,12 +47,16 @@ RESTORMER = dict(
     type='mmagic.Restormer', dim=4, num_blocks=[1] * 4, num_refinement_blocks=1, heads=[1, 1, 2, 2]
 )
 BIAS_FREE = dict(RESTORMER, LayerNorm_type='BiasFree')
+RELEASED = dict(
+    type='ReleasedNAFNet', width=4, encoder_blocks=[1], middle_blocks=1, decoder_blocks=[1]
+)
 NETWORKS = {
     # name: (config, parameters that the bare network does not have)
     'unet': (UNET, 0),
     'nafnet': (NAFNET, 0),
     'restormer': (RESTORMER, 0),
     'restormer without bias': (BIAS_FREE, 2 * (4 + 8 + 16 + 32 + 16 + 8 + 8 + 8)),
+    'released': (RELEASED, 2 * (4 + 8 + 4)),
     'convolutions': (dict(type='ConvolutionsOnly', skip=False), 6),
     'convolutions with skip': (dict(type='ConvolutionsOnly', skip=True), 6),
 }
@@ -61,12 +65,12 @@ ADAPTERS = dict(num_experts=3, param_budget=20_000, prompt_dim=8)
 
 
 def wrapped(backbone: dict, **kwargs) -> dict:
-    return dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, **kwargs)
+    return dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8), **kwargs)
 
 
 def trained(backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
     """A restorer with random weights everywhere, whose outputs are of moderate size."""
-    restorer = MODELS.build(dict(type='FinetuneRestorer', backbone=backbone, **arguments))
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, **arguments))
     restorer.set_precision(precision)
     for name, parameter in restorer.named_parameters():
         norm = name.endswith('weight') and parameter.ndim == 1
@@ -119,7 +123,8 @@ def test_another_time_step_gives_another_network():
 @pytest.mark.parametrize('residual_scale', ['one', 'sigma', 'sigma_floor'])
 @pytest.mark.parametrize('network', ['unet', 'nafnet'])
 def test_the_scale_of_the_head_folds(network, residual_scale):
-    restorer = trained(wrapped(NETWORKS[network][0]), residual_scale=residual_scale)
+    head = dict(type='NoiseHead', residual_scale=residual_scale)
+    restorer = trained(wrapped(NETWORKS[network][0]), head=head)
     assert_same(deploy(restorer, 3), restorer, 3)
 
 
@@ -136,7 +141,7 @@ def test_nothing_is_left_but_the_bare_network_and_biases_that_it_lacked(network)
     names = [name for name, _ in deployed.named_modules()]
     assert not any('film' in name or 'time' in name for name in names)
     assert not any(module._forward_hooks for module in deployed.modules())
-    multiples = {'unet': 2, 'restormer': 8, 'restormer without bias': 8}
+    multiples = {'unet': 2, 'released': 2, 'restormer': 8, 'restormer without bias': 8}
     assert deployed.size_rule.multiple == multiples.get(network, 1)
 
 
@@ -173,6 +178,25 @@ def test_adapters_that_look_at_the_picture_are_refused():
     adapters = dict(ADAPTERS, router_input='t+content')
     with pytest.raises(ValueError, match='t\\+content'):
         deploy(trained(wrapped(UNET, adapters=adapters)), 8)
+
+
+@pytest.mark.parametrize('network', ['unet', 'nafnet', 'released'])
+def test_a_restoration_head_takes_the_place_of_the_networks_own(tmp_path, network):
+    backbone = wrapped(NETWORKS[network][0], restoration_head=True)
+    restorer = trained(backbone)
+    for t in (1, 30):
+        assert_same(deploy(restorer, t), restorer, t)
+    deployed = deploy(restorer.float(), 8)
+    save_deployed(deployed, tmp_path / 'a.safetensors', backbone)
+    image = pictures(dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.equal(load_deployed(tmp_path / 'a.safetensors')(image), deployed(image))
+
+
+def test_adapters_of_the_decoder_are_refused():
+    backbone = wrapped(UNET, adapters=dict(type='DecoderAdapters', num_experts=2))
+    with pytest.raises(ValueError, match='DecoderAdapters cannot be merged'):
+        deploy(trained(backbone), 8)
 
 
 @pytest.mark.parametrize('t', [0, -1, 51])

@@ -19,24 +19,25 @@ BY_STEM = {path.stem: path for path in LEAVES}
 # Runs that the quickstart keeps elsewhere than where train.py puts them by default.
 WORK_DIRS = {
     **{f'work_dirs/{stem}': stem for stem in BY_STEM},
-    'work_dirs/quickstart/pretrain': 'quick_dtir-unet-w16_pretrain_1xb8-3000',
+    'work_dirs/quickstart/pretrain': 'quick_dtir-unet-w16_pretrain_1xb8-2000',
+    'work_dirs/quickstart_released/pretrain': 'quick-released_dtir-unet-w16_pretrain_1xb8-2000',
 }
 NAME = re.compile(
-    r'(?:(?P<kind>quick|pilot|unified)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
+    r'(?:(?P<kind>quick(?:-released)?|pilot|unified|released)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
     r'(?:_(?P<stage>pretrain|finetune|scratch|naive|mixing|unified|joint|classify)(?:-\d+px)?)?'
     rf'(?:_(?P<task>{"|".join(TASKS)}))?'
-    r'(?:_(?P<part>wo-\w+?|order-\w+?|experts-\d+))?'
+    r'(?:_(?P<part>wo-\w+?|with-\w+?|order-\w+?|experts-\d+))?'
     r'_(?P<processes>\d+)xb(?P<batch>\d+)-(?:(?P<stages>\d+)x)?(?P<updates>\d+)(?P<unit>[km]?)'
 )
-RESTORERS = {
-    'pretrain': 'GenerativePretrainer',
-    'finetune': 'FinetuneRestorer',
-    'scratch': 'FinetuneRestorer',
-    'naive': 'FinetuneRestorer',
-    'mixing': 'FinetuneRestorer',
-    'unified': 'UnifiedRestorer',
-    'joint': 'UnifiedRestorer',
-    'classify': 'ClassifierTrainer',
+OBJECTIVES = {
+    'pretrain': ('NoisePrediction', 'Denoising'),
+    'finetune': ('Reconstruction',),
+    'scratch': ('Reconstruction',),
+    'naive': ('Reconstruction',),
+    'mixing': ('Reconstruction',),
+    'unified': ('Reconstruction',),
+    'joint': ('Reconstruction',),
+    'classify': ('DegradationClassification',),
 }
 
 
@@ -59,7 +60,7 @@ def disagreements(path: Path, config: Config) -> list[str]:
     if name is None:
         return ['its name does not follow the pattern']
     stage = name['stage'] or name['kind']
-    restorer = RESTORERS[stage] if name['part'] != 'wo-gef' else 'ZeroShotRestorer'
+    objectives = OBJECTIVES[stage] if name['part'] != 'wo-gef' else OBJECTIVES['pretrain']
     updates = int(name['stages'] or 1) * int(name['updates'])
     updates *= {'': 1, 'k': 1000, 'm': 1_000_000}[name['unit']]
     processes, batch = int(name['processes']), int(name['batch'])
@@ -68,7 +69,7 @@ def disagreements(path: Path, config: Config) -> list[str]:
     trained = parts_of(config.train_dataloader.dataset)
     claims = {
         'backbone': base.is_file() and backbone == load(base).backbone,
-        'stage': config.model.type == restorer,
+        'stage': config.model.step.objective.type in objectives,
         'updates': config.train_cfg.max_iters == updates,
         'batch': config.train_dataloader.batch_size == batch,
         'start': starts_as_named(name, stage, config.get('load_from')),
@@ -77,7 +78,7 @@ def disagreements(path: Path, config: Config) -> list[str]:
         claims['task'] = {part['task'] for part in trained} == {name['task']}
     if 'mini' not in path.parts:  # at paper size
         claims['global batch'] = processes * batch == 16
-        claims['micro-batches'] = config.model.get('micro_batch_size') == (
+        claims['micro-batches'] = config.model.step.get('micro_batch_size') == (
             2 if processes == 1 else None
         )
     return [what for what, holds in claims.items() if not holds]
@@ -90,9 +91,10 @@ def starts_as_named(name: re.Match, stage: str, load_from: str | None) -> bool:
     source = NAME.fullmatch(WORK_DIRS.get(load_from, ''))
     if source is None or source['backbone'] != name['backbone']:
         return False
-    if name['kind'] is None and source['task'] != name['task']:
+    at_paper_size = name['kind'] in (None, 'released')
+    if at_paper_size and (source['task'], source['kind']) != (name['task'], name['kind']):
         return False
-    if name['kind'] is None and source['processes'] != name['processes']:
+    if at_paper_size and source['processes'] != name['processes']:
         return False
     before = {'unified', 'classify'} if stage == 'classify' else {'pretrain'}
     return (source['stage'] or source['kind']) in before

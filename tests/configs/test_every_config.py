@@ -43,6 +43,7 @@ TOY_NETWORKS = {
     'mmagic.NAFNet': dict(
         mid_channels=4, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1]
     ),
+    'ReleasedNAFNet': dict(width=8, encoder_blocks=(1, 1), middle_blocks=1, decoder_blocks=(1, 1)),
     'XRestormer': dict(
         dim=8,
         num_blocks=(1, 1, 1, 1),
@@ -71,9 +72,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
             coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
             save_image(folder / 'data' / photos / f'{i:02d}.png', cv2.resize(coarse, (48, 40)))
     steps = {task: {'t_mat': t} for task, t in (('noisy', 4), ('low_light', 38), ('rainy', 8))}
-    matches = folder / 'work_dirs' / 'quickstart' / 'timesteps.json'
-    matches.parent.mkdir(parents=True)
-    matches.write_text(json.dumps({'tasks': steps, 'source': {}}))
+    for run in ('quickstart', 'quickstart_released'):
+        matches = folder / 'work_dirs' / run / 'timesteps.json'
+        matches.parent.mkdir(parents=True)
+        matches.write_text(json.dumps({'tasks': steps, 'source': {}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(EXAMPLES / 'custom_backbone'))
@@ -119,7 +121,7 @@ def run(config: Config, name: str) -> Path:
     config.work_dir, config.experiment_name = f'toy/{name}', name
     torch.manual_seed(0)
     runner = RUNNERS.build(config)
-    if config.model.type == 'ZeroShotRestorer':
+    if is_only_tested(config):
         runner.test()
         return Path(config.load_from)
     runner.register_hook(StopBehindHandOver())
@@ -135,12 +137,19 @@ def toy(config: Config) -> Config:
     config = deepcopy(config)
     network = config.model.backbone.backbone
     network.update(TOY_NETWORKS[network.type])
-    if config.model.backbone.get('adapters'):
-        config.model.backbone.adapters.update(param_budget=9000, prompt_dim=8)
+    adapters = config.model.backbone.get('adapters')
+    if adapters and adapters.get('type') != 'DecoderAdapters':
+        adapters.update(param_budget=9000, prompt_dim=8)
     if config.model.get('classifier'):
         config.model.classifier.width = 4
-    if config.model.get('mix_ratio'):
-        config.model.mix_ratio = 0.5  # two of four samples
+    mixing = config.model.step.get('mixing') or {}
+    if mixing.get('ratio'):
+        mixing.ratio = 0.5  # two of four samples
+    if mixing.get('probability'):
+        mixing.probability = 1.0
+    importance = config.default_hooks.get('importance') or {}
+    if importance.get('when') == 'start':
+        importance.n_batches = 1
     config.train_dataloader.batch_size = 4
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if config.get(loader):
@@ -159,6 +168,10 @@ def toy(config: Config) -> Config:
     config.visualizer = dict(type='ScalarVisualizer')
     config.precision = 'fp32'
     return config
+
+
+def is_only_tested(config: Config) -> bool:
+    return config.model.get('passes') == 'sdedit'
 
 
 def loaders_of(path: Path) -> Iterator[tuple[str, dict]]:
@@ -183,16 +196,17 @@ def test_a_leaf_finds_its_data(path, runs):
 def test_a_leaf_takes_a_step(path, runs):
     checkpoint = read(runs.of(path))
     config = toy(load(path))
-    if config.model.type == 'ZeroShotRestorer':
+    if is_only_tested(config):
         return  # it was tested, which raises where it cannot be
-    assert checkpoint['meta']['stage'] == config.model.type
+    objective = MODELS.get(config.model.step.objective.type).name
+    assert checkpoint['meta']['objective'] == objective
     assert ('importance' in checkpoint) == bool(carries_importance(config))
     weights = checkpoint['state_dict']
     if start := config.get('load_from'):
         before = read(runs.of(BY_STEM[WORK_DIRS[start]]))['state_dict']
         restoring = {k for k in weights.keys() & before.keys() if not k.startswith('classifier.')}
         moved = any((weights[k] != before[k]).any() for k in restoring)
-        assert moved == (config.model.type != 'ClassifierTrainer')
+        assert moved == (objective != 'classifier_loss')
 
 
 def carries_importance(config: Config) -> bool:

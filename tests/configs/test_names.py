@@ -41,6 +41,23 @@ def test_there_is_a_leaf_for_every_run_of_the_paper():
     assert found == expected
 
 
+def test_there_is_a_leaf_for_every_run_of_the_released_code():
+    expected = set()
+    for backbone in ('nafnet-w48', 'nafnet-w64', 'dtir-unet'):
+        for task in TASKS:
+            expected |= {
+                f'released_{backbone}_pretrain_{task}_8xb2-100k',
+                f'released_{backbone}_finetune_{task}_8xb2-500k',
+                f'released_{backbone}_scratch_{task}_8xb2-500k',
+            }
+        expected |= {
+            f'released_{backbone}_pretrain_8xb2-100k',
+            f'released_{backbone}_unified_8xb2-10x100k',
+            f'released_{backbone}_scratch_8xb2-1m',
+        }
+    assert {path.stem for path in (CONFIGS / 'released').glob('*.py')} == expected
+
+
 def test_every_leaf_has_a_summary(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # away from runs that were made here
     monkeypatch.setattr(recipe, 'count_parameters', lambda model: {'network': 1})
@@ -70,11 +87,11 @@ def test_names_and_contents_agree():
     ('change', 'disagreement'),
     [
         ({'model.backbone.backbone.width': 48}, 'backbone'),
-        ({'model.type': 'UnifiedRestorer'}, 'stage'),
+        ({'model.step.objective.type': 'NoisePrediction'}, 'stage'),
         ({'train_cfg.max_iters': 30_000}, 'updates'),
         ({'train_dataloader.batch_size': 4}, 'batch'),
         ({'train_dataloader.dataset.task': 'hazy'}, 'task'),
-        ({'model.micro_batch_size': 1}, 'micro-batches'),
+        ({'model.step.micro_batch_size': 1}, 'micro-batches'),
         ({'load_from': None}, 'start'),
         ({'load_from': 'work_dirs/dtir-unet_pretrain_hazy_8xb2-500k'}, 'start'),
         ({'load_from': 'work_dirs/dtir-unet_pretrain_rainy_1xb16-500k'}, 'start'),
@@ -88,8 +105,12 @@ def test_each_disagreement_is_found(change, disagreement):
     assert disagreements(FINETUNE, config) == [disagreement]
 
 
-@pytest.mark.parametrize('path', [p for p in NAMED if '_finetune_' in p.stem
-                                  and 'setting_a' in p.parts], ids=lambda p: p.stem)  # fmt: skip
+FINETUNED = [
+    p for p in NAMED if '_finetune_' in p.stem and {'setting_a', 'released'} & {*p.parts}
+]
+
+
+@pytest.mark.parametrize('path', FINETUNED, ids=lambda path: path.stem)
 def test_pretraining_sees_no_background_but_those_of_its_own_source(path):
     pairs = parts_of(load(path).train_dataloader.dataset)
     source = load(BY_STEM[load(path).load_from.removeprefix('work_dirs/')])

@@ -16,7 +16,7 @@ from dtir_mm.analysis.recipe import count_parameters
 
 RECORDED = json.loads((Path(__file__).parent / 'parameter_counts.json').read_text())
 NAMED = [path for path in LEAVES if EXAMPLES not in path.parents]
-PUBLISHED = {'dtir-unet': 27.8, 'nafnet-w64': 67.9, 'xrestormer': 26.0}
+PUBLISHED = {'dtir-unet': 27.8, 'nafnet-w48': 68.3, 'nafnet-w64': 67.9, 'xrestormer': 26.0}
 ADAPTERS = 1.8  # Table 5: "+ 1.8M"
 
 
@@ -43,8 +43,11 @@ def expected(path: Path) -> dict[str, int]:
         'wo-gef',
     )
     experts = name['part'] if (name['part'] or '').startswith('experts') else 'experts-10'
+    if name['kind'] == 'released':
+        experts = 'released'
     return {
         **{part: recorded[part] for part in kept},
+        'restoration head': 0,
         'adapters': recorded['adapters'][experts] if adapters else 0,
         'classifier': RECORDED['classifier'] if stage == 'classify' else 0,
     }
@@ -59,7 +62,14 @@ def test_a_leaf_has_the_parameters_on_record(path):
 def test_the_record_agrees_with_what_is_published(backbone):
     recorded = RECORDED[backbone]
     network = recorded['network']
-    if backbone == 'dtir-unet':  # the paper's own network comes with its conditioning
+    if backbone in ('dtir-unet', 'nafnet-w48'):  # the authors' come with their conditioning
         network += recorded['time conditioning']
     assert round(network / 1e6, 1) == PUBLISHED[backbone]
-    assert all(round(count / 1e6, 1) == ADAPTERS for count in recorded['adapters'].values())
+    counts = {name: c for name, c in recorded['adapters'].items() if name != 'released'}
+    assert all(round(count / 1e6, 1) == ADAPTERS for count in counts.values())
+
+
+def test_the_released_network_and_adapters_have_the_parameters_of_the_authors_code():
+    recorded = RECORDED['nafnet-w48']
+    assert recorded['network'] + recorded['time conditioning'] == 68_284_275
+    assert recorded['adapters']['released'] == 6_474_124

@@ -6,10 +6,20 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
-from dtir_mm.diffusion.noise_schedule import SCHEDULES, NoiseSchedule
+from dtir_mm.diffusion.noise_schedule import (
+    BETAS,
+    NoiseSchedule,
+    VarianceExploding,
+    VariancePreserving,
+)
 from dtir_mm.diffusion.sampling import ddim_denoise, ddim_step, ddpm_step, posterior_mean
 
-NAMES = list(SCHEDULES)
+NAMES = list(BETAS)
+EVERY = pytest.mark.parametrize(
+    'schedule',
+    [*map(VariancePreserving, NAMES), VarianceExploding()],
+    ids=[*NAMES, 'VarianceExploding'],
+)
 CLIP = pytest.mark.parametrize('clip', [True, False], ids=['clip', 'no clip'])
 CLOSE = {'rtol': 1e-5, 'atol': 1e-5, 'check_dtype': False}
 
@@ -39,21 +49,16 @@ def seeded_generator(seed: int = 3) -> torch.Generator:
 
 
 @CLIP
-@pytest.mark.parametrize(
-    ('sigma', 'variance_type'), [('posterior', 'fixed_small'), ('beta', 'fixed_large')]
-)
 @pytest.mark.parametrize('name', NAMES)
-def test_ddpm_step_equals_diffusers(name, sigma, variance_type, clip):
-    reference, stride = reference_scheduler(
-        DDPMScheduler, name, variance_type=variance_type, clip_sample=clip
-    )
+def test_ddpm_step_equals_diffusers(name, clip):
+    reference, stride = reference_scheduler(DDPMScheduler, name, clip_sample=clip)
     noisy, noise = torch.randn(2, 1, 3, 8, 8, dtype=torch.float64)
     # diffusers knows its step 0 alone as the last one, where nothing is added.
     first = 1 if stride == 1 else 2
     for t in range(first, 51):
         expected = reference.step(noise, t * stride - 1, noisy, seeded_generator()).prev_sample
         actual = ddpm_step(
-            NoiseSchedule(name), noisy, noise, full(t), seeded_generator(), sigma, clip
+            VariancePreserving(name), noisy, noise, full(t), seeded_generator(), clip
         )
         torch.testing.assert_close(actual, expected, msg=lambda m, t=t: f't={t}: {m}', **CLOSE)
 
@@ -79,7 +84,7 @@ def test_ddim_step_equals_diffusers(name, eta, jump, clip):
             variance_noise=fresh,
         ).prev_sample
         actual = ddim_step(
-            NoiseSchedule(name),
+            VariancePreserving(name),
             noisy,
             noise,
             full(t),
@@ -91,20 +96,42 @@ def test_ddim_step_equals_diffusers(name, eta, jump, clip):
         torch.testing.assert_close(actual, expected, msg=lambda m, t=t: f't={t}: {m}', **CLOSE)
 
 
-def chain_covariance(betas: np.ndarray, prior: float) -> np.ndarray:
-    """Covariance of (x_0, x_1, ... x_T), where x_0 has the variance ``prior``."""
-    mixing = np.zeros((len(betas) + 1, len(betas) + 1))
+def chain_covariance(factors: np.ndarray, variances: np.ndarray, prior: float) -> np.ndarray:
+    """Covariance of (x_0, ... x_T) with ``x_t = factor_t x_{t-1} + sqrt(variance_t) noise``.
+
+    x_0 has the variance ``prior``.
+    """
+    mixing = np.zeros((len(factors) + 1, len(factors) + 1))
     mixing[0, 0] = np.sqrt(prior)
-    for t, beta in enumerate(betas, start=1):
-        mixing[t] = np.sqrt(1 - beta) * mixing[t - 1]
-        mixing[t, t] = np.sqrt(beta)
+    for t, (factor, variance) in enumerate(zip(factors, variances, strict=True), start=1):
+        mixing[t] = factor * mixing[t - 1]
+        mixing[t, t] = np.sqrt(variance)
     return mixing @ mixing.T
 
 
-def test_posterior_is_that_of_the_joint_gaussian():
+def preserving_chain() -> tuple[np.ndarray, np.ndarray]:
+    betas = np.linspace(0.002, 0.4, 50)
+    return np.sqrt(1 - betas), betas
+
+
+def exploding_chain() -> tuple[np.ndarray, np.ndarray]:
+    """Each step adds what sigma^2 grows by, from its formula (sigma_max = 127.5 of 255)."""
+    theta = np.linspace(1e-4, 2e-2, 51)
+    decay = np.log(0.005) * (np.cumsum(theta) - theta[0]) / theta[1:].sum()
+    return np.ones(50), 0.25 * np.diff(1 - np.exp(2 * decay))
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'chain'),
+    [
+        (VariancePreserving(), preserving_chain()),
+        (VarianceExploding(127.5, image_range=(0, 1)), exploding_chain()),
+    ],
+    ids=['VariancePreserving', 'VarianceExploding'],
+)
+def test_posterior_is_that_of_the_joint_gaussian(schedule, chain):
     """Mean and variance of x_{t-1} given x_0 and x_t, by conditioning the whole chain on both."""
-    covariance = chain_covariance(np.linspace(0.002, 0.4, 50), prior=0.6)
-    schedule = NoiseSchedule()
+    covariance = chain_covariance(*chain, prior=0.6)
     clean, noisy = 0.45, -0.8
     images = [torch.full((1, 3, 2, 2), value, dtype=torch.float64) for value in (clean, noisy)]
     for t in range(2, 51):
@@ -124,6 +151,20 @@ def test_posterior_is_that_of_the_joint_gaussian():
     torch.testing.assert_close(last, images[0], rtol=0, atol=1e-12)
 
 
+def test_ddim_of_eta_1_skips_steps_like_the_joint_gaussian():
+    """From t = 40 to 15 of a variance-exploding chain, with known noise: the posterior of x_15."""
+    schedule = VarianceExploding(127.5)
+    covariance = chain_covariance(*exploding_chain(), prior=0.6)
+    gain = np.linalg.solve(covariance[np.ix_([0, 40], [0, 40])], covariance[[0, 40], 15])
+    variance = covariance[15, 15] - gain @ covariance[[0, 40], 15]
+    clean, noisy = (torch.full((1, 3, 2, 2), v, dtype=torch.float64) for v in (0.45, 1.3))
+    noise = (noisy - clean) / schedule.sigma(full(40))
+    stepped = ddim_step(schedule, noisy, noise, full(40), full(15), 1.0, seeded_generator())
+    fresh = torch.randn(noise.shape, generator=seeded_generator(), dtype=noise.dtype)
+    expected = gain @ [0.45, 1.3] + np.sqrt(variance) * fresh
+    torch.testing.assert_close(stepped, expected, rtol=1e-7, atol=1e-7)
+
+
 def oracle(schedule: NoiseSchedule, clean: Tensor):
     """Predicts the noise that x_t holds beside the known clean images."""
 
@@ -134,7 +175,7 @@ def oracle(schedule: NoiseSchedule, clean: Tensor):
     return predict_noise
 
 
-@pytest.mark.parametrize('name', NAMES)
+@EVERY
 @pytest.mark.parametrize(
     ('t_start', 'num_steps', 'visited'),
     [
@@ -147,10 +188,10 @@ def oracle(schedule: NoiseSchedule, clean: Tensor):
     ],
 )
 def test_ddim_with_known_noise_follows_its_path_to_the_clean_image(
-    name, t_start, num_steps, visited
+    schedule, t_start, num_steps, visited
 ):
-    schedule = NoiseSchedule(name)
-    clean = torch.rand(2, 3, 4, 4, dtype=torch.float64) * 2 - 1
+    low, high = schedule.image_range
+    clean = torch.rand(2, 3, 4, 4, dtype=torch.float64) * (high - low) + low
     noise = torch.randn_like(clean)
     predict, seen = oracle(schedule, clean), []
 
@@ -168,7 +209,7 @@ def test_ddim_with_known_noise_follows_its_path_to_the_clean_image(
 @pytest.mark.parametrize('eta', [0.0, 1.0])
 def test_ddim_takes_the_noise_of_the_clipped_image(eta):
     """With an impossible prediction the next x is a mix of 1 and the noise that explains x_t."""
-    schedule = NoiseSchedule()
+    schedule = VariancePreserving()
     noisy = torch.full((1, 3, 2, 2), 3.0, dtype=torch.float64)
     stepped = ddim_step(schedule, noisy, -noisy, full(20), full(0), eta, seeded_generator())
     torch.testing.assert_close(stepped, torch.ones_like(noisy))
@@ -178,12 +219,20 @@ def test_ddim_takes_the_noise_of_the_clipped_image(eta):
     torch.testing.assert_close(stepped, expected)
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_a_ddpm_chain_with_known_noise_keeps_the_forward_distribution(name):
-    """x_t stays N(sqrt(alpha_bar_t) x_0, 1 - alpha_bar_t) all the way, and ends in x_0."""
-    schedule = NoiseSchedule(name)
+def test_ddim_clips_to_the_image_range():
+    """An impossible prediction in [0, 1]: 0, and the noise that explains x_t beside it."""
+    schedule = VarianceExploding()
+    noisy = torch.full((1, 3, 2, 2), -0.01, dtype=torch.float64)
+    stepped = ddim_step(schedule, noisy, torch.ones_like(noisy), full(8), full(4))
+    expected = torch.full_like(noisy, -0.01 * 2.942631 / 5.182859)  # in proportion to sigma
+    torch.testing.assert_close(stepped, expected, rtol=1e-6, atol=0)
+
+
+@EVERY
+def test_a_ddpm_chain_with_known_noise_keeps_the_forward_distribution(schedule):
+    """x_t stays N(signal_t x_0, sigma_t^2) all the way, and ends in x_0."""
     generator = seeded_generator()
-    clean = torch.linspace(-1, 1, 12288, dtype=torch.float64).reshape(1, 3, 64, 64)
+    clean = torch.linspace(*schedule.image_range, 12288, dtype=torch.float64).reshape(1, 3, 64, 64)
     x = schedule.add_noise(clean, torch.randn_like(clean), full(50))
     for t in range(50, 0, -1):
         x = ddpm_step(schedule, x, oracle(schedule, clean)(x, full(t)), full(t), generator)
@@ -194,21 +243,18 @@ def test_a_ddpm_chain_with_known_noise_keeps_the_forward_distribution(name):
     torch.testing.assert_close(x, clean, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize('sigma', ['posterior', 'beta'])
-def test_fresh_noise_everywhere_but_at_t_1(sigma):
-    noisy, noise = torch.randn(2, 3, 3, 16, 16)
+@EVERY
+def test_fresh_noise_everywhere_but_at_t_1(schedule):
+    noisy, noise = torch.randn(2, 3, 3, 16, 16, dtype=torch.float64)
     t = torch.tensor([1, 2, 50])
-    steps = [
-        ddpm_step(NoiseSchedule(), noisy, noise, t, seeded_generator(seed), sigma)
-        for seed in (1, 1, 2)
-    ]
+    steps = [ddpm_step(schedule, noisy, noise, t, seeded_generator(seed)) for seed in (1, 1, 2)]
     assert torch.equal(steps[0], steps[1])
     assert torch.equal(steps[0][0], steps[2][0])
     assert (steps[0][1:] != steps[2][1:]).all()
 
 
-def test_steps_of_a_batch_are_those_of_its_samples():
-    schedule = NoiseSchedule()
+@EVERY
+def test_steps_of_a_batch_are_those_of_its_samples(schedule):
     noisy, noise = torch.randn(2, 3, 3, 4, 4)
     t, t_next = torch.tensor([50, 9, 2]), torch.tensor([40, 8, 0])
     batch = ddim_step(schedule, noisy, noise, t, t_next)
@@ -218,9 +264,7 @@ def test_steps_of_a_batch_are_those_of_its_samples():
         torch.testing.assert_close(batch[one], single)
 
 
-def test_what_is_refused():
+def test_eta_without_a_generator_is_refused():
     noisy, noise = torch.randn(2, 1, 3, 4, 4)
     with pytest.raises(ValueError, match='eta=0.5 of ddim_step .* needs a generator'):
-        ddim_step(NoiseSchedule(), noisy, noise, full(9), full(8), eta=0.5)
-    with pytest.raises(ValueError, match="sigma='large' of ddpm_step .*posterior.*beta"):
-        ddpm_step(NoiseSchedule(), noisy, noise, full(9), seeded_generator(), sigma='large')
+        ddim_step(VariancePreserving(), noisy, noise, full(9), full(8), eta=0.5)

@@ -7,11 +7,16 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.diffusion.noise_schedule import NoiseSchedule
+from dtir_mm.diffusion.noise_schedule import (
+    NoiseSchedule,
+    VarianceExploding,
+    VariancePreserving,
+)
 from dtir_mm.diffusion.timestep_errors import linear_probe, score, sdedit, trajectory
 from dtir_mm.diffusion.timestep_matching import match_timestep
 
-SCHEDULE = NoiseSchedule()
+SCHEDULE = VariancePreserving()
+EXPLODING = VarianceExploding()
 CRITERIA = {
     'linear_probe': linear_probe,
     'score': lambda network, y, x, seed: score(network, SCHEDULE, y, x),
@@ -33,20 +38,19 @@ class Network:
     def evaluations(self) -> int:
         return sum(len(u) for u, _ in self.calls)
 
-    def nuisance(self, u: Tensor, t: Tensor) -> Tensor:
+    def predict_noise(self, u: Tensor, t: Tensor) -> Tensor:
         (step,) = t.unique().tolist()
         assert t.shape == (len(u),)
         self.calls.append((u, step))
         return self.predict(u, step)
 
     def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        return self.nuisance(u, t), self.read(u, int(t[0]))
+        return self.predict_noise(u, t), self.read(u, int(t[0]))
 
 
 def levels(schedule: NoiseSchedule, t: int) -> tuple[float, float]:
-    """sqrt(alpha_bar_t) and s_t, by numpy."""
-    alpha_bar = float(np.prod(1 - schedule.betas.numpy()[:t]))
-    return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+    """signal_t and sigma_t."""
+    return schedule.signal(torch.tensor(t)).item(), schedule.sigma(torch.tensor(t)).item()
 
 
 def gaussian_network(schedule: NoiseSchedule = SCHEDULE, tau: float = 0.5) -> Network:
@@ -59,11 +63,11 @@ def gaussian_network(schedule: NoiseSchedule = SCHEDULE, tau: float = 0.5) -> Ne
     return Network(predict, lambda u, t: torch.cat([u, (u * t).sin()], dim=1))
 
 
-def believer(image: float | Tensor) -> Network:
+def believer(image: float | Tensor, schedule: NoiseSchedule = SCHEDULE) -> Network:
     """Takes x_t for this image and noise, whatever it is."""
 
     def predict(u: Tensor, t: int) -> Tensor:
-        signal, sigma = levels(SCHEDULE, t)
+        signal, sigma = levels(schedule, t)
         return (u - signal * image) / sigma
 
     return Network(predict)
@@ -90,12 +94,12 @@ def test_score_finds_the_step_of_additive_noise(name, sigma):
     is tau^2 / (tau^2 + sigma^2). For small sigma, s_t = sigma says the same; at 0.8 it is 5 steps
     off, and above 1 it never holds.
     """
-    schedule = NoiseSchedule(name)
+    schedule = VariancePreserving(name)
     ratios = [s / signal for signal, s in (levels(schedule, t) for t in range(1, 51))]
     expected = 1 + int(np.abs(np.array(ratios) - sigma).argmin())
     network = gaussian_network(schedule)
     errors_at = score(network, schedule, *noisy_pairs(sigma))
-    match = match_timestep(errors_at, 'noisy', 'score', 50, seed=0)
+    match = match_timestep(errors_at, 'noisy', 'score', 50, seed=0, stand_in='found')
     assert match.status == 'identified'
     assert abs(match.t_mat - expected) <= 2
     # The best shrinkage leaves tau^2 / (tau^2 + sigma^2) of the noise's energy.
@@ -105,9 +109,8 @@ def test_score_finds_the_step_of_additive_noise(name, sigma):
 @pytest.mark.parametrize(
     ('scale', 'errors'),
     [
-        # y = 0.5, f = 0.2, x = 0.2; betas linspace(.002, .4, 50), in decimals.
+        # y = 0.5, eps = 0.2, x = 0.2; betas linspace(.002, .4, 50), in decimals.
         ('sigma', {1: 0.94126041, 12: 0.31145245, 50: 0.11111283}),
-        ('one', {1: 0.11111111, 12: 0.11111111, 50: 0.11111111}),
         ('mu_step', {1: 0.94444397, 12: 0.9710001, 50: 1.30125177}),
     ],
 )
@@ -122,17 +125,50 @@ def test_scales_of_score_by_hand(scale, errors):
     assert (network.calls[0][0] == 0.5).all(), 'the network sees the degraded image as it is'
 
 
+@pytest.mark.parametrize('level', [3.0, 5.0, 7.0, 9.0])
+def test_score_finds_the_step_of_additive_noise_in_a_variance_exploding_schedule(level):
+    """y = x + sigma n is x_t itself where sigma_t = sigma. sigma is of 255."""
+    network = gaussian_network(EXPLODING, tau=0.05)
+    clean = 0.05 * torch.randn(32, 3, 32, 32, dtype=torch.float64)
+    degraded = clean + level / 255 * torch.randn_like(clean)
+    match = match_timestep(
+        score(network, EXPLODING, degraded, clean), 'noisy', 'score', 50, seed=0, stand_in='found'
+    )
+    nearest = int((255 * EXPLODING.sigma(torch.arange(51)) - level).abs().argmin())
+    assert match.status == 'identified'
+    assert abs(match.t_mat - nearest) <= 1
+    noise, signal = (level / 255) ** 2, 0.05**2
+    left = signal / (signal + noise)  # of the noise's energy, under the best shrinkage
+    assert dict(match.curve)[match.t_mat] == pytest.approx(left, rel=0.02)
+
+
+@pytest.mark.parametrize('scale', ['sigma', 'mu_step'])
+def test_score_of_a_network_that_predicts_the_residual(scale):
+    """y = 0.5, f = 0.15, so eps = f / sigma; y - f at every step by "sigma".
+
+    "mu_step" goes on from sigma_8 to sigma_7 alone, 5.182859 to 4.660780 of 255: by
+    1 - (sigma_7 / sigma_8)^2 of f.
+    """
+    network = Network(lambda u, t: torch.full_like(u, 0.15 / levels(EXPLODING, t)[1]))
+    errors_at = score(network, EXPLODING, *constant_pairs(0.5, 0.2), scale=scale)
+    share = 1 if scale == 'sigma' else 1 - (4.660780 / 5.182859) ** 2
+    expected = ((0.3 - 0.15 * share) / 0.3) ** 2
+    assert errors_at(8).tolist() == pytest.approx([expected] * 5, rel=1e-5)
+
+
 def test_unknown_scale_of_score_is_named():
-    with pytest.raises(ValueError, match="scale='half' of score .*sigma, one, mu_step"):
+    with pytest.raises(ValueError, match="scale='half' of score .*sigma, mu_step"):
         score(gaussian_network(), SCHEDULE, *noisy_pairs(0.1), scale='half')
 
 
 @pytest.mark.parametrize(
     ('believed', 'error'), [(0.2, 0.0), (0.5, 1.0), (0.8, 4.0), (-0.1, 1.0), (1.7, 64 / 9)]
 )
-def test_sdedit_returns_what_the_network_believes(believed, error):
+@pytest.mark.parametrize('schedule', [SCHEDULE, VarianceExploding(image_range=(-1, 1))])
+def test_sdedit_returns_what_the_network_believes(believed, error, schedule):
     """y = 0.5 and x = 0.2; beyond 1 the restored image is clipped."""
-    errors_at = sdedit(believer(believed), SCHEDULE, *constant_pairs(0.5, 0.2), seed=0)
+    network = believer(believed, schedule)
+    errors_at = sdedit(network, schedule, *constant_pairs(0.5, 0.2), seed=0)
     for t in (1, 7, 50):
         assert errors_at(t).tolist() == pytest.approx([error] * 5, abs=1e-9)
 
@@ -177,6 +213,14 @@ def test_trajectory_is_the_sampling_chain_of_diffusers():
     assert network.evaluations == 5 * 50
 
 
+def test_trajectory_refuses_a_schedule_that_does_not_end_in_noise():
+    network = gaussian_network(EXPLODING)
+    message = 'trajectory starts from pure noise, but .* VarianceExploding .* VariancePreserving'
+    with pytest.raises(ValueError, match=message):
+        trajectory(network, EXPLODING, *noisy_pairs(0.1), seed=0)
+    assert network.calls == []
+
+
 @pytest.mark.parametrize(
     'degrade',
     [
@@ -190,7 +234,7 @@ def test_trajectory_is_the_sampling_chain_of_diffusers():
 def test_trajectory_gives_the_first_steps_whatever_the_degradation(degrade):
     _, clean = noisy_pairs(0.1)
     errors_at = trajectory(gaussian_network(), SCHEDULE, degrade(clean), clean, seed=0)
-    match = match_timestep(errors_at, 'hazy', 'trajectory', 50, 0, grid=range(1, 51))
+    match = match_timestep(errors_at, 'hazy', 'trajectory', 50, 0, 'found', grid=range(1, 51))
     assert match.t_mat <= 2
 
 
@@ -200,7 +244,7 @@ def test_a_search_costs_at_most_20_evaluations_an_image(criterion, sigma):
     network = gaussian_network()
     degraded, clean = noisy_pairs(sigma, count=10)
     errors_at = CRITERIA[criterion](network, degraded, clean, 0)
-    match = match_timestep(errors_at, 'noisy', criterion, 50, seed=0)
+    match = match_timestep(errors_at, 'noisy', criterion, 50, seed=0, stand_in='found')
     assert network.evaluations == 10 * len(match.curve)
     assert len(match.curve) <= 20
 

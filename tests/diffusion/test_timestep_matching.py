@@ -1,15 +1,23 @@
 """Searching a curve, smoothing, ties, bootstrap intervals and status; steps that are given."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from dtir_mm.diffusion.timestep_matching import coarse_grid, given_timestep, match_timestep
+from dtir_mm.diffusion.timestep_matching import (
+    TimestepMatch,
+    coarse_grid,
+    given_timestep,
+    match_timestep,
+)
 from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS
 
 
-def match(errors, task='rainy', method='score', num_steps=50, seed=0, **options):
+def match(errors, task='rainy', method='score', num_steps=50, seed=0, stand_in='paper', **options):
     """``errors`` is a function of t, or a mapping that also is the grid."""
     if isinstance(errors, dict):
         options['grid'] = list(errors)
@@ -20,6 +28,7 @@ def match(errors, task='rainy', method='score', num_steps=50, seed=0, **options)
         method,
         num_steps,
         seed,
+        stand_in,
         **options,
     )
 
@@ -152,6 +161,44 @@ def test_a_wide_interval_is_unidentified_and_takes_table_4(task, num_steps, t_ma
     assert result.status == 'unidentified'
     assert (result.t_mat, result.fallback) == (t_mat, fallback)
     assert result.interval == (10, 40), 'the interval stays that of the search'
+    assert result.outside_interval == (t_mat in (8, 47))
+
+
+@pytest.mark.parametrize('task', ['rainy', 'hazy', 'fog'])
+def test_the_step_found_may_stand_in_for_itself(task):
+    result = match(votes(0.5), task=task, stand_in='found')
+    assert (result.status, result.t_mat, result.fallback) == ('unidentified', 10, None)
+    assert result.interval == (10, 40) and not result.outside_interval
+
+
+@pytest.mark.parametrize('stand_in', ['paper', 'found'])
+def test_nothing_stands_in_for_what_is_identified(stand_in):
+    result = match(votes(0.9), task='hazy', stand_in=stand_in)
+    assert (result.status, result.t_mat, result.fallback) == ('identified', 10, None)
+
+
+def test_an_unknown_stand_in_is_refused_by_name():
+    with pytest.raises(ValueError, match="stand_in='probe' must be one of paper, found"):
+        match(votes(0.5), stand_in='probe')
+
+
+@pytest.mark.parametrize(
+    ('t_mat', 'outside'), [(7, True), (8, False), (10, False), (12, False), (13, True)]
+)
+def test_a_match_knows_whether_it_lies_in_its_interval(t_mat, outside):
+    result = TimestepMatch(t_mat, (8, 12), 10, 0.9, 'unidentified', 'score', [(1, 0.5)], 9, 'paper')
+    assert result.outside_interval == outside
+    assert result.to_json()['outside_interval'] == outside
+
+
+def test_a_match_returns_from_json_also_from_an_older_file():
+    result = match(votes(0.5), task='hazy')
+    plain = json.loads(json.dumps(result.to_json()))
+    loaded = TimestepMatch.from_json(plain)
+    assert loaded.curve == [list(point) for point in result.curve]
+    assert dataclasses.replace(loaded, curve=result.curve) == result
+    del plain['outside_interval']
+    assert TimestepMatch.from_json(plain) == loaded
 
 
 def test_an_interval_of_half_of_t_is_not_too_wide():
@@ -201,7 +248,7 @@ def test_the_same_seed_gives_the_same_match():
 
 def test_no_gradients_are_kept():
     weight = torch.ones(4, requires_grad=True)
-    assert match_timestep(lambda t: weight * t / 64, 'rainy', 'score', 50, 0).t_mat == 1
+    assert match_timestep(lambda t: weight * t / 64, 'rainy', 'score', 50, 0, 'found').t_mat == 1
 
 
 @pytest.mark.parametrize('task', PAPER_TIMESTEPS)

@@ -7,16 +7,38 @@ import numpy as np
 import pytest
 import torch
 
-from dtir_mm.diffusion.timestep_matching import given_timestep, match_timestep
+from dtir_mm.diffusion.timestep_matching import TimestepMatch, given_timestep, match_timestep
 from dtir_mm.diffusion.timesteps_file import (
     PAPER_NUM_STEPS,
     PAPER_TIMESTEPS,
+    describe_match,
     load_timesteps,
     read_matches,
+    same_source,
     write_timesteps,
 )
 
-SOURCE = {'checkpoint': 'iter_3000.pth', 'schedule': 'linear_scaled', 'num_steps': 50}
+SCHEDULE = {'type': 'VariancePreserving', 'name': 'linear_scaled', 'num_steps': 50}
+SOURCE = {
+    'checkpoint': 'iter_3000.pth',
+    'weights_sha256': 'abc',
+    'schedule': SCHEDULE,
+    'num_steps': 50,
+    'image_range': [-1.0, 1.0],
+}
+# An entry and a source as they were written before schedules had types.
+OLD_MATCH = {
+    't_mat': 38,
+    'interval': [1, 12],
+    'median': 4,
+    'confidence': 0.5,
+    'status': 'unidentified',
+    'method': 'linear_probe',
+    'curve': [[1, 0.2], [50, 0.3]],
+    'n': 32,
+    'fallback': 'paper',
+}
+OLD_SOURCE = SOURCE | {'schedule': 'linear_scaled', 'image_range': [-1, 1]}
 
 
 def written(tmp_path, document) -> Path:
@@ -35,7 +57,8 @@ def test_table_4_of_the_paper():
 
 def test_matches_return_as_they_were_written(tmp_path):
     errors = np.random.default_rng(0).uniform(0.2, 0.5, (51, 9))
-    found = match_timestep(lambda t: torch.tensor(errors[t]), 'rainy', 'score', 50, 0).to_json()
+    found = match_timestep(lambda t: torch.tensor(errors[t]), 'rainy', 'score', 50, 0, 'paper')
+    found = found.to_json()
     given = given_timestep('fixed:17', 'hazy', 50, 0).to_json()
     path = tmp_path / 'new' / 'folder' / 'steps.json'
     write_timesteps(path, {'rainy': found, 'hazy': given}, SOURCE)
@@ -125,3 +148,54 @@ def test_files_without_a_source_have_no_upper_bound(tmp_path):
     assert load_timesteps(written(tmp_path, {'tasks': {'rainy': {'t_mat': 700}}})) == {'rainy': 700}
     with pytest.raises(ValueError, match='rainy has t_mat=0; it must be an integer >= 1'):
         load_timesteps(written(tmp_path, {'tasks': {'rainy': {'t_mat': 0}}}))
+
+
+def test_older_files_load(tmp_path):
+    path = written(tmp_path, {'tasks': {'low_light': OLD_MATCH}, 'source': OLD_SOURCE})
+    assert load_timesteps(path, num_steps=50) == {'low_light': 38}
+    match = TimestepMatch.from_json(read_matches(path)['low_light'])
+    assert (match.t_mat, match.interval, match.fallback) == (38, (1, 12), 'paper')
+    assert match.outside_interval
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'weights_sha256': 'abd'},
+        {'schedule': SCHEDULE | {'name': 'cosine'}},
+        {'schedule': {'type': 'VarianceExploding', 'sigma_max': 10.0, 'num_steps': 50}},
+        {'num_steps': 25},
+        {'image_range': [0.0, 1.0]},
+    ],
+)
+def test_sources_differ_by_weights_schedule_and_range(tmp_path, change):
+    path = tmp_path / 'steps.json'
+    write_timesteps(path, {}, SOURCE)
+    assert same_source(path, SOURCE | {'checkpoint': 'elsewhere.pth'})
+    assert not same_source(path, SOURCE | change)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ({}, 't_mat = 38 (Table 4; 90 % interval 1..12 does not hold it), unidentified'),
+        ({'t_mat': 12}, 't_mat = 12 (Table 4; 90 % interval 1..12), unidentified'),
+        (
+            {'t_mat': 1, 'interval': [2, 40], 'fallback': None},
+            't_mat = 1 (90 % interval 2..40 does not hold it), unidentified',
+        ),
+        (
+            {'t_mat': 1, 'status': 'identified', 'fallback': None},
+            't_mat = 1 (90 % interval 1..12), identified',
+        ),
+    ],
+)
+def test_matches_in_words(change, words):
+    assert describe_match(OLD_MATCH | change) == words
+    assert describe_match(TimestepMatch.from_json(OLD_MATCH | change).to_json()) == words
+
+
+def test_given_steps_in_words():
+    assert describe_match(given_timestep('fixed:7', 'rainy', 50, 0).to_json()) == 't_mat = 7, given'
+    bare = {'t_mat': 9, 'interval': [8, 12], 'status': 'identified'}
+    assert describe_match(bare) == 't_mat = 9 (90 % interval 8..12), identified'

@@ -17,7 +17,7 @@ from dtir_mm.registry import HOOKS, RUNNERS
 BASES = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
 BACKBONE = dict(
     type='dtir_mm.ConditionedBackbone',
-    embedding_dim=16,
+    time_embedding=dict(dim=16),
     backbone=dict(
         type='DtirUNet', width=4, channel_multipliers=(1, 2), blocks_per_level=(1,),
         middle_blocks=1, attention=False, num_groups=2,
@@ -25,7 +25,7 @@ BACKBONE = dict(
 )  # fmt: skip
 PRETRAIN = """
 _base_ = [
-    '{bases}/stages/pretrain.py', '{bases}/datasets/photos_pretrain.py',
+    '{bases}/stages/paper/pretrain.py', '{bases}/datasets/photos_pretrain.py',
     '{bases}/schedules/adam_cosine_mini.py',
 ]
 model = dict(backbone={backbone})
@@ -39,7 +39,7 @@ precision = 'fp64'
 # Three stages of four updates with all terms of GEF, of which two of each eight samples are L_g's.
 UNIFY = """
 _base_ = [
-    '{bases}/stages/unify.py', '{bases}/datasets/photos_unified.py',
+    '{bases}/stages/paper/unify.py', '{bases}/datasets/photos_unified.py',
     '{bases}/schedules/adam_cosine_mini_10x300.py',
 ]
 backbone = {backbone}
@@ -50,8 +50,9 @@ model = dict(
         type='DegradationClassifier', tasks=['noisy', 'rainy', 'hazy'], width=4
     ),
     timesteps=dict(_delete_=True, hazy=30, noisy=4, rainy=8),
-    mix_ratio=0.25,
-    orthogonality_loss=dict(interval=2, num_groups=2),
+    step=dict(
+        mixing=dict(ratio=0.25), regularizers=dict(orthogonality=dict(interval=2, groups=2))
+    ),
 )
 photos = dict(type='DegradedPhotosDataset', folder='{photos}', shrink=1.0)
 patches = [dict(type='RandomPatch', size=16), dict(type='PackSample')]
@@ -69,7 +70,10 @@ val_dataloader = dict(
     ]),
 )
 test_dataloader = test_cfg = test_evaluator = None
-default_hooks = dict(importance=dict(n_batches=2), checkpoint=dict(interval=1, max_keep=20))
+default_hooks = dict(
+    importance=dict(n_batches=2), checkpoint=dict(interval=1, max_keep=20),
+    layer_wise_decay=dict(gate='cut'),
+)
 custom_hooks = [dict(type='StageWatch')]
 param_scheduler = dict(periods=[4] * 3, restart_weights=[1] * 3)
 train_cfg = dict(max_iters=12, val_interval=4)
@@ -100,8 +104,8 @@ class StageWatch(Hook):
             moments=len(runner.optim_wrapper.optimizer.state),
             rates=[group['lr'] for group in runner.optim_wrapper.optimizer.param_groups],
             names=list(runner.restorer.named_trained_parameters()),
-            gate=runner.restorer.gate.tolist(),
-            penalty=runner.restorer.penalty_decay.tolist(),
+            gate=runner.restorer.step.layer_decay.gate.tolist(),
+            penalty=runner.restorer.step.layer_decay.penalty.tolist(),
         )
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):

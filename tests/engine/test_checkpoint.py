@@ -34,13 +34,13 @@ class RunsCode:
 
 @pytest.fixture
 def restorer(toy_backbone):
-    return MODELS.build(dict(type='dtir_mm.FinetuneRestorer', backbone=toy_backbone))
+    return MODELS.build(dict(type='dtir_mm.Restorer', backbone=toy_backbone))
 
 
 @pytest.fixture
 def checkpoint(restorer, toy_backbone) -> dict:
     """What a run of ours saves, as far as the weights' users need it."""
-    config = dict(model=dict(type='dtir_mm.FinetuneRestorer', backbone=toy_backbone))
+    config = dict(model=dict(type='dtir_mm.Restorer', backbone=toy_backbone))
     meta = dict(
         iter=5, seed=0, precision='fp32', config_json=config_to_json(config), tasks=['rainy'],
         timesteps={'rainy': 8}, fixed_timestep=None,
@@ -164,7 +164,7 @@ def test_missing_checkpoints_and_foreign_ones_are_named(tmp_path):
 
 def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy_backbone):
     wider = {**toy_backbone, 'backbone': {**toy_backbone['backbone'], 'width': 16}}
-    other = MODELS.build(dict(type='dtir_mm.FinetuneRestorer', backbone=wider))
+    other = MODELS.build(dict(type='dtir_mm.Restorer', backbone=wider))
     weights = dict(checkpoint['state_dict'])
     weights['backbone.net.foreign'] = weights.pop('backbone.net.stem.bias')
     before = {key: value.clone() for key, value in other.state_dict().items()}

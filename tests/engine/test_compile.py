@@ -23,9 +23,9 @@ def fresh_compiler():
     torch.compiler.reset()
 
 
-def build(toy_backbone: dict, **arguments) -> nn.Module:
+def build(toy_backbone: dict, step: dict | None = None) -> nn.Module:
     backbone = {**toy_backbone, 'adapters': ADAPTERS}
-    restorer = MODELS.build(dict(type='UnifiedRestorer', backbone=backbone, **arguments))
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, step=step))
     for parameter in restorer.parameters():
         nn.init.normal_(parameter, std=0.1)
     return restorer.train()
@@ -45,10 +45,14 @@ def make_batch(count: int = 8) -> dict:
 
 def test_an_update_with_all_terms_is_the_same(toy_backbone):
     """The forwards of L_g and of restoration are compiled, the Hessian-vector products not."""
-    orthogonality = dict(type='OrthogonalityLoss', implementation='group', interval=1, num_groups=2)
-    restorer = build(toy_backbone, mix_ratio=0.5, orthogonality_loss=orthogonality)
+    step = dict(
+        objective=dict(type='Reconstruction'),
+        mixing=dict(type='SampleMixing', ratio=0.5, objective=dict(type='NoisePrediction')),
+        regularizers=dict(orthogonality=dict(type='GradientOrthogonality', interval=1)),
+    )
+    restorer = build(toy_backbone, step)
     keys = list(restorer.state_dict())
-    expected, logged = restorer.compute_gradient(make_batch())
+    expected, logged = restorer.step.gradient(restorer, make_batch())
     seen = []
 
     def counting(graph: torch.fx.GraphModule, inputs: list) -> object:
@@ -56,7 +60,7 @@ def test_an_update_with_all_terms_is_the_same(toy_backbone):
         return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
 
     restorer.backbone.compile_network(backend=counting, fullgraph=True)
-    gradient, logged_again = restorer.compute_gradient(make_batch())
+    gradient, logged_again = restorer.step.gradient(restorer, make_batch())
     assert len(seen) == 2  # with and without adapters, two samples each
     assert (gradient - expected).norm() <= 1e-5 * expected.norm()
     torch.testing.assert_close(logged_again, logged, rtol=1e-4, atol=1e-5)

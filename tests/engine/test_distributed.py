@@ -18,24 +18,39 @@ from dtir_mm.registry import RUNNERS
 ROOT = Path(__file__).resolve().parents[2]
 # Every update is logged by itself; validation adds its figures.
 SETTINGS = """
-default_hooks = dict(logger=dict(interval=1))
+default_hooks.update(logger=dict(interval=1))
 log_processor = dict(window_size=1)
 precision = '{precision}'
 train_dataloader.update(batch_size={batch}, num_workers=1)
 """
 # Everything that enters an update. Weights move by the gradient itself, and are kept each time.
-ALL_TERMS = """
+ALL_TERMS = {
+    'paper': """
 default_hooks.update(
-    importance=dict(n_batches=2),
-    layer_wise_decay=dict(type='LayerWiseDecayHook', gate='cut'),
-    checkpoint=dict(interval=1, max_keep=3),
+    importance=dict(n_batches=2), layer_wise_decay=dict(type='LayerWiseDecayHook', gate='cut')
 )
-model.update(
-    mix_ratio=0.25,
-    importance_loss=dict(type='ImportanceLoss', form='pigwm', weight=0.2),
-    orthogonality_loss=dict(type='OrthogonalityLoss', implementation='group', interval=1),
-    micro_batch_size={micro},
+model['step'].update(
+    mixing=dict(ratio=0.25, cap=0.5),
+    regularizers=dict(
+        importance=dict(type='ImportancePenalty', form='pigwm', weight=0.2),
+        orthogonality=dict(type='GradientOrthogonality', implementation='group', interval=1),
+        projection=dict(type='GradientProjection'),
+    ),
 )
+""",
+    'released': """
+model['step'].update(
+    mixing=dict(probability=1.0),
+    regularizers=dict(
+        importance=dict(share=1.0),
+        orthogonality=dict(type='GradientOrthogonality', interval=1, groups=1, grad_cap=0.1),
+    ),
+)
+""",
+}
+EACH_UPDATE = """
+default_hooks.update(checkpoint=dict(interval=1, max_keep=3))
+model['step'].update(micro_batch_size={micro})
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1.0), clip_grad=dict(max_norm=1e9),
@@ -44,11 +59,21 @@ param_scheduler = None
 train_cfg.update(max_iters=3, val_interval=3)
 load_from = '{pretrained}'
 """
+# The released recipe's own terms act in about half of the updates, the same for both.
+FINETUNE = {
+    'paper': "default_hooks.update(layer_wise_decay=dict(type='LayerWiseDecayHook'))\n",
+    'released': """
+model['step'].update(
+    mixing=dict(probability=0.5), regularizers=dict(importance=dict(share=0.5))
+)
+""",
+}
 TERMS = [
-    'content', 'noise', 'gradient_cosine', 'drift',
+    'content', 'content_of_input', 'gradient_cosine', 'drift',
     'importance', 'importance_s', 'importance_s2', 'importance_ratio',
     'orthogonality', 'orthogonality_cross', 'orthogonality_within', 'grad_norm',
 ]  # fmt: skip
+OWN_TERMS = {'paper': ['noise'], 'released': ['denoising', 'content_pixel', 'content_fft']}
 
 
 def free_port() -> int:
@@ -80,21 +105,31 @@ def logged(work_dir: Path, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ('stage', 'precision', 'names'),
+    ('recipe', 'stage', 'precision', 'names'),
     [
-        ('finetune', 'fp64', ['content', 'noise', 'grad_norm', 'rainy/source/psnr']),
-        ('pretrain', 'fp64', ['noise', 'grad_norm']),
-        ('finetune', 'fp32', ['content', 'noise']),
+        ('paper', 'finetune', 'fp64', ['content', 'noise', 'grad_norm', 'rainy/source/psnr']),
+        ('paper', 'pretrain', 'fp64', ['noise', 'grad_norm']),
+        ('paper', 'finetune', 'fp32', ['content', 'noise']),
+        ('released', 'finetune', 'fp64', ['content', 'grad_norm', 'rainy/source/psnr']),
+        ('released', 'pretrain', 'fp64', ['denoising', 'grad_norm']),
     ],
 )
-def test_two_processes_equal_one(toy_config, tmp_path, stage, precision, names):
-    train_on_one(toy_config(stage, SETTINGS.format(precision=precision, batch=8)), tmp_path / 'one')
-    train_on_two(toy_config(stage, SETTINGS.format(precision=precision, batch=4)), tmp_path / 'two')
+def test_two_processes_equal_one(toy_config, tmp_path, recipe, stage, precision, names):
+    for run, batch in (('one', 8), ('two', 4)):
+        more = SETTINGS.format(precision=precision, batch=batch)
+        config = toy_config(stage, more + FINETUNE[recipe] * (stage == 'finetune'), recipe)
+        {'one': train_on_one, 'two': train_on_two}[run](config, tmp_path / run)
     relative = 1e-9 if precision == 'fp64' else 1e-5
     for name in names:
         one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))
         assert len(one) >= (2 if '/' in name else 10)
         assert two == pytest.approx(one, rel=relative), name
+    if recipe == 'released' and stage == 'finetune':  # others repeat the value of the last one
+        for name in ('denoising', 'importance'):
+            one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))
+            assert 2 <= len(set(one)) <= 8 and two == pytest.approx(one, rel=relative, abs=1e-15), (
+                name
+            )
     if precision == 'fp64':
         one, two = (
             load_checkpoint(tmp_path / run / 'iter_10.pth')['state_dict'] for run in ('one', 'two')
@@ -110,34 +145,43 @@ def weights(run: Path) -> Tensor:
     return torch.cat([value.double().flatten() for value in state.values()])
 
 
-@pytest.mark.parametrize(('precision', 'relative'), [('fp64', 1e-9), ('fp32', 1e-4)])
-def test_an_update_with_all_terms_is_that_of_one_process(toy_config, tmp_path, precision, relative):
-    """Of two processes, whose second has no generative sample, and of micro-batches."""
+@pytest.mark.parametrize(
+    ('recipe', 'precision', 'relative'),
+    [('paper', 'fp64', 1e-9), ('paper', 'fp32', 1e-4), ('released', 'fp64', 1e-9)],
+)
+def test_an_update_with_all_terms_is_that_of_one_process(
+    toy_config, tmp_path, recipe, precision, relative
+):
+    """Of two processes, whose second has no generative sample, and of micro-batches.
+
+    Under the released recipe all samples are generative ones too, and its cosine is a loss.
+    """
     # In float64 also for fp32: a bias in front of a norm has a gradient of rounding errors alone,
     # whose random signs the penalty would take to the weights, times an importance of that size.
-    few = SETTINGS.format(precision='fp64', batch=8) + (
-        'default_hooks.update(importance=dict(n_batches=2))\ntrain_cfg.update(max_iters=2)\n'
-    )
-    train_on_one(toy_config('pretrain', few), tmp_path / 'pretrain')
+    few = SETTINGS.format(precision='fp64', batch=8) + 'train_cfg.update(max_iters=2)\n'
+    few += 'default_hooks.update(importance=dict(n_batches=2))\n' if recipe == 'paper' else ''
+    train_on_one(toy_config('pretrain', few, recipe), tmp_path / 'pretrain')
 
     def config(batch: int, micro: int | None = None) -> Path:
-        more = ALL_TERMS.format(micro=micro, pretrained=tmp_path / 'pretrain')
-        return toy_config('finetune', SETTINGS.format(precision=precision, batch=batch) + more)
+        more = SETTINGS.format(precision=precision, batch=batch) + ALL_TERMS[recipe]
+        more += EACH_UPDATE.format(micro=micro, pretrained=tmp_path / 'pretrain')
+        return toy_config('finetune', more, recipe)
 
     train_on_one(config(batch=8), tmp_path / 'one')
     for micro in (2, 4):  # of groups of 2 and 3 samples, 4 splits none
         train_on_one(config(batch=8, micro=micro), tmp_path / f'micro{micro}')
     train_on_two(config(batch=4), tmp_path / 'two')
 
-    (log,) = (tmp_path / 'one').glob('*/*.log')
-    assert 'generative gradient reaches 5 of 8 blocks' in log.read_text()
+    if recipe == 'paper':
+        (log,) = (tmp_path / 'one').glob('*/*.log')
+        assert 'generative gradient reaches 5 of 8 blocks' in log.read_text()
     assert logged(tmp_path / 'one', 'orthogonality_ratio') == pytest.approx([0.1] * 3)
     assert min(logged(tmp_path / 'one', 'importance')[1:]) > 0.01
     start = weights(tmp_path / 'pretrain')
     for run in ('micro2', 'micro4', 'two'):
-        for name in TERMS:
+        for name in TERMS + OWN_TERMS[recipe]:
             one, other = (logged(tmp_path / folder, name) for folder in ('one', run))
-            assert len(one) == 3
+            assert len(one) == 3, name
             assert other == pytest.approx(one, rel=relative, abs=1e-3 * relative), (run, name)
         for i in (1, 2, 3):
             one, other = (weights(tmp_path / folder / f'iter_{i}.pth') for folder in ('one', run))

@@ -1,6 +1,5 @@
 """Importance of runs against gradients that plain autograd takes at the weights of each update."""
 
-import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,52 +7,24 @@ from typing import Any
 import pytest
 import torch
 from bit_equality import assert_same
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from torch import Tensor
+from recorded_runs import (
+    QUICK,
+    RecordingHook,
+    absolute,
+    assert_close,
+    carried,
+    gradients,
+    mean,
+    norm,
+    train,
+)
 
 from dtir_mm.engine import ImportanceAccumulationHook
 from dtir_mm.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from dtir_mm.registry import HOOKS, MODELS, RUNNERS
+from dtir_mm.registry import MODELS
 
-# Four updates without validation, each with a checkpoint; gradients are clipped to almost nothing.
-QUICK = """
-train_cfg.update(max_iters=4)
-train_dataloader.update(num_workers=0)
-val_dataloader = val_cfg = val_evaluator = None
-test_dataloader = test_cfg = test_evaluator = None
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
-optim_wrapper = dict(clip_grad=dict(max_norm=1e-3))
-custom_hooks = [dict(type='RecordingHook')]
-precision = 'fp64'
-default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep=10), layer_wise_decay=None, importance=dict(n_batches={n})
-)
-"""
+PENALTY = "model['step']['regularizers'].update(importance={penalty})\n"
 TOOL = r'tools/accumulate_importance\.py'
-
-
-class Stopped(Exception):
-    pass
-
-
-@HOOKS.register_module()
-class RecordingHook(Hook):
-    """Keeps each update's batch, the weights that it starts from, and its losses; stops a run."""
-
-    updates: dict[int, SimpleNamespace] = {}
-    stop_at: int | None = None
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.stop_at:
-            raise Stopped
-        weights = copy.deepcopy(runner.restorer.state_dict())
-        self.updates[runner.iter] = SimpleNamespace(
-            batch=copy.deepcopy(data_batch), weights=weights
-        )
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.updates[runner.iter].losses = outputs
 
 
 @pytest.fixture(autouse=True)
@@ -64,55 +35,10 @@ def updates(monkeypatch) -> dict[int, SimpleNamespace]:
     return RecordingHook.updates
 
 
-def train(path: Path, work_dir: Path, stop_at: int | None = None, **more) -> Path:
-    """Trains, until an update if one is named; resumes what lies there. Gives the directory."""
-    config = Config.fromfile(path)
-    resume = work_dir.exists()
-    config.merge_from_dict({'work_dir': str(work_dir), 'resume': resume, **more})
-    config.experiment_name = f'{work_dir}_{stop_at}_{resume}'
-    RecordingHook.stop_at = stop_at
-    try:
-        RUNNERS.build(config).train()
-    except Stopped:
-        assert stop_at is not None
-    return work_dir
-
-
-def carried(work_dir: Path, iteration: int) -> dict[str, Any]:
-    """What a checkpoint has about importance."""
-    checkpoint = load_checkpoint(work_dir / f'iter_{iteration}.pth')
-    return {name: value for name, value in checkpoint.items() if name.startswith('importance')}
-
-
-def gradients(path: Path, update: SimpleNamespace, num_generative: int = 4) -> dict[str, Tensor]:
-    """|gradient| of the mean loss of four samples, the first of which are generative."""
-    restorer = MODELS.build(Config.fromfile(path).model)
-    restorer.set_precision('fp64')
-    restorer.load_state_dict(update.weights)
-    batch = restorer.train().data_preprocessor(copy.deepcopy(update.batch))
-    loss = restorer.noise_losses(batch)[:num_generative].sum() / 4
-    if num_generative < 4:
-        loss = loss + restorer.content_losses(batch)[num_generative:].sum() / 4
-    loss.backward()
-    return {name: parameter.grad.abs() for name, parameter in restorer.named_parameters()}
-
-
-def mean(dicts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: sum(d[name] for d in dicts) / len(dicts) for name in dicts[0]}
-
-
-def norm(tensors: dict[str, Tensor]) -> float:
-    return float(torch.cat([tensor.flatten() for tensor in tensors.values()]).norm())
-
-
-def assert_close(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
-    torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-10)
-
-
 @pytest.fixture
 def pretrained(toy_backbone, tmp_path) -> Path:
     """A checkpoint whose weights have moved away from the anchor of a random importance."""
-    model = MODELS.build(dict(type='GenerativePretrainer', backbone=toy_backbone))
+    model = MODELS.build(dict(type='Restorer', backbone=toy_backbone))
     named = {name: p.detach().double() for name, p in model.named_parameters()}
     importance = {
         'omega': {name: torch.rand_like(value) * 1e-3 for name, value in named.items()},
@@ -129,7 +55,7 @@ def pretrained(toy_backbone, tmp_path) -> Path:
 def test_omega_is_the_mean_over_the_last_updates(toy_config, tmp_path, updates, n_batches, window):
     path = toy_config('pretrain', QUICK.format(n=n_batches))
     run = train(path, tmp_path / 'run')
-    reference = [gradients(path, updates[i]) for i in window]
+    reference = [absolute(gradients(path, updates[i])) for i in window]
     assert min(norm(gradient) for gradient in reference) > 0.1  # clipping at 1e-3 would show
     at_end = carried(run, 4)
     importance = at_end.pop('importance')
@@ -161,7 +87,7 @@ def test_a_run_that_is_made_longer_has_its_window_at_its_new_end(toy_config, tmp
     train(path, tmp_path / 'run', stop_at=3)  # one update into the window
     longer = {'train_cfg.max_iters': 5}
     importance = carried(train(path, tmp_path / 'run', **longer), 5)['importance']
-    assert_close(importance['omega'], mean([gradients(path, updates[i]) for i in (3, 4)]))
+    assert_close(importance['omega'], mean([absolute(gradients(path, updates[i])) for i in (3, 4)]))
     assert importance['batches'] == 2
 
 
@@ -177,12 +103,12 @@ def test_a_run_from_the_weights_of_an_unfinished_one_begins_anew(
     if stage == 'finetune':
         assert at_end == {}  # its weights are no anchor, and the sums were those of another run
     else:
-        assert_close(at_end['importance']['omega'], gradients(path, updates[0]))
+        assert_close(at_end['importance']['omega'], absolute(gradients(path, updates[0])))
         assert at_end['importance']['batches'] == 1
 
 
 def test_fine_tuning_carries_a_former_importance_on(toy_config, tmp_path, pretrained, updates):
-    penalty = "model.update(importance_loss=dict(type='ImportanceLoss', weight=0.2))\n"
+    penalty = PENALTY.format(penalty=dict(type='ImportancePenalty', weight=0.2))
     path = toy_config('finetune', QUICK.format(n=0) + penalty)
     for stop_at in (2, None):
         train(path, tmp_path / 'run', stop_at, load_from=str(pretrained))
@@ -204,13 +130,14 @@ def test_fine_tuning_carries_a_former_importance_on(toy_config, tmp_path, pretra
 
 def test_penalty_and_gate_stay_out_of_a_new_importance(toy_config, tmp_path, pretrained, updates):
     more = """
-model.update(mix_ratio=0.25, importance_loss=dict(type='ImportanceLoss', weight=1e3))
-default_hooks.update(layer_wise_decay=dict(type='LayerWiseDecayHook', fraction=0.0))
+model['step'].update(mixing=dict(ratio=0.25))
+model['step']['regularizers'].update(importance=dict(type='ImportancePenalty', weight=1e3))
+default_hooks.update(layer_wise_decay=dict(type='LayerWiseDecayHook', gate='cut', fraction=0.0))
 train_cfg.update(max_iters=2)
 """
     path = toy_config('finetune', QUICK.format(n=1) + more)
     run = train(path, tmp_path / 'run', load_from=str(pretrained))
-    new = gradients(path, updates[1], num_generative=1)
+    new = absolute(gradients(path, updates[1], num_generative=1))
     former = load_checkpoint(pretrained)['importance']['omega']
     joined = {name: (former[name] + new[name]) / 2 for name in new}
     assert_close(carried(run, 2)['importance']['omega'], joined)
@@ -221,9 +148,12 @@ def hand_over(checkpoint: dict[str, Any] | None, form: str, backbone: dict) -> N
     """The beginning of a fine-tuning run with a penalty."""
     restorer = MODELS.build(
         dict(
-            type='FinetuneRestorer',
+            type='Restorer',
             backbone=backbone,
-            importance_loss=dict(type='ImportanceLoss', form=form),
+            step=dict(
+                objective=dict(type='Reconstruction'),
+                regularizers=dict(importance=dict(type='ImportancePenalty', form=form)),
+            ),
         )
     )
     hook = ImportanceAccumulationHook(n_batches=0)
@@ -234,7 +164,7 @@ def hand_over(checkpoint: dict[str, Any] | None, form: str, backbone: dict) -> N
 
 
 def test_a_penalty_needs_a_checkpoint(toy_config, tmp_path):
-    penalty = "model.update(importance_loss=dict(type='ImportanceLoss'))\n"
+    penalty = PENALTY.format(penalty=dict(type='ImportancePenalty'))
     path = toy_config('finetune', QUICK.format(n=0) + penalty)
     with pytest.raises(CheckpointError, match=rf"form='pigwm'.*load_from .*{TOOL}, or set"):
         train(path, tmp_path / 'run')
@@ -248,7 +178,7 @@ def test_what_the_penalty_needs_is_asked_for(pretrained, toy_backbone):
         hand_over(bare, 'l2sp', toy_backbone)
     with pytest.raises(CheckpointError, match=rf"'ewc' .*'fisher', .*'abs_gradient'.*{TOOL} --fis"):
         hand_over(checkpoint, 'ewc', toy_backbone)
-    with pytest.raises(CheckpointError, match=rf"'diag2' .*'abs_gradient', .*'fisher'.*{TOOL}$"):
+    with pytest.raises(CheckpointError, match=rf"'diag2' .*'abs_mean', .*'fisher'.*{TOOL}$"):
         hand_over(fisher, 'diag2', toy_backbone)
     for fitting, form in ((bare, 'none'), (None, 'none'), (fisher, 'ewc'), (checkpoint, 'eq16')):
         hand_over(fitting, form, toy_backbone)

@@ -17,6 +17,7 @@ from dtir_mm.engine.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODELS, RUNNERS
 
 
@@ -120,7 +121,7 @@ def test_the_weights_of_a_bare_network_leave_all_that_is_ours_as_it_was(toy_run)
     restorer = MODELS.build(Config.fromfile(toy_run.unify).model)
     before = copy.deepcopy(restorer.state_dict())
     net = {n: torch.randn_like(v) for n, v in restorer.backbone.net.state_dict().items()}
-    load_weights(restorer, {'params': net}, 'bare.pth', restorer.introduced)
+    load_weights(restorer, {'params': net}, 'bare.pth', NEW_PARAMETERS)
     for name, value in restorer.state_dict().items():
         expected = net.get(name.removeprefix('backbone.net.'), before[name])
         assert torch.equal(value, expected), name

@@ -36,7 +36,8 @@ def gradients(path: Path, update: SimpleNamespace) -> dict[str, Tensor]:
     restorer.set_precision('fp64')
     restorer.load_state_dict(update.weights)
     batch = restorer.train().data_preprocessor(copy.deepcopy(update.batch))
-    losses = [restorer.noise_losses(batch)[:2], restorer.content_losses(batch)[2:]]
+    noise, content = restorer.step.mixing.objective, restorer.step.objective
+    losses = [noise.losses(restorer, batch).total[:2], content.losses(restorer, batch).total[2:]]
     (torch.cat(losses).sum() / 8).backward()
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.abs()
@@ -72,7 +73,7 @@ def test_the_optimiser_can_keep_its_moments_and_sequential_stages_have_one_task(
         'default_hooks.incremental_tasks.data': 'sequential',
         'default_hooks.incremental_tasks.order': ['hazy', 'noisy', 'rainy'],
         'train_cfg.max_iters': 6,
-        'model.orthogonality_loss': None,
+        'model.step.regularizers.orthogonality': None,
         'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
     }  # fmt: skip
     work_dir, watched = toy_run.train(toy_run.unify, tmp_path / 'run', **options, **toy_run.start)

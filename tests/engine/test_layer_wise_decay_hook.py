@@ -13,6 +13,7 @@ from mmengine.config import Config
 from torch import nn
 
 from dtir_mm.engine import LayerWiseDecayHook
+from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import MODELS, RUNNERS
 
 BLOCKS = [
@@ -35,11 +36,14 @@ def first(count: int) -> list[float]:
     return [1.0] * count + [0.0] * (8 - count)
 
 
+def build(backbone: dict, **more) -> nn.Module:
+    step = dict(objective=dict(type='Reconstruction'))
+    return MODELS.build(dict(type='Restorer', backbone=backbone, step=step, **more))
+
+
 @pytest.fixture
 def restorer(toy_backbone) -> nn.Module:
-    return MODELS.build(
-        dict(type='FinetuneRestorer', backbone=toy_backbone, timesteps=dict(rainy=30, noisy=4))
-    )
+    return build(toy_backbone, timesteps=dict(rainy=30, noisy=4))
 
 
 def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
@@ -52,17 +56,17 @@ def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
 
 
 def assert_factors(restorer: nn.Module, gate: list[float], penalty: list[float]) -> None:
-    """Of every trained parameter, from those of its block."""
+    """Of every trained parameter, from those of its block, as an update has them."""
     ranks = [
         next(rank for prefix, rank in RANK.items() if name.startswith(prefix))
         for name, parameter in restorer.named_parameters()
         if parameter.requires_grad
     ]
     assert set(ranks) == set(range(8))
-    torch.testing.assert_close(restorer.gate.float(), torch.tensor([gate[rank] for rank in ranks]))
-    torch.testing.assert_close(
-        restorer.penalty_decay.float(), torch.tensor([penalty[rank] for rank in ranks])
-    )
+    batch = dict(key=torch.zeros(1, 3), path=['a.png'])
+    decay = Update(restorer, batch, None, restorer.step.layer_decay, None).layer_decay
+    for own, of_blocks in ((decay.gate, gate), (decay.penalty, penalty)):
+        torch.testing.assert_close(own.float(), torch.tensor([of_blocks[rank] for rank in ranks]))
 
 
 @pytest.mark.parametrize(
@@ -80,9 +84,7 @@ def assert_factors(restorer: nn.Module, gate: list[float], penalty: list[float])
     ],
 )
 def test_factors_by_hand_at_t_8(toy_backbone, settings, gate, penalty):
-    restorer = MODELS.build(
-        dict(type='FinetuneRestorer', backbone=toy_backbone, timesteps='fixed:8')
-    )
+    restorer = build(toy_backbone, timesteps='fixed:8')
     begin(restorer, ['hazy'], **settings)
     assert_factors(restorer, gate, penalty)
 
@@ -100,7 +102,7 @@ def test_frozen_parameters_have_no_factor(restorer):
     restorer.backbone.net.encoders[0][0].norm1.requires_grad_(False)
     count = len(restorer.trained_parameters())
     begin(restorer, ['noisy'])
-    assert len(restorer.gate) == count == len(list(restorer.parameters())) - 2
+    assert len(restorer.step.layer_decay.gate) == count == len(list(restorer.parameters())) - 2
     assert_factors(restorer, first(6), soft(4))
 
 
@@ -139,7 +141,8 @@ def test_bad_settings_fail_when_the_hook_is_built(settings, message):
 @pytest.mark.parametrize(
     ('hook', 'gate', 'penalty'),
     [
-        (dict(type='LayerWiseDecayHook', fraction=0.5), first(4), soft(8)),
+        (dict(type='LayerWiseDecayHook', gate='cut', fraction=0.5), first(4), soft(8)),
+        (dict(type='LayerWiseDecayHook'), [0.67032] * 8, soft(8)),  # the recipe's gate, Eq. 10
         (None, first(8), first(8)),  # "w/o w_decay"
     ],
 )

@@ -22,11 +22,11 @@ KILL = """
 import io, os, signal, sys
 import torch
 from mmengine.config import Config
-from dtir_mm.models.restorers.base_restorer import BaseRestorer
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import RUNNERS
 
 config, work_dir, when, number = sys.argv[1:]
-train_step, save = BaseRestorer.train_step, torch.save
+train_step, save = Restorer.train_step, torch.save
 
 def step_or_die(self, data, optim_wrapper):
     if when == 'update' and int(data['key'][0, 1]) == int(number):
@@ -42,12 +42,12 @@ def save_or_die(checkpoint, file):
         os.kill(os.getpid(), signal.SIGKILL)
     file.write(buffer.getvalue())
 
-BaseRestorer.train_step, torch.save = step_or_die, save_or_die
+Restorer.train_step, torch.save = step_or_die, save_or_die
 config = Config.fromfile(config)
 config.work_dir = work_dir
 RUNNERS.build(config).train()
 """
-EVERY_3 = 'default_hooks = dict(checkpoint=dict(interval=3))\n'
+EVERY_3 = 'default_hooks.update(checkpoint=dict(interval=3))\n'
 
 
 def train(config_path: Path, work_dir: Path, resume: bool | str = False) -> Path:
@@ -65,9 +65,43 @@ def train_until_killed(config_path: Path, work_dir: Path, when: str, number: int
     assert [result.returncode] == KILLED, result.stderr[-2000:]
 
 
-@pytest.mark.parametrize('stage', ['pretrain', 'finetune'])
-def test_a_killed_run_resumes_to_the_bit(toy_config, tmp_path, stage):
-    config = toy_config(stage, EVERY_3)
+# All terms; those of the released recipe act in half of the updates.
+TERMS = {
+    'paper': """
+model['step'].update(
+    mixing=dict(ratio=0.5, rounding='dither', cap=0.5),
+    regularizers=dict(
+        importance=dict(type='ImportancePenalty'),
+        orthogonality=dict(type='GradientOrthogonality', interval=2),
+    ),
+)
+default_hooks.update(
+    layer_wise_decay=dict(type='LayerWiseDecayHook'), importance=dict(n_batches=5)
+)
+load_from = '{pretrained}'
+""",
+    'released': """
+model['step'].update(
+    mixing=dict(probability=0.5, added=True), regularizers=dict(importance=dict(share=0.5))
+)
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'stage', 'more'),
+    [
+        ('paper', 'pretrain', ''),
+        ('paper', 'finetune', TERMS['paper']),
+        ('released', 'pretrain', ''),
+        ('released', 'finetune', TERMS['released']),
+    ],
+)
+def test_a_killed_run_resumes_to_the_bit(toy_config, tmp_path, recipe, stage, more):
+    if more == TERMS['paper']:
+        few = 'train_cfg.update(max_iters=2)\n'
+        more = more.format(pretrained=train(toy_config('pretrain', few), tmp_path / 'pretrained'))
+    config = toy_config(stage, EVERY_3 + more, recipe)
     whole = load_checkpoint(train(config, tmp_path / 'whole'))
     for when, number in (('update', 7), ('checkpoint', 9)):
         work_dir = tmp_path / when
@@ -79,6 +113,7 @@ def test_a_killed_run_resumes_to_the_bit(toy_config, tmp_path, stage):
         assert list(work_dir.glob('.iter_*')) == []
         for part in ('state_dict', 'optimizer', 'param_schedulers'):
             assert_same(resumed[part], whole[part], part)
+        assert_same(resumed.get('importance'), whole.get('importance'))
         assert resumed['meta']['iter'] == 10
 
 

@@ -41,7 +41,7 @@ end_communication()
 """
 DIVIDED = """
 model_wrapper_cfg = dict(type='ShardedRestorer')
-model.update(micro_batch_size=3)
+model.update(step=dict(micro_batch_size=3))
 model['backbone'].update(checkpoint_activations=True)
 """
 
@@ -92,15 +92,27 @@ def test_divided_pre_training_is_the_same(toy_config, tmp_path):
                                rtol=1e-6, atol=1e-7)  # fmt: skip
 
 
-@pytest.mark.parametrize('kind', ['FinetuneRestorer', 'UnifiedRestorer'])
-def test_fine_tuning_is_refused(toy_backbone, kind):
-    restorer = MODELS.build(dict(type=kind, backbone=toy_backbone))
-    with pytest.raises(ValueError, match=rf'is for pre-training, .*; {kind} needs whole gradients'):
-        ShardedRestorer(restorer)
+def restorer_of(backbone: dict, **parts) -> nn.Module:
+    step = dict(objective=dict(type='Reconstruction'), **parts)
+    return MODELS.build(dict(type='Restorer', backbone=backbone, step=step))
+
+
+@pytest.mark.parametrize(
+    'parts',
+    [
+        dict(mixing=dict(type='SampleMixing', objective=dict(type='NoisePrediction'))),
+        dict(mixing=dict(type='UpdateMixing', objective=dict(type='Denoising'))),
+        dict(regularizers=dict(importance=dict(type='ImportancePenalty'))),
+    ],
+)
+def test_what_combines_gradients_is_refused(toy_backbone, parts):
+    words = r'is for pre-training: model\.step\.mixing and .*regularizers need whole gradients'
+    with pytest.raises(ValueError, match=words):
+        ShardedRestorer(restorer_of(toy_backbone, **parts))
 
 
 def test_a_single_process_is_refused(toy_backbone):
-    restorer: nn.Module = MODELS.build(dict(type='GenerativePretrainer', backbone=toy_backbone))
+    restorer = restorer_of(toy_backbone, regularizers=dict(importance=None))
     with pytest.raises(ValueError, match='divides a network among several processes'):
         ShardedRestorer(restorer)
 

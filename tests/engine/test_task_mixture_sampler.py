@@ -91,6 +91,38 @@ def test_each_batch_has_each_tasks_share_to_within_one_sample(dataset, data, sha
             assert abs(counts[task] / (100 * batch) - part) < 5 * 0.5 / math.sqrt(100) / batch
 
 
+@pytest.mark.parametrize(
+    ('data', 'shares'),
+    [
+        (None, [dict(a=3 / 19, b=11 / 19, c=5 / 19)] * 3),
+        ('cumulative', [dict(a=1), dict(a=3 / 14, b=11 / 14), dict(a=3 / 19, b=11 / 19, c=5 / 19)]),
+        ('sequential', [dict(a=1), dict(b=1), dict(c=1)]),
+        # 15, 15 and 70 % times the sizes 3, 11 and 5
+        ('replay:0.3', [dict(a=1), dict(a=0.9 / 8.6, b=7.7 / 8.6),
+                        dict(a=0.45 / 5.6, b=1.65 / 5.6, c=3.5 / 5.6)]),
+    ],
+)  # fmt: skip
+def test_shares_by_size_are_those_of_data_sets_that_are_concatenated(dataset, data, shares):
+    drawn = batches(sampler_of(dataset, 8, data, shares='size'), 300)
+    for stage, share in enumerate(shares):
+        keys = [key for batch in drawn[100 * stage : 100 * (stage + 1)] for key in batch]
+        counts = Counter(dataset[key]['task'] for key in keys)
+        assert set(counts) == set(share)
+        for task, part in share.items():
+            assert abs(counts[task] / 800 - part) < 5 * 0.5 / math.sqrt(100) / 8, (stage, task)
+    for batch in drawn[200:]:  # and each batch to within one sample
+        counts = Counter(dataset[key]['task'] for key in batch)
+        assert all(abs(counts[task] - 8 * part) < 1 for task, part in shares[2].items())
+    if data is None:  # so every sample counts alike, whatever its task
+        of_each = Counter(key.index for batch in drawn for key in batch)
+        assert all(abs(of_each[i] - 2400 / 19) < 5 * math.sqrt(2400 / 19) for i in range(19))
+
+
+def test_other_shares_are_refused(dataset):
+    with pytest.raises(ValueError, match="shares='big' of TaskMixtureSampler must be"):
+        sampler_of(dataset, shares='big')
+
+
 def test_the_first_slots_see_all_tasks_alike(dataset):
     """They are the generative samples, of which no task must have more than its share."""
     counts = [Counter() for _ in range(8)]

@@ -16,17 +16,19 @@ def scalars(config_path, work_dir) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_losses_are_means_over_the_window_and_validation_is_not(toy_config, tmp_path):
+@pytest.mark.parametrize(('recipe', 'name'), [('paper', 'noise'), ('released', 'denoising')])
+def test_losses_are_means_over_the_window_and_validation_is_not(toy_config, tmp_path, recipe, name):
     every = 'default_hooks = dict(logger=dict(interval={}))\nlog_processor = dict(window_size={})\n'
-    each = scalars(toy_config('pretrain', every.format(1, 1)), tmp_path / 'each')
-    window = scalars(toy_config('pretrain', every.format(10, 10)), tmp_path / 'window')
-    losses = [row['noise'] for row in each if 'noise' in row]
+    each = scalars(toy_config('pretrain', every.format(1, 1), recipe), tmp_path / 'each')
+    window = scalars(toy_config('pretrain', every.format(10, 10), recipe), tmp_path / 'window')
+    losses = [row[name] for row in each if name in row]
     assert len(losses) == 10
     assert losses[-1] != pytest.approx(sum(losses) / 10, rel=1e-4)
-    last = [row['noise'] for row in window if 'noise' in row][-1]
+    last = [row[name] for row in window if name in row][-1]
     assert last == pytest.approx(sum(losses) / 10, rel=1e-6)
 
-    validations = [[row['held_out_noise'] for row in run if 'held_out_noise' in row]
+    held_out = f'held_out_{name}'
+    validations = [[row[held_out] for row in run if held_out in row]
                    for run in (each, window)]  # fmt: skip
     assert len(validations[0]) == 3 and len(set(validations[0])) == 3
     assert validations[0] == pytest.approx(validations[1], rel=1e-6)

@@ -23,6 +23,7 @@ custom_hooks = [dict(type='WeightsWatch')]
 precision = 'fp64'
 default_hooks = dict(checkpoint=dict(interval=1, max_keep=10), importance=dict(n_batches=2))
 """
+PENALTY = "model['step']['regularizers'].update(importance=dict(type='ImportancePenalty'))\n"
 EMA = "default_hooks.update(ema=dict(type='WeightEMAHook', decay=0.2))\n"
 
 
@@ -115,7 +116,7 @@ def test_the_next_stage_and_users_take_the_averages(toy_config, tmp_path, watch)
     loaded = load_restorer(tmp_path / 'pretrain').state_dict()
     assert_same(dict(loaded), {name: value.float() for name, value in averages.items()})
 
-    finetune = QUICK + EMA + "model.update(importance_loss=dict(type='ImportanceLoss'))\n"
+    finetune = QUICK + EMA + PENALTY
     finetune += 'default_hooks.update(importance=dict(n_batches=0))\n'
     tuned = train(
         toy_config('finetune', finetune),

@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.losses import OrthogonalityLoss
 from dtir_mm.models.preprocessor import select
+from dtir_mm.models.regularizers.orthogonality_penalty import GradientOrthogonality
+from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.registry import MODELS
 
 TINY = dict(
     type='DtirUNet', width=4, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
     attention=False, num_groups=2,
 )  # fmt: skip
+CONDITIONED = dict(type='ConditionedBackbone', backbone=TINY, time_embedding=dict(dim=8))
 SLOTS = [5, 0, 3, 7, 1, 4, 6, 2]  # of eight samples, of which the first three are generative
 SAMPLES = [[0], [1], [2]], [[3], [4], [5], [6], [7]]
 HALVES = [[0, 1], [2]], [[3, 4, 5], [6, 7]]
@@ -23,12 +25,21 @@ BOTH = pytest.mark.parametrize(
 DEEP = pytest.mark.parametrize('deep', [1.0, 0.25, 0.0], ids='gate {}'.format)
 
 
-def build(backbone: dict = TINY, precision: str = 'fp64', **arguments) -> nn.Module:
-    """A restorer whose weights are all random, those of FiLM too."""
-    wrapped = dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8)
-    restorer = MODELS.build(
-        dict(type='FinetuneRestorer', backbone=wrapped, mix_ratio=0.375, **arguments)
+def build(
+    backbone: dict = TINY,
+    precision: str = 'fp64',
+    content: dict | None = None,
+    generative: str = 'NoisePrediction',
+    regularizers: dict | None = None,
+) -> nn.Module:
+    """A restorer whose weights are all random, those of FiLM too; ``content`` are its losses."""
+    step = dict(
+        objective=dict(type='Reconstruction', losses=content),
+        mixing=dict(type='SampleMixing', ratio=0.375, objective=dict(type=generative)),
+        regularizers=regularizers,
     )
+    wrapped = CONDITIONED | dict(backbone=backbone)
+    restorer = MODELS.build(dict(type='Restorer', backbone=wrapped, step=step))
     restorer.set_precision(precision)
     for parameter in restorer.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -50,14 +61,21 @@ def make_batch(restorer: nn.Module, iteration: int = 3, slots: Sequence[int] = S
 
 
 def compute(restorer: nn.Module, iteration: int = 3) -> tuple[Tensor, dict[str, Tensor]]:
-    return restorer.compute_gradient(make_batch(restorer, iteration))
+    return restorer.step.gradient(restorer, make_batch(restorer, iteration))
+
+
+def set_term(restorer: nn.Module, name: str, term: object | None) -> None:
+    """Puts a regularizer into the training step, or takes it out."""
+    restorer.step.regularizers.pop(name, None)
+    if term is not None:
+        restorer.step.regularizers[name] = term
 
 
 def compute_added(restorer: nn.Module, **arguments) -> tuple[Tensor, dict[str, Tensor]]:
     """What an orthogonality loss adds to the gradient, and what is logged with it."""
-    restorer.orthogonality_loss = None
+    set_term(restorer, 'orthogonality', None)
     plain, _ = compute(restorer)
-    restorer.orthogonality_loss = OrthogonalityLoss(interval=1, **arguments)
+    set_term(restorer, 'orthogonality', GradientOrthogonality(interval=1, **arguments))
     gradient, logged = compute(restorer)
     return gradient - plain, logged
 
@@ -71,9 +89,12 @@ def gradient_of(loss: Tensor, restorer: nn.Module, create_graph: bool = False) -
 
 def loss_of(restorer: nn.Module, slots: Sequence[int], iteration: int = 3) -> Tensor:
     """The part of samples of one kind in the update's loss, by a forward of each."""
-    objective = restorer.noise_losses if max(slots) < 3 else restorer.content_losses
+    step = restorer.step
+    objective = step.mixing.objective if max(slots) < 3 else step.objective
     batch = make_batch(restorer, iteration)
-    losses = [objective(select(batch, [SLOTS.index(slot)])) for slot in slots]
+    losses = [
+        objective.losses(restorer, select(batch, [SLOTS.index(slot)])).total for slot in slots
+    ]
     return torch.cat(losses).sum() / 8
 
 
@@ -92,11 +113,20 @@ def set_gate(restorer: nn.Module, deep: float) -> Tensor:
     order, block_of = restorer.backbone.execution_order(), restorer.backbone.parameter_blocks()
     shallow = {name for name, block in block_of.items() if block in order[: len(order) // 2]}
     named = restorer.named_trained_parameters()
-    gate = {n: 1.0 if n.removeprefix('backbone.') in shallow else deep for n in reversed(named)}
-    restorer.set_layer_decay(gate, dict.fromkeys(gate, 1.0))
-    factors = torch.cat([torch.full((p.numel(),), gate[name]) for name, p in named.items()])
+    gate = [1.0 if name.removeprefix('backbone.') in shallow else deep for name in named]
+    set_layer_decay(restorer, gate, [1.0] * len(gate))
+    pairs = zip(named.values(), gate, strict=True)
+    factors = torch.cat([torch.full((p.numel(),), factor) for p, factor in pairs])
     assert 0.05 < (factors == deep).double().mean() < 0.95 or deep == 1
     return factors.double()
+
+
+def set_layer_decay(restorer: nn.Module, gate: Sequence[float], penalty: Sequence[float]) -> None:
+    """Factors of each trained parameter, in order, as ``LayerWiseDecayHook`` sets them."""
+    decay = LayerDecay(len(gate))
+    decay.gate[:] = torch.tensor(gate)
+    decay.penalty[:] = torch.tensor(penalty)
+    restorer.step.layer_decay = decay
 
 
 def mean_cosines(gradients: list[list[Tensor]]) -> tuple[Tensor, list[Tensor]]:

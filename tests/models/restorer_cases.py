@@ -1,4 +1,8 @@
-"""Restorers, batches, and their losses and gradients written out sample by sample."""
+"""Restorers of both recipes, batches, and their losses and gradients written out by sample.
+
+``build`` makes a restorer of the preprint's parts (noise head, variance preserved, [-1, 1]);
+``**RELEASED`` makes it one of the released code's (residual head, variance exploding, [0, 1]).
+"""
 
 import math
 
@@ -13,12 +17,36 @@ from dtir_mm.registry import MODELS
 ALPHA_BAR = np.cumprod(1 - np.linspace(0.002, 0.4, 50))
 STEPS = {'rainy': 8, 'hazy': 47}
 SEED = 11
-BOTH = pytest.mark.parametrize('kind', ['GenerativePretrainer', 'FinetuneRestorer'])
+RELEASED = dict(
+    schedule=dict(type='VarianceExploding'), head=dict(type='ResidualHead'), image_range=(0, 1)
+)
+L1_AND_FFT = dict(pixel=dict(type='L1Loss'), fft=dict(type='FFTLoss', weight=0.1))
+BOTH = pytest.mark.parametrize('stage', ['pretraining', 'finetuning'])
 
 
-def build(kind: str, backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
+def exploding_sigma() -> np.ndarray:
+    """Noise levels of the released code at t = 0..50, written out (docs/method.md)."""
+    theta = [(1e-4 + (2e-2 - 1e-4) * k / 50) * 1000 / 51 for k in range(51)]
+    elapsed = np.cumsum(theta) - theta[0]
+    rate = -math.log(0.005) / elapsed[-1]
+    return 10 / 255 * np.sqrt(1 - np.exp(-2 * elapsed * rate))
+
+
+SIGMA = exploding_sigma()
+
+
+def step_of(stage: str, **more) -> dict:
+    """Config of a training step of the preprint without regularizers; ``more`` goes to mixing."""
+    generative = dict(type='NoisePrediction')
+    if stage == 'pretraining':
+        return dict(objective=generative)
+    mixing = dict(type='SampleMixing', objective=generative, **more)
+    return dict(objective=dict(type='Reconstruction'), mixing=mixing)
+
+
+def build(backbone: dict, step: dict | None, precision: str = 'fp64', **arguments) -> nn.Module:
     """A restorer whose weights are all random, those of FiLM too."""
-    restorer = MODELS.build(dict(type=kind, backbone=backbone, **arguments))
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, step=step, **arguments))
     restorer.set_precision(precision)
     for parameter in restorer.parameters():
         nn.init.normal_(parameter, std=0.2)
@@ -46,6 +74,9 @@ def draw(key: list[int], shape: tuple) -> tuple[int, Tensor]:
     return int(torch.randint(1, 51, (), generator=rng)), torch.randn(shape, generator=rng)
 
 
+# --- losses of the preprint, of sample i of a batch -----------------------------------------------
+
+
 def noise_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
     clean = data['clean'][i].double() / 127.5 - 1
     t, noise = draw(data['key'][i].tolist(), clean.shape)
@@ -62,6 +93,23 @@ def content_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
     return (degraded - c * nuisance - clean).abs().mean()
 
 
+# --- and of the released code ---------------------------------------------------------------------
+
+
+def denoising_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
+    clean = data['clean'][i].double() / 255
+    t, noise = draw(data['key'][i].tolist(), clean.shape)
+    noisy = clean + SIGMA[t] * noise.double()
+    return (noisy - restorer.backbone(noisy[None], torch.tensor([t]))[0] - clean).abs().mean()
+
+
+def l1_and_fft_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
+    clean, degraded = (data[name][i].double() / 255 for name in ('clean', 'degraded'))
+    t = torch.tensor([STEPS[data['task'][i]]])
+    error = degraded - restorer.backbone(degraded[None], t)[0] - clean
+    return error.abs().mean() + 0.1 * torch.fft.fft2(error).abs().mean()
+
+
 def gradient_of(loss: Tensor, restorer: nn.Module) -> Tensor:
     restorer.zero_grad()
     loss.backward()
@@ -71,4 +119,4 @@ def gradient_of(loss: Tensor, restorer: nn.Module) -> Tensor:
 
 
 def compute(restorer: nn.Module, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
-    return restorer.compute_gradient(restorer.data_preprocessor(data))
+    return restorer.step.gradient(restorer, restorer.data_preprocessor(data))

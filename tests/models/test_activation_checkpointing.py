@@ -30,21 +30,21 @@ NETWORKS = pytest.mark.parametrize(
     [(UNET, INSIDE), (NAFNET, ADAPTERS), (RESTORMER, None)],
     ids=['unet', 'nafnet', 'restormer'],
 )
+MIXING = dict(type='SampleMixing', ratio=0.25, objective=dict(type='NoisePrediction'))
 STEPS = torch.tensor([4, 47])
 
 
 def both(backbone: dict, adapters: dict | None = None, **more) -> tuple[nn.Module, nn.Module]:
     """The same random fine-tuning restorer in float64, that keeps its activations and that not."""
     wrapped = dict(
-        type='ConditionedBackbone', backbone=backbone, embedding_dim=8, adapters=adapters
+        type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8), adapters=adapters
     )
     keeps, forgets = (
         MODELS.build(
             dict(
-                type='UnifiedRestorer',
+                type='Restorer',
                 backbone={**wrapped, 'checkpoint_activations': checkpointed},
-                mix_ratio=0.25,
-                **more,
+                step=dict(objective=dict(type='Reconstruction'), mixing=MIXING, **more),
             )
         )
         for checkpointed in (False, True)
@@ -122,7 +122,7 @@ def test_each_forward_is_computed_again_at_its_own_time_steps(backbone, adapters
     results = []
     for restorer in (keeps, forgets):
         first = restorer.nuisance(picture(1), STEPS).square().mean()
-        second = restorer.nuisance(picture(2), STEPS.flip(0), adapted=False).abs().mean()
+        second = restorer.nuisance(picture(2), STEPS.flip(0), restoring=False).abs().mean()
         with torch.no_grad():
             restorer.nuisance(picture(3), torch.tensor([9, 30]))
         routed = latest_gates(restorer)
@@ -133,13 +133,13 @@ def test_each_forward_is_computed_again_at_its_own_time_steps(backbone, adapters
 
 @pytest.mark.parametrize('implementation', ['group', 'per_sample'])
 def test_an_update_with_all_terms_is_the_same(implementation):
-    loss = dict(type='OrthogonalityLoss', implementation=implementation, interval=1, num_groups=2)
+    loss = dict(type='GradientOrthogonality', implementation=implementation, interval=1, groups=2)
     batch = make_batch(torch.float64)
     results = []
     for restorer in both(UNET, dict(INSIDE, top_k=2), micro_batch_size=3):
-        plain, _ = restorer.compute_gradient(batch)
-        restorer.orthogonality_loss = MODELS.build(loss)
-        results.append((plain, *restorer.compute_gradient(batch)))
+        plain, _ = restorer.step.gradient(restorer, batch)
+        restorer.step.regularizers['orthogonality'] = MODELS.build(loss)
+        results.append((plain, *restorer.step.gradient(restorer, batch)))
     (plain, whole, logged), (again, whole_again, logged_again) = results
     assert (whole - plain).norm() > 1e-3 * plain.norm()
     assert (again - plain).norm() <= 1e-10 * plain.norm()
@@ -176,13 +176,13 @@ def test_in_bf16_micro_batches_and_checkpoints_change_no_more_than_rounding():
     keeps, forgets = both(UNET, ADAPTERS)
     keeps.float(), forgets.float()
     batch = make_batch(torch.float32)
-    full, _ = keeps.train().compute_gradient(batch)
+    full, _ = keeps.step.gradient(keeps.train(), batch)
     gradients = {}
     for name, restorer in (('keeps', keeps), ('forgets', forgets)):
         restorer.train().set_precision('bf16')
         for micro in (None, 3):
-            restorer.micro_batch_size = micro
-            gradients[name, micro], _ = restorer.compute_gradient(batch)
+            restorer.step.micro_batch_size = micro
+            gradients[name, micro], _ = restorer.step.gradient(restorer, batch)
     for micro in (None, 3):
         assert torch.equal(gradients['forgets', micro], gradients['keeps', micro])
         difference = (gradients['keeps', micro] - full).norm() / full.norm()

@@ -33,7 +33,7 @@ def randomise(module: nn.Module, std: float = 0.3) -> None:
 def wrap(backbone: dict, **kwargs) -> nn.Module:
     """A conditioned network in float64 whose weights are all random, those of FiLM too."""
     conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, **kwargs)
+        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8), **kwargs)
     )
     randomise(conditioned.double())
     return conditioned

@@ -19,14 +19,21 @@ UNET = dict(
     middle_blocks=1,
     num_groups=2,
 )
-NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'unet'])
+RELEASED = dict(
+    type='ReleasedNAFNet', width=4, encoder_blocks=[1], middle_blocks=1, decoder_blocks=[1]
+)
+NETWORKS = pytest.mark.parametrize(
+    'backbone', [NAFNET, UNET, RELEASED], ids=['nafnet', 'unet', 'released']
+)
 STEP = 1e-5
 
 
 @pytest.fixture
 def conditioned(backbone) -> nn.Module:
     """A conditioned network in float64 whose weights are all random, those of FiLM too."""
-    network = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8))
+    network = MODELS.build(
+        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8))
+    )
     for parameter in network.double().parameters():
         nn.init.normal_(parameter, std=0.3)
     return network

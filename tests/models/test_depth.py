@@ -177,7 +177,9 @@ class Grouped(nn.Module):
 
 
 def conditioned(backbone: dict) -> nn.Module:
-    return MODELS.build(dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8))
+    return MODELS.build(
+        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8))
+    )
 
 
 def state_of(net: nn.Module) -> dict[str, object]:

@@ -124,7 +124,9 @@ def test_wiring_of_three_levels(attention):
 
 def test_every_parameter_gets_a_gradient():
     backbone = dict(type='DtirUNet', **THREE_LEVELS)
-    network = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=16))
+    network = MODELS.build(
+        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=16))
+    )
     randomised(network)
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     network(images, torch.tensor([3, 40])).square().sum().backward()

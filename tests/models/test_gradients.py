@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.restorers.gradients import hessian_vector_product, per_sample_gradients
+from dtir_mm.models.gradients import hessian_vector_product, per_sample_gradients
 
 SIZES = (2, 3, 4)
 

@@ -33,7 +33,12 @@ def randomise(module: nn.Module, std: float = 0.3) -> None:
 def wrap(backbone: dict, adapters: dict | None) -> nn.Module:
     """A conditioned network in float64 whose weights are all random."""
     conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=backbone, embedding_dim=8, adapters=adapters)
+        dict(
+            type='ConditionedBackbone',
+            backbone=backbone,
+            time_embedding=dict(dim=8),
+            adapters=adapters,
+        )
     ).double()
     randomise(conditioned)
     return conditioned
@@ -49,7 +54,7 @@ def test_new_adapters_change_nothing(backbone):
     for adapter in conditioned.adapters.experts.values():
         nn.init.zeros_(adapter.up_ECR)
     u = images()
-    assert torch.equal(conditioned(u, STEPS), conditioned(u, STEPS, adapted=False))
+    assert torch.equal(conditioned(u, STEPS), conditioned(u, STEPS, restoring=False))
 
 
 @NETWORKS
@@ -60,14 +65,14 @@ def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
     assert missing == [f'adapters.{name}' for name in conditioned.adapters.state_dict()]
     assert unexpected == []
     u = images()
-    assert torch.equal(conditioned(u, STEPS, adapted=False), plain(u, STEPS))
-    assert torch.equal(conditioned.nuisance(u, STEPS, adapted=False), plain.nuisance(u, STEPS))
+    assert torch.equal(conditioned(u, STEPS, restoring=False), plain(u, STEPS))
+    assert torch.equal(conditioned.nuisance(u, STEPS, restoring=False), plain.nuisance(u, STEPS))
     nuisance, features = conditioned.nuisance_and_features(u, STEPS)
     assert torch.equal(nuisance, plain.nuisance(u, STEPS))
     assert torch.equal(features, plain.nuisance_and_features(u, STEPS)[1])
     difference = conditioned.nuisance(u, STEPS) - plain.nuisance(u, STEPS)
     assert difference.flatten(1).abs().amax(1).min() > 1e-3
-    assert torch.equal(conditioned(u, STEPS, adapted=False), plain(u, STEPS))
+    assert torch.equal(conditioned(u, STEPS, restoring=False), plain(u, STEPS))
 
 
 @NETWORKS
@@ -88,7 +93,7 @@ def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
     assert list(merged) == ['encoders.0', 'middle']
     for site, module in merged.items():
         conditioned.net.get_submodule(site).append(module)
-    merged_output = conditioned(u, t, adapted=False)
+    merged_output = conditioned(u, t, restoring=False)
     torch.testing.assert_close(merged_output, expected, rtol=0, atol=1e-12)
 
 

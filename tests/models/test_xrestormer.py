@@ -179,7 +179,7 @@ def test_conditioned_it_has_one_time_layer_a_stage():
 def test_pictures_of_any_size_are_restored():
     restorer = MODELS.build(
         dict(
-            type='FinetuneRestorer',
+            type='Restorer',
             backbone=dict(type='ConditionedBackbone', backbone=dict(type='XRestormer', **SMALL)),
         )
     ).eval()

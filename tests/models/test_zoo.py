@@ -12,13 +12,13 @@ from zoo_cases import CASES, bare_network, in_its_own_way
 
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
-from dtir_mm.models.preprocessor import select
-from dtir_mm.models.restorers.gradients import (
+from dtir_mm.models.gradients import (
     flat_gradient,
     flatten,
     hessian_vector_product,
     refuse_custom_functions,
 )
+from dtir_mm.models.preprocessor import select
 from dtir_mm.registry import MODELS
 
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, in spandrel
@@ -39,9 +39,14 @@ def build(name: str) -> nn.Module:
         type='ConditionedBackbone',
         backbone=case.network,
         conditioning=case.conditioning,
-        embedding_dim=16,
+        time_embedding=dict(dim=16),
     )
-    return MODELS.build(dict(type='GenerativePretrainer', backbone=backbone))
+    step = dict(objective=dict(type='NoisePrediction'))
+    return MODELS.build(dict(type='Restorer', backbone=backbone, step=step))
+
+
+def noise_losses(restorer: nn.Module, batch: dict[str, Any]) -> Tensor:
+    return restorer.step.objective.losses(restorer, batch).total
 
 
 @cache
@@ -58,11 +63,11 @@ def trained(name: str) -> Trained:
     batch = restorer.data_preprocessor(data)
     optimizer = OptimWrapper(torch.optim.Adam(restorer.parameters(), CASES[name].learning_rate))
     with torch.no_grad():
-        before = restorer.eval().noise_losses(batch)
+        before = noise_losses(restorer.eval(), batch)
     for _ in range(10):
         restorer.train().train_step(data, optimizer)
     with torch.no_grad():
-        after = restorer.eval().noise_losses(batch)
+        after = noise_losses(restorer.eval(), batch)
     return Trained(before, after, restorer, batch)
 
 
@@ -78,7 +83,7 @@ def test_every_weight_that_time_enters_by_gets_a_gradient(name):
     films = dict(restorer.backbone.films.named_parameters())
     assert len(restorer.backbone.films) == CASES[name].films
     assert len(films) == 2 * CASES[name].films
-    gradients = torch.autograd.grad(restorer.noise_losses(batch).mean(), list(films.values()))
+    gradients = torch.autograd.grad(noise_losses(restorer, batch).mean(), list(films.values()))
     for parameter, gradient in zip(films, gradients, strict=True):
         assert (gradient != 0).all(), parameter
 
@@ -124,7 +129,7 @@ def test_it_can_be_differentiated_twice(name):
     parameters = restorer.trained_parameters()
 
     def loss() -> Tensor:
-        return restorer.noise_losses(batch).mean()
+        return noise_losses(restorer, batch).mean()
 
     refuse_custom_functions(loss())
     direction = nn.functional.normalize(flat_gradient(loss(), parameters), dim=0)
@@ -158,8 +163,8 @@ def test_it_deploys_as_the_bare_network(name):
     backbone = dict(
         type='ConditionedBackbone', backbone=case.network, conditioning=case.conditioning
     )
-    settings = dict(type='FinetuneRestorer', backbone=backbone, residual_scale='one')
-    restorer = MODELS.build(settings).eval()
+    head = dict(type='NoiseHead', residual_scale='one')
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, head=head)).eval()
     for parameter in restorer.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     assert not any(module._forward_hooks for module in deploy(restorer, 12).modules())

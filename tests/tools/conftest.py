@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = [
     '{bases}/backbones/dtir_unet_w16.py',
-    '{bases}/stages/{stage}.py',
+    '{bases}/stages/{recipe}/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
 ]
@@ -35,8 +35,11 @@ val_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}', shrink=1.0)
 precision = 'fp32'
 """
 PAIRS = """
-model.update(timesteps=dict(rainy=8, noisy=4), importance_loss=None, orthogonality_loss=None)
-default_hooks = dict(layer_wise_decay=None)
+model.update(
+    timesteps=dict(rainy=8, noisy=4),
+    step=dict(regularizers={regularizers}),
+)
+default_hooks = {hooks}
 train_dataloader['dataset'].update(task='rainy', max_photos=4)
 val_dataloader['dataset'].update(task='rainy', max_photos=1)
 test_dataloader = dict(
@@ -44,6 +47,15 @@ test_dataloader = dict(
 )
 test_evaluator = dict(protocol='rgb_no_lpips')
 """
+# The preprint's regularizers need the importance of a pre-trained checkpoint, others do not.
+PARTS = {
+    'paper': dict(
+        regularizers=dict(importance=None, orthogonality=None), hooks=dict(layer_wise_decay=None)
+    ),
+    'released': dict(
+        regularizers=dict(importance=dict(share=1.0)), hooks=dict(importance=dict(n_batches=2))
+    ),
+}
 
 
 def load_tool(name: str) -> ModuleType:
@@ -100,7 +112,17 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     ``photos`` is the folder of six photographs, 0.png to 5.png, that they were trained on;
     ``call`` calls a tool.
     """
-    folder = tmp_path_factory.mktemp('toy')
+    return train_toy(tmp_path_factory.mktemp('toy'), 'paper')
+
+
+@pytest.fixture(scope='session')
+def released(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The same under the recipe of the released code."""
+    return train_toy(tmp_path_factory.mktemp('released'), 'released')
+
+
+def train_toy(folder: Path, recipe: str) -> SimpleNamespace:
+    """Both stages of a recipe, in a folder."""
     made = SimpleNamespace(photos=folder / 'photos', call=call)
     rng = np.random.default_rng(0)
     for i in range(6):
@@ -110,7 +132,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     for stage, more in (('pretrain', ''), ('finetune', PAIRS)):
         made.config = folder / f'{stage}.py'
         bases = ROOT / 'configs' / '_base_'
-        text = (CONFIG + more).format(bases=bases, stage=stage, photos=made.photos)
+        text = (CONFIG + more).format(
+            bases=bases, recipe=recipe, stage=stage, photos=made.photos, **PARTS[recipe]
+        )
         made.config.write_text(text)
         setattr(made, stage, folder / stage)
         assert call('train', made.config, '--work-dir', folder / stage, *start) is None

@@ -51,6 +51,7 @@ def test_the_file_tells_what_it_is(toy, run_tool, tmp_path):
         'task': 'rainy',
         't': '8',
         'size_multiple': '2',
+        'image_range': '[-1.0, 1.0]',
         'checkpoint': 'finetune/iter_2.pth',
     }
 

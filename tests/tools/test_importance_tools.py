@@ -34,8 +34,8 @@ def sample_gradients(toy, num_batches):
             rng = torch.Generator().manual_seed(seed_of(*key[:3], 'noise'))
             t = torch.randint(1, 51, (), generator=rng)[None]
             noise = torch.randn(clean.shape[1:], generator=rng)[None]
-            alpha_bar = restorer.schedule.alpha_bar(t)
-            noisy = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
+            sigma = restorer.schedule.sigma(t)
+            noisy = (1 - sigma**2).sqrt() * clean + sigma * noise
             loss = F.mse_loss(restorer.backbone.nuisance(noisy.float(), t), noise)
             named = dict(restorer.named_parameters())
             gradients = torch.autograd.grad(loss, list(named.values()))
@@ -70,12 +70,13 @@ def test_fisher_is_the_mean_squared_gradient_of_samples(toy, run_tool, tmp_path)
 def test_importance_of_fine_tuned_weights_is_that_of_its_samples(toy, run_tool, tmp_path):
     """L_reg and L_orthog, which that of pre-training is for, have no part in it."""
     config = Config.fromfile(toy.config)
-    config.model.update(
-        importance_loss=dict(type='ImportanceLoss'),
-        orthogonality_loss=dict(type='OrthogonalityLoss', interval=1), mix_ratio=0.5,
-    )  # fmt: skip
+    config.model.step.mixing.ratio = 0.5
+    config.model.step.regularizers = dict(
+        importance=dict(type='ImportancePenalty'),
+        orthogonality=dict(type='GradientOrthogonality', interval=1),
+    )
     config.dump(tmp_path / 'everything.py')
-    config.model.update(importance_loss=None, orthogonality_loss=None)
+    config.model.step.regularizers = None
     config.dump(tmp_path / 'samples.py')
     omegas = []
     for name in ('everything', 'samples'):
@@ -91,7 +92,7 @@ def test_importance_of_fine_tuned_weights_is_that_of_its_samples(toy, run_tool, 
 
 def test_fisher_of_fine_tuned_weights_is_refused(toy, failure_of, tmp_path):
     said = failure_of('accumulate_importance', toy.finetune, tmp_path / 'a.pth', '--fisher')
-    assert 'FinetuneRestorer' in said and 'GenerativePretrainer' in said
+    assert 'mixed in' in said and 'pre-training alone' in said
 
 
 def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):

@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.datasets import DegradedPhotosDataset
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.diffusion.timestep_matching import METHODS, coarse_grid
-from dtir_mm.diffusion.timesteps_file import PAPER_TIMESTEPS, load_timesteps
+from dtir_mm.diffusion.timesteps_file import load_timesteps
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import read_image, save_image
 
@@ -40,7 +41,7 @@ def test_every_method_writes_matches_and_a_plot_of_its_curves(match, tmp_path, m
     document = match('--tasks', *tasks, '--method', method)
     assert document.keys() == {'source', 'tasks'} and list(document['tasks']) == tasks
     grids = {'trajectory': range(1, 51), 'probe_train': PROBE_TRAIN_STEPS}
-    for task, found in document['tasks'].items():
+    for found in document['tasks'].values():
         assert found['method'] == method
         low, high = found['interval']
         if method in GIVEN:
@@ -53,8 +54,8 @@ def test_every_method_writes_matches_and_a_plot_of_its_curves(match, tmp_path, m
         assert set(steps) >= set(grids.get(method, coarse_grid(50)))
         assert list(steps) == sorted(set(steps)) and min(errors) >= 0
         assert 1 <= low <= high <= 50
-        own = PAPER_TIMESTEPS[task] if found['fallback'] == 'paper' else None
-        assert found['t_mat'] == own if own else found['t_mat'] in steps
+        assert found['t_mat'] in steps and found['fallback'] is None
+        assert found['outside_interval'] == (not low <= found['t_mat'] <= high)
     plot = tmp_path / 'new' / 'steps.png'
     assert plot.is_file() == (method not in GIVEN)
     if plot.is_file():
@@ -76,14 +77,12 @@ def test_the_curve_of_score_is_one_step_of_restoring(match, toy):
         torch.stack([sample[name] for sample in samples]).double() / 127.5 - 1
         for name in ('degraded', 'clean')
     )
+    alpha_bar = np.cumprod(1 - np.linspace(0.002, 0.4, 50))
     for step, error in found['curve']:
-        t = torch.full((8,), step)
         with torch.no_grad():
-            nuisance = restorer.backbone.nuisance(y.float(), t).double()
-        sigma = restorer.schedule.sigma(t).double().view(-1, 1, 1, 1)
-        relative = (y - sigma * nuisance - x).square().sum((1, 2, 3)) / (y - x).square().sum(
-            (1, 2, 3)
-        )
+            noise = restorer.predict_noise(y.float(), torch.full((8,), step)).double()
+        rest = y - np.sqrt(1 - alpha_bar[step - 1]) * noise - x
+        relative = rest.square().sum((1, 2, 3)) / (y - x).square().sum((1, 2, 3))
         assert error == pytest.approx(float(relative.mean()), rel=1e-4)
 
 
@@ -94,6 +93,8 @@ def test_the_source_says_what_the_matches_depend_on(match, toy):
     assert source['weights_sha256'] == digest.hexdigest()
     assert source['checkpoint'] == str(toy.pretrain)
     assert (source['num_steps'], source['seed'], source['image_range']) == (50, 5, [-1, 1])
+    schedule = {'type': 'VariancePreserving', 'name': 'linear_scaled', 'num_steps': 50}
+    assert source['schedule'] == schedule
 
 
 def test_a_fixed_step_is_written_for_every_task_without_a_plot(match, tmp_path):
@@ -161,8 +162,12 @@ def test_photographs_are_shrunk_as_in_training(match, toy, tmp_path):
     assert shrunk['tasks'] == small['tasks']
 
 
-def test_probe_train_stands_in_where_nothing_is_identified(match, tmp_path):
-    """Faint noise on pictures that are noise themselves: no features tell the two apart."""
+@pytest.fixture
+def unmatchable(tmp_path):
+    """Arguments for pairs of faint noise on pictures that are noise themselves.
+
+    No features tell the two apart.
+    """
     rng = np.random.default_rng(0)
     for i in range(4):
         clean = rng.integers(3, 253, (16, 16, 3), dtype=np.uint8)
@@ -170,13 +175,61 @@ def test_probe_train_stands_in_where_nothing_is_identified(match, tmp_path):
         noise = rng.integers(-3, 4, clean.shape)
         save_image(tmp_path / 'degraded' / f'{i}.png', (clean + noise).astype(np.uint8))
     folders = ('--degraded', tmp_path / 'degraded', '--clean', tmp_path / 'clean')
-    found = match(*folders, '--tasks', 'rainy', photos=False)['tasks']['rainy']
+    return (*folders, '--tasks', 'blurry')
+
+
+@pytest.mark.parametrize(
+    ('fallback', 'table_4'),
+    [((), False), (('--fallback', 'recipe'), False)]
+    + [(('--fallback', 'found'), False), (('--fallback', 'paper'), True)],
+)
+def test_what_stands_in_with_preserved_variance(match, unmatchable, capsys, fallback, table_4):
+    found = match(*unmatchable, *fallback, photos=False)['tasks']['blurry']
     assert (found['method'], found['status']) == ('linear_probe', 'unidentified')
-    assert (found['fallback'], found['t_mat']) == ('paper', 8)
-    found = match(*folders, '--tasks', 'rainy', '--fallback', 'probe_train', photos=False)
-    found = found['tasks']['rainy']
+    assert found['fallback'] == ('paper' if table_4 else None)
+    assert (found['t_mat'] == 50) == table_4
+    assert found['t_mat'] in [50] if table_4 else [step for step, _ in found['curve']]
+
+
+def test_table_4_stands_in_where_variance_explodes(toy, unmatchable, run_tool, tmp_path):
+    """The toy as if it had been trained by the recipe of the released code."""
+    config = Config.fromfile(toy.config.with_name('pretrain.py'))
+    config.model.schedule = {'type': 'VarianceExploding'}
+    config.dump(tmp_path / 'exploding.py')
+    target = tmp_path / 'steps.json'
+    command = (toy.pretrain, target, *unmatchable, *SMALL, '--config', tmp_path / 'exploding.py')
+    printed = run_tool('match_timesteps', *command)
+    document = json.loads(target.read_text())
+    assert document['source']['schedule'] == {
+        'type': 'VarianceExploding',
+        'sigma_max': 10.0,
+        'num_steps': 50,
+    }
+    found = document['tasks']['blurry']
+    assert (found['status'], found['fallback']) == ('unidentified', 'paper')
+    assert found['t_mat'] == 50
+    low, high = found['interval']
+    outside = '' if high == 50 else ' does not hold it'
+    line = f't_mat = 50 (Table 4; 90 % interval {low}..{high}{outside}), unidentified'
+    assert f'blurry: {line}' in printed.splitlines()
+    assert found['outside_interval'] == (high < 50)
+
+
+def test_probe_train_stands_in_where_nothing_is_identified(match, unmatchable):
+    found = match(*unmatchable, '--fallback', 'probe_train', photos=False)['tasks']['blurry']
     assert found['method'] == 'probe_train'
     assert [step for step, _ in found['curve']] == PROBE_TRAIN_STEPS
+
+
+def test_matches_of_an_older_file_stay(match, tmp_path):
+    document = match('--tasks', 'noisy', '--method', 'linear_probe')
+    del document['tasks']['noisy']['outside_interval']
+    target = tmp_path / 'new' / 'steps.json'
+    target.write_text(json.dumps(document))
+    both = match('--tasks', 'hazy', '--method', 'fixed:9')['tasks']
+    assert list(both) == ['noisy', 'hazy']
+    assert both['noisy'].items() >= document['tasks']['noisy'].items()
+    assert 'outside_interval' in both['noisy']
 
 
 def test_probe_train_leaves_out_pairs_without_any_rain(match):

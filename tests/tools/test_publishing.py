@@ -101,7 +101,7 @@ def test_overrides_are_refused(failure_of, publish):
 @pytest.mark.parametrize(
     ('more', 'differs'),
     [
-        ("model['mix_ratio'] = 0.0", 'model.mix_ratio'),
+        ("model['step']['mixing'] = dict(ratio=0.0)", 'model.step.mixing.ratio'),
         ('optim_wrapper = dict(optimizer=dict(lr=0.1))', 'optim_wrapper.optimizer.lr'),
         ("train_dataloader['dataset']['max_photos'] = 6", 'train_dataloader.dataset.max_photos'),
         ("default_hooks['ema'] = dict(type='WeightEMAHook')", 'default_hooks.ema'),
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_config_is_refused(failure_of, publish, more, di
 
 
 def test_what_changes_memory_alone_is_not_another_config(run_tool, publish):
-    text = publish.config.read_text() + "\nmodel['micro_batch_size'] = 1\n"
+    text = publish.config.read_text() + "\nmodel['step']['micro_batch_size'] = 1\n"
     publish.config.write_text(text)
     assert 'published' in run_tool(*publish.arguments)
 

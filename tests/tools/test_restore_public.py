@@ -81,7 +81,7 @@ def test_a_deployed_network_is_not_taken_for_a_public_one(toy, run_tool, failure
 
 MORE = """
 model.update(
-    residual_scale='one',
+    head=dict(residual_scale='one'),
     backbone=dict(
         type='ConditionedBackbone', backbone=dict(type='PublicNetwork', file='{file}')
     ),

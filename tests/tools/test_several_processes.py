@@ -27,7 +27,7 @@ TOY = [
     'default_hooks.checkpoint.interval=2', 'precision=fp64', 'visualizer.vis_backends=[]',
 ]  # fmt: skip
 SHORT = [
-    'train_cfg.max_iters=4', 'model.orthogonality_loss.interval=2', 'val_cfg=None',
+    'train_cfg.max_iters=4', 'model.step.regularizers.orthogonality.interval=2', 'val_cfg=None',
     'val_dataloader=None', 'val_evaluator=None', 'optim_wrapper.optimizer.lr=1e-3',
 ]  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
         'train_dataloader.batch_size=8', '--auto-scale-lr', cwd=tmp_path,
     )  # fmt: skip
     run_tool('train', ON_ONE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
-             *TOY, *SHORT, 'model.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
+             *TOY, *SHORT, 'model.step.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
 
     middle, two, one = map(load_checkpoint, ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth'))
     for weights in ('state_dict', 'online_state_dict'):

@@ -48,7 +48,12 @@ def tests(tmp_path):
 
 
 def test_rows_are_sorted_and_the_input_comes_once(run_tool, tests, tmp_path):
-    printed = run_tool('summarize', tmp_path / 'all.json', *tests, '--note', 'a note of mine')
+    others = [
+        write(tmp_path / 'd', [row('noisy', 'scratch_equal', 30.5)]),
+        write(tmp_path / 'e', [row('noisy', 'another', 31.0)]),
+    ]
+    notes = ('--note', 'a note of mine', '--note', 'another')
+    printed = run_tool('summarize', tmp_path / 'all.json', *others, *tests, *notes)
     summary = json.loads((tmp_path / 'all.json').read_text())
     found = [(r['task'], r['method'], r['psnr']) for r in summary['rows']]
     assert found == [
@@ -56,7 +61,9 @@ def test_rows_are_sorted_and_the_input_comes_once(run_tool, tests, tmp_path):
         ('hazy', 'ours', 25.0),
         ('noisy', 'input', 20.0),
         ('noisy', 'scratch', 29.0),
+        ('noisy', 'scratch_equal', 30.5),
         ('noisy', 'ours', 30.0),
+        ('noisy', 'another', 31.0),
     ]
     cells = [line.split() for line in printed.splitlines()]
     for expected in (
@@ -66,7 +73,15 @@ def test_rows_are_sorted_and_the_input_comes_once(run_tool, tests, tmp_path):
         ['ours', '27.50', '0.5000', '-', '4'],
     ):
         assert expected in cells
-    assert 'a note of mine' in printed.splitlines()
+    lines = printed.splitlines()
+    assert lines[lines.index('a note of mine') + 1] == 'another'
+    assert lines[:2] == [
+        'ours against from scratch (same updates): ahead on source for 1 of 1 tasks; '
+        'nowhere more than 0.3 dB behind',
+        'ours against from scratch (updates of both stages): ahead on source for 0 of 1 tasks; '
+        'more than 0.3 dB behind: noisy/source (-0.50)',
+    ]
+    assert lines[2].split() == ['task', 'domain', 'method', 'PSNR', 'SSIM', 'LPIPS', 'images']
     assert str(tmp_path / 'all.json') in printed
 
 
@@ -88,7 +103,18 @@ def test_matched_steps_are_shown_and_kept(run_tool, tests, tmp_path):
     summary = json.loads((tmp_path / 'all.json').read_text())
     expected = {'t_mat': 9, 'interval': [8, 12], 'status': 'identified'}
     assert summary['timesteps'] == {'noisy': expected}
-    assert 'noisy: t_mat = 9, 90 % interval 8..12, identified' in printed.splitlines()
+    assert 'noisy: t_mat = 9 (90 % interval 8..12), identified' in printed.splitlines()
+
+
+def test_a_step_outside_its_interval_is_told(run_tool, tests, tmp_path):
+    match = {'t_mat': 38, 'interval': [1, 12], 'status': 'unidentified', 'fallback': 'paper'}
+    steps = tmp_path / 'steps.json'
+    steps.write_text(json.dumps({'tasks': {'low_light': match}}))
+    printed = run_tool('summarize', tmp_path / 'all.json', *tests[2:], '--timesteps', steps)
+    lines = printed.splitlines()
+    expected = 't_mat = 38 (Table 4; 90 % interval 1..12 does not hold it), unidentified'
+    assert f'low_light: {expected}' in lines
+    assert lines[0].split()[0] == 'task', 'a verdict without anything to compare with'
 
 
 def test_results_of_two_real_tests_are_joined(toy, run_tool, tmp_path):

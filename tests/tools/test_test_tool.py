@@ -112,9 +112,9 @@ def test_the_time_step_can_be_overridden(run_tool, toy, tmp_path):
 def test_what_was_only_pre_trained_is_tested_at_the_step_of_the_config(run_tool, toy, tmp_path):
     """The pre-training used no task's step; its own are those of Table 4."""
     config = Config.fromfile(toy.config)
-    names = ('type', 'backbone')
+    names = ('type', 'backbone', 'schedule')
     config.model = {**{name: config.model[name] for name in names}, 'timesteps': dict(rainy=9)}
-    config.model['type'] = 'ZeroShotRestorer'
+    config.model['head'] = dict(type='NoiseHead', residual_scale='sigma')
     config.dump(tmp_path / 'zero_shot.py')
     run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
     assert {row['t'] for row in rows_of(tmp_path / 'out')} == {'9'}

@@ -33,7 +33,7 @@ def test_auto_scale_lr_counts_no_micro_batches_and_keeps_the_adapters_factor(
     config.write_text(f"""
 _base_ = {str(toy.config)!r}
 adapters = dict(num_experts=2, param_budget=9000, prompt_dim=8)
-model = dict(type='UnifiedRestorer', micro_batch_size=1, backbone=dict(adapters=adapters))
+model = dict(step=dict(micro_batch_size=1), backbone=dict(adapters=adapters))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={{'backbone.adapters': dict(lr_mult=10)}}))
 """)
     run_tool('train', config, '--work-dir', tmp_path / 'run', '--auto-scale-lr')

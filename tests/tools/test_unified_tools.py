@@ -30,7 +30,6 @@ model = dict(
     backbone=dict(_delete_=True, **backbone),
     classifier=dict(tasks=['rainy', 'noisy'], width=4),
     timesteps=dict(_delete_=True, rainy=8, noisy=4),
-    importance_loss=None, orthogonality_loss=None,
 )
 photos = dict(type='DegradedPhotosDataset', folder='{photos}', shrink=1.0)
 patches = [dict(type='RandomPatch', size=16), dict(type='PackSample')]
@@ -192,7 +191,7 @@ def test_several_tasks_without_a_classifier_have_to_be_told(unified, failure_of,
     checkpoint = load_checkpoint(unified.rainy)
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
     config = json.loads(checkpoint['meta']['config_json'])
-    config['model'].update(type='UnifiedRestorer', classifier=None)
+    config['model'].update(classifier=None, step=None)
     checkpoint['meta']['config_json'] = json.dumps(config)
     save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'plain.pth')
     arguments = (tmp_path / 'plain.pth', unified.photos / '0.png', tmp_path / 'out.png')

@@ -1,7 +1,7 @@
 """Setting A, baseline: trained on RESIDE-6k from random weights, generalization to REVIDE."""
 
 _base_ = [
-    '../stages/scratch.py',
+    '../stages/paper/scratch.py',
     '../datasets/setting_a_hazy.py',
     '../schedules/adam_cosine.py',
 ]

@@ -1,7 +1,7 @@
 """Setting A, baseline: trained on Rain100L from random weights, generalization to Rain100H."""
 
 _base_ = [
-    '../stages/scratch.py',
+    '../stages/paper/scratch.py',
     '../datasets/setting_a_rainy.py',
     '../schedules/adam_cosine.py',
 ]

@@ -1,7 +1,7 @@
 """Setting B, stage 1: noise prediction on the clean training images of all ten tasks."""
 
 _base_ = [
-    '../stages/pretrain.py',
+    '../stages/paper/pretrain.py',
     '../datasets/setting_b_pretrain.py',
     '../schedules/adam_cosine.py',
 ]

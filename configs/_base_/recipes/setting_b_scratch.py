@@ -5,7 +5,7 @@ a network's name alone are blind too.
 """
 
 _base_ = [
-    '../stages/scratch.py',
+    '../stages/paper/scratch.py',
     '../datasets/setting_b.py',
     '../schedules/adam_cosine.py',
 ]

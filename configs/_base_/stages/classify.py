@@ -1,8 +1,7 @@
-"""Beyond the paper: a classifier that finds out the degradation, beside a finished stage 3."""
+"""Beyond the paper: a classifier that predicts the degradation, beside a finished stage 3."""
 
-_base_ = './unify.py'
+_base_ = './paper/unify.py'
 model = dict(
-    type='ClassifierTrainer',
     classifier=dict(
         type='DegradationClassifier',
         tasks=[
@@ -10,7 +9,9 @@ model = dict(
             'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
         ],
     ),
-    importance_loss=None,
-    orthogonality_loss=None,
+    step=dict(_delete_=True, objective=dict(type='DegradationClassification')),
 )  # fmt: skip
-default_hooks = dict(importance=None, layer_wise_decay=None, incremental_tasks=None)
+default_hooks = dict(
+    importance=None, layer_wise_decay=None, incremental_tasks=None, plateau=None, balance=None
+)
+val_evaluator = [dict(type='RestorationMetric', protocol='rgb_no_lpips')]

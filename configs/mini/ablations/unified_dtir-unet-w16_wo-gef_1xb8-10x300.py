@@ -2,9 +2,7 @@
 
 _base_ = '../unified_dtir-unet-w16_1xb8-10x300.py'
 model = dict(
-    _delete_=True,
-    type='ZeroShotRestorer',
-    inference='sdedit',
-    backbone=_base_.backbone,
-    timesteps=_base_.model.timesteps,
+    backbone=dict(adapters=None),
+    passes='sdedit',
+    step=dict(_delete_=True, objective=dict(type='NoisePrediction')),
 )

@@ -2,4 +2,4 @@
 
 _base_ = '../dtir-unet_scratch_snowy_8xb2-300k.py'
 train_dataloader = dict(batch_size=16)
-model = dict(micro_batch_size=2)
+model = dict(step=dict(micro_batch_size=2))

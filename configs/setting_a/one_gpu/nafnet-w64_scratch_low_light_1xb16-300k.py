@@ -2,4 +2,4 @@
 
 _base_ = '../nafnet-w64_scratch_low_light_8xb2-300k.py'
 train_dataloader = dict(batch_size=16)
-model = dict(micro_batch_size=2)
+model = dict(step=dict(micro_batch_size=2))

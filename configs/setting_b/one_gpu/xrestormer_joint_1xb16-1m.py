@@ -2,5 +2,5 @@
 
 _base_ = '../xrestormer_joint_8xb2-1m.py'
 train_dataloader = dict(batch_size=16)
-model = dict(micro_batch_size=2)
+model = dict(step=dict(micro_batch_size=2))
 load_from = 'work_dirs/xrestormer_pretrain_1xb16-500k'

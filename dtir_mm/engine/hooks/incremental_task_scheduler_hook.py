@@ -127,7 +127,7 @@ class IncrementalTaskSchedulerHook(Hook):
 
     def _report_routing(self, runner: Any) -> None:
         """Which experts no task's time step uses any more."""
-        adapters = getattr(runner.restorer.backbone, 'adapters', None)
+        adapters = runner.restorer.backbone.adapters
         if adapters is None or adapters.router_input != 't':
             return
         steps = [runner.restorer.timesteps[task] for task in self.schedule.order]

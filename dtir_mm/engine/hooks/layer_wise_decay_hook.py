@@ -1,4 +1,4 @@
-"""Layer-wise decay: how deep the generative gradient and the penalty reach (Eq. 9 and 10)."""
+"""Layer-wise decay: how deep the generative gradient and the penalty reach (Eq. 10 and 21)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,20 @@ import torch
 from mmengine.hooks import Hook
 
 from dtir_mm.models.backbones.depth import depths_in_order
-from dtir_mm.models.regularizers.generative_gate import layer_decay
+from dtir_mm.models.regularizers.layer_decay import layer_decay
+from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class LayerWiseDecayHook(Hook):
-    """Sets the restorer's gate and the decay of lambda from t_mat and the depth of each block.
+    """Sets the training step's gate and the decay of lambda from t_mat and the depth of each block.
 
     A config without it is the ablation "w/o w_decay".
 
     Args:
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
-        gate: mode for the generative gradient; see ``regularizers/generative_gate.py``.
+        gate: mode for the generative gradient; see ``regularizers/layer_decay.py``.
         fraction: share of the depth that the gate lets through, in the place of w(t) (Fig. 3).
         penalty: mode for lambda_k of each tensor.
     """
@@ -65,10 +66,12 @@ class LayerWiseDecayHook(Hook):
             f'backbone.{name}': order.index(block)
             for name, block in restorer.backbone.parameter_blocks().items()
         }
-        restorer.set_layer_decay(
-            {name: gate[i].item() for name, i in rank.items()},
-            {name: penalty[i].item() for name, i in rank.items()},
-        )
+        names = list(restorer.named_trained_parameters())
+        decay = LayerDecay(len(names))
+        for place, name in enumerate(names):
+            decay.gate[place] = gate[rank[name]]
+            decay.penalty[place] = penalty[rank[name]]
+        restorer.step.layer_decay = decay
         reached = [
             block if factor == 1 else f'{block} x {factor:.2f}'
             for block, factor in zip(order, gate.tolist(), strict=True)

@@ -18,13 +18,14 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from dtir_mm.models.backbones.probe import blank_pictures, undisturbed
 from dtir_mm.models.backbones.size_rule import size_rule
 
 _PROBE_SIZE = 64
 
 
-@torch.no_grad()
 def has_global_skip(net: nn.Module) -> bool:
     """Whether ``net`` adds its input to its output.
 
@@ -36,6 +37,42 @@ def has_global_skip(net: nn.Module) -> bool:
     """
     if hasattr(net, 'global_skip'):
         return bool(net.global_skip)
+    found = _skip_found(net)
+    if found is None:
+        raise ValueError(
+            f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
+            f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on '
+            f'it'
+        )
+    return found
+
+
+def last_convolution(net: nn.Module) -> str:
+    """The name of the convolution that ``net`` executes last, without which f(u, t) is zero.
+
+    Raises:
+        ValueError: the last layer is no ``nn.Conv2d``, or f is not zero where it gives zero.
+    """
+    name_of = {module: name for name, module in net.named_modules()}
+    with undisturbed(net):
+        _, executed = run_layers(net, blank_pictures(net, 1, _PROBE_SIZE, _PROBE_SIZE))
+    last = executed[-1] if executed else net
+    refused = f'{type(net).__name__} can have no restoration head of its own: its last executed '
+    if not isinstance(last, nn.Conv2d) or is_parametrized(last):
+        raise ValueError(
+            f'{refused}layer, {name_of[last]!r}, must be an nn.Conv2d, but is {type(last).__name__}'
+        )
+    if _skip_found(net) is not has_global_skip(net):
+        raise ValueError(
+            f'{refused}convolution, {name_of[last]!r}, must make all of what is wrong with the '
+            f'input, but that is not zero without it'
+        )
+    return name_of[last]
+
+
+@torch.no_grad()
+def _skip_found(net: nn.Module) -> bool | None:
+    """Whether the input comes out with the last layer zeroed; None if it is not zero either."""
     probe = copy.deepcopy(net).float()
     if any(parameter.is_meta for parameter in probe.parameters()):
         _fill(probe.to_empty(device='cpu'))
@@ -50,12 +87,7 @@ def has_global_skip(net: nn.Module) -> bool:
     output = probe(image)
     if torch.allclose(output, image, atol=1e-6):
         return True
-    if torch.allclose(output, torch.zeros_like(image), atol=1e-6):
-        return False
-    raise ValueError(
-        f'cannot tell whether {type(net).__name__} adds its input to its output: with its last '
-        f'layer zeroed it gives neither the input nor zero. Set global_skip = True or False on it'
-    )
+    return False if torch.allclose(output, torch.zeros_like(image), atol=1e-6) else None
 
 
 @torch.no_grad()

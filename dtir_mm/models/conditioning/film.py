@@ -1,11 +1,9 @@
 """Feature-wise linear modulation by time: ``h = norm(u) * (1 + gamma(e)) + delta(e)``.
 
-One FiLM layer serves the norms of one group. (gamma, delta) are linear in SiLU(e), zero at
-initialisation, so that a freshly wrapped network computes what it computed before, for every t. For
+One FiLM layer serves the norms of one group. (gamma, delta) are linear in the time embedding e. For
 a fixed t they fold into the norm's own scale and shift.
 """
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -15,22 +13,26 @@ class FiLM(nn.Module):
     Args:
         embedding_dim: length of the time embedding e.
         channels: channels at every site of the group.
+        neutral: both are zero at initialisation, so that a freshly wrapped network computes what it
+            computed before, for every t; False for what torch gives a linear layer, as the
+            released code has it.
     """
 
     # Attributes of one forward pass: what conditions it, and what it notes (PresentConditions).
     given, noted = ('_current',), ()
 
-    def __init__(self, embedding_dim: int, channels: int) -> None:
+    def __init__(self, embedding_dim: int, channels: int, neutral: bool = True) -> None:
         super().__init__()
         self.channels = channels
         self.linear = nn.Linear(embedding_dim, 2 * channels)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        if neutral:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
         self._current: tuple[Tensor, Tensor] | None = None
 
     def scale_and_shift(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """1 + gamma and delta, (B, C) each, of time embeddings (B, D)."""
-        gamma, delta = self.linear(F.silu(embedding)).chunk(2, dim=1)
+        gamma, delta = self.linear(embedding).chunk(2, dim=1)
         return 1 + gamma, delta
 
     def set_time(self, embedding: Tensor | None) -> None:

@@ -11,11 +11,11 @@ experts differ.
 Suffixes of names give shapes: B batch, E experts, C channels, R rank, D prompt, H and W pixels.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dtir_mm.models.conditioning.routed_adapter import RoutedAdapter, largest
 
 
 class MergedAdapter(nn.Module):
@@ -43,7 +43,7 @@ class MergedAdapter(nn.Module):
         return h_BCHW + self.up(F.gelu(self.depthwise(self.down(h_BCHW))))
 
 
-class MoEAdapter(nn.Module):
+class MoEAdapter(RoutedAdapter):
     """The experts behind one module of a network, and their router.
 
     Args:
@@ -61,9 +61,6 @@ class MoEAdapter(nn.Module):
         ValueError: ``top_k`` is not in 1..E, or another argument is none of its values.
     """
 
-    # Attributes of one forward pass: what conditions it, and what it notes (PresentConditions).
-    given, noted = ('_prompt_BD',), ('_gates_BE', '_probabilities_BE')
-
     def __init__(
         self,
         channels: int,
@@ -74,15 +71,13 @@ class MoEAdapter(nn.Module):
         router_input: str = 't',
         mix: str = 'weight',
     ) -> None:
-        super().__init__()
+        super().__init__(channels, top_k)
         if top_k is not None and not 1 <= top_k <= num_experts:
             raise ValueError(f'top_k={top_k} must be None or in 1..{num_experts} (num_experts)')
         if router_input not in ('t', 't+content'):
             raise ValueError(f"router_input={router_input!r} must be 't' or 't+content'")
         if mix not in ('weight', 'output'):
             raise ValueError(f"mix={mix!r} must be 'weight' or 'output'")
-        self.channels = channels
-        self.top_k = top_k
         self.router_input = router_input
         self.mix = mix
         self.down_ERC = nn.Parameter(torch.empty(num_experts, rank, channels))
@@ -91,37 +86,6 @@ class MoEAdapter(nn.Module):
         for expert in (*self.down_ERC, *self.depthwise_ER33):
             nn.init.kaiming_uniform_(expert)
         self.router = nn.Linear(router_width(channels, prompt_dim, router_input), num_experts)
-        self._prompt_BD: Tensor | None = None
-        self._gates_BE: Tensor | None = None
-        self._probabilities_BE: Tensor | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy leaves the latest forward behind: tensors inside a graph cannot be copied."""
-        return self.__dict__ | dict.fromkeys(self.given + self.noted)
-
-    def set_time(self, prompt_BD: Tensor | None) -> None:
-        """Sets the prompts for the forward pass that follows; with None the adapter is bypassed."""
-        self._prompt_BD = prompt_BD
-
-    def adapt(self, site: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        """Forward hook of the module called ``site``: its output (B, C, H, W), adapted.
-
-        Raises:
-            ValueError: the output is no feature map with the prompt's batch and C channels.
-        """
-        if self._prompt_BD is None:
-            return output
-        shape, batch = tuple(getattr(output, 'shape', ())), self._prompt_BD.shape[0]
-        if len(shape) != 4 or shape[:2] != (batch, self.channels):
-            raise ValueError(
-                f'cannot adapt module {site!r}: its output has shape {shape}, but must be a '
-                f'feature map ({batch}, {self.channels}, H, W): one sample a time step'
-            )
-        probabilities_BE, gates_BE = self.route(self._prompt_BD, output)
-        self._gates_BE = gates_BE.detach()
-        self._probabilities_BE = probabilities_BE if self.training else probabilities_BE.detach()
-        mixture = self._mixed_weights if self.mix == 'weight' else self._mixed_outputs
-        return output + mixture(gates_BE, output)
 
     def route(self, prompt_BD: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The softmax over all experts (B, E), and the gates (B, E) that ``top_k`` leaves of it.
@@ -135,7 +99,7 @@ class MoEAdapter(nn.Module):
         probabilities_BE = self.router(prompt_BD).softmax(dim=1)
         if self.top_k is None:
             return probabilities_BE, probabilities_BE
-        kept_BE = probabilities_BE * _largest(probabilities_BE, self.top_k)
+        kept_BE = probabilities_BE * largest(probabilities_BE, self.top_k)
         return probabilities_BE, kept_BE / kept_BE.sum(dim=1, keepdim=True)
 
     def merged(self, prompt_D: Tensor) -> MergedAdapter:
@@ -158,32 +122,10 @@ class MoEAdapter(nn.Module):
             _, gates_1E = self.route(prompt_D[None])
             return MergedAdapter(*(weight[0] for weight in self._mix(gates_1E)))
 
-    @property
-    def gates(self) -> Tensor:
-        """The latest forward's gates (B, E), detached."""
-        return self._of_latest_forward(self._gates_BE)
-
-    @property
-    def routing_entropy(self) -> Tensor:
-        """Entropy of the latest forward's gates in nats, 0..log(E), mean over its samples: ()."""
-        return torch.special.entr(self.gates).sum(dim=1).mean()
-
-    @property
-    def balance_loss(self) -> Tensor:
-        """``E sum_e f_e P_e`` of the latest forward, (): 1 if experts are used alike, up to E.
-
-        P_e is the mean of the softmax, f_e the share of samples whose largest gate is e; with
-        ``top_k``, the share of the kept gates (Switch Transformer, Fedus et al., 2022, Eq. 4-6). It
-        has a gradient if the adapter was in training mode.
-        """
-        probabilities_BE = self._of_latest_forward(self._probabilities_BE)
-        share_E = _largest(probabilities_BE, self.top_k or 1).mean(dim=0) / (self.top_k or 1)
-        return probabilities_BE.shape[1] * (share_E * probabilities_BE.mean(dim=0)).sum()
-
-    def _of_latest_forward(self, tensor: Tensor | None) -> Tensor:
-        if tensor is None:
-            raise RuntimeError('the adapter has not routed anything yet: run a forward pass first')
-        return tensor
+    def mixture(self, gates_BE: Tensor, h_BCHW: Tensor) -> Tensor:
+        """See ``RoutedAdapter``."""
+        mixed = self._mixed_weights if self.mix == 'weight' else self._mixed_outputs
+        return mixed(gates_BE, h_BCHW)
 
     def _mix(self, gates_BE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """D (B, R, C), DW (B, R, 3, 3) and U (B, C, R) of one adapter for each sample."""
@@ -214,8 +156,3 @@ class MoEAdapter(nn.Module):
 def router_width(channels: int, prompt_dim: int, router_input: str) -> int:
     """Values that a router sees."""
     return prompt_dim + channels if router_input == 't+content' else prompt_dim
-
-
-def _largest(probabilities_BE: Tensor, k: int) -> Tensor:
-    """One at the k largest of each row, zero elsewhere: (B, E)."""
-    return torch.zeros_like(probabilities_BE).scatter(1, probabilities_BE.topk(k).indices, 1.0)

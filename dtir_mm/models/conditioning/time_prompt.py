@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
+from dtir_mm.models.conditioning.time_embedding import TimeMLP
 
 
 class TimePrompt(nn.Module):
@@ -20,7 +20,7 @@ class TimePrompt(nn.Module):
     def __init__(self, num_steps: int, dim: int = 128) -> None:
         super().__init__()
         self.num_steps = num_steps
-        self.embedding = TimeEmbedding(dim)
+        self.embedding = TimeMLP(dim)
         self.table = nn.Parameter(torch.zeros(num_steps + 1, dim))
 
     def forward(self, t: Tensor) -> Tensor:
@@ -29,6 +29,11 @@ class TimePrompt(nn.Module):
         Raises:
             ValueError: a step lies outside 0..T or between two steps, where P has no row.
         """
-        if t.is_floating_point() or not ((t >= 0) & (t <= self.num_steps)).all():
-            raise ValueError(f't={t.tolist()} must be integers in 0..{self.num_steps}')
+        require_steps(t, self.num_steps)
         return self.embedding(t) + self.table[t]
+
+
+def require_steps(t: Tensor, num_steps: int) -> None:
+    """Raises ValueError unless time steps ``t`` are integers in 0..num_steps."""
+    if t.is_floating_point() or not ((t >= 0) & (t <= num_steps)).all():
+        raise ValueError(f't={t.tolist()} must be integers in 0..{num_steps}')

@@ -96,17 +96,6 @@ def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) ->
     return weighted / max(pairs, 1)
 
 
-def project(generative: Tensor, restoration: Tensor) -> Tensor:
-    """The generative gradient (P,) without what points against the restoration gradient (P,).
-
-    First order, one-sided: PCGrad (Yu et al., 2020) that only ever changes the generative side.
-    """
-    overlap = generative @ restoration
-    if overlap >= 0:
-        return generative
-    return generative - overlap / restoration.square().sum() * restoration
-
-
 def capped(gradient: Tensor, limit: Tensor) -> Tensor:
     """The gradient (P,), shrunk to the norm ``limit`` where it exceeds that."""
     norm = gradient.norm()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FORMS = ('pigwm', 'eq16', 'eq26', 'diag2', 'ewc', 'l2sp', 'none')
+FORMS = ('pigwm', 'eq16', 'eq26', 'diag2', 'elementwise', 'ewc', 'l2sp', 'none')
 
 # value = a S + b S^2 of each tensor, S = sum omega |delta|, before its strength
 _SUM_FORMS = {'pigwm': (0.5, 0.5), 'eq16': (1.0, 1.0), 'eq26': (1.0, 0.5)}
+# value = a sum omega |delta| + b sum omega^2 delta^2
+_ELEMENT_FORMS = {'diag2': (0.5, 0.5), 'elementwise': (1.0, 0.5)}
 
 
 class RunningImportance:
@@ -60,15 +62,17 @@ def importance_penalty(
 
     With lambda_k the strength of tensor k and S_k = sum_j omega_kj |delta_kj|:
 
-    =======  ===============================================================================
+    ======== ===============================================================================
     pigwm    sum_k lambda_k / 2 (S_k + S_k^2), PIGWM and Eq. 27: |d|^T I I^T |d| is S_k^2
     eq16     sum_k lambda_k (S_k + S_k^2), Eq. 16 to the letter
     eq26     sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 to the letter
     diag2    sum_k lambda_k / 2 sum_j (omega |d| + omega^2 d^2), Eq. 27 with a diagonal
+    element- sum_k lambda_k sum_j (omega |d| + omega^2 d^2 / 2), Eq. 26 with a diagonal, as in the
+    wise     released code
     ewc      sum_k lambda_k / 2 sum_j omega d^2, omega being the Fisher diagonal
     l2sp     sum_k lambda_k / 2 sum_j d^2
     none     0
-    =======  ===============================================================================
+    ======== ===============================================================================
 
     Args:
         delta: weights less their anchor, (P,).
@@ -109,10 +113,11 @@ def _tensor_penalty(
         first, second = _SUM_FORMS[form]
         out.mul_(strength * (first + 2 * second * total))
         return first * total + second * total.square()
-    if form == 'diag2':
+    if form in _ELEMENT_FORMS:
+        first, second = _ELEMENT_FORMS[form]
         weighted = omega * delta
-        out.mul_(0.5).addcmul_(omega, weighted).mul_(strength)
-        return 0.5 * (total + weighted.square().sum())
+        out.mul_(first).addcmul_(omega, weighted, value=2 * second).mul_(strength)
+        return first * total + second * weighted.square().sum()
     if form == 'none':
         out.zero_()
         return torch.zeros_like(total)

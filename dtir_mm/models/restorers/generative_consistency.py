@@ -1,7 +1,7 @@
 """Which of several restorations the generator believes in: t for an unknown degradation.
 
-method.md 4.3, "try_all": a clean image is what the noise in it can be told from best, so the best
-restoration is the one at which the network's own noise prediction errs least.
+Noise is easiest to predict in a clean image, so the best restoration is the one in which the
+network's own noise prediction errs least.
 """
 
 from typing import TYPE_CHECKING
@@ -10,26 +10,28 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from dtir_mm.models.restorers.generative_pretrainer import GenerativePretrainer
+    from dtir_mm.models.restorers.restorer import Restorer
 
 _NOISE_STEPS = (3, 6)  # low noise: what is left of a degradation would drown in more
 
 
 @torch.no_grad()
-def most_consistent(
-    restorer: 'GenerativePretrainer', degraded: Tensor, steps: list[int]
-) -> list[int]:
-    """The step of ``steps`` for each image (B, 3, H, W) in [-1, 1], at a forward pass for each."""
+def most_consistent(restorer: 'Restorer', degraded: Tensor, steps: list[int]) -> list[int]:
+    """The step of ``steps`` for each image (B, 3, H, W) in the model's range.
+
+    It takes a forward pass for each step.
+    """
     scores = []
     for step in steps:
         t = torch.full((len(degraded),), step, device=degraded.device)
-        restored = restorer.restore_images(degraded, t) * 2 - 1
+        low, high = restorer.image_range
+        restored = restorer.restore_images(degraded, t) * (high - low) + low
         scores.append(generative_inconsistency(restorer, restored))
     return [steps[i] for i in torch.stack(scores).argmin(0)]
 
 
 @torch.no_grad()
-def generative_inconsistency(restorer: 'GenerativePretrainer', image: Tensor) -> Tensor:
+def generative_inconsistency(restorer: 'Restorer', image: Tensor) -> Tensor:
     """``J = mean_t ||noise - f(sqrt(alpha_bar_t) x + s_t noise, t)||^2`` (B,), without adapters.
 
     The noise is the same for every image and call, so that restorations are compared under one.
@@ -42,6 +44,6 @@ def generative_inconsistency(restorer: 'GenerativePretrainer', image: Tensor) ->
         noise = noise.to(image).expand_as(image)
         t = torch.full((len(image),), step, device=image.device)
         noisy = restorer.schedule.add_noise(image, noise, t)
-        predicted = restorer.nuisance(noisy, t, adapted=False)
+        predicted = restorer.predict_noise(noisy, t)
         errors.append((predicted - noise).square().mean((1, 2, 3)))
     return torch.stack(errors).mean(0)

@@ -11,7 +11,6 @@ from dtir_mm.models.regularizers.gradient_orthogonality import (
     Orthogonality,
     capped,
     orthogonality,
-    project,
 )
 
 MODES = ['align', 'opl', 'conflict']
@@ -234,29 +233,6 @@ def test_the_bound_is_attained():
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match='sideways'):
         orthogonality(*draw(2, 2), mode='sideways')
-
-
-def test_project_takes_only_what_opposes_away():
-    kept = 0
-    for _ in range(100):
-        generative, restoration = torch.randn(2, 5, dtype=torch.float64)
-        projected = project(generative.clone(), restoration)
-        inner = sum(float(g) * float(r) for g, r in zip(generative, restoration, strict=True))
-        if inner >= 0:
-            assert torch.equal(projected, generative)
-            kept += 1
-        else:
-            unit = restoration / restoration.norm()
-            expected = generative - (generative @ unit) * unit
-            torch.testing.assert_close(projected, expected, rtol=1e-10, atol=1e-13)
-        combined = (projected + restoration) @ restoration
-        assert combined >= restoration @ restoration - 1e-12
-    assert 20 < kept < 80
-
-    torch.testing.assert_close(project(rows([2, -3])[0], rows([0, 4])[0]), rows([2, 0])[0])
-    generative, nothing = rows([2, -3], [0, 0])
-    assert torch.equal(project(generative, nothing), generative)
-    assert torch.equal(project(nothing, generative), nothing)
 
 
 def test_capped():

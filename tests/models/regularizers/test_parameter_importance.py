@@ -10,7 +10,7 @@ from dtir_mm.models.regularizers.parameter_importance import (
     importance_penalty,
 )
 
-OMEGA_FORMS = ('pigwm', 'eq16', 'eq26', 'diag2', 'ewc')
+OMEGA_FORMS = ('pigwm', 'eq16', 'eq26', 'diag2', 'elementwise', 'ewc')
 
 # Two tensors of 2 and 1 numbers, so S = (1 + 1, 6), with weights 2 and 10.
 DELTA, OMEGA, STRENGTH, SIZES = [1.0, -2.0, -3.0], [1.0, 0.5, 2.0], [2.0, 10.0], [2, 1]
@@ -19,6 +19,7 @@ BY_HAND = {
     'eq16': (2 * (2 + 4) + 10 * (6 + 36), [10.0, -5.0, -260.0]),
     'eq26': (2 * (2 + 2) + 10 * (6 + 18), [6.0, -3.0, -140.0]),
     'diag2': (1 * (1 + 1 + 1 + 1) + 5 * (6 + 36), [3.0, -1.5, -130.0]),
+    'elementwise': (2 * (1 + 1 + 0.5 + 0.5) + 10 * (6 + 18), [4.0, -2.0, -140.0]),
     'ewc': (1 * (1 + 2) + 5 * 18, [2.0, -2.0, -60.0]),
     'l2sp': (1 * (1 + 4) + 5 * 9, [2.0, -4.0, -30.0]),
     'none': (0, [0.0, 0.0, 0.0]),
@@ -52,6 +53,8 @@ def formula(form: str, delta: Tensor, omega: Tensor, strength: Tensor, sizes: li
                 'eq16': weight * (s + s**2),
                 'eq26': weight * (s + s**2 / 2),
                 'diag2': weight / 2 * ((o * d.abs()).sum() + (o**2 * d**2).sum()),
+                'elementwise': weight
+                * sum(o[j] * d[j].abs() + o[j] ** 2 * d[j] ** 2 / 2 for j in range(size)),
                 'ewc': weight / 2 * (o * d**2).sum(),
                 'l2sp': weight / 2 * (d**2).sum(),
                 'none': 0,
@@ -98,7 +101,7 @@ def test_running_importance_keeps_nothing_of_the_caller():
 
 
 def test_the_forms():
-    assert set(FORMS) == set(BY_HAND) and len(FORMS) == 7
+    assert set(FORMS) == set(BY_HAND) and len(FORMS) == 8
 
 
 @pytest.mark.parametrize('form', BY_HAND)

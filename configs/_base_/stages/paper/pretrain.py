@@ -1,0 +1,11 @@
+"""Recipe `paper`, stage 1, TMGP: predict the noise in noisy clean images (Eq. 11, Alg. 1)."""
+
+_base_ = '../../runtime.py'
+model = dict(
+    type='Restorer',
+    schedule=dict(type='VariancePreserving'),
+    head=dict(type='NoiseHead', residual_scale='sigma_floor'),
+    step=dict(objective=dict(type='NoisePrediction')),
+)
+val_evaluator = dict(type='MeanMetric', names=['held_out_noise'])
+default_hooks = dict(importance=dict(type='ImportanceAccumulationHook', n_batches=200))

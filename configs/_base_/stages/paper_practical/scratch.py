@@ -1,0 +1,7 @@
+"""Baseline: the network, content loss and updates of stage 2, from random weights."""
+
+_base_ = './finetune.py'
+model = dict(
+    step=dict(mixing=dict(ratio=0.0), regularizers=dict(importance=None, orthogonality=None))
+)
+default_hooks = dict(importance=None, layer_wise_decay=None)

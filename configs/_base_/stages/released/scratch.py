@@ -1,0 +1,5 @@
+"""Baseline: the network, content loss and updates of stage 2, from random weights."""
+
+_base_ = './finetune.py'
+model = dict(step=dict(mixing=dict(probability=0.0), regularizers=dict(importance=None)))
+default_hooks = dict(importance=None)

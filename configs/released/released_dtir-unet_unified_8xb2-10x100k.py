@@ -1,0 +1,11 @@
+"""Setting B, stage 3: ten tasks join, the U-Net learns each for 100 K updates."""
+
+_base_ = [
+    '../_base_/backbones/dtir_unet.py',
+    '../_base_/stages/released/unify.py',
+    '../_base_/datasets/setting_b.py',
+    '../_base_/schedules/released_10x100k.py',
+]
+model = dict(backbone=_base_.backbone)
+train_dataloader = dict(sampler=dict(shares='size'))  # data sets concatenated: big ones weigh more
+load_from = 'work_dirs/released_dtir-unet_pretrain_8xb2-100k'

@@ -1,0 +1,81 @@
+"""How large the generative gradient is beside that of restoration, in each block."""
+
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from torch import Tensor
+
+from dtir_mm.models.regularizers.regularizer import Update
+from dtir_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GradientBalanceHook(Hook):
+    """Logs the norm of L_g's gradient over that of the content loss, block by block.
+
+    Global norms mislead: nearly all of the content's gradient lies in the last convolution, while
+    in the blocks before it the generative gradient is often several times as large, which under
+    Adam shrinks the steps of restoration. The figures go to the visualizer as
+    ``balance/<block>``, and the median, smallest and largest to the text log.
+
+    Args:
+        interval: updates between two looks.
+
+    Raises:
+        ValueError: the interval is below 1.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 500) -> None:
+        if interval < 1:
+            raise ValueError(f'interval={interval} of GradientBalanceHook must be at least 1')
+        self.interval = interval
+
+    def before_train(self, runner: Any) -> None:
+        """Begins to watch gradients."""
+        restorer = runner.restorer
+        blocks = restorer.backbone.parameter_blocks()
+        order = restorer.backbone.execution_order()
+        names = [name.removeprefix('backbone.') for name in restorer.named_trained_parameters()]
+        places = torch.tensor([order.index(blocks[name]) for name in names])
+
+        def observe(update: Update) -> None:
+            if update.counts['mixed'] and runner.iter % self.interval == 0:
+                self._log(runner, order, block_ratios(update, places))
+
+        restorer.step.observers.append(observe)
+
+    def _log(self, runner: Any, order: list[str], ratios: Tensor) -> None:
+        known = {
+            block: ratio
+            for block, ratio in zip(order, ratios.tolist(), strict=True)
+            if ratio == ratio
+        }
+        runner.visualizer.add_scalars({f'balance/{b}': r for b, r in known.items()}, runner.iter)
+        low, high = min(known, key=known.get), max(known, key=known.get)
+        runner.logger.info(
+            f'gradient of L_g over that of the content loss, of {len(known)} blocks: median '
+            f'{torch.tensor(list(known.values())).median():.2g}, {known[low]:.2g} in {low}, '
+            f'{known[high]:.2g} in {high}'
+        )
+
+
+def block_ratios(update: Update, places: Tensor) -> Tensor:
+    """The ratio of both norms in each block, (blocks,); NaN where the content has no gradient.
+
+    Args:
+        update: with the gradients of both kinds.
+        places: the block of each parameter, (K,), counted from 0.
+    """
+    sizes = [parameter.numel() for parameter in update.parameters]
+    squares = [
+        torch.stack([part.square().sum() for part in vector.split(sizes)])
+        for vector in (update.mixed, update.main)
+    ]
+    generative, content = (
+        torch.zeros(int(places.max()) + 1).to(s).index_add(0, places.to(s.device), s)
+        for s in squares
+    )
+    return torch.where(content > 0, (generative / content).sqrt(), torch.nan).cpu()

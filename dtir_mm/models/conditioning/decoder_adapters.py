@@ -1,0 +1,121 @@
+"""The adapters of the authors' released code: behind the decoder's stages, routed by the features.
+
+Behind each stage (xin1u/EEDTP, ``networks/moe_adapter.py``) a feature map h becomes
+
+    h + s sum_e pi_e E_e(h),   pi = softmax(W GELU(V [mean(h), p_t] + b) + c),
+
+with E_e = conv1x1 GELU conv3x3 GELU conv3x3, a row p_t of a table for each time step, and a scalar
+s that is zero at initialisation, so that a new adapter changes nothing.
+
+Suffixes of names give shapes: B batch, E experts, C channels, R inside an expert, H and W pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtir_mm.models.conditioning.adapter_sites import decoder
+from dtir_mm.models.conditioning.adapters import Adapters
+from dtir_mm.models.conditioning.routed_adapter import RoutedAdapter
+from dtir_mm.models.conditioning.time_prompt import require_steps
+from dtir_mm.registry import MODELS
+
+_REDUCTION = 4
+_SMALLEST = 16
+
+
+class DecoderAdapter(RoutedAdapter):
+    """The experts behind one module of a network, and their router.
+
+    All experts are computed side by side, as groups of channels. The last convolution of each is
+    linear, so that its inputs are weighed by the gates and summed rather than its outputs.
+
+    Args:
+        channels: C, of the module's output; an expert has R = max(C / 4, 16) inside.
+        num_experts: E.
+        num_steps: T, the largest time step.
+    """
+
+    def __init__(self, channels: int, num_experts: int = 10, num_steps: int = 50) -> None:
+        super().__init__(channels)
+        inside = max(channels // _REDUCTION, _SMALLEST)
+        self.num_experts = num_experts
+        self.down = nn.Conv2d(channels, num_experts * inside, 3, padding=1)
+        self.across = nn.Conv2d(
+            num_experts * inside, num_experts * inside, 3, padding=1, groups=num_experts
+        )
+        self.up = nn.Conv2d(num_experts * inside, num_experts * channels, 1, groups=num_experts)
+        self.steps = nn.Embedding(num_steps + 1, channels)
+        self.router = nn.Sequential(
+            nn.Linear(2 * channels, channels), nn.GELU(), nn.Linear(channels, num_experts)
+        )
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def route(self, t_B: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The softmax over all experts, twice: every expert acts. (B, E) each."""
+        seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(t_B)], dim=1)
+        probabilities_BE = self.router(seen).softmax(dim=1)
+        return probabilities_BE, probabilities_BE
+
+    def mixture(self, gates_BE: Tensor, h_BCHW: Tensor) -> Tensor:
+        """See ``RoutedAdapter``."""
+        low = F.gelu(self.across(F.gelu(self.down(h_BCHW))))
+        weighed = low.unflatten(1, (self.num_experts, -1)) * gates_BE[:, :, None, None, None]
+        up_ECR = self.up.weight.reshape(self.num_experts, self.channels, -1)
+        up_CER = up_ECR.transpose(0, 1)
+        bias_BC = gates_BE @ self.up.bias.reshape(self.num_experts, self.channels)
+        mixed = F.conv2d(weighed.flatten(1, 2), up_CER.flatten(1)[:, :, None, None])
+        return self.scale * (mixed + bias_BC[:, :, None, None])
+
+
+@MODELS.register_module()
+class DecoderAdapters(Adapters):
+    """One ``DecoderAdapter`` behind each site of a network.
+
+    Args:
+        net: the network; it runs once on an image without time, before time is attached to it.
+        num_experts: E, experts a site.
+        num_steps: T, the largest time step.
+        sites: names of modules that give a feature map; None for the stages of the decoder, which
+            follow the last one at the smallest resolution.
+
+    Raises:
+        ValueError: a site does not exist or gives no feature map, or there is no stage that does.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_experts: int = 10,
+        num_steps: int = 50,
+        sites: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(top_k=None, router_input='t+content')
+        self.num_steps = num_steps
+        channels = decoder(net, sites)
+        self.attach(
+            net, {site: DecoderAdapter(c, num_experts, num_steps) for site, c in channels.items()}
+        )
+
+    def tell(self, t: Tensor) -> Tensor:
+        """The time steps (B,) themselves.
+
+        Raises:
+            ValueError: a step lies outside 0..T, or between two steps.
+        """
+        require_steps(t, self.num_steps)
+        return t
+
+    def merged(self, t: int) -> dict[str, nn.Module]:
+        """Nothing does for one time step what the adapters do.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            'DecoderAdapters cannot be merged: their experts are not linear, and the gates depend '
+            'on the content of each image. Restore with the checkpoint itself, or train '
+            "MoEAdapters with router_input='t' and mix='weight'"
+        )

@@ -1,0 +1,168 @@
+"""Gradients as flat vectors: summed over micro-batches, and over processes.
+
+Everything that is not linear in a gradient (norms, cosines, projections, clipping) belongs behind
+``sum_over_processes``; so does the optimiser step.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+
+def flat_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """d loss / d parameters as one vector (P,); zero where a parameter has no part in the loss."""
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.cat(
+        [
+            torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten()
+            for gradient, parameter in zip(gradients, parameters, strict=True)
+        ]
+    )
+
+
+def hessian_vector_product(
+    loss: Tensor, parameters: Sequence[nn.Parameter], vector: Tensor, reached: Sequence[bool]
+) -> Tensor:
+    """``(d^2 loss / d parameters^2) vector``, (P,), by differentiating twice.
+
+    Parameters that are not ``reached`` are held constant: their parts of the vector are not read,
+    those of the product are zero.
+    """
+    chosen = list(itertools.compress(parameters, reached))
+    gradients = torch.autograd.grad(loss, chosen, create_graph=True, allow_unused=True)
+    parts = itertools.compress(_parts(vector, parameters), reached)
+    product = sum(
+        gradient.flatten() @ part
+        for gradient, part in zip(gradients, parts, strict=True)
+        if gradient is not None and gradient.requires_grad
+    )
+    del gradients  # as large as the network, and free to go as the second pass passes them
+    result = torch.zeros_like(vector)
+    if isinstance(product, Tensor):
+        filled = itertools.compress(_parts(result, parameters), reached)
+        products = torch.autograd.grad(product, chosen, allow_unused=True)
+        for part, values in zip(filled, products, strict=True):
+            if values is not None:
+                part.copy_(values.flatten())
+    return result
+
+
+def per_sample_gradients(losses: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The gradient of each loss (n,) as a row of (n, P), which can be differentiated again."""
+    gradients = torch.autograd.grad(
+        losses,
+        parameters,
+        grad_outputs=torch.eye(len(losses)).to(losses),
+        is_grads_batched=True,
+        create_graph=True,
+        allow_unused=True,
+    )
+    rows = [
+        losses.new_zeros(len(losses), parameter.numel())
+        if gradient is None
+        else gradient.flatten(1)
+        for gradient, parameter in zip(gradients, parameters, strict=True)
+    ]
+    return torch.cat(rows, dim=1)
+
+
+def refuse_custom_functions(loss: Tensor) -> None:
+    """Raises unless a loss is made of torch's own operations, which can be differentiated twice.
+
+    Whether the backward of a custom autograd function can be differentiated again cannot be seen
+    from outside: one that keeps intermediate results as constants gives a wrong second derivative
+    without a word (mmagic's NAFNet LayerNorm2d is 45 % off).
+
+    Raises:
+        TypeError: it is not; the message names the functions.
+    """
+    names, seen, stack = set(), set(), [loss.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            names.add(type(node).__name__.removesuffix('Backward'))
+        stack += [before for before, _ in node.next_functions]
+    if names:
+        raise TypeError(
+            f'the network uses custom autograd functions ({", ".join(sorted(names))}), whose '
+            f'second derivative may be silently wrong. Write them in native operations, as '
+            f'F.layer_norm is, or set model.step.regularizers.orthogonality=None and '
+            f'model.step.regularizers.projection.type=GradientProjection, which needs only first '
+            f'derivatives'
+        )
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place; the tensor itself where there is one."""
+    all_reduce(values, op='sum')
+    return values
+
+
+def scale_parts(vector: Tensor, factors: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Multiplies the part of parameter k in a vector (P,) by ``factors[k]``, in place."""
+    for part, factor in zip(_parts(vector, parameters), factors.tolist(), strict=True):
+        if factor != 1:
+            part.mul_(factor)
+    return vector
+
+
+def capped_parts(
+    vector: Tensor, reference: Tensor, share: float, parameters: Sequence[nn.Parameter]
+) -> Tensor:
+    """Shrinks the part of each parameter to ``share`` of the reference's norm there, in place.
+
+    Parts in which the reference is zero stay: they are of parameters in which it has no say.
+    """
+    pairs = zip(_parts(vector, parameters), _parts(reference, parameters), strict=True)
+    for part, other in pairs:
+        norm, limit = part.norm(), share * other.norm()
+        if norm > limit > 0:
+            part.mul_(limit / norm)
+    return vector
+
+
+def write_gradient(gradient: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    """Makes a flat gradient (P,) the ``.grad`` of the parameters, as views of it."""
+    for parameter, part in zip(parameters, _parts(gradient, parameters), strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def flatten(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The values of parameters as one vector (P,), a copy."""
+    return torch.cat([parameter.detach().flatten() for parameter in parameters])
+
+
+def to_named(vector: Tensor, named: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """The parts of a vector (P,) by the names of the parameters, in their shapes, on the CPU."""
+    parts = _parts(vector, list(named.values()))
+    return {
+        name: part.view_as(parameter).cpu().clone()
+        for (name, parameter), part in zip(named.items(), parts, strict=True)
+    }
+
+
+def from_named(values: Mapping[str, Tensor], default: Mapping[str, Tensor]) -> Tensor:
+    """One vector (P,) of named tensors, in the order of ``default``, which fills what is missing.
+
+    Raises:
+        ValueError: a name that ``default`` does not have, or another shape; the message lists them.
+    """
+    problems = [name for name in values if name not in default]
+    problems += [
+        f'{name}: {tuple(values[name].shape)} instead of {tuple(tensor.shape)}'
+        for name, tensor in default.items()
+        if name in values and values[name].shape != tensor.shape
+    ]
+    if problems:
+        raise ValueError(f'of another network: {"; ".join(problems[:10])}')
+    return torch.cat([values.get(n, d).detach().to(d).flatten() for n, d in default.items()])
+
+
+def _parts(vector: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, ...]:
+    return vector.split([parameter.numel() for parameter in parameters])

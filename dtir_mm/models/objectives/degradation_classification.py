@@ -1,0 +1,44 @@
+"""The objective beyond the paper: predicting the degradation, beside a finished network."""
+
+from typing import TYPE_CHECKING
+
+from dtir_mm.models.objectives.objective import Losses, Samples
+from dtir_mm.registry import MODELS
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
+
+
+@MODELS.register_module()
+class DegradationClassification:
+    """The cross entropy of ``model.classifier``, which alone is trained.
+
+    All tasks take part from the first update on: where they join one after another, the last ones
+    would hardly be seen.
+    """
+
+    name = 'classifier_loss'
+
+    def prepare(self, restorer: 'Restorer') -> None:
+        """See ``Objective``.
+
+        Raises:
+            ValueError: there is no classifier.
+        """
+        if restorer.classifier is None:
+            raise ValueError('DegradationClassification needs model.classifier, got None')
+        restorer.requires_grad_(False)
+        restorer.classifier.requires_grad_(True)
+
+    def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
+        """See ``Objective``."""
+        images = (restorer.image_range.to_signed(samples[name]) for name in ('degraded', 'clean'))
+        return Losses(restorer.classifier.losses(*images, samples['task']), {})
+
+    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+        """Nothing."""
+        return {}

@@ -1,0 +1,55 @@
+"""The generative objective of the released code: the clean image out of a noisy one."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dtir_mm.diffusion.noise_schedule import like
+from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples
+from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
+from dtir_mm.models.objectives.pixel_losses import build_terms
+from dtir_mm.registry import MODELS
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
+
+
+@MODELS.register_module()
+class Denoising:
+    """The distance of ``x_t - sigma_t noise_hat`` from ``signal_t x_0``; L1 in the released code.
+
+    Under a variance-exploding schedule and a residual head that is ``x_t - f(x_t, t)`` against the
+    clean image itself.
+
+    Args:
+        losses: named configs of ``pixel_losses.py``; None for L1 alone.
+    """
+
+    name = 'denoising'
+
+    def __init__(self, losses: Mapping[str, Any] | None = None) -> None:
+        self.terms = build_terms(losses)
+
+    def prepare(self, restorer: 'Restorer') -> None:
+        """See ``Objective``."""
+        train_restoration(restorer)
+
+    def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
+        """The loss in five bins of time steps."""
+        return tuple(bins(self.name, restorer.schedule.num_steps))
+
+    def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
+        """See ``Objective``; noise and time steps come from the samples' keys."""
+        schedule = restorer.schedule
+        noisy, _, t = noisy_samples(schedule, samples)
+        restored = noisy - restorer.noise_in(noisy, t)
+        clean = like(schedule.signal(t), noisy) * samples['clean']
+        total = torch.stack([term(restored, clean) for term in self.terms.values()]).sum(0)
+        return Losses(total, binned(self.name, total.detach(), t, schedule.num_steps))
+
+    @torch.no_grad()
+    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+        """The loss of each clean image, or of a part of it; the noise depends on its key alone."""
+        part = {**batch, 'clean': restorer.part_for_noise(batch['clean'])}
+        return {f'held_out_{self.name}': self.losses(restorer, part).total.tolist()}

@@ -1,0 +1,41 @@
+"""Noisy clean images for the generative objectives, and their losses by time step."""
+
+import torch
+from torch import Tensor
+
+from dtir_mm.diffusion.noise_schedule import NoiseSchedule
+from dtir_mm.models.objectives.objective import Samples
+from dtir_mm.randomness import seed_of
+
+_NUM_BINS = 5
+
+
+def noisy_samples(schedule: NoiseSchedule, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+    """Noisy images and their noise, (B, 3, H, W), and time steps (B,), uniform in 1..T.
+
+    Noise and steps are functions of each sample's key alone, and drawn on the CPU: the same on
+    every device and for any number of processes.
+    """
+    clean = samples['clean']
+    noises, steps = [], []
+    for key in samples['key'].tolist():
+        rng = torch.Generator().manual_seed(seed_of(*key, 'noise'))
+        steps.append(torch.randint(1, schedule.num_steps + 1, (), generator=rng))
+        noises.append(torch.randn(clean.shape[1:], generator=rng, dtype=torch.float32))
+    noise, t = torch.stack(noises).to(clean), torch.stack(steps).to(clean.device)
+    return schedule.add_noise(clean, noise, t), noise, t
+
+
+def bins(name: str, num_steps: int) -> dict[str, tuple[int, int]]:
+    """Five ranges of time steps, (last before, last in it), by what logs call them."""
+    edges = [round(i * num_steps / _NUM_BINS) for i in range(_NUM_BINS + 1)]
+    return {
+        f'{name}_t{low + 1:02d}-{high:02d}': (low, high)
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    }
+
+
+def binned(name: str, losses: Tensor, t: Tensor, num_steps: int) -> dict[str, Tensor]:
+    """The losses (B,) of the time steps ``t`` (B,) in each of ``bins``."""
+    ranges = bins(name, num_steps)
+    return {bin: losses[(t > low) & (t <= high)] for bin, (low, high) in ranges.items()}

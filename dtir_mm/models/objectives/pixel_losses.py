@@ -1,0 +1,82 @@
+"""How far a restored image is from the ground truth: one value a sample, whatever the weight.
+
+Two batches (B, 3, H, W) of one range to (B,). Terms add up in ``Reconstruction`` and ``Denoising``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class L1Loss(nn.Module):
+    """The mean absolute error (L_content of Eq. 12).
+
+    Its minimum over constants is the median: where a degradation touches few pixels, giving the
+    input back is a saddle on which it stays for long.
+    """
+
+    def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """(B,) of two batches (B, 3, H, W)."""
+        return (restored - clean).abs().mean(dim=(1, 2, 3))
+
+
+@MODELS.register_module()
+class CharbonnierLoss(nn.Module):
+    """``mean(sqrt(error^2 + epsilon^2))``, a smooth L1 (Lai et al., 2017).
+
+    Args:
+        epsilon: where it turns from a square into an absolute value, in units of the image range.
+    """
+
+    def __init__(self, epsilon: float = 1e-3) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """(B,) of two batches (B, 3, H, W)."""
+        return ((restored - clean).square() + self.epsilon**2).sqrt().mean(dim=(1, 2, 3))
+
+
+@MODELS.register_module()
+class FFTLoss(nn.Module):
+    """``weight x mean(abs(fft2(restored) - fft2(clean)))``, the transform not normalised.
+
+    The released code adds 0.1 of it to L1. Its gradient at a pixel grows with the square root of
+    their number, so with patches of 128 px it is the larger part.
+
+    Args:
+        weight: of the term.
+    """
+
+    def __init__(self, weight: float = 0.1) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """(B,) of two batches (B, 3, H, W)."""
+        error = restored - clean
+        # Half of the frequencies of a real image are the conjugates of the others. The first and,
+        # at even widths, the middle column have no partner.
+        spectrum = torch.fft.rfft2(error).abs()
+        width = error.shape[-1]
+        single = spectrum[..., 0] + (spectrum[..., width // 2] if width % 2 == 0 else 0)
+        total = 2 * spectrum.sum(dim=(1, 2, 3)) - single.sum(dim=(1, 2))
+        return self.weight * total / error[0].numel()
+
+
+def build_terms(losses: Mapping[str, Any] | None) -> dict[str, nn.Module]:
+    """The named terms of a config, without those that are None; L1 alone where there is no config.
+
+    Raises:
+        ValueError: no term is left.
+    """
+    losses = {'pixel': {'type': 'L1Loss'}} if losses is None else losses
+    terms = {name: MODELS.build(loss) for name, loss in losses.items() if loss is not None}
+    if not terms:
+        raise ValueError(f'losses={dict(losses)} must name at least one loss')
+    return terms

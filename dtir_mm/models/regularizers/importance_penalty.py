@@ -1,0 +1,95 @@
+"""The price of moving away from the pre-trained weights (L_reg of Eq. 12 and 16)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dtir_mm.models.gradients import flatten, from_named, scale_parts
+from dtir_mm.models.regularizers.parameter_importance import FORMS, importance_penalty
+from dtir_mm.models.regularizers.regularizer import Update
+from dtir_mm.randomness import happens
+from dtir_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class ImportancePenalty:
+    """``importance_penalty`` with a weight lambda on all tensors.
+
+    Importance and anchor come by ``set_importance``, which ``ImportanceAccumulationHook`` calls.
+
+    Args:
+        form: see ``parameter_importance.py``; "ewc" reads omega as the Fisher diagonal, which
+            ``tools/accumulate_importance.py --fisher`` makes.
+        weight: lambda; 0.2 in the paper.
+        share: of the updates in which it acts. The released code has 0.1, those that
+            ``UpdateMixing`` of that probability mixes.
+
+    Raises:
+        ValueError: there is no such form, or the share lies outside (0, 1].
+    """
+
+    num_groups = 1
+    second_order = False
+
+    def __init__(self, form: str = 'pigwm', weight: float = 0.2, share: float = 1.0) -> None:
+        if form not in FORMS:
+            raise ValueError(f'form={form!r} of ImportancePenalty must be one of {FORMS}')
+        if not 0 < share <= 1:
+            raise ValueError(f'share={share} of ImportancePenalty must lie in (0, 1]')
+        self.form = form
+        self.weight = weight
+        self.share = share
+        self._importance: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What omega may be the mean of; nothing where the form needs no omega."""
+        gradients = ('abs_gradient', 'abs_mean')
+        special = {'none': (), 'l2sp': (*gradients, 'fisher'), 'ewc': ('fisher',)}
+        return special.get(self.form, gradients)
+
+    def set_importance(
+        self,
+        omega: Mapping[str, Tensor],
+        anchor: Mapping[str, Tensor],
+        named: Mapping[str, nn.Parameter],
+    ) -> None:
+        """Importance and pre-trained value of each parameter; a new one is free to move.
+
+        Raises:
+            ValueError: they are those of another network; the message lists names and shapes.
+        """
+        zeros = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+        known = torch.tensor([float(name in anchor) for name in named])
+        self._importance = (from_named(omega, zeros), from_named(anchor, named), known)
+
+    def is_due(self, update: Update) -> bool:
+        """See ``Regularizer``.
+
+        Raises:
+            RuntimeError: no importance has been set.
+        """
+        if self.form == 'none':
+            return False
+        if self._importance is None:
+            raise RuntimeError(
+                'model.step.regularizers.importance has no importance to work on: add the hook '
+                'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
+            )
+        return happens(self.share, update.seed, update.iteration, 'mix')
+
+    def gradient(self, update: Update) -> Tensor:
+        """See ``Regularizer``; logs the penalty's parts, and the distance from the anchor."""
+        omega, anchor, known = self._importance
+        parameters = update.parameters
+        delta = scale_parts(flatten(parameters).sub_(anchor), known, parameters)
+        strength = self.weight * update.layer_decay.penalty.to(delta)
+        sizes = [parameter.numel() for parameter in parameters]
+        penalty = importance_penalty(delta, omega, strength, sizes, self.form)
+        update.log('drift', delta.norm())
+        update.log('importance', penalty.value)
+        update.log('importance_s', penalty.first_order)
+        update.log('importance_s2', penalty.second_order)
+        update.log('importance_ratio', penalty.value / update.mean_loss('main'))
+        return penalty.gradient

@@ -1,0 +1,43 @@
+"""Layer-wise decay: how far down a network generative gradients and the penalty reach.
+
+Eq. 10 and 21 weigh the layers by w(t) = exp(-a t), a factor ("scalar"). Fig. 3 shows gradients that
+reach fewer layers as t grows, shallow ones first ("cut", "soft").
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+MODES = ('cut', 'soft', 'scalar', 'none')
+
+
+def layer_decay(
+    depth: Tensor, t: int, rate: float = 0.05, mode: str = 'cut', fraction: float | None = None
+) -> Tensor:
+    """The factor of each layer, in [0, 1], like ``depth``.
+
+    Args:
+        depth: of each layer, in 0 (first executed) to 1 (last).
+        t: matched time step.
+        rate: a of w(t) = exp(-a t); 0.05 in the paper.
+        mode: "cut", 1 where depth <= w(t) and 0 below; "soft", exp(-a t depth); "scalar", w(t)
+            everywhere, Eq. 10 to the letter; "none", 1 everywhere.
+        fraction: takes the place of w(t) in "cut": the share of depth that is reached (Fig. 3).
+
+    Raises:
+        ValueError: there is no such mode, or a fraction outside [0, 1] or beside another mode.
+    """
+    if mode not in MODES:
+        raise ValueError(f'mode={mode!r} of the layer-wise decay must be one of {MODES}')
+    if fraction is not None and (mode != 'cut' or not 0 <= fraction <= 1):
+        raise ValueError(
+            f'fraction={fraction} of the layer-wise decay needs mode="cut" and 0 <= fraction <= 1, '
+            f'got mode={mode!r}'
+        )
+    weight = math.exp(-rate * t)
+    if mode == 'cut':
+        return (depth <= (weight if fraction is None else fraction)).to(depth.dtype)
+    if mode == 'soft':
+        return torch.exp(-rate * t * depth)
+    return torch.full_like(depth, weight if mode == 'scalar' else 1.0)

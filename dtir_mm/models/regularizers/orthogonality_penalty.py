@@ -1,0 +1,179 @@
+"""Gradient orthogonality as a term of the update (L_orthog of Eq. 12), by second derivatives."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
+
+from dtir_mm.models.gradients import (
+    flat_gradient,
+    hessian_vector_product,
+    per_sample_gradients,
+    refuse_custom_functions,
+    scale_parts,
+    sum_over_processes,
+)
+from dtir_mm.models.regularizers.gradient_orthogonality import (
+    MODES,
+    Orthogonality,
+    capped,
+    orthogonality,
+)
+from dtir_mm.models.regularizers.regularizer import Update
+from dtir_mm.registry import MODELS
+
+IMPLEMENTATIONS = ('group', 'per_sample')
+KINDS = ('mixed', 'main')  # generative gradients come first
+
+
+@MODELS.register_module()
+class GradientOrthogonality:
+    """The loss of Eq. 17 to 19 on the gradients of both objectives, how, and how often.
+
+    Uncapped, at the weight of one that Eq. 12 implies, its gradient was measured at 2 to 4450 times
+    that of the content loss, hence the cap. It acts where the layer-wise decay lets generative
+    gradients in.
+
+    Args:
+        mode: see ``gradient_orthogonality.py``; "align" is the paper's.
+        implementation: "group" takes the gradients of ``num_groups`` groups of each objective's
+            samples, in two phases that hold one group's graph at a time; "per_sample" is Eq. 17 to
+            19 to the letter, in a single graph and process, for small networks.
+        interval: K, the loss is added every K updates.
+        weight: of the loss.
+        grad_cap: norm of the loss's gradient as a share of that of the content loss, at most; None
+            for no cap, Eq. 12 to the letter: what is added every K updates then counts K times.
+        groups: of each objective, for "group"; with 1 the loss is 1 less the cosine of the two
+            gradients, which is what the released code logs.
+
+    Raises:
+        ValueError: a mode or implementation that there is not, or an interval below 1.
+    """
+
+    second_order = True
+
+    def __init__(
+        self,
+        mode: str = 'align',
+        implementation: str = 'group',
+        interval: int = 8,
+        weight: float = 1.0,
+        grad_cap: float | None = 0.1,
+        groups: int = 2,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f'mode={mode!r} of GradientOrthogonality must be one of {MODES}')
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(
+                f'implementation={implementation!r} of GradientOrthogonality must be one of '
+                f'{IMPLEMENTATIONS}'
+            )
+        if interval < 1:
+            raise ValueError(f'interval={interval} of GradientOrthogonality must be at least 1')
+        self.mode = mode
+        self.implementation = implementation
+        self.interval = interval
+        self.weight = weight
+        self.grad_cap = grad_cap
+        self.num_groups = groups
+        self._warned = False
+        self._known_twice_differentiable = False
+
+    def is_due(self, update: Update) -> bool:
+        """See ``Regularizer``: every K updates, where there are generative samples."""
+        due = update.counts['mixed'] > 0 and update.iteration % self.interval == 0
+        if due and update.counts['mixed'] < 2 and self.num_groups > 1 and not self._warned:
+            self._warned = True
+            MMLogger.get_current_instance().warning(
+                'L_orthog has a single generative sample: d of Eq. 18 says nothing about the '
+                'generative side. Enlarge the batch (10 % of 16 is 2) or model.step.mixing.ratio'
+            )
+        return due
+
+    def gradient(self, update: Update) -> Tensor:
+        """See ``Regularizer``; logs the loss, s, d, and the share of the content's norm."""
+        with update.twice_differentiable():
+            literal = self.implementation == 'per_sample'
+            gradient = self._literal(update) if literal else self._grouped(update)
+        norm = update.main.norm()
+        limited = self.limit(gradient, norm)
+        update.log('orthogonality_ratio', limited.norm() / norm)
+        return limited
+
+    def limit(self, gradient: Tensor, content_norm: Tensor) -> Tensor:
+        """The loss's gradient (P,), weighted, and capped by the norm of the content's."""
+        gradient = self.weight * gradient
+        if self.grad_cap is None:
+            return self.interval * gradient
+        return capped(gradient, self.grad_cap * content_norm)
+
+    def _grouped(self, update: Update) -> Tensor:
+        """The gradient (P,) in two phases, with one group's graph alive at a time.
+
+        The groups' gradients (``rows``, which are changed) give dL / dg_a in closed form; then each
+        group adds its Hessian-vector product.
+        """
+        for row in (row for kind in KINDS for row in update.rows[kind]):
+            _to_reached(row, update)
+        rows = [update.rows[kind] for kind in KINDS]
+        result = orthogonality(*rows, tuple(update.counts[kind] for kind in KINDS), self.mode)
+        _log(result, update)
+        members = [(kind, samples) for kind in KINDS for samples in update.groups[kind]]
+        gradient = None
+        for (kind, samples), pull in zip(members, result.derivatives(*rows), strict=True):
+            how = partial(self._second_derivative, pull, _reached(update))
+            product = update.differentiate(kind, samples, how)
+            gradient = product if gradient is None else gradient.add_(product)
+        return sum_over_processes(gradient)
+
+    def _literal(self, update: Update) -> Tensor:
+        """The same by Eq. 17 to 19 to the letter: every sample's gradient in a single graph."""
+        if get_world_size() > 1:
+            raise ValueError(
+                'model.step.regularizers.orthogonality.implementation="per_sample" needs all '
+                'samples in one process; use "group" with several'
+            )
+        losses = torch.cat(
+            [update.losses(kind, samples) for kind in KINDS for samples in update.groups[kind]]
+        )
+        refuse_custom_functions(losses.sum())
+        rows = per_sample_gradients(losses, update.parameters)
+        fixed = rows.detach().clone()
+        for row in fixed:
+            _to_reached(row, update)
+        count = update.counts['mixed']
+        result = orthogonality(fixed[:count], fixed[count:], mode=self.mode)
+        _log(result, update)
+        pulls = torch.stack(list(result.derivatives(fixed[:count], fixed[count:])))
+        return _to_reached(flat_gradient((rows * pulls).sum(), update.parameters), update)
+
+    def _second_derivative(
+        self,
+        vector: Tensor,
+        reached: list[bool],
+        loss: Tensor,
+        parameters: Sequence[nn.Parameter],
+    ) -> Tensor:
+        if not self._known_twice_differentiable:
+            refuse_custom_functions(loss)
+            self._known_twice_differentiable = True
+        return hessian_vector_product(loss, parameters, vector, reached)
+
+
+def _reached(update: Update) -> list[bool]:
+    """Whether generative gradients reach each parameter."""
+    return (update.layer_decay.gate > 0).tolist()
+
+
+def _to_reached(vector: Tensor, update: Update) -> Tensor:
+    """Sets a vector (P,) to zero where no generative gradient reaches, in place."""
+    return scale_parts(vector, (update.layer_decay.gate > 0).float(), update.parameters)
+
+
+def _log(result: Orthogonality, update: Update) -> None:
+    update.log('orthogonality', result.loss)
+    update.log('orthogonality_cross', result.cross)
+    update.log('orthogonality_within', result.within)

@@ -1,0 +1,48 @@
+"""Which time step an image is restored at, where no task is told (blind)."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dtir_mm.models.restorers.generative_consistency import most_consistent
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
+
+INFERENCES = ('task', 'predict', 'try_all')
+
+
+def require_inference(inference: str | int, num_steps: int, has_classifier: bool) -> None:
+    """Raises ValueError unless ``inference`` is one of ``INFERENCES`` or a step in 0..T.
+
+    "predict" needs a classifier.
+    """
+    if type(inference) is int:
+        if not 0 <= inference <= num_steps:
+            raise ValueError(f'inference={inference} must lie in 0..{num_steps}')
+    elif inference not in INFERENCES:
+        raise ValueError(
+            f'inference={inference!r} must be one of {", ".join(INFERENCES)}, or a time step'
+        )
+    if inference == 'predict' and not has_classifier:
+        raise ValueError('inference="predict" needs model.classifier, and weights for it')
+
+
+@torch.no_grad()
+def find_steps(restorer: 'Restorer', degraded: Tensor) -> list[int]:
+    """The time step of each image (B, 3, H, W) in the model's range; 0 for a clean one.
+
+    Raises:
+        ValueError: ``restorer.inference`` is "task", which must be told.
+    """
+    if type(restorer.inference) is int:
+        return [restorer.inference] * len(degraded)
+    if restorer.inference == 'predict':
+        logits = restorer.classifier(restorer.image_range.to_signed(degraded))
+        classes = [restorer.classifier.classes[i] for i in logits.argmax(1)]
+        return [restorer.timesteps[name] for name in classes]
+    if restorer.inference == 'try_all':
+        steps = set(restorer.timesteps.by_task.values()) or {restorer.timesteps.fixed}
+        return most_consistent(restorer, degraded, sorted(steps))
+    raise ValueError('inference="task" needs the task; set "predict" or "try_all" instead')

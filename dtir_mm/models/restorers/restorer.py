@@ -1,0 +1,284 @@
+"""A network, a noise schedule and a head convention: what generates, and what restores."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from dtir_mm.diffusion.noise_schedule import build_schedule, like
+from dtir_mm.diffusion.sampling import ddim_denoise
+from dtir_mm.models.preprocessor import image_range as checked_range
+from dtir_mm.models.preprocessor import to_uint8
+from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
+from dtir_mm.models.restorers.flips import average_over_flips
+from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
+from dtir_mm.models.restorers.tiling import apply_tiled
+from dtir_mm.models.restorers.training_step import TrainingStep
+from dtir_mm.randomness import seed_of
+from dtir_mm.registry import MODELS
+
+PASSES = ('one', 'sdedit')
+_DDIM_STEPS = 10
+# Prefixes of weights that earlier stages do not have.
+NEW_PARAMETERS = ('backbone.adapters.', 'backbone.restoration_head.', 'classifier.')
+
+
+@MODELS.register_module()
+class Restorer(BaseModel):
+    """Restores images by a time-conditioned network, which it can also train (``step``).
+
+    Args:
+        backbone: config of a ``ConditionedBackbone``.
+        schedule: config of a noise schedule (``diffusion/noise_schedule.py``); None for the
+            preprint's.
+        head: config of a head convention (``head.py``); None for the preprint's.
+        image_range: black and white inside the model: (-1, 1), or (0, 1) as in the released code.
+        timesteps: which t stands for which task; see ``TaskTimesteps``.
+        inference: where t comes from at test time: "task", the sample's task, as the paper has it;
+            "predict", a classifier, for which a clean image is one more class and comes back
+            unchanged; "try_all", restoring at the step of every task and keeping what is most
+            consistent (``generative_consistency.py``); or a time step itself.
+        classifier: config of the classifier, which ``DegradationClassification`` trains; None for
+            none, and no "predict".
+        passes: "one" forward pass restores; or "sdedit", which is for a network that was only
+            pre-trained ("w/o GEF", Tables 6 to 9): the image is diffused to t and back by DDIM in
+            at most ten passes.
+        step: arguments of ``TrainingStep``; None for a restorer that is not trained.
+        tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
+        tile_overlap: how far tiles overlap, in pixels.
+        ensemble: restore the mean over an image and its three flips, four times the work.
+
+    Raises:
+        ValueError: there is no such inference, range or kind of passes, "predict" lacks a
+            classifier, or the tiles do not overlap.
+    """
+
+    def __init__(
+        self,
+        backbone: Mapping[str, Any],
+        schedule: Mapping[str, Any] | None = None,
+        head: Mapping[str, Any] | None = None,
+        image_range: Sequence[float] = (-1.0, 1.0),
+        timesteps: str | Mapping[str, int] = 'paper',
+        inference: str | int = 'task',
+        classifier: Mapping[str, Any] | None = None,
+        passes: str = 'one',
+        step: Mapping[str, Any] | None = None,
+        tile: int | None = None,
+        tile_overlap: int = 64,
+        ensemble: bool = False,
+    ) -> None:
+        self._check(passes, tile, tile_overlap)
+        scaled = checked_range(image_range)
+        super().__init__({'type': 'dtir_mm.RestorationPreprocessor', 'image_range': scaled})
+        self.image_range = scaled
+        self.backbone = MODELS.build(dict(backbone))
+        self.schedule = build_schedule(schedule, self.image_range)
+        self.head = MODELS.build(dict(head or {'type': 'NoiseHead'}))
+        self.timesteps = TaskTimesteps(timesteps, self.schedule.num_steps)
+        self.classifier = MODELS.build(dict(classifier)) if classifier else None
+        self.set_inference(inference)
+        self.passes = passes
+        self.tile = tile
+        self.tile_overlap = tile_overlap
+        self.ensemble = ensemble
+        self.precision = 'fp32'
+        self.step = TrainingStep(**step) if step else None
+        if self.step is not None:
+            self.step.objective.prepare(self)
+
+    @staticmethod
+    def _check(passes: str, tile: int | None, tile_overlap: int) -> None:
+        if passes not in PASSES:
+            raise ValueError(f'passes={passes!r} of Restorer must be one of {PASSES}')
+        if tile is not None and not 0 < tile_overlap < tile:
+            raise ValueError(
+                f'tile_overlap={tile_overlap} must lie in 1..{tile - 1}, below {tile=}'
+            )
+
+    def set_inference(self, inference: str | int) -> None:
+        """Changes where t comes from.
+
+        Raises:
+            ValueError: see the class.
+        """
+        has_classifier = self.classifier is not None
+        require_inference(inference, self.schedule.num_steps, has_classifier)
+        self.inference = inference
+
+    # --- precision, and what is trained ---------------------------------------------------------
+
+    def set_precision(self, precision: str) -> None:
+        """ "fp32"; "bf16": forwards of training under autocast; "fp64": everything, to verify."""
+        self.precision = precision
+        if precision == 'fp64':
+            self.double()
+            self.data_preprocessor.dtype = torch.float64
+
+    @contextlib.contextmanager
+    def full_precision(self, needed: bool = True) -> Iterator[None]:
+        """Forwards in here are not under autocast, where that is ``needed``."""
+        precision = self.precision
+        if needed and precision == 'bf16':
+            self.precision = 'fp32'
+        try:
+            yield
+        finally:
+            self.precision = precision
+
+    def trained_parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters that receive gradients, in the order of flat gradients."""
+        return list(self.named_trained_parameters().values())
+
+    def named_trained_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """The same by their names."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One update on the global batch; see ``TrainingStep.run``."""
+        batch = self.data_preprocessor(data, training=True)
+        return self.step.run(self, batch, optim_wrapper)
+
+    # --- the network in its two modes ---------------------------------------------------------
+
+    def nuisance(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
+        """f(u, t): what is wrong with images ``u`` (B, 3, H, W), at steps ``t`` (B,).
+
+        Adapters and a restoration head, where there are any, act while ``restoring`` alone.
+        """
+        bf16 = self.precision == 'bf16' and self.training
+        context = (
+            torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        )
+        with context:
+            return self.backbone.nuisance(u, t, restoring).to(u.dtype)
+
+    def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) at steps (B,)."""
+        if self.passes == 'sdedit':
+            return self._sdedit(degraded, t)
+        return degraded - like(self.head.scale(self.schedule, t), degraded) * self.nuisance(
+            degraded, t
+        )
+
+    def predict_noise(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """The noise of variance one in x_t (B, 3, H, W), at steps (B,)."""
+        return self.head.noise(self.schedule, self.nuisance(noisy, t, restoring=False), t)
+
+    def noise_in(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """The noise in x_t (B, 3, H, W) at its own strength, at steps (B,)."""
+        return self.head.noise_in(self.schedule, self.nuisance(noisy, t, restoring=False), t)
+
+    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """f(u, t) of the generator, and the features (B, C, H, W) that it was read from."""
+        return self.backbone.nuisance_and_features(u, t)
+
+    def _sdedit(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """Diffuses images to their steps and back; the noise is that of every image of a size."""
+        rng = torch.Generator().manual_seed(seed_of(0, 'sdedit'))
+        noise = torch.randn(degraded.shape[1:], generator=rng).to(degraded)
+        noisy = self.schedule.add_noise(degraded, noise.expand_as(degraded), t)
+        restored = [
+            ddim_denoise(self.schedule, self.predict_noise, image[None], int(step), _DDIM_STEPS)
+            for image, step in zip(noisy, t, strict=True)
+        ]
+        return torch.cat(restored)
+
+    # --- restoring ----------------------------------------------------------------------------
+
+    def from_uint8(self, images: Tensor) -> Tensor:
+        """Images in 0..255, as floating point numbers, in the model's range."""
+        return self.image_range.from_uint8(images)
+
+    @torch.no_grad()
+    def restore_images(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """Restored images in [0, 1], (B, 3, H, W) of any size, from ones in the model's range.
+
+        The time steps are (B,), one an image; an image at t = 0 is taken for clean and comes back.
+        """
+        if bool((t == 0).any()):
+            result = self.image_range.to_unit_range(degraded)
+            at = t > 0
+            if bool(at.any()):
+                result[at] = self.restore_images(degraded[at], t[at])
+            return result
+
+        def restore(image: Tensor) -> Tensor:
+            if self.ensemble:
+                return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
+            return self._restore_padded(image, t)
+
+        if self.tile is not None and max(degraded.shape[-2:]) > self.tile:
+            restored = apply_tiled(restore, degraded, self.tile, self.tile_overlap)
+        else:
+            restored = restore(degraded)
+        return self.image_range.to_unit_range(restored)
+
+    def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
+        """The restored image from one reflected at right and bottom to a size of the backbone's."""
+        height, width = degraded.shape[-2:]
+        padded_height, padded_width = self.backbone.size_rule.enclosing(height, width)
+        bottom, right = padded_height - height, padded_width - width
+        mode = 'reflect' if bottom < height and right < width else 'replicate'
+        padded = F.pad(degraded, (0, right, 0, bottom), mode=mode) if bottom or right else degraded
+        return self(padded, t)[..., :height, :width]
+
+    def part_for_noise(self, images: Tensor) -> Tensor:
+        """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
+
+        It has a size of the backbone's, the largest that fits into the image and a tile.
+        """
+        rule = self.backbone.size_rule
+        limit = max(images.shape[-2:])
+        if self.tile is not None:
+            limit = max(self.tile, *rule.enclosing(1, 1))  # tiles are padded, this is not
+        height, width = rule.inside(*(min(side, limit) for side in images.shape[-2:]))
+        return images[..., :height, :width]
+
+    # --- validation and test --------------------------------------------------------------------
+
+    def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
+        """Restored images, where there are degraded ones, and what objectives measure on images."""
+        batch = self.data_preprocessor(data)
+        samples = self.predict(batch) if 'degraded' in batch else [{} for _ in batch['path']]
+        for name, values in (self.step.held_out(self, batch) if self.step else {}).items():
+            for sample, value in zip(samples, values, strict=True):
+                sample[name] = value
+        return samples
+
+    def test_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
+        """Restored images, for the metrics; see ``predict``."""
+        return self.predict(self.data_preprocessor(data))
+
+    def predict(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """One dict a sample: restored, degraded and clean as uint8 RGB (H, W, 3), and its names."""
+        told = self.inference == 'task'
+        t = self.timesteps_of(batch) if told else self.find_steps(batch['degraded'])
+        images = {
+            'restored': self.restore_images(batch['degraded'], t),
+            'degraded': self.image_range.to_unit_range(batch['degraded']),
+            'clean': self.image_range.to_unit_range(batch['clean']),
+        }
+        arrays = {name: to_uint8(image) for name, image in images.items()}
+        return [
+            {
+                **{name: array[i] for name, array in arrays.items()},
+                **{name: batch[name][i] for name in ('task', 'domain', 'path')},
+                't': step,
+            }
+            for i, step in enumerate(t.tolist())
+        ]
+
+    def timesteps_of(self, samples: dict[str, Any]) -> Tensor:
+        """The matched time steps (B,) of the samples' tasks."""
+        steps = [self.timesteps[task] for task in samples['task']]
+        return torch.tensor(steps, device=samples['degraded'].device)
+
+    def find_steps(self, degraded: Tensor) -> Tensor:
+        """The time steps (B,) of images whose task is not told; see ``blind_inference.py``."""
+        return torch.tensor(find_steps(self, degraded), device=degraded.device)

@@ -1,0 +1,166 @@
+"""The optimiser update of every stage: objectives and regularizers, added up (Alg. 1, 3 and 4)."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from dtir_mm.models.gradients import (
+    capped_parts,
+    flat_gradient,
+    scale_parts,
+    sum_over_processes,
+    write_gradient,
+)
+from dtir_mm.models.objectives.objective import Objective
+from dtir_mm.models.regularizers.regularizer import LayerDecay
+from dtir_mm.models.restorers.update import Update
+from dtir_mm.registry import MODELS
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
+
+Samples = dict[str, Any]
+
+
+class TrainingStep:
+    """``L = objective + mixed generative loss + regularizers``, each a part that can be exchanged.
+
+    Args:
+        objective: config of what the stage minimises: ``NoisePrediction`` or ``Denoising`` in
+            pre-training, ``Reconstruction`` in fine-tuning, ``DegradationClassification`` beyond.
+        mixing: config of the generative samples among those of the objective; None for none.
+        regularizers: their configs by name, None for one that is off. "importance" is the one that
+            ``ImportanceAccumulationHook`` hands omega to.
+        micro_batch_size: samples forwarded at once; None: all. Same update (but for dropout).
+
+    Raises:
+        ValueError: ``micro_batch_size`` is below 1.
+    """
+
+    def __init__(
+        self,
+        objective: Mapping[str, Any],
+        mixing: Mapping[str, Any] | None = None,
+        regularizers: Mapping[str, Mapping[str, Any] | None] | None = None,
+        micro_batch_size: int | None = None,
+    ) -> None:
+        if micro_batch_size is not None and micro_batch_size < 1:
+            raise ValueError(
+                f'model.step.micro_batch_size={micro_batch_size} must be at least 1, or None'
+            )
+        self.objective: Objective = MODELS.build(dict(objective))
+        self.mixing = MODELS.build(dict(mixing)) if mixing else None
+        self.regularizers = {
+            name: MODELS.build(dict(config))
+            for name, config in (regularizers or {}).items()
+            if config is not None
+        }
+        self.micro_batch_size = micro_batch_size
+        self.layer_decay: LayerDecay | None = None  # LayerWiseDecayHook's
+        self.observers: list[Callable[[Update], None]] = []
+        self.differentiate, self.assign = flat_gradient, write_gradient  # FSDP: its own
+
+    @property
+    def combines_gradients(self) -> bool:
+        """Whether it does more with gradients than to sum them, and so needs them whole."""
+        return self.mixing is not None or bool(self.regularizers)
+
+    def run(
+        self, restorer: 'Restorer', batch: Samples, optim_wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
+        """One update on a preprocessed batch; the means of its losses over all processes.
+
+        Raises:
+            FloatingPointError: a loss or the gradient is not finite; weights stay as they were.
+        """
+        gradient, logged = self.gradient(restorer, batch)
+        means = _means_over_processes(logged)
+        _require_finite(batch, means, gradient)
+        self.assign(gradient, restorer.trained_parameters())
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+        return means
+
+    def gradient(self, restorer: 'Restorer', batch: Samples) -> tuple[Tensor, dict[str, Tensor]]:
+        """Where the gradients meet: the update's (P,), over all processes, and what to log.
+
+        What is logged are per-sample values (n,) of this process, of which there may be none.
+        """
+        update = self._begin(restorer, batch)
+        due = [term for term in self.regularizers.values() if term.is_due(update)]
+        with restorer.full_precision(any(term.second_order for term in due)):
+            update.forward_and_differentiate(max((term.num_groups for term in due), default=1))
+            for observe in self.observers:
+                observe(update)
+            gradient = update.main.clone() if due else update.main
+            if update.counts['mixed']:
+                update.log(
+                    'gradient_cosine', torch.cosine_similarity(update.mixed, update.main, dim=0)
+                )
+                if self.mixing.added:
+                    gradient += self._confine(update)
+            for term in due:
+                gradient += term.gradient(update)
+        return gradient, update.logged
+
+    def gradient_of(self, restorer: 'Restorer', batch: Samples, objective: Objective) -> Tensor:
+        """The gradient (P,) of one objective's mean over a preprocessed batch of all processes."""
+        update = self._update(restorer, batch)
+        update.objectives = {'main': objective}
+        update.forward_and_differentiate(1)
+        return update.main
+
+    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+        """What the objectives measure in validation, a value an image (``Objective.held_out``)."""
+        measured = self.objective.held_out(restorer, batch)
+        if self.mixing is not None:
+            measured |= self.mixing.objective.held_out(restorer, batch)
+        return measured
+
+    def _begin(self, restorer: 'Restorer', batch: Samples) -> Update:
+        """The update with the generative samples that it mixes in, if any."""
+        update = self._update(restorer, batch)
+        update.objectives = {'main': self.objective}
+        if self.mixing is not None:
+            mixed, main = self.mixing.slots(update.total, update.seed, update.iteration)
+            update.slots = {'mixed': mixed, 'main': main}
+            update.added = self.mixing.added
+            if len(mixed):
+                update.objectives = {'mixed': self.mixing.objective, **update.objectives}
+        return update
+
+    def _update(self, restorer: 'Restorer', batch: Samples) -> Update:
+        return Update(restorer, batch, self.differentiate, self.layer_decay, self.micro_batch_size)
+
+    def _confine(self, update: Update) -> Tensor:
+        """The generative gradient as far as layer-wise decay and cap let it through, in place."""
+        scale_parts(update.mixed, update.layer_decay.gate, update.parameters)
+        if self.mixing.cap is not None:
+            capped_parts(update.mixed, update.main, self.mixing.cap, update.parameters)
+        return update.mixed
+
+
+def _means_over_processes(logged: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Means over all processes; names without any sample are left out."""
+    sums = [torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in logged.values()]
+    totals = sum_over_processes(torch.stack(sums))
+    return {
+        name: total / count
+        for name, (total, count) in zip(logged, totals, strict=True)
+        if count > 0
+    }
+
+
+def _require_finite(batch: Samples, means: dict[str, Tensor], gradient: Tensor) -> None:
+    """Raises FloatingPointError unless losses and gradient are finite; names the files."""
+    broken = [name for name, mean in means.items() if not torch.isfinite(mean)]
+    if not broken and torch.isfinite(gradient.sum()):
+        return
+    what = f'losses {", ".join(broken)}' if broken else 'the gradient'
+    raise FloatingPointError(
+        f'{what} not finite at iteration {int(batch["key"][0, 1])}; the weights were not '
+        f'updated. Files of this batch: {", ".join(dict.fromkeys(batch["path"]))}'
+    )

@@ -1,0 +1,151 @@
+"""One optimiser update on one global batch, as far as it has got: samples, gradients, logs.
+
+Gradients are flat vectors (P,), summed over micro-batches and processes. There are two kinds of
+samples: "main", those of the stage's objective, and "mixed", the generative ones among them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.dist import get_world_size
+from torch import Tensor, nn
+
+from dtir_mm.models.gradients import sum_over_processes
+from dtir_mm.models.objectives.objective import Objective
+from dtir_mm.models.preprocessor import select
+from dtir_mm.models.regularizers.regularizer import LayerDecay
+from dtir_mm.randomness import seeded
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
+
+Samples = dict[str, Any]
+Differentiate = Callable[[Tensor, Sequence[nn.Parameter]], Tensor]
+
+
+class Update:
+    """What an update knows; regularizers read it (``regularizers/regularizer.py``).
+
+    Args:
+        restorer: whose parameters are updated.
+        batch: this process's preprocessed samples, not empty.
+        differentiate: the gradient (P,) of a loss.
+        layer_decay: factors of each parameter; None for 1.
+        micro_batch_size: samples forwarded at once; None: all.
+    """
+
+    def __init__(
+        self,
+        restorer: 'Restorer',
+        batch: Samples,
+        differentiate: Differentiate,
+        layer_decay: LayerDecay | None,
+        micro_batch_size: int | None,
+    ) -> None:
+        self.restorer = restorer
+        self.batch = batch
+        self.seed, self.iteration, _ = batch['key'][0].tolist()
+        self.total = len(batch['path']) * get_world_size()
+        assert int(batch['key'][:, 2].max()) < self.total, 'a sample of no slot would be left out'
+        self.parameters = restorer.trained_parameters()
+        self.layer_decay = layer_decay or LayerDecay(len(self.parameters))
+        self.micro_batch_size = micro_batch_size
+        self.objectives: dict[str, Objective] = {}
+        self.slots = {'mixed': range(0), 'main': range(self.total)}
+        self.added = False  # whether what is mixed is a part of the update, or only watched
+        self.groups: dict[str, list[Samples]] = {}
+        self.rows: dict[str, Tensor] = {}
+        self.logged: dict[str, Tensor] = {}
+        self._differentiate = differentiate
+        self._totals: dict[str, Tensor] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each kind over all processes."""
+        return {kind: len(members) for kind, members in self.slots.items()}
+
+    def forward_and_differentiate(self, num_groups: int) -> None:
+        """Fills ``groups``, ``rows`` and the sums ``main`` and ``mixed``, and logs the losses.
+
+        Each kind is forwarded by itself, in at most ``num_groups`` groups by global slot.
+        """
+        for kind, objective in self.objectives.items():
+            self.groups[kind] = self._split(self.slots[kind], num_groups)
+            results = [self._accumulate(kind, samples) for samples in self.groups[kind]]
+            rows = torch.stack([gradient for gradient, _ in results])
+            self.rows[kind] = sum_over_processes(rows)
+            joined = {
+                name: torch.cat([logged[name] for _, logged in results]) for name in results[0][1]
+            }
+            self._totals[kind] = joined[objective.name]
+            self.logged |= joined if kind == 'main' else {objective.name: joined[objective.name]}
+        self.main = self.rows['main'].sum(0)
+        self.mixed = self.rows['mixed'].sum(0) if 'mixed' in self.rows else None
+
+    def differentiate(self, kind: str, samples: Samples, how: Differentiate) -> Tensor:
+        """A linear functional (P,) of the loss of some samples of this process."""
+        return self._accumulate(kind, samples, how)[0]
+
+    def losses(self, kind: str, samples: Samples) -> Tensor:
+        """The objective (n,) of some samples of this process, with its graph."""
+        return self.objectives[kind].losses(self.restorer, samples).total
+
+    def twice_differentiable(self) -> AbstractContextManager[None]:
+        """What is forwarded and differentiated in here can be differentiated again."""
+        return self.restorer.backbone.twice_differentiable()
+
+    def mean_loss(self, kind: str) -> Tensor:
+        """The objective's mean (), over the samples of a kind of all processes."""
+        return sum_over_processes(self._totals[kind].sum()) / self.counts[kind]
+
+    def log(self, name: str, value: Tensor) -> None:
+        """Logs a number (), the same in all processes."""
+        self.logged[name] = value.detach().reshape(1)
+
+    def _split(self, members: range, parts: int) -> list[Samples]:
+        """This process's samples of some slots, in at most ``parts`` groups of even length."""
+        slots = self.batch['key'][:, 2].tolist()
+        number = max(min(parts, len(members)), 1)
+        return [
+            select(
+                self.batch,
+                [
+                    i
+                    for i, slot in enumerate(slots)
+                    if slot in members and (slot - members.start) * number // len(members) == part
+                ],
+            )
+            for part in range(number)
+        ]
+
+    def _accumulate(
+        self, kind: str, samples: Samples, how: Differentiate | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient (P,) of ``sum(losses) / global batch`` over samples of this process, and losses.
+
+        One micro-batch's graph is alive at a time; no samples give zeros. ``how`` may be another
+        linear functional, under the same dropout (drawn by the first sample's key).
+        """
+        objective, how = self.objectives[kind], how or self._differentiate
+        names = (objective.name, *objective.parts(self.restorer))
+        empty = samples['clean'].new_zeros(0)  # parameters may be divided among processes
+        gradient = None  # no zeros to add to: each such vector is as large as the network
+        logged: dict[str, list[Tensor]] = {name: [empty] for name in names}
+        for micro in self._micro_batches(samples):
+            with seeded(micro['clean'].device, *micro['key'][0].tolist(), 'dropout'):
+                total, parts = objective.losses(self.restorer, micro)
+            part = how(total.sum() / self.total, self.parameters)
+            gradient = part if gradient is None else gradient.add_(part)
+            for name, values in {objective.name: total.detach(), **parts}.items():
+                logged[name].append(values)
+        if gradient is None:
+            gradient = empty.new_zeros(sum(p.numel() for p in self.parameters))
+        return gradient, {name: torch.cat(values) for name, values in logged.items()}
+
+    def _micro_batches(self, samples: Samples) -> Iterator[Samples]:
+        count = len(samples['path'])
+        step = self.micro_batch_size or max(count, 1)
+        for start in range(0, count, step):
+            yield select(samples, list(range(start, min(start + step, count))))

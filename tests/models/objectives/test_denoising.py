@@ -1,0 +1,89 @@
+"""The generative objective of the released code, written out image by image."""
+
+import pytest
+import torch
+from restorer_cases import (
+    ALPHA_BAR,
+    RELEASED,
+    SIGMA,
+    build,
+    compute,
+    denoising_loss,
+    draw,
+    gradient_of,
+    make_data,
+)
+from torch import nn
+
+STEP = dict(objective=dict(type='Denoising'))
+
+
+def test_the_oracle_has_the_noise_levels_of_the_released_code():
+    """sigma x 255 as its own code was seen to give it."""
+    known = {1: 1.01, 4: 2.94, 8: 5.18, 12: 6.98, 19: 8.94, 22: 9.39, 27: 9.79, 38: 9.99, 50: 10.0}
+    assert {t: 255 * SIGMA[t] for t in known} == pytest.approx(known, abs=0.005)
+    assert SIGMA[0] == 0
+
+
+def test_denoising_is_l1_of_the_noisy_image_less_the_output_against_the_clean_one(toy_backbone):
+    restorer = build(toy_backbone, STEP, **RELEASED)
+    data = make_data([2, 0, 3, 1, 5, 4])
+    gradient, losses = compute(restorer, data)
+    expected = torch.stack([denoising_loss(restorer, data, i) for i in range(6)])
+    torch.testing.assert_close(losses['denoising'], expected.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient, gradient_of(expected.mean(), restorer))
+
+
+def test_under_the_preprints_process_the_clean_image_is_that_within_the_noisy_one(toy_backbone):
+    """x_t less the noise is sqrt(alpha_bar) x_0, whichever head predicts it; terms add up."""
+    losses = dict(a=dict(type='L1Loss'), b=dict(type='CharbonnierLoss', epsilon=0.2))
+    step = dict(objective=dict(type='Denoising', losses=losses))
+    data = make_data(range(4))
+    for head in ('NoiseHead', 'ResidualHead'):
+        restorer = build(toy_backbone, step, head=dict(type=head))
+        logged = compute(restorer, data)[1]['denoising']
+        for i, loss in enumerate(logged):
+            clean = data['clean'][i].double() / 127.5 - 1
+            t, noise = draw(data['key'][i].tolist(), clean.shape)
+            signal, sigma = ALPHA_BAR[t - 1] ** 0.5, (1 - ALPHA_BAR[t - 1]) ** 0.5
+            noisy = signal * clean + sigma * noise.double()
+            output = restorer.backbone(noisy[None], torch.tensor([t]))[0].detach()
+            error = noisy - (sigma if head == 'NoiseHead' else 1) * output - signal * clean
+            expected = error.abs().mean() + (error.square() + 0.04).sqrt().mean()
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
+
+
+def test_losses_are_logged_by_time_step(toy_backbone):
+    restorer = build(toy_backbone, STEP, **RELEASED)
+    data = make_data(range(60), side=2)
+    losses = compute(restorer, data)[1]
+    bins = {f'denoising_t{low:02d}-{low + 9:02d}': low for low in (1, 11, 21, 31, 41)}
+    assert set(losses) == {'denoising', *bins}
+    steps = [draw(key, (3, 2, 2))[0] for key in data['key'].tolist()]
+    for name, low in bins.items():
+        inside = [low <= t <= low + 9 for t in steps]
+        assert any(inside) and torch.equal(losses[name], losses['denoising'][inside])
+
+
+def test_a_network_that_knows_the_noise_has_no_loss(toy_backbone):
+    restorer = build(toy_backbone, STEP, **RELEASED)
+    batch = restorer.data_preprocessor(make_data(range(3)))
+    restorer.nuisance = lambda noisy, t, restoring: noisy - batch['clean']
+    assert float(restorer.step.objective.losses(restorer, batch).total.abs().max()) < 1e-15
+
+
+def test_validation_denoises_the_same_images_every_time(toy_backbone):
+    """Of images without a degraded one nothing else is known; of odd ones, a part is denoised."""
+    restorer = build(toy_backbone, STEP, **RELEASED)
+    data = make_data([0, 1, 2], iteration=0)
+    del data['degraded']
+    expected = [denoising_loss(restorer, data, i).item() for i in range(3)]
+    for seed in range(2):
+        torch.manual_seed(seed)
+        results = restorer.val_step(data)
+        assert [set(result) for result in results] == [{'held_out_denoising'}] * 3
+        losses = [result['held_out_denoising'] for result in results]
+        assert losses == pytest.approx(expected, rel=1e-10)
+    odd = {**data, 'clean': nn.functional.pad(data['clean'], (0, 1, 0, 1))}
+    losses = [result['held_out_denoising'] for result in restorer.val_step(odd)]
+    assert losses == pytest.approx(expected, rel=1e-10)

@@ -1,0 +1,107 @@
+"""How much of the generative gradient a layer takes: by hand, and the schedule of the paper."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dtir_mm.models.regularizers.layer_decay import layer_decay
+
+DEPTH = torch.linspace(0, 1, 12, dtype=torch.float64)
+MODES = ['cut', 'soft', 'scalar', 'none']
+WEIGHTS = {4: 0.82, 8: 0.67, 12: 0.55, 15: 0.47, 19: 0.39, 22: 0.33, 27: 0.26, 38: 0.15}
+WEIGHTS |= {47: 0.095, 50: 0.082}
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize('t', WEIGHTS)
+def test_the_schedule_of_the_paper(t):
+    """The weight itself, and the depths just before and beyond which the cut is."""
+    weight, rounding = WEIGHTS[t], 0.0005 if t > 40 else 0.005
+    factors = layer_decay(DEPTH, t, mode='scalar')
+    assert (factors == factors[0]).all()
+    assert float(factors[0]) == pytest.approx(weight, abs=rounding)
+    assert layer_decay(double(weight - rounding, weight + rounding), t).tolist() == [1, 0]
+
+
+def test_every_mode_by_hand():
+    """At t = 7 with rate 0.1, w = exp(-0.7) = 0.49659."""
+    depth = double(0, 0.4965, 0.4966, 1)
+    expected = {
+        'cut': [1.0, 1.0, 0.0, 0.0],
+        'soft': [1.0, math.exp(-0.7 * 0.4965), math.exp(-0.7 * 0.4966), math.exp(-0.7)],
+        'scalar': [math.exp(-0.7)] * 4,
+        'none': [1.0] * 4,
+    }
+    for mode in MODES:
+        factors = layer_decay(depth, 7, rate=0.1, mode=mode)
+        torch.testing.assert_close(factors, double(*expected[mode]), rtol=1e-12, atol=0)
+    assert torch.equal(depth, double(0, 0.4965, 0.4966, 1))
+
+
+def test_the_default_is_the_cut_at_rate_0_05():
+    for t in range(1, 51):
+        expected = [1.0 if d <= math.exp(-0.05 * t) else 0.0 for d in DEPTH.tolist()]
+        assert layer_decay(DEPTH, t).tolist() == expected
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_the_factors_are_like_the_depths(mode, dtype):
+    """One factor a parameter, in any order of depths and any shape."""
+    depth = torch.rand(3, 5, dtype=dtype)
+    factors = layer_decay(depth, 10, mode=mode)
+    assert factors.shape == depth.shape and factors.dtype == dtype
+    alone = [float(layer_decay(d.reshape(1), 10, mode=mode)) for d in depth.flatten()]
+    torch.testing.assert_close(factors.flatten(), torch.tensor(alone, dtype=dtype))
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_deeper_layers_and_larger_steps_never_take_more(mode):
+    table = torch.stack([layer_decay(DEPTH, t, mode=mode) for t in range(1, 51)])
+    assert (table.diff(dim=1) <= 0).all()
+    assert (table.diff(dim=0) <= 0).all()
+    assert ((table > 0).sum(1).diff() <= 0).all()
+    assert (table >= 0).all() and (table <= 1).all()
+    if mode != 'none':
+        assert table[-1].sum() < table[0].sum()
+
+
+def test_only_the_first_of_twelve_layers_is_left_at_the_last_step():
+    assert layer_decay(DEPTH, 50).tolist() == [1] + [0] * 11
+    assert layer_decay(DEPTH, 1).sum() == 11
+
+
+def test_a_fixed_fraction_replaces_the_weight():
+    """Whatever the step and the rate; the depth at the fraction itself still counts."""
+    depth = double(0, 0.25, 0.5, 0.75, 1)
+    for fraction, expected in (
+        (0.0, [1, 0, 0, 0, 0]),
+        (0.5, [1, 1, 1, 0, 0]),
+        (0.7, [1, 1, 1, 0, 0]),
+        (1.0, [1, 1, 1, 1, 1]),
+    ):
+        for t, rate in ((1, 0.05), (50, 0.05), (20, 3.0)):
+            assert layer_decay(depth, t, rate, 'cut', fraction).tolist() == expected
+
+
+@pytest.mark.parametrize('mode', ['soft', 'scalar', 'none'])
+def test_a_fraction_is_refused_by_other_modes(mode):
+    for fraction in (0.0, 0.5):
+        with pytest.raises(ValueError, match='fraction'):
+            layer_decay(DEPTH, 5, mode=mode, fraction=fraction)
+
+
+@pytest.mark.parametrize('fraction', [-0.01, 1.01])
+def test_a_fraction_outside_is_refused(fraction):
+    with pytest.raises(ValueError, match='fraction'):
+        layer_decay(DEPTH, 5, fraction=fraction)
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match='hard'):
+        layer_decay(DEPTH, 5, mode='hard')

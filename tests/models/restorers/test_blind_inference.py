@@ -1,0 +1,131 @@
+"""How a time step is found for an image whose degradation nobody tells."""
+
+import re
+
+import pytest
+import torch
+from blind_cases import STEPS, build, images
+from torch import Tensor, nn
+
+from dtir_mm.apis import restore
+from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
+
+
+def answer_by_brightness(restorer: nn.Module) -> None:
+    """Images of brightness -0.75, -0.25, 0.25 and 0.75 are hazy, noisy, rainy and clean."""
+    centres = torch.tensor([-0.75, -0.25, 0.25, 0.75])
+    restorer.classifier.forward = lambda x: -(x.mean((1, 2, 3))[:, None] - centres).abs()
+
+
+def of_brightness(*values: float) -> Tensor:
+    return images(len(values)) * 0.2 + torch.tensor(values).reshape(-1, 1, 1, 1).double()
+
+
+def make_batch(degraded: Tensor, tasks: list[str]) -> dict:
+    names = {name: ['x'] * len(tasks) for name in ('domain', 'path')}
+    return {'degraded': degraded, 'clean': degraded, 'task': tasks, **names}
+
+
+# --- by a classifier --------------------------------------------------------------------------
+
+
+def test_the_classifiers_answer_is_the_time_step_of_that_task():
+    restorer = build(inference='predict')
+    answer_by_brightness(restorer)
+    degraded = of_brightness(0.25, -0.75, 0.75, -0.25, -0.7)
+    assert restorer.find_steps(degraded).tolist() == [8, 47, 0, 4, 47]
+    batch = make_batch(degraded, ['noisy'] * 5)  # what is told is not looked at
+    assert [sample['t'] for sample in restorer.predict(batch)] == [8, 47, 0, 4, 47]
+    restorer.set_inference('task')
+    assert [sample['t'] for sample in restorer.predict(batch)] == [4] * 5
+
+
+def test_the_classifier_sees_images_in_minus_one_to_one_whatever_the_models_range():
+    restorer = build(inference='predict', image_range=(0, 1))
+    answer_by_brightness(restorer)
+    unit = (of_brightness(0.25, -0.75, 0.75, -0.25) + 1) / 2
+    assert restorer.find_steps(unit).tolist() == [8, 47, 0, 4]
+
+
+def test_a_clean_image_comes_back_and_those_beside_it_are_restored():
+    restorer = build(inference='predict')
+    answer_by_brightness(restorer)
+    degraded = of_brightness(0.25, 0.75, -0.75, 0.8)
+    t = torch.tensor([8, 0, 47, 0])
+    restored = restorer.restore_images(degraded, t)
+    unit = ((degraded + 1) / 2).clamp(0, 1)
+    for i in (1, 3):
+        assert torch.equal(restored[i], unit[i])
+    for i in (0, 2):
+        with torch.no_grad():
+            alone = restorer(degraded[i : i + 1], t[i : i + 1])[0]
+        torch.testing.assert_close(restored[i], ((alone + 1) / 2).clamp(0, 1))
+        assert float((restored[i] - unit[i]).abs().max()) > 0.01
+    torch.testing.assert_close(restorer.restore_images(degraded[1:2], t[1:2]), unit[1:2])
+
+    samples = restorer.predict(make_batch(degraded, ['x'] * 4))
+    assert [sample['t'] for sample in samples] == t.tolist()
+    for i, sample in enumerate(samples):
+        assert (sample['restored'] == sample['degraded']).all() == (i in (1, 3))
+
+
+def test_a_clean_photograph_comes_back_to_the_bit():
+    restorer = build(inference='predict').float()
+    restorer.classifier.forward = lambda x: torch.eye(4)[[3]]
+    every = torch.arange(256, dtype=torch.uint8).reshape(16, 16, 1).repeat(1, 1, 3).numpy()
+    assert (restore(restorer, every, None) == every).all()
+    restorer.classifier.forward = lambda x: torch.eye(4)[[2]]
+    assert (restore(restorer, every, None) == restore(restorer, every, 8)).all()
+    assert (restore(restorer, every, None) != every).any()
+
+
+def test_clean_stands_at_step_zero_whatever_the_others_stand_at():
+    for spec in ('paper', 'fixed:8', STEPS):
+        assert TaskTimesteps(spec, 50)['clean'] == 0
+    assert 'clean' not in TaskTimesteps('paper', 50).by_task
+    samples = build().predict(make_batch(images(2), ['clean', 'hazy']))
+    assert [sample['t'] for sample in samples] == [0, 47]
+
+
+# --- by a number, and what is refused ---------------------------------------------------------
+
+
+def test_a_time_step_can_be_set_for_all():
+    restorer = build(inference=31, classifier=None)
+    assert restorer.find_steps(images(3)).tolist() == [31] * 3
+    samples = restorer.predict(make_batch(images(2), ['hazy'] * 2))
+    assert [sample['t'] for sample in samples] == [31] * 2
+    restorer.set_inference(0)
+    assert restorer.find_steps(images(1)).tolist() == [0]
+
+
+def test_the_task_must_be_told_where_it_is_not_found_out():
+    with pytest.raises(ValueError, match='inference="task" needs the task; set "predict"'):
+        build().find_steps(images(1))
+
+
+@pytest.mark.parametrize(
+    ('inference', 'message'),
+    [
+        ('guess', "inference='guess' must be one of task, predict, try_all, or a time step"),
+        ('8', "inference='8' must be one of task, predict, try_all, or a time step"),
+        (True, 'inference=True must be one of task, predict, try_all, or a time step'),
+        (51, 'inference=51 must lie in 0..50'),
+        (-1, 'inference=-1 must lie in 0..50'),
+    ],
+)
+def test_another_inference_is_refused_when_built_and_when_changed(inference, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(inference=inference)
+    restorer = build(inference='predict')
+    with pytest.raises(ValueError, match=re.escape(message)):
+        restorer.set_inference(inference)
+    assert restorer.inference == 'predict'
+
+
+def test_predicting_needs_a_classifier():
+    for kind in ('build', 'change'):
+        with pytest.raises(ValueError, match=r'inference="predict" needs model\.classifier'):
+            if kind == 'build':
+                build(inference='predict', classifier=None)
+            build(classifier=None).set_inference('predict')

@@ -1,0 +1,61 @@
+"""The classifier of degradations: its answers and its losses."""
+
+import itertools
+import math
+import re
+
+import pytest
+import torch
+from blind_cases import TASKS, images
+
+from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
+
+
+def test_the_classifiers_answer_depends_neither_on_other_images_nor_on_the_size():
+    classifier = DegradationClassifier(TASKS, width=4).double()
+    x = images(3, 16, 24)
+    together = classifier(x)
+    for i in range(3):
+        torch.testing.assert_close(classifier(x[i : i + 1])[0], together[i])
+    constant = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64).reshape(1, 3, 1, 1)
+    answers = [classifier(constant.expand(1, 3, side, side)) for side in (256, 512, 1024)]
+    changes = [(b - a).detach().abs().max() for a, b in itertools.pairwise(answers)]
+    # Twice the size has half the borders, in a standard deviation their root.
+    assert changes[1] < 0.75 * changes[0] < 0.1
+
+
+def test_the_classifiers_losses_against_a_loop():
+    classifier = DegradationClassifier(TASKS, width=4).double()
+    assert classifier.classes == ('hazy', 'noisy', 'rainy', 'clean')
+    degraded, clean, tasks = (
+        images(4, 16, 16),
+        images(4, 16, 16),
+        ['rainy', 'hazy', 'rainy', 'noisy'],
+    )
+    losses = classifier.losses(degraded, clean, tasks).detach()
+    for i, place in enumerate((2, 0, 2, 1)):
+        dirty, pure = (classifier(x[i : i + 1])[0].softmax(0).detach() for x in (degraded, clean))
+        expected = -math.log(dirty[place]) - math.log(pure[3]) / 3
+        assert losses[i].item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize('tasks', [['hazy', 'hazy'], ['hazy', 'clean']])
+def test_answers_that_are_not_different_are_refused(tasks):
+    with pytest.raises(ValueError, match=re.escape(f'tasks={tasks} of DegradationClassifier must')):
+        DegradationClassifier(tasks)
+
+
+def test_the_smallest_image_is_found_out_like_a_large_one_of_its_colour():
+    classifier = DegradationClassifier(TASKS, width=8).double().eval()
+    pixel = images(1, 1, 1)
+    assert torch.isfinite(classifier(pixel)).all()
+    with torch.no_grad():
+        for parameter in classifier.layers.parameters():
+            parameter.zero_()
+    large = pixel.expand(1, 3, 64, 48)
+    torch.testing.assert_close(classifier(pixel), classifier(large))
+
+
+def test_a_width_that_does_not_split_into_groups_is_refused():
+    with pytest.raises(ValueError, match='width=6 of DegradationClassifier .* multiple of 4'):
+        DegradationClassifier(TASKS, width=6)

@@ -1,0 +1,99 @@
+"""What is measured in validation: restored images, and how well noise is predicted or removed."""
+
+import pytest
+import torch
+from restorer_cases import (
+    BOTH,
+    RELEASED,
+    build,
+    denoising_loss,
+    make_data,
+    noise_loss,
+    step_of,
+)
+
+
+def test_validation_noise_stays_the_same(toy_backbone):
+    restorer = build(toy_backbone, step_of('pretraining'))
+    data = make_data([0, 1, 2], iteration=0)
+    expected = [noise_loss(restorer, data, i).item() for i in range(3)]
+    for slots in ([0, 1, 2], [2, 0], [1]):
+        torch.manual_seed(len(slots))
+        batch = make_data(slots, iteration=0)
+        del batch['degraded']
+        results = restorer.val_step(batch)
+        assert [set(result) for result in results] == [{'held_out_noise'}] * len(slots)
+        losses = [result['held_out_noise'] for result in results]
+        assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)
+
+
+def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
+    restorer = build(toy_backbone, step_of('finetuning'))
+    data = make_data([0, 1], iteration=0)
+    whole = restorer.val_step(data)
+    assert [row['held_out_noise'] for row in whole] == pytest.approx(
+        [noise_loss(restorer, data, i).item() for i in range(2)], rel=1e-10
+    )
+    odd = {
+        **data,
+        'clean': data['clean'][..., :-1, :-1],
+        'degraded': data['degraded'][..., :-1, :-1],
+    }
+    even = {**data, 'clean': data['clean'][..., :-2, :-2]}
+    for row, i in zip(restorer.val_step(odd), range(2), strict=True):
+        assert row['restored'].shape == (*odd['clean'].shape[-2:], 3)
+        assert row['held_out_noise'] == pytest.approx(
+            noise_loss(restorer, even, i).item(), rel=1e-10
+        )
+
+
+@BOTH
+def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(toy_backbone, stage):
+    """A size of the network's, and no more than a tile."""
+    restorer = build(toy_backbone, step_of(stage))
+    data = make_data([0, 1], iteration=0, side=11)
+    for tile, side in ((None, 10), (7, 6)):  # it takes even sides
+        restorer.tile, restorer.tile_overlap = tile, 2
+        part = {**data, 'clean': data['clean'][..., :side, :side]}
+        losses = [row['held_out_noise'] for row in restorer.val_step(data)]
+        expected = [noise_loss(restorer, part, i).item() for i in range(2)]
+        assert losses == pytest.approx(expected, rel=1e-10)
+    restorer.tile = 1  # which would be padded
+    assert restorer.part_for_noise(torch.zeros(1, 3, 11, 9)).shape == (1, 3, 2, 2)
+
+
+RESULT = {'restored', 'degraded', 'clean', 'task', 'domain', 'path', 't'}
+
+
+@pytest.mark.parametrize(
+    ('step', 'measured'),
+    [
+        (None, set()),
+        (step_of('pretraining'), {'held_out_noise'}),
+        (dict(objective=dict(type='Reconstruction')), set()),
+        (step_of('finetuning', ratio=0.0), {'held_out_noise'}),
+    ],
+    ids=['untrained', 'pre-training', 'reconstruction', 'fine-tuning'],
+)
+def test_images_are_restored_where_there_are_degraded_ones(toy_backbone, step, measured):
+    """A baseline from scratch watches the generative skill by a mixing of none."""
+    restorer = build(toy_backbone, step)
+    data = make_data(range(2))
+    results = restorer.val_step(data)
+    assert [set(result) for result in results] == [RESULT | measured] * 2
+    for result, tested in zip(results, restorer.test_step(data), strict=True):
+        assert set(tested) == RESULT and (tested['restored'] == result['restored']).all()
+        assert (result['restored'] != result['degraded']).any()
+    del data['degraded']
+    assert [set(result) for result in restorer.val_step(data)] == [measured] * 2
+
+
+def test_the_released_recipe_watches_what_is_left_of_denoising(toy_backbone):
+    """On every image, though it is mixed in by a tenth of the updates."""
+    mixing = dict(type='UpdateMixing', objective=dict(type='Denoising'))
+    step = dict(objective=dict(type='Reconstruction'), mixing=mixing)
+    restorer = build(toy_backbone, step, **RELEASED)
+    data = make_data(range(3), iteration=0)
+    losses = [result['held_out_denoising'] for result in restorer.val_step(data)]
+    expected = [denoising_loss(restorer, data, i).item() for i in range(3)]
+    assert losses == pytest.approx(expected, rel=1e-10)
