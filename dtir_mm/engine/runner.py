@@ -22,7 +22,6 @@ from dtir_mm.engine.checkpoint import (
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
-from dtir_mm.engine.sharded_restorer import ShardedRestorer
 from dtir_mm.engine.sharding import divided_state, whole
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
@@ -63,7 +62,7 @@ class RestorationRunner(Runner):
     @property
     def sharded(self) -> bool:
         """Whether weights are divided among the processes (FSDP)."""
-        return isinstance(self.model, ShardedRestorer)
+        return is_model_wrapper(self.model) and self.model.divides
 
     @property
     def resumes(self) -> bool:

@@ -27,6 +27,8 @@ class ShardedRestorer(DistributedRestorer):
         ValueError: it does more than pre-train, or there is a single process.
     """
 
+    divides = True
+
     def __init__(self, module: nn.Module) -> None:
         if module.step.combines_gradients:
             raise ValueError(

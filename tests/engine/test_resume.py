@@ -69,7 +69,7 @@ def train_until_killed(config_path: Path, work_dir: Path, when: str, number: int
 TERMS = {
     'paper': """
 model['step'].update(
-    mixing=dict(ratio=0.5, rounding='dither', cap=0.5),
+    mixing=dict(ratio=0.4, rounding='dither', cap=0.5),
     regularizers=dict(
         importance=dict(type='ImportancePenalty'),
         orthogonality=dict(type='GradientOrthogonality', interval=2),
