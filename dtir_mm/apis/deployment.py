@@ -21,7 +21,7 @@ from dtir_mm.files import replacing
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
-from dtir_mm.models.preprocessor import ImageRange, image_range
+from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
 
@@ -147,7 +147,7 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
     with torch.no_grad():  # any time step gives the structure
-        scaled = image_range(json.loads(metadata.get('image_range', '[-1, 1]')))
+        scaled = checked_range(json.loads(metadata.get('image_range', '[-1, 1]')))
         backbone = MODELS.build(upgraded_backbone(json.loads(metadata['backbone'])))
         network = DeployedNetwork(
             fold_time(backbone, 1), backbone.global_skip, backbone.size_rule, scaled

@@ -36,7 +36,7 @@ class ImageRange(NamedTuple):
 IMAGE_RANGES = (ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0))
 
 
-def image_range(values: Sequence[float]) -> ImageRange:
+def checked_range(values: Sequence[float]) -> ImageRange:
     """One of ``IMAGE_RANGES``.
 
     Raises:

@@ -105,9 +105,7 @@ def test_each_disagreement_is_found(change, disagreement):
     assert disagreements(FINETUNE, config) == [disagreement]
 
 
-FINETUNED = [
-    p for p in NAMED if '_finetune_' in p.stem and {'setting_a', 'released'} & {*p.parts}
-]
+FINETUNED = [p for p in NAMED if '_finetune_' in p.stem and {'setting_a', 'released'} & {*p.parts}]
 
 
 @pytest.mark.parametrize('path', FINETUNED, ids=lambda path: path.stem)

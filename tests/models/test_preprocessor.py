@@ -7,7 +7,7 @@ import torch
 from dtir_mm.models.preprocessor import (
     ImageRange,
     RestorationPreprocessor,
-    image_range,
+    checked_range,
     select,
 )
 
@@ -79,8 +79,8 @@ def test_ranges_are_changed_and_clamped():
 
 @pytest.mark.parametrize('values', [[-1, 1], (0, 1), [0.0, 1.0]])
 def test_a_range_of_a_config_is_one_of_two(values):
-    assert image_range(values) == tuple(values)
-    assert isinstance(image_range(values), ImageRange)
+    assert checked_range(values) == tuple(values)
+    assert isinstance(checked_range(values), ImageRange)
 
 
 @pytest.mark.parametrize('values', [(0, 255), (1, 0), (-1, 1, 0), (-0.5, 0.5)])
@@ -88,7 +88,7 @@ def test_other_ranges_are_refused(values):
     with pytest.raises(
         ValueError, match=r'image_range=.* must be \(-1\.0, 1\.0\) or \(0\.0, 1\.0\)'
     ):
-        image_range(values)
+        checked_range(values)
 
 
 def test_select_takes_samples_of_tensors_and_lists_in_the_given_order():

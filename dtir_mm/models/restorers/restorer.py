@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.diffusion.sampling import ddim_denoise
-from dtir_mm.models.preprocessor import image_range as checked_range
-from dtir_mm.models.preprocessor import to_uint8
+from dtir_mm.models.preprocessor import checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
