@@ -1,5 +1,6 @@
 """Gradient orthogonality as a term of the update (L_orthog of Eq. 12), by second derivatives."""
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 
@@ -42,7 +43,8 @@ class GradientOrthogonality:
         implementation: "group" takes the gradients of ``num_groups`` groups of each objective's
             samples, in two phases that hold one group's graph at a time; "per_sample" is Eq. 17 to
             19 to the letter, in a single graph and process, for small networks.
-        interval: K, the loss is added every K updates.
+        interval: K, the loss is added every K updates, if these have generative samples: with
+            ``UpdateMixing`` it should be 1.
         weight: of the loss.
         grad_cap: norm of the loss's gradient as a share of that of the content loss, at most; None
             for no cap, Eq. 12 to the letter: what is added every K updates then counts K times.
@@ -116,9 +118,10 @@ class GradientOrthogonality:
         The groups' gradients (``rows``, which are changed) give dL / dg_a in closed form; then each
         group adds its Hessian-vector product.
         """
-        for row in (row for kind in KINDS for row in update.rows[kind]):
-            _to_reached(row, update)
         rows = [update.rows[kind] for kind in KINDS]
+        rows = [part if len(part) > 1 else part.clone() for part in rows]  # one row is the sum
+        for row in itertools.chain(*rows):
+            _to_reached(row, update)
         result = orthogonality(*rows, tuple(update.counts[kind] for kind in KINDS), self.mode)
         _log(result, update)
         members = [(kind, samples) for kind in KINDS for samples in update.groups[kind]]

@@ -95,15 +95,21 @@ class TrainingStep:
             update.forward_and_differentiate(max((term.num_groups for term in due), default=1))
             for observe in self.observers:
                 observe(update)
-            gradient = update.main.clone() if due else update.main
             if update.counts['mixed']:
-                update.log(
-                    'gradient_cosine', torch.cosine_similarity(update.mixed, update.main, dim=0)
-                )
-                if self.mixing.added:
-                    gradient += self._confine(update)
+                cosine = torch.cosine_similarity(update.mixed, update.main, dim=0)
+                update.log('gradient_cosine', cosine)
+                if update.added:
+                    self._confine(update)
+            # Regularizers see the objectives' gradients as they are, which are added up behind.
+            terms = None
             for term in due:
-                gradient += term.gradient(update)
+                added = term.gradient(update)
+                terms = added if terms is None else terms.add_(added)
+            gradient = update.main
+            if update.added and update.counts['mixed']:
+                gradient += update.mixed
+            if terms is not None:
+                gradient += terms
         return gradient, update.logged
 
     def gradient_of(self, restorer: 'Restorer', batch: Samples, objective: Objective) -> Tensor:
@@ -135,12 +141,11 @@ class TrainingStep:
     def _update(self, restorer: 'Restorer', batch: Samples) -> Update:
         return Update(restorer, batch, self.differentiate, self.layer_decay, self.micro_batch_size)
 
-    def _confine(self, update: Update) -> Tensor:
-        """The generative gradient as far as layer-wise decay and cap let it through, in place."""
+    def _confine(self, update: Update) -> None:
+        """Shrinks the generative gradient to what layer-wise decay and cap let through."""
         scale_parts(update.mixed, update.layer_decay.gate, update.parameters)
         if self.mixing.cap is not None:
             capped_parts(update.mixed, update.main, self.mixing.cap, update.parameters)
-        return update.mixed
 
 
 def _means_over_processes(logged: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -74,14 +74,17 @@ class Update:
         for kind, objective in self.objectives.items():
             self.groups[kind] = self._split(self.slots[kind], num_groups)
             results = [self._accumulate(kind, samples) for samples in self.groups[kind]]
-            rows = torch.stack([gradient for gradient, _ in results])
+            gradients = [gradient for gradient, _ in results]
+            rows = torch.stack(gradients) if len(gradients) > 1 else gradients[0][None]
             self.rows[kind] = sum_over_processes(rows)
             joined = {
                 name: torch.cat([logged[name] for _, logged in results]) for name in results[0][1]
             }
             self._totals[kind] = joined[objective.name]
             self.logged |= joined if kind == 'main' else {objective.name: joined[objective.name]}
-        self.main = self.rows['main'].sum(0)
+        # Nothing changes ``main``; ``mixed`` is confined in place, and its rows must stay.
+        main = self.rows['main']
+        self.main = main.sum(0) if len(main) > 1 else main[0]
         self.mixed = self.rows['mixed'].sum(0) if 'mixed' in self.rows else None
 
     def differentiate(self, kind: str, samples: Samples, how: Differentiate) -> Tensor:
