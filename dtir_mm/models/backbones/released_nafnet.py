@@ -36,8 +36,10 @@ class ChannelNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, u: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(u, dim=1, correction=0, keepdim=True)
-        return (u - mean) * (variance + self.eps).rsqrt() * self.weight[:, None, None]
+        # torch.var over channels takes several times as long as a mean of squares.
+        centred = u - u.mean(1, keepdim=True)
+        variance = centred.square().mean(1, keepdim=True)
+        return centred * (variance + self.eps).rsqrt() * self.weight[:, None, None]
 
 
 class NAFBlock(nn.Module):
