@@ -19,7 +19,11 @@ TINY_NAFNET = {'mid_channels': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
 
 @pytest.mark.parametrize(
     ('wrong', 'closest'),
-    [('DtirUnet', 'DtirUNet'), ('mmagic.NafNet', 'mmagic.NAFNet'), ('CharbonnierLos', 'CharbonnierLoss')],
+    [
+        ('DtirUnet', 'DtirUNet'),
+        ('mmagic.NafNet', 'mmagic.NAFNet'),
+        ('CharbonnierLos', 'CharbonnierLoss'),
+    ],
 )
 def test_a_miss_offers_the_closest_name_and_custom_imports(wrong, closest):
     with pytest.raises(KeyError) as error:

@@ -13,7 +13,7 @@ from dtir_mm.image_io import save_image
 
 
 class ComparisonPictureHook(Hook):
-    """Saves input | restored | truth of the first images of each task and domain.
+    """Saves input | restored | ground truth of the first images of each task and domain.
 
     Of several processes, the first saves what it sees.
 

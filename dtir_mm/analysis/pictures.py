@@ -1,4 +1,4 @@
-"""Pictures for reports: the input, what was made of it, and the truth, side by side."""
+"""Pictures for reports: the input, what was made of it, and the ground truth, side by side."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _CAPTION_HEIGHT = 26
 def comparison_strip(
     degraded: np.ndarray, restored_by_name: Mapping[str, np.ndarray], clean: np.ndarray
 ) -> np.ndarray:
-    """One row of captioned images: the input, each restored one, the truth.
+    """One row of captioned images: the input, each restored one, the ground truth.
 
     Captions give the PSNR of the images as they are. Small images are shown enlarged, and the
     strip is at most ``MAX_WIDTH`` pixels wide.
@@ -38,7 +38,7 @@ def comparison_strip(
             panels.append((f'{name} {psnr(image, clean):.2f} dB', image))
         except ValueError as error:
             raise ValueError(f'picture {name!r}: {error}') from error
-    panels.append(('truth', clean))
+    panels.append(('ground truth', clean))
     height, width = clean.shape[:2]
     panel_width = (MAX_WIDTH - _GAP * (len(panels) - 1)) // len(panels)
     panel_width = min(panel_width, max(width, _MIN_PANEL))

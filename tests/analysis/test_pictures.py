@@ -33,7 +33,7 @@ def test_captions_tell_psnr_of_the_images_and_names(monkeypatch):
     monkeypatch.setattr('cv2.putText', lambda image, text, *rest: captions.append(text))
     clean = flat(100, (900, 1600))
     comparison_strip(flat(151, clean.shape[:2]), {'scratch': clean, 'ours': clean + 1}, clean)
-    assert captions == ['input 13.98 dB', 'scratch 100.00 dB', 'ours 48.13 dB', 'truth']
+    assert captions == ['input 13.98 dB', 'scratch 100.00 dB', 'ours 48.13 dB', 'ground truth']
 
 
 @pytest.mark.parametrize('restored', [1, 2, 5])
