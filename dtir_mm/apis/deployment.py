@@ -51,8 +51,8 @@ class DeployedNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
-        low, high = self.image_range
-        return self.image_range.to_unit_range(self.unclamped(image * (high - low) + low))
+        scaled = self.image_range.from_unit_range(image)
+        return self.image_range.to_unit_range(self.unclamped(scaled))
 
     def unclamped(self, degraded: Tensor) -> Tensor:
         """The same in the network's range, where a restored value may lie outside."""
@@ -74,8 +74,8 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     original = copy.deepcopy(restorer).cpu().eval()
     steps = torch.tensor([t])
     height, width = original.backbone.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
-    low, high = original.image_range
-    degraded = _picture(1, height, width).to(next(original.parameters())) * (high - low) + low
+    image = _picture(1, height, width).to(next(original.parameters()))
+    degraded = original.image_range.from_unit_range(image)
     expected = original(degraded, steps)
 
     network = DeployedNetwork(

@@ -64,7 +64,7 @@ def accumulate_importance(
     # The batches of all processes, in parts as large as one process had.
     step.micro_batch_size = step.micro_batch_size or data['batch_size']
     running = RunningImportance()
-    step.observers.append(lambda update: running.update(_data_gradient(restorer, update).abs()))
+    step.observers.append(lambda update: running.update(update.of_samples.abs()))
     batches = iter(_loader(data, loaded.get('meta', {})))
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
@@ -76,12 +76,6 @@ def accumulate_importance(
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
     return {**loaded, 'importance': importance_of(restorer, running, statistic)}
-
-
-def _data_gradient(restorer: Restorer, update: Update) -> Tensor:
-    """The gradient (P,) of what an update's samples minimise."""
-    mixes = update.counts['mixed'] and restorer.step.mixing.added
-    return update.main + update.mixed if mixes else update.main
 
 
 def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Tensor]:

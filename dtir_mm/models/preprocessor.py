@@ -23,6 +23,10 @@ class ImageRange(NamedTuple):
         """Images in 0..255, as floating point numbers, in this range."""
         return images / (255 / (self.high - self.low)) + self.low
 
+    def from_unit_range(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] in this range."""
+        return images * (self.high - self.low) + self.low
+
     def to_unit_range(self, images: Tensor) -> Tensor:
         """Images of this range in [0, 1], clamped."""
         return images.sub(self.low).div(self.high - self.low).clamp(0, 1)

@@ -11,8 +11,8 @@ from torch import Tensor
 from dtir_mm.engine.checkpoint import CheckpointError
 from dtir_mm.models.gradients import flatten, from_named, to_named
 from dtir_mm.models.regularizers.parameter_importance import RunningImportance
-from dtir_mm.models.regularizers.regularizer import Update
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import HOOKS
 
 STATISTICS = ('abs_gradient', 'abs_mean')
@@ -125,9 +125,7 @@ class ImportanceAccumulationHook(Hook):
 
     def _observe(self, runner: Any, update: Update) -> None:
         if runner.iter >= self._window(runner)[0]:
-            mixes = update.counts['mixed'] and runner.restorer.step.mixing.added
-            gradient = update.mixed + update.main if mixes else update.main
-            self._running.update(self._values(gradient))
+            self._running.update(self._values(update.of_samples))
 
     def _values(self, gradient: Tensor) -> Tensor:
         return gradient.abs() if self.statistic == 'abs_gradient' else gradient

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from dtir_mm.diffusion.noise_schedule import like
-from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples
+from dtir_mm.models.objectives.noisy_samples import binned, bins, held_out_loss, noisy_samples
 from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
-from dtir_mm.models.objectives.pixel_losses import build_terms
+from dtir_mm.models.objectives.pixel_losses import build_terms, sum_of
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
@@ -45,11 +43,9 @@ class Denoising:
         noisy, _, t = noisy_samples(schedule, samples)
         restored = noisy - restorer.noise_in(noisy, t)
         clean = like(schedule.signal(t), noisy) * samples['clean']
-        total = torch.stack([term(restored, clean) for term in self.terms.values()]).sum(0)
+        total = sum_of(self.terms, restored, clean)
         return Losses(total, binned(self.name, total.detach(), t, schedule.num_steps))
 
-    @torch.no_grad()
     def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """The loss of each clean image, or of a part of it; the noise depends on its key alone."""
-        part = {**batch, 'clean': restorer.part_for_noise(batch['clean'])}
-        return {f'held_out_{self.name}': self.losses(restorer, part).total.tolist()}
+        return held_out_loss(self, restorer, batch)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule
-from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples
+from dtir_mm.models.objectives.noisy_samples import binned, bins, held_out_loss, noisy_samples
 from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
 from dtir_mm.registry import MODELS
 
@@ -64,8 +64,6 @@ class NoisePrediction:
         snr = schedule.snr(t)
         return losses * (torch.clamp(snr, max=self.snr_cap) / snr).to(losses)
 
-    @torch.no_grad()
     def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """L_g of each clean image, or of a part of it; the noise depends on its key alone."""
-        part = {**batch, 'clean': restorer.part_for_noise(batch['clean'])}
-        return {f'held_out_{self.name}': self.losses(restorer, part).total.tolist()}
+        return held_out_loss(self, restorer, batch)

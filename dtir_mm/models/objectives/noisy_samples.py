@@ -1,11 +1,16 @@
 """Noisy clean images for the generative objectives, and their losses by time step."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule
-from dtir_mm.models.objectives.objective import Samples
+from dtir_mm.models.objectives.objective import Objective, Samples
 from dtir_mm.randomness import seed_of
+
+if TYPE_CHECKING:
+    from dtir_mm.models.restorers.restorer import Restorer
 
 _NUM_BINS = 5
 
@@ -39,3 +44,12 @@ def binned(name: str, losses: Tensor, t: Tensor, num_steps: int) -> dict[str, Te
     """The losses (B,) of the time steps ``t`` (B,) in each of ``bins``."""
     ranges = bins(name, num_steps)
     return {bin: losses[(t > low) & (t <= high)] for bin, (low, high) in ranges.items()}
+
+
+def held_out_loss(
+    objective: Objective, restorer: 'Restorer', batch: Samples
+) -> dict[str, list[float]]:
+    """A generative objective on each clean image, or a part of it; its key makes the noise."""
+    part = {**batch, 'clean': restorer.part_for_noise(batch['clean'])}
+    with torch.no_grad():
+        return {f'held_out_{objective.name}': objective.losses(restorer, part).total.tolist()}

@@ -69,6 +69,11 @@ class FFTLoss(nn.Module):
         return self.weight * total / error[0].numel()
 
 
+def sum_of(terms: Mapping[str, nn.Module], restored: Tensor, clean: Tensor) -> Tensor:
+    """The sum of terms, (B,), of two batches (B, 3, H, W)."""
+    return torch.stack([term(restored, clean) for term in terms.values()]).sum(0)
+
+
 def build_terms(losses: Mapping[str, Any] | None) -> dict[str, nn.Module]:
     """The named terms of a config, without those that are None; L1 alone where there is no config.
 

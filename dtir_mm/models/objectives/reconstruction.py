@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
-from dtir_mm.models.objectives.pixel_losses import build_terms
+from dtir_mm.models.objectives.pixel_losses import build_terms, sum_of
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Reconstruction:
         values = {name: term(restored, clean) for name, term in self.terms.items()}
         total = torch.stack(list(values.values())).sum(0)
         with torch.no_grad():
-            of_input = torch.stack([term(degraded, clean) for term in self.terms.values()]).sum(0)
+            of_input = sum_of(self.terms, degraded, clean)
         parts = {self.of_input: of_input}
         if len(values) > 1:
             parts |= {f'{self.name}_{name}': value.detach() for name, value in values.items()}

@@ -24,8 +24,7 @@ def most_consistent(restorer: 'Restorer', degraded: Tensor, steps: list[int]) ->
     scores = []
     for step in steps:
         t = torch.full((len(degraded),), step, device=degraded.device)
-        low, high = restorer.image_range
-        restored = restorer.restore_images(degraded, t) * (high - low) + low
+        restored = restorer.image_range.from_unit_range(restorer.restore_images(degraded, t))
         scores.append(generative_inconsistency(restorer, restored))
     return [steps[i] for i in torch.stack(scores).argmin(0)]
 

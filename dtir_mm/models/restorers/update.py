@@ -66,6 +66,11 @@ class Update:
         """Samples of each kind over all processes."""
         return {kind: len(members) for kind, members in self.slots.items()}
 
+    @property
+    def of_samples(self) -> Tensor:
+        """The gradient (P,) of what the samples minimise, before decay, cap and regularizers."""
+        return self.main + self.mixed if self.added and self.counts['mixed'] else self.main
+
     def forward_and_differentiate(self, num_groups: int) -> None:
         """Fills ``groups``, ``rows`` and the sums ``main`` and ``mixed``, and logs the losses.
 
