@@ -40,13 +40,14 @@ def hessian_vector_product(
         if gradient is not None and gradient.requires_grad
     )
     del gradients  # as large as the network, and free to go as the second pass passes them
-    result = torch.zeros_like(vector)
-    if isinstance(product, Tensor):
-        filled = itertools.compress(_parts(result, parameters), reached)
-        products = torch.autograd.grad(product, chosen, allow_unused=True)
-        for part, values in zip(filled, products, strict=True):
-            if values is not None:
-                part.copy_(values.flatten())
+    if not isinstance(product, Tensor):
+        return torch.zeros_like(vector)
+    products = torch.autograd.grad(product, chosen, allow_unused=True)
+    result = torch.zeros_like(vector)  # no earlier: as large as the network
+    filled = itertools.compress(_parts(result, parameters), reached)
+    for part, values in zip(filled, products, strict=True):
+        if values is not None:
+            part.copy_(values.flatten())
     return result
 
 

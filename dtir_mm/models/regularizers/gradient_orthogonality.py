@@ -2,17 +2,17 @@
 
 Eq. 17 to 19, from the gradients of generative samples (or groups of them) and of restoration ones:
 s is their mean cosine across the two objectives, d the mean within them, ``L = (1 - s) + |d|``.
-The name fits d alone: the paper's formula aligns the objectives (method.md 3.6). Gradients are
-rows of (m, P).
+The name fits d alone: the paper's formula aligns the objectives (method.md 3.6).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 MODES = ('align', 'opl', 'conflict')
+_BLOCK = 2**18  # values of each gradient that are copied at once
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,27 @@ class Orthogonality:
     within: Tensor
     weights: Tensor
 
-    def derivatives(self, generative: Tensor, restoration: Tensor) -> Iterator[Tensor]:
-        """dL / dg_a (P,) of the generative, then of the restoration gradients, one at a time.
+    def differentiate_(self, gradients: Sequence[Tensor]) -> None:
+        """Turns the m gradients g_a (P,) that the loss was made of into dL / dg_a, in place.
 
-        Their Hessian-vector products add up to the loss's gradient. The arguments are those that
-        the loss was made of; a network's worth of memory is in each vector, so none is kept.
+        Their Hessian-vector products add up to the loss's gradient.
         """
-        for row in self.weights:
-            own, other = row.split([len(generative), len(restoration)])
-            yield own @ generative + other @ restoration
+        for parts in _blocks(gradients):
+            for part, derivative in zip(parts, self.weights @ torch.stack(parts), strict=True):
+                part.copy_(derivative)
 
 
 def orthogonality(
-    generative: Tensor,
-    restoration: Tensor,
+    generative: Sequence[Tensor],
+    restoration: Sequence[Tensor],
     counts: tuple[int, int] | None = None,
     mode: str = 'align',
 ) -> Orthogonality:
     """Eq. 17 to 19 on the gradients of samples, or on the mean gradients of groups of samples.
 
     Args:
-        generative: gradients of the generative objective, (m_g, P), m_g >= 1.
-        restoration: gradients of the restoration objective, (m_r, P), m_r >= 1.
+        generative: gradients of the generative objective, m_g >= 1 of (P,).
+        restoration: gradients of the restoration objective, m_r >= 1 of (P,).
         counts: samples behind each set, (n_g, n_r); None for (m_g, m_r). They weigh the two sums
             of d by n (n - 1) as single samples would, so that d of groups estimates d of samples.
         mode: "align", ``(1 - s) + |d|``, the paper's; "opl", the two swapped, ``(1 - d) + |s|``, as
@@ -61,11 +60,12 @@ def orthogonality(
     """
     if mode not in MODES:
         raise ValueError(f'mode={mode!r} of the orthogonality must be one of {MODES}')
-    # Products in blocks: the rows of both sets are never copied into one tensor.
-    sets, split = (generative, restoration), len(generative)
-    norms = torch.cat([rows.norm(dim=1) for rows in sets])
+    split = len(generative)
+    products = sum(
+        block @ block.T for block in map(torch.stack, _blocks([*generative, *restoration]))
+    )
+    norms = products.diagonal().sqrt()
     inverse = torch.where(norms > 0, 1 / norms, 0)  # a zero gradient is orthogonal to everything
-    products = torch.cat([torch.cat([a @ b.T for b in sets], dim=1) for a in sets])
     cosines = (inverse[:, None] * products * inverse).requires_grad_()
     with torch.enable_grad():
         cross = cosines[:split, split:].mean()
@@ -83,6 +83,14 @@ def orthogonality(
     own = torch.diag((by_cosine * cosines.detach()).sum(dim=1) * inverse)
     weights = inverse[:, None] * (by_cosine * inverse - own)
     return Orthogonality(loss.detach(), cross.detach(), within.detach(), weights)
+
+
+def _blocks(rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Views of the same range of each row (P,), range by range.
+
+    Each row is as large as the network: they are never copied into one tensor.
+    """
+    return zip(*(row.split(_BLOCK) for row in rows), strict=True)
 
 
 def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) -> Tensor:

@@ -25,7 +25,7 @@ def conflict(generative: Tensor, restoration: Tensor) -> Tensor:
 class GradientProjection:
     """Takes from every update's generative gradient what points against restoration."""
 
-    num_groups = 1
+    num_groups = 0
     second_order = False
 
     def is_due(self, update: Update) -> bool:

@@ -29,7 +29,7 @@ class ImportancePenalty:
         ValueError: there is no such form, or the share lies outside (0, 1].
     """
 
-    num_groups = 1
+    num_groups = 0
     second_order = False
 
     def __init__(self, form: str = 'pigwm', weight: float = 0.2, share: float = 1.0) -> None:

@@ -1,6 +1,5 @@
 """Gradient orthogonality as a term of the update (L_orthog of Eq. 12), by second derivatives."""
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 
@@ -100,9 +99,8 @@ class GradientOrthogonality:
         with update.twice_differentiable():
             literal = self.implementation == 'per_sample'
             gradient = self._literal(update) if literal else self._grouped(update)
-        norm = update.main.norm()
-        limited = self.limit(gradient, norm)
-        update.log('orthogonality_ratio', limited.norm() / norm)
+        limited = self.limit(gradient, update.content_norm)
+        update.log('orthogonality_ratio', limited.norm() / update.content_norm)
         return limited
 
     def limit(self, gradient: Tensor, content_norm: Tensor) -> Tensor:
@@ -115,21 +113,24 @@ class GradientOrthogonality:
     def _grouped(self, update: Update) -> Tensor:
         """The gradient (P,) in two phases, with one group's graph alive at a time.
 
-        The groups' gradients (``rows``, which are changed) give dL / dg_a in closed form; then each
-        group adds its Hessian-vector product.
+        The groups' gradients (``rows``, which are used up) give dL / dg_a in closed form; then each
+        group adds its Hessian-vector product, and lets go of what it was made of.
         """
-        rows = [update.rows[kind] for kind in KINDS]
-        rows = [part if len(part) > 1 else part.clone() for part in rows]  # one row is the sum
-        for row in itertools.chain(*rows):
+        generative, restoration = (update.rows.pop(kind) for kind in KINDS)
+        for row in (*generative, *restoration):
             _to_reached(row, update)
-        result = orthogonality(*rows, tuple(update.counts[kind] for kind in KINDS), self.mode)
+        counts = tuple(update.counts[kind] for kind in KINDS)
+        result = orthogonality(generative, restoration, counts, self.mode)
         _log(result, update)
-        members = [(kind, samples) for kind in KINDS for samples in update.groups[kind]]
+        pulls = [*generative, *restoration]
+        del generative, restoration
+        result.differentiate_(pulls)
         gradient = None
-        for (kind, samples), pull in zip(members, result.derivatives(*rows), strict=True):
-            how = partial(self._second_derivative, pull, _reached(update))
-            product = update.differentiate(kind, samples, how)
-            gradient = product if gradient is None else gradient.add_(product)
+        for kind in KINDS:
+            for samples in update.groups[kind]:
+                how = partial(self._second_derivative, pulls.pop(0), _reached(update))
+                product = update.differentiate(kind, samples, how)
+                gradient = product if gradient is None else gradient.add_(product)
         return sum_over_processes(gradient)
 
     def _literal(self, update: Update) -> Tensor:
@@ -150,8 +151,8 @@ class GradientOrthogonality:
         count = update.counts['mixed']
         result = orthogonality(fixed[:count], fixed[count:], mode=self.mode)
         _log(result, update)
-        pulls = torch.stack(list(result.derivatives(fixed[:count], fixed[count:])))
-        return _to_reached(flat_gradient((rows * pulls).sum(), update.parameters), update)
+        result.differentiate_(fixed)
+        return _to_reached(flat_gradient((rows * fixed).sum(), update.parameters), update)
 
     def _second_derivative(
         self,

@@ -29,10 +29,12 @@ class LayerDecay:
 class Update(Protocol):
     """One update, as far as regularizers may know it (``restorers/update.py``).
 
-    ``rows`` holds the gradients (m, P) of groups of samples of each kind, "main" (restoration) and
-    "mixed" (generative), ``main`` and ``mixed`` their sums (P,), the latter behind the layer-wise
-    decay; all over all processes. ``counts`` are the samples of each kind; ``added`` says whether
-    the mixed gradient is a part of the update, or only watched.
+    There are two kinds of samples, "main" (restoration) and "mixed" (generative); ``counts`` are
+    those of each, and ``added`` says whether the mixed gradient is a part of the update, or only
+    watched. Terms of first order read ``main`` and ``mixed``, the gradients (P,), the latter behind
+    the layer-wise decay. Terms of second order come after these are gone: they read ``rows``, the
+    gradients (P,) of groups of samples of each kind, before the decay, and ``content_norm``, the
+    norm () of ``main``. All are over all processes.
     """
 
     seed: int
@@ -42,7 +44,8 @@ class Update(Protocol):
     counts: dict[str, int]
     added: bool
     groups: dict[str, list[Samples]]
-    rows: dict[str, Tensor]
+    rows: dict[str, list[Tensor]]
+    content_norm: Tensor | None
     main: Tensor
     mixed: Tensor
 
@@ -50,7 +53,7 @@ class Update(Protocol):
         """The objective's mean (), over the samples of a kind of all processes."""
 
     def log(self, name: str, value: Tensor) -> None:
-        """Logs a number (), the same in all processes."""
+        """Logs a number (), the same in all processes; a number that is not finite is left out."""
 
     def differentiate(
         self,
@@ -70,7 +73,7 @@ class Update(Protocol):
 class Regularizer(Protocol):
     """A term of the update beside the objectives."""
 
-    num_groups: int  # groups of samples of each kind whose gradients it asks for
+    num_groups: int  # groups of samples of each kind whose gradients it reads; 0 for none
     second_order: bool  # whether it differentiates gradients, which wants full precision
 
     def is_due(self, update: Update) -> bool:

@@ -1,6 +1,6 @@
 """The optimiser update of every stage: objectives and regularizers, added up (Alg. 1, 3 and 4)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,23 +76,30 @@ class TrainingStep:
         Raises:
             FloatingPointError: a loss or the gradient is not finite; weights stay as they were.
         """
-        gradient, logged = self.gradient(restorer, batch)
-        means = _means_over_processes(logged)
-        _require_finite(batch, means, gradient)
+        update = self._begin(restorer, batch)
+        gradient = self._add_up(update)
+        means = _means_over_processes(update.logged)
+        finite = {name: mean for name, mean in means.items() if torch.isfinite(mean)}
+        _require_finite(batch, means.keys() - finite.keys() - update.diagnostics, gradient)
         self.assign(gradient, restorer.trained_parameters())
         optim_wrapper.step()
         optim_wrapper.zero_grad()
-        return means
+        return finite
 
     def gradient(self, restorer: 'Restorer', batch: Samples) -> tuple[Tensor, dict[str, Tensor]]:
-        """Where the gradients meet: the update's (P,), over all processes, and what to log.
+        """The update's gradient (P,), over all processes, and what to log.
 
         What is logged are per-sample values (n,) of this process, of which there may be none.
         """
         update = self._begin(restorer, batch)
+        return self._add_up(update), update.logged
+
+    def _add_up(self, update: Update) -> Tensor:
+        """Where the gradients meet: the update's (P,), over all processes."""
         due = [term for term in self.regularizers.values() if term.is_due(update)]
-        with restorer.full_precision(any(term.second_order for term in due)):
-            update.forward_and_differentiate(max((term.num_groups for term in due), default=1))
+        second_order = [term for term in due if term.second_order]
+        with update.restorer.full_precision(bool(second_order)):
+            update.forward_and_differentiate(max((term.num_groups for term in due), default=0))
             for observe in self.observers:
                 observe(update)
             if update.counts['mixed']:
@@ -103,20 +110,20 @@ class TrainingStep:
             # Regularizers see the objectives' gradients as they are, which are added up behind.
             terms = None
             for term in due:
-                added = term.gradient(update)
-                terms = added if terms is None else terms.add_(added)
-            gradient = update.main
-            if update.added and update.counts['mixed']:
-                gradient += update.mixed
-            if terms is not None:
-                gradient += terms
-        return gradient, update.logged
+                if not term.second_order:
+                    added = term.gradient(update)
+                    terms = added if terms is None else terms.add_(added)
+            gradient = update.fold(terms)
+            del terms
+            for term in second_order:
+                gradient += term.gradient(update)
+        return gradient
 
     def gradient_of(self, restorer: 'Restorer', batch: Samples, objective: Objective) -> Tensor:
         """The gradient (P,) of one objective's mean over a preprocessed batch of all processes."""
         update = self._update(restorer, batch)
         update.objectives = {'main': objective}
-        update.forward_and_differentiate(1)
+        update.forward_and_differentiate(0)
         return update.main
 
     def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
@@ -159,12 +166,11 @@ def _means_over_processes(logged: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _require_finite(batch: Samples, means: dict[str, Tensor], gradient: Tensor) -> None:
-    """Raises FloatingPointError unless losses and gradient are finite; names the files."""
-    broken = [name for name, mean in means.items() if not torch.isfinite(mean)]
+def _require_finite(batch: Samples, broken: Collection[str], gradient: Tensor) -> None:
+    """Raises FloatingPointError if losses are broken or the gradient is; names the files."""
     if not broken and torch.isfinite(gradient.sum()):
         return
-    what = f'losses {", ".join(broken)}' if broken else 'the gradient'
+    what = f'losses {", ".join(sorted(broken))}' if broken else 'the gradient'
     raise FloatingPointError(
         f'{what} not finite at iteration {int(batch["key"][0, 1])}; the weights were not '
         f'updated. Files of this batch: {", ".join(dict.fromkeys(batch["path"]))}'

@@ -56,8 +56,10 @@ class Update:
         self.slots = {'mixed': range(0), 'main': range(self.total)}
         self.added = False  # whether what is mixed is a part of the update, or only watched
         self.groups: dict[str, list[Samples]] = {}
-        self.rows: dict[str, Tensor] = {}
+        self.rows: dict[str, list[Tensor]] = {}
+        self.content_norm: Tensor | None = None
         self.logged: dict[str, Tensor] = {}
+        self.diagnostics: set[str] = set()  # of the logged, what no weight follows
         self._differentiate = differentiate
         self._totals: dict[str, Tensor] = {}
 
@@ -72,25 +74,46 @@ class Update:
         return self.main + self.mixed if self.added and self.counts['mixed'] else self.main
 
     def forward_and_differentiate(self, num_groups: int) -> None:
-        """Fills ``groups``, ``rows`` and the sums ``main`` and ``mixed``, and logs the losses.
+        """Fills ``groups`` and the sums ``main`` and ``mixed``, and logs the losses.
 
-        Each kind is forwarded by itself, in at most ``num_groups`` groups by global slot.
+        Each kind is forwarded by itself, in at most ``num_groups`` groups by global slot, whose
+        gradients are kept in ``rows``; with 0 in one, and none are.
         """
+        sums: dict[str, Tensor] = {}
         for kind, objective in self.objectives.items():
-            self.groups[kind] = self._split(self.slots[kind], num_groups)
+            self.groups[kind] = self._split(self.slots[kind], max(num_groups, 1))
             results = [self._accumulate(kind, samples) for samples in self.groups[kind]]
-            gradients = [gradient for gradient, _ in results]
-            rows = torch.stack(gradients) if len(gradients) > 1 else gradients[0][None]
-            self.rows[kind] = sum_over_processes(rows)
+            rows = [sum_over_processes(gradient) for gradient, _ in results]
+            if num_groups:
+                self.rows[kind] = rows
+                sums[kind] = rows[0].clone()
+                for row in rows[1:]:
+                    sums[kind].add_(row)
+            else:
+                (sums[kind],) = rows
             joined = {
                 name: torch.cat([logged[name] for _, logged in results]) for name in results[0][1]
             }
             self._totals[kind] = joined[objective.name]
             self.logged |= joined if kind == 'main' else {objective.name: joined[objective.name]}
-        # Nothing changes ``main``; ``mixed`` is confined in place, and its rows must stay.
-        main = self.rows['main']
-        self.main = main.sum(0) if len(main) > 1 else main[0]
-        self.mixed = self.rows['mixed'].sum(0) if 'mixed' in self.rows else None
+            if kind == 'mixed' and not self.added:
+                self.diagnostics.add(objective.name)
+        self.main, self.mixed = sums['main'], sums.get('mixed')
+
+    def fold(self, terms: Tensor | None) -> Tensor:
+        """The gradient (P,) of the update so far, in the place of ``main``, ``mixed`` and terms.
+
+        Each is as large as the network; what terms of second order read stays.
+        """
+        if self.rows:
+            self.content_norm = self.main.norm()
+        gradient = self.main
+        if self.added and self.counts['mixed']:
+            gradient += self.mixed
+        if terms is not None:
+            gradient += terms
+        self.main = self.mixed = None
+        return gradient
 
     def differentiate(self, kind: str, samples: Samples, how: Differentiate) -> Tensor:
         """A linear functional (P,) of the loss of some samples of this process."""
@@ -109,7 +132,8 @@ class Update:
         return sum_over_processes(self._totals[kind].sum()) / self.counts[kind]
 
     def log(self, name: str, value: Tensor) -> None:
-        """Logs a number (), the same in all processes."""
+        """Logs a number (), the same in all processes; a number that is not finite is left out."""
+        self.diagnostics.add(name)
         self.logged[name] = value.detach().reshape(1)
 
     def _split(self, members: range, parts: int) -> list[Samples]:

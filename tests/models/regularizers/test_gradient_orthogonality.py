@@ -44,7 +44,8 @@ def derivatives_of(
     result: Orthogonality, generative: Tensor, restoration: Tensor
 ) -> tuple[Tensor, Tensor]:
     """dL / dg_a of both sets, as rows."""
-    rows_of_both = torch.stack(list(result.derivatives(generative, restoration)))
+    rows_of_both = torch.cat([generative, restoration])
+    result.differentiate_(rows_of_both)
     return rows_of_both[: len(generative)], rows_of_both[len(generative) :]
 
 

@@ -168,6 +168,41 @@ def test_an_update_that_is_not_finite_is_refused(toy_backbone, steep, what):
 
 
 @MODELS.register_module()
+class Diagnosed:
+    """A regularizer that adds nothing and logs numbers that are not finite, and one that is."""
+
+    num_groups = 0
+    second_order = False
+
+    def is_due(self, update: update.Update) -> bool:
+        return True
+
+    def gradient(self, update: update.Update) -> torch.Tensor:
+        for name, value in (('none', math.nan), ('endless', math.inf), ('seven', 7.0)):
+            update.log(name, torch.tensor(value))
+        return torch.zeros_like(update.main)
+
+
+def test_diagnostics_that_are_not_finite_stop_no_update(toy_backbone):
+    """They are left out of what is logged; a loss that is only watched is one of them."""
+    mixing = dict(
+        type='UpdateMixing', probability=1.0, added=False,
+        objective=dict(type='NotFinite', steep=False),
+    )  # fmt: skip
+    step = dict(objective=dict(type='Reconstruction'), mixing=mixing)
+    logs, weights = [], []
+    for regularizers in (None, dict(diagnosed=dict(type='Diagnosed'))):
+        torch.manual_seed(0)
+        restorer = build(toy_backbone, step | dict(regularizers=regularizers), 'fp32')
+        optimiser = OptimWrapper(torch.optim.Adam(restorer.parameters()))
+        logs.append(restorer.train_step(make_data(range(3)), optimiser))
+        weights.append(dict(restorer.state_dict()))
+    assert logs[0].keys() == {'content', 'content_of_input'}
+    assert logs[1].keys() - logs[0].keys() == {'seven'} and logs[1]['seven'].item() == 7
+    torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=0)
+
+
+@MODELS.register_module()
 class Blind(Reconstruction):
     """It has losses and parts of its own, and sees the degraded images alone."""
 
