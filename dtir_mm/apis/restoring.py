@@ -100,6 +100,12 @@ def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | P
     import_modules_from_strings(modules)
 
 
+def require_step(restorer: Restorer, t: int | None) -> None:
+    """Raises ValueError where a time step is given and lies outside 1..T."""
+    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
+        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+
+
 def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
     """One image, RGB uint8 (H, W, 3) of any size, restored in one pass.
 
@@ -108,8 +114,7 @@ def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
     Raises:
         ValueError: ``t`` lies outside 1..T.
     """
-    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
-        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+    require_step(restorer, t)
     device = next(restorer.parameters()).device
     degraded = restorer.from_uint8(torch.from_numpy(image).to(device).permute(2, 0, 1)[None])
     steps = restorer.find_steps(degraded) if t is None else torch.tensor([t], device=device)

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from dtir_mm.datasets import ConcatDataset, DegradedPhotosDataset
-from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey, list_images
+from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import save_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
