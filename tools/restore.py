@@ -125,6 +125,7 @@ def _restore_file(
     image, notes = read_with_notes(source, max_pixels)
     try:
         restored = restore(restorer, image, t)
+        del image  # as large as the result
     except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise ValueError(f'{shown(source)} cannot be restored: {reason}') from error
