@@ -43,7 +43,13 @@ def read_profile(profile: bytes) -> ColourProfile:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = _MODES[opened.profile.xcolor_space.strip()]
         name = ImageCms.getProfileDescription(opened).strip() or 'unnamed'
-        transform = ImageCms.buildTransform(opened, ImageCms.createProfile('sRGB'), mode, 'RGB')
+        transform = ImageCms.buildTransform(
+            opened,
+            ImageCms.createProfile('sRGB'),
+            mode,
+            'RGB',
+            flags=ImageCms.Flags.HIGHRESPRECALC,  # otherwise dark greys are levels off
+        )
     except (OSError, KeyError, TypeError, ValueError, ImageCms.PyCMSError) as error:
         raise ValueError(f'no colour profile that can be used: {error}') from error
     found = ColourProfile(name, mode, transform)

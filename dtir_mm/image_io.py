@@ -201,7 +201,12 @@ def _content_of_png(path: Path) -> bytes | None:
 def _frame_notes(path: Path) -> list[str]:
     try:
         with _opened(path) as image:
-            count = getattr(image, 'n_frames', 1) if image.format != 'PSD' else 1  # layers
-    except Exception:
-        return ['frames or pages after the first one cannot be read']
-    return ['of several frames or pages the first was taken'] if count > 1 else []
+            if image.format == 'PSD':  # layers, of which the image is composed
+                return []
+            try:
+                several = getattr(image, 'n_frames', 1) > 1
+            except Exception:  # as of a file that is cut off behind its first frame
+                return ['frames or pages after the first one cannot be read']
+    except Exception:  # of a PNG whose metadata is broken, as was said
+        return []
+    return ['of several frames or pages the first was taken'] if several else []
