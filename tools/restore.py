@@ -52,7 +52,10 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='leave images out whose result exists: goes on where a call was interrupted',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.max_pixels is not None and args.max_pixels < 1:
+        parser.error(f'--max-pixels={args.max_pixels} must be at least 1')
+    return args
 
 
 def main() -> None:
