@@ -33,8 +33,9 @@ from tqdm import tqdm
 
 import dtir_mm.datasets  # noqa: F401  registers what is built
 from dtir_mm.compat import import_mmagic
-from dtir_mm.datasets.base_dataset import SampleKey, list_images
+from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.datasets.decoded_images import DecodedImages
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.registry import DATASETS
 
 HEIGHT, WIDTH, PATCH = 1356, 2040, 128

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dtir_mm.names import shortened
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -15,7 +17,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary = path.with_name(f'.{shortened(path.name)}.{os.getpid()}.tmp')
     try:
         yield temporary
         os.replace(temporary, path)
@@ -24,9 +26,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` in UTF-8 as it is, whole or not at all."""
+    """Writes ``text`` in UTF-8 as it is, whole or not at all.
+
+    Bytes of file names that are not UTF-8 become escapes.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding='utf-8', newline='')
+        temporary.write_text(text, encoding='utf-8', errors='backslashreplace', newline='')
 
 
 def require_writable(folder: str | Path) -> None:

@@ -12,7 +12,11 @@ def _words(key: tuple[int | str, ...]) -> list[int]:
     """Non-negative integers for ``numpy.random.SeedSequence``; strings enter by their CRC-32."""
     words = []
     for part in key:
-        value = zlib.crc32(part.encode()) if isinstance(part, str) else int(part)
+        value = (
+            zlib.crc32(part.encode('utf-8', 'surrogateescape'))
+            if isinstance(part, str)
+            else int(part)
+        )
         if value < 0:
             raise ValueError(f'a random key takes strings and integers >= 0, got {part!r} in {key}')
         words.append(value)

@@ -1,11 +1,23 @@
 """Image files: what is read is what was meant, and broken files are named."""
 
+import io
+import struct
+
 import cv2
 import numpy as np
 import pytest
+from odd_images import with_chunk
 from PIL import Image
 
-from dtir_mm.image_io import read_image, save_image
+from dtir_mm.image_io import (
+    ImageTooLargeError,
+    image_suffixes,
+    note_lines,
+    pixel_count,
+    read_image,
+    read_with_notes,
+    save_image,
+)
 
 
 @pytest.fixture
@@ -140,3 +152,111 @@ def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
         save_image(path, 255 - picture)
     np.testing.assert_array_equal(read_image(path), picture)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
+
+
+def noted(path):
+    image, notes = read_with_notes(path)
+    assert (image == read_image(path)).all()
+    return notes
+
+
+def test_what_is_dropped_or_changed_is_said(tmp_path, picture):
+    grey = picture[..., 0]
+    Image.fromarray(picture).save(tmp_path / 'plain.png')
+    assert noted(tmp_path / 'plain.png') == []
+    Image.fromarray(grey).save(tmp_path / 'grey.png')
+    assert noted(tmp_path / 'grey.png') == ['grey was repeated over three channels']
+    cv2.imwrite(str(tmp_path / 'deep.png'), picture.astype(np.uint16) * 257)
+    assert noted(tmp_path / 'deep.png') == ['of 16 bits a channel the upper 8 were taken']
+    transparency = ['transparency was dropped, the colours below it are kept']
+    Image.fromarray(np.dstack([picture, grey])).save(tmp_path / 'alpha.png')
+    assert noted(tmp_path / 'alpha.png') == transparency
+    Image.fromarray(np.dstack([picture, grey * 0 + 255])).save(tmp_path / 'opaque.png')
+    assert noted(tmp_path / 'opaque.png') == []
+    Image.fromarray(picture).quantize(8).save(tmp_path / 'palette.png', transparency=0)
+    assert noted(tmp_path / 'palette.png') == transparency
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    for suffix in ('.tif', '.png', '.webp', '.gif'):
+        file = tmp_path / f'frames{suffix}'
+        frames[0].save(file, save_all=True, append_images=frames[1:])
+        assert noted(file) == ['of several frames or pages the first was taken']
+    np.testing.assert_array_equal(read_image(tmp_path / 'frames.tif'), picture)
+
+
+def test_a_png_says_of_its_colours_what_is_not_applied(tmp_path, picture):
+    png = io.BytesIO()
+    Image.fromarray(picture).save(png, 'PNG')
+    for value, notes in ((45455, []), (100000, ['a gamma of 1.000 was ignored'])):
+        content = with_chunk(png.getvalue(), b'gAMA', struct.pack('>I', value))
+        (tmp_path / 'a.png').write_bytes(content)
+        assert noted(tmp_path / 'a.png') == notes
+
+
+@pytest.mark.parametrize('suffix', ['.pgm', '.png', '.tif', '.jp2'])
+def test_16_bits_of_grey_are_read_from_every_format_that_has_them(tmp_path, suffix):
+    wide = np.random.default_rng(0).integers(0, 65536, (40, 50), dtype=np.uint16)
+    path = tmp_path / f'a{suffix}'
+    if suffix == '.pgm':
+        path.write_bytes(b'P5 50 40 65535\n' + wide.astype('>u2').tobytes())
+    else:
+        Image.fromarray(wide).save(path)
+    np.testing.assert_array_equal(read_image(path), np.dstack([(wide >> 8).astype(np.uint8)] * 3))
+    assert 'of 16 bits a channel the upper 8 were taken' in noted(path)
+
+
+def test_images_of_more_than_one_strip_are_whole(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 33, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    for strip in (1, 33 * 7, 10**6):
+        monkeypatch.setattr('dtir_mm.pixels._STRIP', strip)
+        np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), pixels[..., :3])
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    file = tmp_path / 'map.png'
+    Image.new('L', (400, 300)).save(file)
+    file.write_bytes(file.read_bytes()[:-40])  # decoding it would fail
+    with pytest.raises(ImageTooLargeError) as caught:
+        read_image(file, max_pixels=119_999)
+    for word in (str(file), '400 x 300 = 120000', '119999', '--max-pixels', 'DTIR_MAX_PIXELS'):
+        assert word in str(caught.value)
+    with pytest.raises(ValueError, match='broken'):
+        read_image(file, max_pixels=120_000)
+    monkeypatch.setenv('DTIR_MAX_PIXELS', '1000')
+    with pytest.raises(ImageTooLargeError, match='more than the 1000'):
+        read_image(file)
+    monkeypatch.setenv('DTIR_MAX_PIXELS', 'many')
+    with pytest.raises(ValueError, match="DTIR_MAX_PIXELS='many' must be a number of pixels"):
+        read_image(file)
+
+
+def test_the_limit_can_be_raised_over_pillows_own(tmp_path, picture, monkeypatch):
+    save_image(tmp_path / 'a.png', picture)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    assert (read_image(tmp_path / 'a.png') == picture).all()
+    assert Image.MAX_IMAGE_PIXELS == 100, "Pillow's limit is left as it was for others"
+    assert pixel_count(tmp_path / 'a.png') == 48 * 64
+
+
+def test_only_listed_formats_are_read_whatever_the_suffix(tmp_path):
+    page = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n'
+    (tmp_path / 'a.png').write_bytes(page)
+    with pytest.raises(ValueError, match=r'a\.png \(\d+ bytes\) is no image'):
+        read_image(tmp_path / 'a.png')
+    assert not {'.eps', '.ps', '.h5', '.mpg', '.wmf'} & image_suffixes().keys()
+    assert {'.png', '.jpe', '.jfif', '.ppm', '.tif', '.gif'} <= image_suffixes().keys()
+
+
+def test_a_link_that_leads_nowhere_is_named_with_where_it_leads(tmp_path):
+    (tmp_path / 'a.png').symlink_to('gone.png')
+    with pytest.raises(FileNotFoundError, match=r'a\.png \(a link to gone\.png\)'):
+        read_image(tmp_path / 'a.png')
+
+
+def test_notes_are_counted_with_the_first_names(tmp_path):
+    notes = [(tmp_path / f'{i}.png', 'grey') for i in range(7)] + [(tmp_path / '0.png', 'odd')]
+    named = ', '.join(str(tmp_path / f'{i}.png') for i in range(5))
+    assert note_lines(notes) == [
+        f'grey: 7 image(s): {named} and 2 more',
+        f'odd: 1 image(s): {tmp_path / "0.png"}',
+    ]

@@ -4,6 +4,7 @@
     python tools/check_data.py --generate-fixture Rain100L data      # a tiny set to try things with
 
 Every image is decoded in full. Each fault is named with its files, and ends the tool with status 1.
+What is left out of a folder or dropped from images (profiles, transparency) is said, and no fault.
 """
 
 import argparse
@@ -25,9 +26,12 @@ from dtir_mm.datasets.checking import (
     find_faults,
     images_of,
     inspect_image,
+    left_out_lines,
     parts_of,
 )
 from dtir_mm.datasets.layouts import LAYOUTS, generate_fixture
+from dtir_mm.image_io import note_lines
+from dtir_mm.names import shown
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -65,8 +69,13 @@ def check(config: Config, workers: int) -> int:
         expected = expected_count(folder)
         print(
             f'{len(listed):8} {expected[0] if expected else "unknown":>9}  '
-            f'{"+".join(sorted(uses, reverse=True)):9} {folder}'
+            f'{"+".join(sorted(uses, reverse=True)):9} {shown(folder)}'
         )
+    for line in left_out_lines(parts):
+        print(f'left out: {line}')
+    notes = zip(files, inspected, strict=True)
+    for line in note_lines((file, note) for file, found in notes for note in found.notes):
+        print(f'note: {line}')
     for name in unknown:
         print(f'not checked: data set of type {name}')
     kinds = Counter(fault.kind for fault in faults)

@@ -23,8 +23,8 @@ from dtir_mm.apis.command_line import (
     map_in_processes,
     one_line_errors,
 )
-from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.decoded_images import DecodedImages, decoded_bytes
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
 from dtir_mm.files import require_writable
 

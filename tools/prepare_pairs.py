@@ -22,7 +22,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dtir_mm.apis.command_line import map_in_processes, one_line_errors
-from dtir_mm.datasets.base_dataset import list_images, spread
+from dtir_mm.datasets.base_dataset import spread
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.layouts import CLEAN, DEGRADED, LAYOUTS, layout_named
 from dtir_mm.datasets.pair_preparation import (
     PairMaker,

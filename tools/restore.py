@@ -1,19 +1,25 @@
 """Restores an image, or every image of a folder: no ground truth, no config needed."""
 
 import argparse
+import errno
+import os
 from pathlib import Path
 
 from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
-from dtir_mm.datasets.base_dataset import list_images
+from dtir_mm.apis.restoring import require_step
+from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.files import require_new
-from dtir_mm.image_io import read_image, save_image
+from dtir_mm.files import require_writable
+from dtir_mm.image_io import note_lines, read_with_notes, save_image
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.names import shown
 
 _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
+_NAMED = 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,9 +28,11 @@ def parse_args() -> argparse.Namespace:
         'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
     )
     parser.add_argument(
-        'input', type=Path, help='an image or a folder of images (not of folders of them)'
+        'input', type=Path, help='an image, or a folder of images and of folders of them'
     )
-    parser.add_argument('output', type=Path, help='the restored image, or a folder for them')
+    parser.add_argument(
+        'output', type=Path, help='the restored image, or a folder for them, with the same folders'
+    )
     parser.add_argument(
         '--task', help='which degradation; default: the one it was trained on, or found out'
     )
@@ -35,15 +43,26 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='the mean over the image and its flips: 4 x the time',
     )
+    parser.add_argument('--max-pixels', type=int, metavar='N', help='read images of up to N pixels')
     add_config_arguments(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
-    return parser.parse_args()
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument('--overwrite', action='store_true', help='replace files that exist')
+    existing.add_argument(
+        '--skip-existing',
+        action='store_true',
+        help='leave images out whose result exists: goes on where a call was interrupted',
+    )
+    args = parser.parse_args()
+    if args.max_pixels is not None and args.max_pixels < 1:
+        parser.error(f'--max-pixels={args.max_pixels} must be at least 1')
+    return args
 
 
 def main() -> None:
     args = parse_args()
     with one_line_errors('restore'):
-        plan = _plan(args.input, args.output, args.overwrite)
+        plan, left_out = _plan(args.input, args.output)
+        skipped = _existing(plan, args.overwrite, args.skip_existing)
         settings = {'tile': args.tile, 'ensemble': args.ensemble}
         if args.tile <= _OVERLAP:
             settings['tile_overlap'] = args.tile // 2
@@ -51,18 +70,35 @@ def main() -> None:
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
             t = _step(restorer, args.checkpoint, args.task)
+        require_step(restorer, t)
         described = 'degradation unknown' if t is None else f't = {t}'
-        broken = []
-        for source, target in tqdm(plan, unit='image', desc=described):
+        require_writable(args.output if args.input.is_dir() else args.output.parent)
+        todo = [(source, target) for source, target in plan.items() if target not in skipped]
+        done, notes, failed = 0, [], []
+        for source, target in tqdm(todo, unit='image', desc=described):
             try:
-                image = read_image(source)
-            except ValueError as error:  # the others are restored all the same
-                broken.append(str(error))
+                carried = _restore_file(restorer, source, target, t, args.max_pixels)
+            except (OSError, ValueError) as error:  # the others are restored all the same
+                failed.append(str(error))
+                if _no_room(error):
+                    break
                 continue
-            save_image(target, restore(restorer, image, t))
-    print(f'restored {len(plan) - len(broken)} image(s) to {args.output}')
-    if broken:
-        raise SystemExit('restore: not restored:\n  ' + '\n  '.join(broken))
+            done += 1
+            notes += [(source, note) for note in carried]
+    print(f'restored {done} image(s) to {shown(args.output)}')
+    if skipped:
+        print(f'skipped {len(skipped)} whose result exists')
+    if left_out:
+        print(left_out_line(args.input, left_out, _NAMED))
+    for line in note_lines(notes):
+        print(f'note: {line}')
+    if failed:
+        untried = len(todo) - done - len(failed)
+        more = f', and {untried} not tried: make room and go on with --skip-existing'
+        raise SystemExit(
+            f'restore: not restored: {len(failed)} image(s){more if untried else ""}\n  '
+            + '\n  '.join(failed)
+        )
 
 
 def _finds_out(restorer: Restorer) -> bool:
@@ -85,20 +121,62 @@ def _step(restorer: Restorer, checkpoint: str, task: str | None) -> int:
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
 
 
-def _plan(source: Path, target: Path, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Which file becomes which; a folder's images keep their names, as PNG."""
+def _restore_file(
+    restorer: Restorer, source: Path, target: Path, t: int | None, max_pixels: int | None
+) -> list[str]:
+    """Restores one image; gives notes on what of its file the result is without."""
+    image, notes = read_with_notes(source, max_pixels)
+    try:
+        restored = restore(restorer, image, t)
+        del image  # as large as the result
+    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise ValueError(f'{shown(source)} cannot be restored: {reason}') from error
+    save_image(target, restored)
+    return notes
+
+
+def _no_room(error: BaseException) -> bool:
+    """Whether it was for lack of room on the disk, where the next ones would fail as well."""
+    cause = error.__cause__
+    return getattr(error, 'errno', None) in _NO_ROOM or (cause is not None and _no_room(cause))
+
+
+def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
+    """Which file becomes which, and what is no image; images keep folders and names, as PNG."""
     if not source.is_dir():
         into_folder = target.is_dir() or not target.suffix
-        plan = [(source, target / f'{source.stem}.png' if into_folder else target)]
-    else:
-        plan = [(file, target / f'{file.stem}.png') for file in list_images(source)]
+        return {source: target / f'{source.stem}.png' if into_folder else target}, []
+    images, left_out = list_tree(source, without=target)
+    if not images:
+        raise FileNotFoundError(no_image_in(source, left_out))
+    plan = {file: target / file.relative_to(source).with_suffix('.png') for file in images}
     sources: dict[Path, Path] = {}
-    for file, result in plan:
-        if result in sources:
-            raise ValueError(f'{sources[result]} and {file} would both become {result}')
-        require_new(result, overwrite)
-        sources[result] = file
-    return plan
+    for file, result in plan.items():
+        if (first := sources.setdefault(result, file)) is not file:
+            raise ValueError(f'{shown(first)} and {shown(file)} would both become {shown(result)}')
+    return plan, left_out
+
+
+def _existing(plan: dict[Path, Path], overwrite: bool, skip: bool) -> set[Path]:
+    """The results that are there and shall stay.
+
+    Raises:
+        ValueError: there are some, and it was not said whether to replace or to skip them; or they
+            are to be skipped and one is an image to be restored.
+    """
+    there = [pair for pair in plan.items() if os.path.exists(pair[1])]  # too long a name does not
+    if overwrite or not there:
+        return set()
+    if not skip:
+        raise ValueError(
+            f'{shown(there[0][1])} exists ({len(there)} of {len(plan)} results do): give '
+            f'--overwrite to replace them, or --skip-existing to restore the others'
+        )
+    for source, result in there:
+        if os.path.samefile(source, result):
+            raise ValueError(f'{shown(source)} would be its own result: name another output folder')
+    return {result for _, result in there}
 
 
 if __name__ == '__main__':

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.datasets.degradations import DEGRADATIONS, SEVERITIES, degradation_for
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.randomness import generator
 

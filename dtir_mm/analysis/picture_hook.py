@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from dtir_mm.analysis.pictures import comparison_strip
 from dtir_mm.image_io import save_image
+from dtir_mm.names import shortened
 
 
 class ComparisonPictureHook(Hook):
@@ -46,7 +47,7 @@ class ComparisonPictureHook(Hook):
             strip = comparison_strip(
                 sample['degraded'], {self.method: sample['restored']}, sample['clean']
             )
-            name = f'{"_".join(group)}_{Path(sample["path"]).stem}'
+            name = shortened(f'{"_".join(group)}_{Path(sample["path"]).stem}')
             path, number = self.folder / f'{name}.png', 2
             while path in self.paths:  # of another folder, or another draw
                 path, number = self.folder / f'{name}_{number}.png', number + 1

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.utils import import_modules_from_strings
+from torch import Tensor
 
 from dtir_mm.apis.deployment import DEPLOYED_FORMAT
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
@@ -100,6 +101,12 @@ def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | P
     import_modules_from_strings(modules)
 
 
+def require_step(restorer: Restorer, t: int | None) -> None:
+    """Raises ValueError where a time step is given and lies outside 1..T."""
+    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
+        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+
+
 def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
     """One image, RGB uint8 (H, W, 3) of any size, restored in one pass.
 
@@ -108,9 +115,23 @@ def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
     Raises:
         ValueError: ``t`` lies outside 1..T.
     """
-    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
-        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+    require_step(restorer, t)
     device = next(restorer.parameters()).device
-    degraded = restorer.from_uint8(torch.from_numpy(image).to(device).permute(2, 0, 1)[None])
-    steps = restorer.find_steps(degraded) if t is None else torch.tensor([t], device=device)
-    return to_uint8(restorer.restore_images(degraded, steps))[0]
+    height, width = image.shape[:2]
+
+    def part(top: int, bottom: int, left: int, right: int) -> Tensor:
+        pixels = torch.from_numpy(image[top:bottom, left:right]).to(device)
+        return restorer.from_uint8(pixels.permute(2, 0, 1)[None])
+
+    if t is None:
+        steps = restorer.find_steps(part(0, height, 0, width))
+        if int(steps) == 0:  # taken for clean
+            return image.copy()
+    else:
+        steps = torch.tensor([t], device=device)
+    restored, top = np.empty_like(image), 0
+    # Floating point numbers of a few rows at a time take much less than those of all.
+    for rows in restorer.restored_rows(part, (height, width), steps):
+        restored[top : top + rows.shape[-2]] = to_uint8(rows)[0]
+        top += rows.shape[-2]
+    return restored

@@ -2,20 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from copy import deepcopy
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from torch.utils.data import Dataset
 
 from dtir_mm.datasets.decoded_images import DecodedImages
+from dtir_mm.datasets.shared_samples import SharedSamples
 from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import TRANSFORMS
 
 Item = TypeVar('Item')
-
-IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 
 
 class SampleKey(NamedTuple):
@@ -32,27 +29,6 @@ class SampleKey(NamedTuple):
     iteration: int
     slot: int
     index: int
-
-
-def list_images(folder: str | Path) -> list[Path]:
-    """The images of a folder, sorted by name; hidden ones are left out.
-
-    Raises:
-        FileNotFoundError: the folder does not exist, or holds no image.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no such folder of images: {folder}')
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != '.'
-    )
-    if not files:
-        raise FileNotFoundError(
-            f'no image in {folder}: files that end in {", ".join(sorted(IMAGE_SUFFIXES))} are read'
-        )
-    return files
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -75,7 +51,7 @@ class RestorationDataset(Dataset, ABC):
 
     Args:
         pipeline: configs of transforms; each maps a dict to a dict and draws from ``rng``.
-        cache: keep decoded images in memory; for sets that are small enough.
+        cache: keep samples in memory, once for all workers; for sets that are small enough.
         decoded: folder to keep decoded images in, for large pictures that patches are cut from: a
             patch then costs no decoding. See ``DecodedImages``.
     """
@@ -84,7 +60,7 @@ class RestorationDataset(Dataset, ABC):
         self, pipeline: Sequence[dict], cache: bool = False, decoded: str | None = None
     ) -> None:
         self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
-        self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
+        self._cache = SharedSamples() if cache else None
         self._read_image = read_image if decoded is None else DecodedImages(decoded).read
 
     @property
@@ -108,16 +84,12 @@ class RestorationDataset(Dataset, ABC):
         """The sample of a key; a plain index stands for the key (0, 0, index, index)."""
         if not isinstance(key, SampleKey):
             key = SampleKey(0, 0, key, key)
-        results = dict(self._load_cached(key.index))
+        index = key.index
+        results = dict(
+            self.load(index) if self._cache is None else self._cache.get(index, self.load)
+        )
         results['key'] = key[:3]
         results['rng'] = generator(*key[:3], 'sample')
         for transform in self.pipeline:
             results = transform(results)
         return results
-
-    def _load_cached(self, index: int) -> dict[str, Any]:
-        if self._cache is None:
-            return self.load(index)
-        if index not in self._cache:
-            self._cache[index] = self.load(index)
-        return deepcopy(self._cache[index])  # transforms may work in place

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtir_mm.datasets.base_dataset import list_images
+from dtir_mm.datasets.image_folders import left_out_line, list_folder
 from dtir_mm.datasets.layouts import find_split
 from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
 from dtir_mm.datasets.perceptual_hash import BITS, find_same, perceptual_hash
-from dtir_mm.image_io import read_image
+from dtir_mm.image_io import read_with_notes
+from dtir_mm.names import pair_stem, shown
 
 TRAINING, HELD_OUT = 'training', 'test'
 
@@ -45,11 +46,13 @@ class Inspection:
         size: height and width; None for a file that cannot be read.
         hash: its ``perceptual_hash``; None for a file that cannot be read.
         error: why it cannot be read.
+        notes: what it carries that is converted or dropped when it is read.
     """
 
     size: tuple[int, int] | None = None
     hash: np.ndarray | None = None
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
@@ -67,19 +70,25 @@ def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
 
 def images_of(parts: Iterable[Part]) -> dict[Path, list[Path]]:
     """The images of every folder of the parts; none for a folder that is missing or empty."""
-    folders = dict.fromkeys(
-        folder for part in parts for folder in (part.degraded, part.clean) if folder is not None
-    )
-    return {folder: _images(folder) for folder in folders}
+    return {
+        folder: list_folder(folder).images if folder.is_dir() else [] for folder in _folders(parts)
+    }
+
+
+def left_out_lines(parts: Iterable[Part]) -> list[str]:
+    """A line for each folder of the parts with something in it that is no image."""
+    existing = [folder for folder in _folders(parts) if folder.is_dir()]
+    content = {folder: list_folder(folder).left_out for folder in existing}
+    return [left_out_line(folder, left_out) for folder, left_out in content.items() if left_out]
 
 
 def inspect_image(file: Path) -> Inspection:
     """Decodes all of a file."""
     try:
-        image = read_image(file)
+        image, notes = read_with_notes(file)
     except (OSError, ValueError) as error:
         return Inspection(error=str(error))
-    return Inspection(image.shape[:2], perceptual_hash(image))
+    return Inspection(image.shape[:2], perceptual_hash(image), notes=tuple(notes))
 
 
 def find_faults(
@@ -107,11 +116,9 @@ def find_faults(
     return faults + list(_duplicates(parts, images, inspections))
 
 
-def _images(folder: Path) -> list[Path]:
-    try:
-        return list_images(folder)
-    except FileNotFoundError:
-        return []
+def _folders(parts: Iterable[Part]) -> list[Path]:
+    folders = (folder for part in parts for folder in (part.degraded, part.clean))
+    return list(dict.fromkeys(folder for folder in folders if folder is not None))
 
 
 def expected_count(folder: Path) -> tuple[int, str] | None:
@@ -125,17 +132,21 @@ def expected_count(folder: Path) -> tuple[int, str] | None:
 
 def _count_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
     if not files:
-        yield Fault('no images', f'{folder} is missing, or holds no image')
+        yield Fault('no images', f'{shown(folder)} is missing, or holds no image')
         return
     expected = expected_count(folder)
     if expected is not None and expected[0] != len(files):
         yield Fault(
-            'wrong count', f'{folder} holds {len(files)} images, {expected[1]} has {expected[0]}'
+            'wrong count',
+            f'{shown(folder)} holds {len(files)} images, {expected[1]} has {expected[0]}',
         )
     by_stem: dict[str, Path] = {}
     for file in files:
-        if (first := by_stem.setdefault(file.stem, file)) is not file:
-            yield Fault('same stem', f'{first} and {file} cannot be told apart when pairs are made')
+        if (first := by_stem.setdefault(pair_stem(file), file)) is not file:
+            yield Fault(
+                'same stem',
+                f'{shown(first)} and {shown(file)} cannot be told apart when pairs are made',
+            )
 
 
 def _pair_faults(
@@ -145,17 +156,21 @@ def _pair_faults(
     clean_files: list[Path],
     inspections: Mapping[Path, Inspection],
 ) -> Iterator[Fault]:
-    sides = {file.stem: file for file in degraded_files}, {file.stem: file for file in clean_files}
+    sides = [{pair_stem(file): file for file in files} for files in (degraded_files, clean_files)]
     for (own, others), folder in zip((sides, sides[::-1]), (clean, degraded), strict=True):
         for stem in sorted(own.keys() - others.keys()):
-            yield Fault('missing partner', f'{own[stem]} has no file of its stem in {folder}')
+            yield Fault(
+                'missing partner',
+                f'{shown(own[stem])} has no file of its stem in {shown(folder)}',
+            )
     for stem in sorted(sides[0].keys() & sides[1].keys()):
         one, other = sides[0][stem], sides[1][stem]
         sizes = inspections[one].size, inspections[other].size
         if None not in sizes and sizes[0] != sizes[1]:
             yield Fault(
                 'sizes differ',
-                f'{one} is {sizes[0][0]} x {sizes[0][1]}, {other} is {sizes[1][0]} x {sizes[1][1]}',
+                f'{shown(one)} is {sizes[0][0]} x {sizes[0][1]}, {shown(other)} is '
+                f'{sizes[1][0]} x {sizes[1][1]}',
             )
 
 
@@ -182,6 +197,6 @@ def _duplicates(
     for i, j, bits in find_same(*hashes):
         yield Fault(
             'duplicate',
-            f'{held_out[i]} (test) shows what {training[j]} (training) shows: '
+            f'{shown(held_out[i])} (test) shows what {shown(training[j])} (training) shows: '
             f'{bits} of {BITS} bits differ',
         )

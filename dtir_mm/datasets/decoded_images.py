@@ -1,20 +1,21 @@
 """Images kept decoded on disk, so that a patch is read without decoding the picture around it."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from dtir_mm.files import replacing
-from dtir_mm.image_io import read_image
+from dtir_mm.image_io import READER, pixel_count, read_image
+from dtir_mm.names import shortened, shown
 
 
 class DecodedImages:
     """Images as uncompressed arrays in a folder, 3 bytes a pixel, made when they are first read.
 
-    A stored array belongs to one state of one file: a file that is changed or moved is decoded
-    anew. Deleting the folder loses nothing but time.
+    A stored array belongs to one state of one file, and to one way to read it: a file that is
+    changed or moved is decoded anew. Deleting the folder loses nothing but time.
 
     Args:
         folder: where they are kept; a fast local disk.
@@ -52,20 +53,17 @@ class DecodedImages:
         """
         path = Path(file).resolve()
         if not path.is_file():
-            raise FileNotFoundError(f'no such image file: {file}')
-        state = path.stat()
-        mark = hashlib.sha256(f'{path}:{state.st_size}:{state.st_mtime_ns}'.encode()).hexdigest()
-        return self.folder / f'{path.stem}_{mark[:16]}.npy'
+            raise FileNotFoundError(f'no such image file: {shown(file)}')
+        stat = path.stat()
+        state = f'{path}:{stat.st_size}:{stat.st_mtime_ns}:{READER}'
+        mark = hashlib.sha256(os.fsencode(state)).hexdigest()
+        return self.folder / f'{shortened(path.stem)}_{mark[:16]}.npy'
 
 
 def decoded_bytes(file: str | Path) -> int:
     """What an image file takes on disk when it is decoded; reads its header alone.
 
     Raises:
-        ValueError: it is no image.
+        FileNotFoundError, ValueError: see ``read_image``.
     """
-    try:
-        with Image.open(file) as image:
-            return 3 * image.width * image.height
-    except OSError as error:
-        raise ValueError(f'{file} is no image that Pillow can read: {error}') from error
+    return 3 * pixel_count(file)

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dtir_mm.datasets.base_dataset import IMAGE_SUFFIXES, list_images
 from dtir_mm.datasets.degradations.inpainting import Inpainting
 from dtir_mm.datasets.degradations.jpeg import compress
 from dtir_mm.datasets.degradations.noise import NoiseStrength, add_noise
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.layouts import CLEAN, DEGRADED, Layout
 from dtir_mm.files import replacing
-from dtir_mm.image_io import read_image, save_image
+from dtir_mm.image_io import image_suffixes, read_image, save_image
+from dtir_mm.names import pair_stem, shown
 from dtir_mm.randomness import generator
 
 JPEG_QUALITY = 10
@@ -61,13 +63,17 @@ def published_pairs(layout: Layout, split: str, source: Path) -> dict[str, tuple
 
 def _by_key(layout: Layout, source: Path, pattern: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
+    suffixes = image_suffixes()
     for file in sorted(source.glob(pattern)):
-        if file.suffix.lower() not in IMAGE_SUFFIXES or file.name.startswith('.'):
+        if file.suffix.lower() not in suffixes or file.name.startswith('.'):
             continue
+        if not file.is_file():
+            raise FileNotFoundError(f'{shown(file)} is no file, or a link that leads nowhere')
         match = re.search(layout.key, file.relative_to(source).with_suffix('').as_posix())
         if match is None:
             raise ValueError(f'{file} is not named as those of {layout.name}: {layout.key}')
         key = '_'.join(part for part in match.groups() if part is not None)
+        key = unicodedata.normalize('NFC', key)
         if key in files:
             raise ValueError(f'{files[key]} and {file} would both be called {key!r}')
         files[key] = file
@@ -146,7 +152,7 @@ class PairMaker:
         place(file, self.out / CLEAN / file.name, self.copy)
         target = self.out / DEGRADED / f'{file.stem}.png'
         if not target.exists():
-            rng = generator(0, 'pairs', self.task, file.stem)
+            rng = generator(0, 'pairs', self.task, pair_stem(file))
             save_image(target, _MAKERS[self.task](self, read_image(file), rng))
 
     def with_holes(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -172,7 +178,8 @@ def clean_images(folders: Sequence[Path]) -> list[Path]:
     """
     files: dict[str, Path] = {}
     for file in (file for folder in folders for file in list_images(folder)):
-        if file.stem in files:
-            raise ValueError(f'{files[file.stem]} and {file} have the same stem')
-        files[file.stem] = file
+        stem = pair_stem(file)
+        if stem in files:
+            raise ValueError(f'{shown(files[stem])} and {shown(file)} have the same stem')
+        files[stem] = file
     return list(files.values())

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dtir_mm.datasets.base_dataset import RestorationDataset, list_images
+from dtir_mm.datasets.base_dataset import RestorationDataset
+from dtir_mm.datasets.image_folders import list_images
+from dtir_mm.names import pair_stem, shown
 from dtir_mm.registry import DATASETS
 
 
@@ -83,7 +85,8 @@ class PairedFolderDataset(RestorationDataset):
 def _by_stem(folder: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for file in list_images(folder):
-        if file.stem in files:
-            raise ValueError(f'two images of one stem: {files[file.stem]} and {file}')
-        files[file.stem] = file
+        stem = pair_stem(file)
+        if stem in files:
+            raise ValueError(f'two images of one stem: {shown(files[stem])} and {shown(file)}')
+        files[stem] = file
     return files

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
     tests, vals = max(least_test, round(0.1 * total)), max(least_val, round(0.05 * total))
 
     def lot(name: str) -> bytes:
-        return hashlib.sha256(f'{seed}:{name}'.encode()).digest()
+        return hashlib.sha256(os.fsencode(f'{seed}:{name}')).digest()
 
     test = sorted(shrinks, key=lambda name: (shrinks[name] < MIN_SHRINK, lot(name)))[:tests]
     rest = sorted(shrinks.keys() - set(test), key=lot)
@@ -96,7 +97,7 @@ def write_photos(
         try:
             image = read_image(photo.file)
             _require_usable(image, photo.file)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             left_out.append(str(error))
             continue
         small, factor = shrink_photo(image)

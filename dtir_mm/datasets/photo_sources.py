@@ -7,15 +7,21 @@ from picture to picture, so photographs are collected on each machine and never 
 import hashlib
 import importlib.util
 import io
+import logging
+import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmengine.logging import print_log
 from PIL import Image
 
-from dtir_mm.datasets.base_dataset import IMAGE_SUFFIXES
+from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
+from dtir_mm.image_io import image_suffixes
+from dtir_mm.names import shortened
 
 _MIN_ARCHIVED_SIDE = 300
 _IMAGE_HEADER = re.compile(rb'\xff\xd8\xff[\xe0\xe1\xdb]|RIFF....WEBP', re.DOTALL)
@@ -152,7 +158,7 @@ def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[Pho
         found = [
             path
             for path in root.glob(package.pattern.format(title))
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_symlink()
+            if path.suffix.lower() in image_suffixes() and not path.is_symlink()
         ]
         if found:
             # A wallpaper comes in several sizes.
@@ -210,7 +216,7 @@ def python_package_photos() -> list[PhotoFile]:
 
 
 def folder_photos(folder: Path, outside: Path | None = None) -> list[PhotoFile]:
-    """All pictures of a folder and the folders in it, hidden ones excepted.
+    """All pictures of a folder and the folders in it, hidden ones excepted; what is left is logged.
 
     Args:
         folder: the user's pictures.
@@ -219,25 +225,21 @@ def folder_photos(folder: Path, outside: Path | None = None) -> list[PhotoFile]:
     Raises:
         FileNotFoundError: the folder does not exist, or holds no picture.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no such folder of photographs: {folder}')
-    files = []
-    for file in sorted(folder.rglob('*')):
-        relative = file.relative_to(folder)
-        hidden = any(part.startswith('.') for part in relative.parts)
-        ours = outside is not None and outside.resolve() in file.resolve().parents
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not hidden and not ours:
-            files.append(file)
+    files, left_out = list_tree(folder, without=outside)
     if not files:
-        suffixes = ', '.join(sorted(IMAGE_SUFFIXES))
-        raise FileNotFoundError(f'no photograph in {folder}: files that end in {suffixes} are read')
+        raise FileNotFoundError(no_image_in(folder, left_out))
+    if left_out:
+        print_log(left_out_line(folder, left_out), 'current', logging.WARNING)
     relatives = [file.relative_to(folder) for file in files]
-    stems = ['__'.join(relative.with_suffix('').parts) for relative in relatives]
+    stems = [
+        unicodedata.normalize('NFC', '__'.join(relative.with_suffix('').parts))
+        for relative in relatives
+    ]
     count = Counter(stems)
     photos = []
     for stem, relative, file in zip(stems, relatives, files, strict=True):
         # a.jpg and a.png are two photographs, and so are a/b.jpg and a__b.jpg.
-        mark = hashlib.sha256(str(relative).encode()).hexdigest()[:6]
-        name = stem if count[stem] == 1 else f'{stem}__{mark}'
+        mark = hashlib.sha256(os.fsencode(relative)).hexdigest()[:6]
+        name = shortened(stem if count[stem] == 1 else f'{stem}__{mark}')
         photos.append(PhotoFile(name, file, str(folder), "the user's own"))
     return photos

@@ -6,8 +6,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dtir_mm.datasets.base_dataset import RestorationDataset, list_images, spread
+from dtir_mm.datasets.base_dataset import RestorationDataset, spread
 from dtir_mm.datasets.degradations import SEVERITIES, degradation_for
+from dtir_mm.datasets.image_folders import list_images
+from dtir_mm.names import pair_stem
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
@@ -127,7 +129,7 @@ class DegradedPhotosDataset(RestorationDataset):
         """See ``RestorationDataset``."""
         severity, file, draw = self.pairs[index]
         clean = _shrunk(self._read_image(file), self.shrink)
-        rng = generator(self.pair_seed, self.task, severity, file.stem, draw)
+        rng = generator(self.pair_seed, self.task, severity, pair_stem(file), draw)
         return {
             'clean': clean,
             'degraded': self.degradations[severity].degrade(clean, rng),

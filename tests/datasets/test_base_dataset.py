@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from dtir_mm.datasets import ConcatDataset, DegradedPhotosDataset
-from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey, list_images
+from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.image_io import save_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
@@ -111,23 +111,6 @@ def test_batches_do_not_depend_on_the_number_of_workers(photos_dir):
     assert seen.tolist() == [list(key[:3]) for key in KEYS]
     first = dataset[KEYS[4]]
     assert torch.equal(parallel[1]['clean'][1], first['clean'])
-
-
-def test_images_of_a_folder_are_listed_by_name(tmp_path):
-    names = ['b.JPG', 'a.png', 'c.tif', 'd.jpeg', 'e.bmp', 'f.webp', 'g.tiff']
-    for name in [*names, 'notes.txt', 'h.gif', 'png']:
-        (tmp_path / name).write_bytes(b'')
-    assert [file.name for file in list_images(str(tmp_path))] == sorted(names)
-
-
-def test_folders_without_images_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f'no such folder.*{tmp_path / "nowhere"}'):
-        list_images(tmp_path / 'nowhere')
-    (tmp_path / 'notes.txt').write_text('')
-    with pytest.raises(FileNotFoundError, match=rf'no image in {tmp_path}.*\.jpg.*\.png'):
-        list_images(tmp_path)
-    with pytest.raises(FileNotFoundError, match='no such folder.*notes'):
-        list_images(tmp_path / 'notes.txt')
 
 
 def concatenated(*parts):

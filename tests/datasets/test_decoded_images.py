@@ -92,3 +92,20 @@ def test_the_size_is_told_from_the_header(pairs):
     (pairs / 'text.png').write_text('no image')
     with pytest.raises(ValueError, match='text.png'):
         decoded_bytes(pairs / 'text.png')
+
+
+@pytest.mark.parametrize('stem', ['x' * 245, os.fsdecode(b'caf\xe9'), 'two\nlines', 'é' * 120])
+def test_images_of_odd_names_are_kept_too(tmp_path, stem):
+    file = tmp_path / f'{stem}.png'
+    save_image(file, np.full((5, 6, 3), 7, np.uint8))
+    kept = DecodedImages(tmp_path / 'decoded')
+    assert (kept.read(file) == 7).all() and kept.path_of(file).is_file()
+
+
+def test_what_another_way_of_reading_gave_is_not_taken(tmp_path, monkeypatch):
+    file = tmp_path / 'a.png'
+    save_image(file, np.full((5, 6, 3), 7, np.uint8))
+    kept = DecodedImages(tmp_path / 'decoded')
+    before = kept.path_of(file)
+    monkeypatch.setattr('dtir_mm.datasets.decoded_images.READER', 99)
+    assert kept.path_of(file) != before

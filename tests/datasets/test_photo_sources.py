@@ -140,5 +140,5 @@ def test_folders_without_photographs_are_named(tmp_path):
         folder_photos(tmp_path / 'nowhere')
     save_image(tmp_path / 'full' / 'a.png', np.zeros((8, 8, 3), np.uint8))
     shutil.move(tmp_path / 'full' / 'a.png', tmp_path / 'full' / 'a.txt')
-    with pytest.raises(FileNotFoundError, match=r'no photograph in .*full.*\.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'no image in .*full.*\.jpg'):
         folder_photos(tmp_path / 'full')

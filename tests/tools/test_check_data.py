@@ -4,7 +4,9 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dtir_mm.datasets.layouts import generate_fixture
 from dtir_mm.image_io import read_image, save_image
@@ -78,3 +80,26 @@ def test_fixtures_from_the_command_line(run_tool, failure_of, tmp_path):
     without_folders = BASE.with_name('paired_finetune.py')
     assert 'no degraded and no clean' in failure_of('check_data', without_folders)
     assert 'nowhere.py' in failure_of('check_data', tmp_path / 'nowhere.py')
+
+
+def test_what_is_left_out_or_dropped_is_said_and_broken_links_are_faults(tmp_path, capsys):
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 48, 4), dtype=np.uint8)
+    for folder in ('LQ', 'GT'):
+        (tmp_path / folder / 'sub').mkdir(parents=True)
+        for number in range(3):
+            save_image(tmp_path / folder / f'{number}.png', rgb[..., :3] // (number + 1))
+    Image.fromarray(rgb).save(tmp_path / 'LQ' / '1.png')
+    (tmp_path / 'LQ' / '2.png').unlink()
+    (tmp_path / 'LQ' / '2.png').symlink_to('gone.png')
+    data = {'type': 'PairedFolderDataset', 'degraded': f'{tmp_path}/LQ', 'clean': f'{tmp_path}/GT'}
+    (tmp_path / 'config.py').write_text(f'train_dataloader = dict(dataset={data})\n')
+    assert load_tool().main([str(tmp_path / 'config.py'), '--workers', '1']) == 1
+    lines = capsys.readouterr().out.splitlines()
+    lost = tmp_path / 'LQ' / '2.png'
+    assert f'unreadable:      no such image file: {lost} (a link to gone.png)' in lines
+    for folder in ('LQ', 'GT'):
+        name = f'{tmp_path}/{folder}'
+        assert f'left out: {name}: 1 left out that are no image files: sub/' in lines
+    note = 'note: transparency was dropped, the colours below it are kept'
+    assert f'{note}: 1 image(s): {tmp_path}/LQ/1.png' in lines
+    assert lines[-1].startswith('6 images decoded') and lines[-1].endswith(': 1 x unreadable')

@@ -1,12 +1,17 @@
 """The tool that restores images: what it writes, and what it refuses to do."""
 
+import errno
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from odd_images import icc_profile
+from PIL import Image
 
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.models.restorers.restorer import Restorer
 
 
 def by_hand(work_dir, image, t):
@@ -168,3 +173,100 @@ def test_what_is_missing_is_named(toy, failure_of, tmp_path):
     (tmp_path / 'empty').mkdir()
     assert str(tmp_path / 'empty') in failure_of('restore', toy.finetune, tmp_path / 'empty', 'x')
     assert contents(tmp_path) == {}
+
+
+def folder_of(toy, folder, *names):
+    for name in names:
+        save_image(folder / name, read_image(toy.photos / '0.png'))
+    return folder
+
+
+def test_folders_in_a_folder_are_restored_into_the_same_folders(toy, run_tool, tmp_path):
+    source = folder_of(toy, tmp_path / 'in', 'a.png', 'x/a.png', 'x/y/b.jpg')
+    (source / 'x' / 'notes.txt').write_text('no image')
+    printed = run_tool('restore', toy.finetune, source, source / 'out')
+    results = {'a.png', 'x/a.png', 'x/y/b.png'}
+    assert contents(source / 'out').keys() == results
+    assert f'{source}: 1 left out that are no image files: x/notes.txt' in printed
+    # The results lie in the folder, and are not restored again.
+    run_tool('restore', toy.finetune, source, source / 'out', '--overwrite')
+    assert contents(source / 'out').keys() == results
+
+
+def test_skipping_what_exists_goes_on_where_a_call_ended(toy, run_tool, failure_of, tmp_path):
+    source, out = folder_of(toy, tmp_path / 'in', 'a.png', 'b.png', 'c.png'), tmp_path / 'out'
+    save_image(out / 'b.png', np.full((8, 8, 3), 7, np.uint8))
+    printed = run_tool('restore', toy.finetune, source, out, '--skip-existing')
+    assert 'restored 2 image(s)' in printed and 'skipped 1 whose result exists' in printed
+    assert contents(out).keys() == {'a.png', 'b.png', 'c.png'}
+    assert (read_image(out / 'b.png') == 7).all()
+    failure_of('restore', toy.finetune, source, out, '--skip-existing', '--overwrite')
+    message = failure_of('restore', toy.finetune, source, out)
+    assert '3 of 3' in message and '--skip-existing' in message
+    message = failure_of('restore', toy.finetune, source, source, '--skip-existing')
+    assert 'would be its own result' in message
+
+
+def test_one_result_that_cannot_be_written_does_not_end_a_folder(toy, failure_of, tmp_path):
+    source, out = folder_of(toy, tmp_path / 'in', 'a.png', 'b.png', 'c.png'), tmp_path / 'out'
+    (out / 'b.png').mkdir(parents=True)
+    message = failure_of('restore', toy.finetune, source, out, '--overwrite')
+    assert 'not restored: 1 image(s)\n' in message and str(out / 'b.png') in message
+    assert sorted(path.name for path in out.iterdir()) == ['a.png', 'b.png', 'c.png']
+
+
+def test_a_full_disk_ends_a_folder_with_what_is_left(toy, failure_of, tmp_path, monkeypatch):
+    source, out = folder_of(toy, tmp_path / 'in', 'a.png', 'b.png', 'c.png', 'd.png'), tmp_path
+
+    def full(self, file, **_):
+        if '.b.png' in str(file):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        saved(self, file, **_)
+
+    saved = Image.Image.save
+    monkeypatch.setattr(Image.Image, 'save', full)
+    message = failure_of('restore', toy.finetune, source, out)
+    assert '1 image(s), and 2 not tried: make room and go on with --skip-existing' in message
+    assert {'a.png'} <= contents(out).keys() and 'c.png' not in contents(out)
+
+
+@pytest.mark.parametrize('error', [RuntimeError('out of memory\nmore'), FloatingPointError('nan')])
+def test_an_image_that_cannot_be_restored_does_not_end_a_folder(
+    toy, failure_of, tmp_path, monkeypatch, error
+):
+    source = folder_of(toy, tmp_path / 'in', 'a.png', 'c.png')
+    save_image(source / 'b.png', np.zeros((20, 30, 3), np.uint8))
+
+    def fails(self, part, size, t):
+        if size == (20, 30):
+            raise error
+        yield from rows(self, part, size, t)
+
+    rows = Restorer.restored_rows
+    monkeypatch.setattr(Restorer, 'restored_rows', fails)
+    message = failure_of('restore', toy.finetune, source, tmp_path / 'out')
+    first = str(error).splitlines()[0]
+    assert f'{source / "b.png"} cannot be restored: {first}\n' in message
+    assert contents(tmp_path / 'out').keys() == {'a.png', 'c.png'}
+
+
+def test_more_pixels_than_are_read_by_default(toy, run_tool, failure_of, tmp_path, monkeypatch):
+    source = folder_of(toy, tmp_path / 'in', 'a.png')
+    monkeypatch.setenv('DTIR_MAX_PIXELS', '1000')
+    message = failure_of('restore', toy.finetune, source, tmp_path / 'out')
+    assert '48 x 40 = 1920 pixels, more than the 1000' in message and '--max-pixels' in message
+    run_tool('restore', toy.finetune, source, tmp_path / 'out', '--max-pixels', 1920)
+    assert contents(tmp_path / 'out').keys() == {'a.png'}
+    failure_of('restore', toy.finetune, source, tmp_path / 'b', '--max-pixels', 0)
+
+
+def test_what_an_image_carries_and_a_result_does_not_is_said(toy, run_tool, tmp_path):
+    rgb = read_image(toy.photos / '0.png')
+    (tmp_path / 'in').mkdir()
+    for name, space in (('a', 'P3'), ('b', 'P3'), ('c', 'Adobe')):
+        profile = icc_profile(space, space)
+        Image.fromarray(rgb).save(tmp_path / 'in' / f'{name}.png', icc_profile=profile)
+    printed = run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'out')
+    note = 'note: colours were converted to sRGB from the profile'
+    assert f"{note} 'P3': 2 image(s): {tmp_path / 'in' / 'a.png'}, " in printed
+    assert f"{note} 'Adobe': 1 image(s): {tmp_path / 'in' / 'c.png'}\n" in printed

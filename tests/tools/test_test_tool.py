@@ -16,7 +16,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
-from dtir_mm.image_io import read_image
+from dtir_mm.image_io import read_image, save_image
+from dtir_mm.names import shown
 from dtir_mm.randomness import generator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,19 @@ def test_figures_are_those_of_the_images(run_tool, toy, tmp_path):
     assert len(summary['pictures']) == 2
     for picture in summary['pictures']:
         assert read_image(picture).shape[1] > 3 * 48
+
+
+def test_images_of_odd_names_are_tested_and_their_rows_written(run_tool, toy, tmp_path):
+    names = [os.fsdecode(b'caf\xe9'), 'x' * 245, 'two\nlines, "q" 100%s', '-é']
+    for name in names:
+        save_image(tmp_path / 'in' / f'{name}.png', read_image(toy.photos / '0.png'))
+    data = f'test_dataloader.dataset.folder={tmp_path / "in"}'
+    options = ('--cfg-options', data, 'test_dataloader.dataset.max_photos=4')
+    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'out', *options)
+    assert 'PSNR' in printed
+    stems = [Path(row['path']).stem for row in rows_of(tmp_path / 'out')]
+    assert sorted(stems) == sorted(2 * [shown(names[0]), *names[1:]])
+    assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 6
 
 
 def test_averaged_weights_are_tested_unless_those_of_the_last_update_are_named(

@@ -1,7 +1,7 @@
 """A network, a noise schedule and a head convention: what generates, and what restores."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from dtir_mm.models.preprocessor import checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-from dtir_mm.models.restorers.tiling import apply_tiled
+from dtir_mm.models.restorers.tiling import tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.randomness import seed_of
 from dtir_mm.registry import MODELS
@@ -207,16 +207,34 @@ class Restorer(BaseModel):
                 result[at] = self.restore_images(degraded[at], t[at])
             return result
 
-        def restore(image: Tensor) -> Tensor:
+        def part(top: int, bottom: int, left: int, right: int) -> Tensor:
+            return degraded[..., top:bottom, left:right]
+
+        return torch.cat(list(self.restored_rows(part, degraded.shape[-2:], t)), dim=-2)
+
+    @torch.no_grad()
+    def restored_rows(
+        self, part: Callable[[int, int, int, int], Tensor], size: tuple[int, int], t: Tensor
+    ) -> Iterator[Tensor]:
+        """``restore_images`` in pieces from top to bottom, of images that are given in parts.
+
+        Args:
+            part: gives (B, 3, h, w) at top, bottom, left, right, in the model's range.
+            size: height and width of the whole images.
+            t: time steps (B,) above 0.
+        """
+
+        def restore(*box: int) -> Tensor:
+            image = part(*box)
             if self.ensemble:
                 return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
             return self._restore_padded(image, t)
 
-        if self.tile is not None and max(degraded.shape[-2:]) > self.tile:
-            restored = apply_tiled(restore, degraded, self.tile, self.tile_overlap)
-        else:
-            restored = restore(degraded)
-        return self.image_range.to_unit_range(restored)
+        if self.tile is None or max(size) <= self.tile:
+            yield self.image_range.to_unit_range(restore(0, size[0], 0, size[1]))
+            return
+        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap):
+            yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
         """The restored image from one reflected at right and bottom to a size of the backbone's."""

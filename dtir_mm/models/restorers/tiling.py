@@ -1,6 +1,6 @@
 """Large images in overlapping tiles, so that memory does not grow with the image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -24,20 +24,55 @@ def apply_tiled(
     Raises:
         ValueError: the overlap is not smaller than the tile.
     """
+
+    def part(top: int, bottom: int, left: int, right: int) -> Tensor:
+        return function(image[..., top:bottom, left:right])
+
+    return torch.cat(list(tiled_rows(part, image.shape[-2:], tile, overlap)), dim=-2)
+
+
+def tiled_rows(
+    function: Callable[[int, int, int, int], Tensor],
+    size: tuple[int, int],
+    tile: int,
+    overlap: int,
+) -> Iterator[Tensor]:
+    """The rows of ``apply_tiled`` from top to bottom, as soon as no other tile changes them.
+
+    Args:
+        function: gives what it makes of the tile at top, bottom, left, right: (B, 3, h, w).
+        size: height and width of the image.
+        tile: side of a tile in pixels.
+        overlap: how far neighbouring tiles overlap, in pixels.
+
+    Raises:
+        ValueError: see ``apply_tiled``.
+    """
     if not 0 < overlap < tile:
         raise ValueError(f'overlap={overlap} must lie in 1..{tile - 1}, less than tile={tile}')
-    height, width = image.shape[-2:]
-    blended = torch.zeros_like(image)
-    total = image.new_zeros(1, 1, height, width)
-    for top, bottom in _spans(height, tile, overlap):
+    height, width = size
+    spans = _spans(height, tile, overlap)
+    ends = [*(top for top, _ in spans[1:]), height]  # of the rows that are done with each span
+    blended = total = None
+    for (top, bottom), end in zip(spans, ends, strict=True):
         for left, right in _spans(width, tile, overlap):
-            rows = _weights(top, bottom, height, overlap).to(image)
-            columns = _weights(left, right, width, overlap).to(image)
+            output = function(top, bottom, left, right)
+            if blended is None:
+                blended = output.new_zeros(*output.shape[:2], bottom - top, width)
+                total = output.new_zeros(1, 1, bottom - top, width)
+            rows = _weights(top, bottom, height, overlap).to(output)
+            columns = _weights(left, right, width, overlap).to(output)
             weight = rows[:, None] * columns
-            output = function(image[..., top:bottom, left:right])
-            blended[..., top:bottom, left:right] += weight * output
-            total[..., top:bottom, left:right] += weight
-    return blended / total
+            blended[..., left:right] += weight * output
+            total[..., left:right] += weight
+        yield blended[..., : end - top, :] / total[..., : end - top, :]
+        # What this span gives to the next one's first rows; the next one has as many.
+        blended, total = (_moved_up(rows, end - top) for rows in (blended, total))
+
+
+def _moved_up(rows: Tensor, by: int) -> Tensor:
+    """The rows below the first ``by``, with zeros in the place of those."""
+    return torch.cat([rows[..., by:, :], torch.zeros_like(rows[..., :by, :])], dim=-2)
 
 
 def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:

@@ -1,0 +1,123 @@
+"""The images of a folder, and what lies beside them: nothing is left out without a word."""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.logging import print_log
+
+from dtir_mm.image_io import image_suffixes
+from dtir_mm.names import listed, shown
+
+
+class FolderContent(NamedTuple):
+    """What a folder holds, sorted by name.
+
+    Args:
+        images: the files whose suffix is that of an image format, broken links among them.
+        left_out: all else: other files, hidden ones, and folders that are not entered.
+    """
+
+    images: list[Path]
+    left_out: list[Path]
+
+
+def list_folder(folder: str | Path) -> FolderContent:
+    """What lies in a folder itself; its sub-folders are left out.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+    """
+    return _sorted_out(_existing(folder).iterdir())
+
+
+def list_tree(folder: str | Path, without: str | Path | None = None) -> FolderContent:
+    """What lies in a folder and the folders in it, hidden and linked ones excepted.
+
+    Args:
+        folder: where to start.
+        without: a folder that is passed over wherever it lies below, such as one of results.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+    """
+    top = _existing(folder)
+    passed = Path(without).resolve() if without is not None else None
+    images: list[Path] = []
+    left_out: list[Path] = []
+
+    def closed_to_us(error: OSError) -> None:
+        left_out.append(Path(error.filename))
+
+    for root, folders, files in os.walk(top, onerror=closed_to_us):
+        here = Path(root)
+        entered = []
+        for name in folders:
+            path = here / name
+            if path.resolve() == passed:
+                continue
+            closed = name.startswith('.') or path.is_symlink()
+            (left_out if closed else entered).append(path)
+        folders[:] = [path.name for path in entered]
+        content = _sorted_out(here / name for name in files)
+        images += content.images
+        left_out += content.left_out
+    return FolderContent(sorted(images), sorted(left_out))
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The images of a folder, sorted by name; what else lies there is logged by name and number.
+
+    Raises:
+        FileNotFoundError: the folder does not exist, holds no image, or a link in it leads nowhere.
+    """
+    images, left_out = list_folder(folder)
+    if not images:
+        raise FileNotFoundError(no_image_in(folder, left_out))
+    if lost := [file for file in images if not file.is_file()]:
+        raise FileNotFoundError(
+            f'{len(lost)} image(s) of {shown(folder)} are links that lead nowhere, or no files: '
+            f'{listed([file.name for file in lost])}'
+        )
+    if left_out:
+        print_log(left_out_line(folder, left_out), 'current', logging.WARNING)
+    return images
+
+
+def no_image_in(folder: str | Path, left_out: list[Path]) -> str:
+    """What to say of a folder without images."""
+    there = f'; there are {_names(folder, left_out)}' if left_out else ''
+    return (
+        f'no image in {shown(folder)}: files that end in .jpg, .png, .tif, .webp or in another '
+        f'suffix that Pillow knows are read{there}'
+    )
+
+
+def left_out_line(folder: str | Path, left_out: list[Path], most: int = 5) -> str:
+    """What to say of that which is no image."""
+    names = _names(folder, left_out, most)
+    return f'{shown(folder)}: {len(left_out)} left out that are no image files: {names}'
+
+
+def _names(folder: str | Path, paths: list[Path], most: int = 5) -> str:
+    """Names relative to the folder; those of folders end in a slash."""
+    return listed(
+        [f'{path.relative_to(folder)}{"/" if path.is_dir() else ""}' for path in paths], most
+    )
+
+
+def _existing(folder: str | Path) -> Path:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f'no such folder of images: {shown(folder)}')
+    return Path(folder)
+
+
+def _sorted_out(paths: Iterable[Path]) -> FolderContent:
+    suffixes = image_suffixes()
+    images, left_out = [], []
+    for path in sorted(paths):
+        is_image = path.suffix.lower() in suffixes and path.name[0] != '.' and not path.is_dir()
+        (images if is_image else left_out).append(path)
+    return FolderContent(images, left_out)

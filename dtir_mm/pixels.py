@@ -1,0 +1,120 @@
+"""Pixels of an opened image, of whatever mode and depth, to RGB uint8 in sRGB."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from dtir_mm.colour_profile import ColourProfile, read_profile
+
+_STRIP = 1 << 22  # pixels; beside the decoded image and the result, a strip is all that is held
+_GREY = ('1', 'L', 'LA', 'La')
+_GAMMA = 0.45455
+_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue of sRGB
+
+
+def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
+    """RGB uint8 (H, W, 3) of an opened image, and a note on each thing that this changes or drops.
+
+    Raises:
+        ValueError: pixels are of 32 bits or floating point.
+        Exception: whatever Pillow raises where it cannot decode all of the image.
+    """
+    deep = _has_16_bits(image)
+    image.load()
+    base = _base_mode(image)
+    convert, notes = _colours(image, base)
+    if deep:
+        notes.append('of 16 bits a channel the upper 8 were taken')
+    if base == 'L':
+        notes.append('grey was repeated over three channels')
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // width)
+    opaque = 'transparency' not in image.info
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        if 'A' in strip.getbands():
+            opaque &= strip.getchannel('A').getextrema()[0] == 255
+        pixels = np.asarray(convert(_in_8_bits(strip, base)))
+        rgb[top : top + rows] = pixels if pixels.ndim == 3 else pixels[..., None]
+    if not opaque:
+        notes.append('transparency was dropped, the colours below it are kept')
+    return rgb, notes
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """By what its decoder is told; of JPEG 2000 and AVIF in colour, Pillow does not say."""
+    told = [part[3] for part in getattr(image, 'tile', [])]
+    deep_ppm = image.format == 'PPM' and any(
+        isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255 for args in told
+    )
+    return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(told)))
+
+
+def _base_mode(image: Image.Image) -> str:
+    """The mode of 8 bits that an image is converted to before its colours are."""
+    # Pillow opens 16-bit grey as 32-bit integers in PGM, and in PNG before its version 11.
+    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
+        return 'L'
+    if image.mode in ('I', 'F'):
+        raise ValueError(f'its pixels are of mode {image.mode!r}; 8 or 16 bits a channel are read')
+    if image.mode in _GREY:
+        return 'L'
+    return 'CMYK' if image.mode == 'CMYK' else 'RGB'
+
+
+def _in_8_bits(image: Image.Image, base: str) -> Image.Image:
+    if image.mode.startswith('I'):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image if image.mode == base else image.convert(base)
+
+
+def _colours(
+    image: Image.Image, base: str
+) -> tuple[Callable[[Image.Image], Image.Image], list[str]]:
+    """What makes images of the base mode RGB (or grey) in sRGB, and notes on it."""
+    plain = _plain_rgb if base == 'CMYK' else _unchanged
+    inks = ['CMYK was converted without a colour profile'] if base == 'CMYK' else []
+    content = image.info.get('icc_profile')
+    if not content:
+        return plain, inks + _png_colours(image)
+    try:
+        profile = read_profile(content)
+        convert = _by_profile(profile, base)
+    except ValueError:
+        return plain, [*inks, 'a colour profile that cannot be used was ignored']
+    if profile.transform is None:
+        return plain, inks
+    return convert, [f'colours were converted to sRGB from the profile {profile.name!r}']
+
+
+def _by_profile(profile: ColourProfile, base: str) -> Callable[[Image.Image], Image.Image]:
+    """Raises ValueError where the profile is for other inks or channels."""
+    if profile.mode == base:
+        return profile.to_srgb
+    if (profile.mode, base) == ('RGB', 'L'):
+        return lambda image: profile.to_srgb(image.convert('RGB'))
+    raise ValueError(f'a profile of {profile.mode} beside pixels of {base}')
+
+
+def _png_colours(image: Image.Image) -> list[str]:
+    """Notes on what a PNG says of its colours without a profile."""
+    if 'srgb' in image.info:
+        return []
+    gamma, primaries = image.info.get('gamma'), image.info.get('chromaticity')
+    notes = []
+    if isinstance(gamma, float) and abs(gamma - _GAMMA) > 0.01:
+        notes.append(f'a gamma of {gamma:.3f} was ignored')
+    if primaries and not np.allclose(primaries, _PRIMARIES, atol=0.01):
+        notes.append('primaries other than those of sRGB were ignored')
+    return notes
+
+
+def _plain_rgb(image: Image.Image) -> Image.Image:
+    return image.convert('RGB')
+
+
+def _unchanged(image: Image.Image) -> Image.Image:
+    return image

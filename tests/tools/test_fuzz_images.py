@@ -1,0 +1,103 @@
+"""Two hundred odd files: each is restored right or named, counted, and no tool falls over one."""
+
+import re
+import unicodedata
+
+import numpy as np
+import pytest
+from odd_files import make_files
+from PIL import Image
+
+from dtir_mm.datasets import PairedFolderDataset
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.names import shown
+
+COUNT, SEED = 200, 14
+OTHERS = ['notes.txt', 'Thumbs.db', 'clip.mpg', '.hidden.png', '._a.jpg', 'no suffix']
+
+pytestmark = pytest.mark.filterwarnings('ignore::UserWarning:PIL')
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """The odd files in ``LQ``, beside others that are no images, each with a partner in ``GT``."""
+    folder = tmp_path_factory.mktemp('fuzz')
+    made = make_files(folder / 'LQ', COUNT, SEED)
+    for name in OTHERS:
+        (folder / 'LQ' / name).write_bytes(b'no image')
+    (folder / 'GT').mkdir()
+    for file in made:
+        other = 'NFD' if unicodedata.is_normalized('NFC', file.path.stem) else 'NFC'
+        partner = unicodedata.normalize(other, file.path.stem)
+        image = np.zeros((9, 9, 3), np.uint8) if file.image is None else file.image
+        Image.fromarray(image).save(folder / 'GT' / f'{partner}.png')
+    return made
+
+
+@pytest.fixture
+def folder(files):
+    return files[0].path.parents[1]
+
+
+def test_the_files_are_of_many_kinds(files):
+    assert len(files) == COUNT == len({file.path for file in files})
+    assert len({file.kind.split(',')[0] for file in files}) > 40
+    assert sum(file.image is None for file in files) >= 10
+    assert sum(file.cut for file in files) >= 10
+
+
+def test_restoring_them(files, folder, toy, tmp_path, capsys, monkeypatch):
+    # A network that changes nothing shows whether every image reaches its own result.
+    monkeypatch.setattr(Restorer, '_restore_padded', lambda self, image, t: image)
+    out = tmp_path / 'out'
+    message = toy.call('restore', toy.finetune, folder / 'LQ', out)
+    printed = capsys.readouterr()
+    results = {path.name: np.asarray(Image.open(path)) for path in out.iterdir()}
+    for file in files:
+        named = f'\n  {shown(file.path)} ' in message
+        result = results.pop(f'{file.path.stem}.png', None)
+        assert (result is None) == named, f'{file.kind}: {shown(file.path)}'
+        assert named or file.shows(result), f'{file.kind}: {shown(file.path)}'
+        assert not named or file.cut or file.image is None, f'{file.kind}: {message}'
+    assert not results
+    failed = int(re.match(r'restore: not restored: (\d+) image', message)[1])
+    assert failed == len(message.splitlines()) - 1 > 20
+    assert f'restored {COUNT - failed} image(s)' in printed.out
+    assert f'{len(OTHERS)} left out that are no image files' in printed.out
+    assert all(name in printed.out for name in OTHERS)
+    for note in ('converted to sRGB', '16 bits', 'transparency', 'several frames', 'EXIF'):
+        assert note in printed.out
+    assert 'Traceback' not in printed.err + message
+
+
+def test_pairs_of_them(files, folder):
+    pairs = PairedFolderDataset(str(folder / 'LQ'), str(folder / 'GT'), 'noisy', [])
+    assert len(pairs) == COUNT
+    at = {str(degraded): index for index, (degraded, _) in enumerate(pairs.pairs)}
+    for file in files:
+        try:
+            sample = pairs.load(at[str(file.path)])
+        except ValueError as error:
+            assert shown(file.path) in str(error)
+            assert file.cut or file.image is None, f'{file.kind}: {error}'
+        else:
+            assert file.shows(sample['degraded']), f'{file.kind}: {shown(file.path)}'
+            assert np.array_equal(sample['clean'], file.image), f'{file.kind}: {sample["path"]}'
+
+
+def test_checking_them(files, folder, toy, tmp_path, capsys):
+    data = {'type': 'PairedFolderDataset', 'degraded': f'{folder}/LQ', 'clean': f'{folder}/GT'}
+    config = tmp_path / 'config.py'
+    config.write_text(f'train_dataloader = dict(dataset={data})\n')
+    assert toy.call('check_data', config, '--workers', 1) == 1
+    printed = capsys.readouterr()
+    unreadable = [line for line in printed.out.splitlines() if line.startswith('unreadable:')]
+    for file in files:
+        named = [line for line in unreadable if f' {shown(file.path)} ' in line]
+        assert len(named) <= 1 and (named or file.image is not None), file.kind
+        assert not named or file.cut or file.image is None, f'{file.kind}: {named}'
+    assert f'{2 * COUNT} images decoded' in printed.out.splitlines()[-1]
+    assert f'{len(unreadable)} x unreadable' in printed.out.splitlines()[-1]
+    assert 'missing partner' not in printed.out and 'sizes differ' not in printed.out
+    assert f'left out: {folder}/LQ: {len(OTHERS)} left out' in printed.out
+    assert 'Traceback' not in printed.err
