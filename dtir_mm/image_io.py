@@ -4,6 +4,7 @@ Pillow rather than OpenCV reads them: a file that was cut off is an error there,
 the missing part with grey and says nothing.
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,11 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
     if image_format not in Image.SAVE:
         raise ValueError(f'{path}: suffix {path.suffix!r} is no image format; use .png or .jpg')
     try:
-        with replacing(path) as temporary:
-            Image.fromarray(rgb).save(temporary, format=image_format, quality=JPEG_QUALITY)
+        # In memory first: on a full disk some encoders name no reason, and that of JPEG 2000 hangs.
+        encoded = io.BytesIO()
+        Image.fromarray(rgb).save(encoded, format=image_format, quality=JPEG_QUALITY)
+        with replacing(path, lambda: len(encoded.getbuffer())) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
         raise OSError(f'cannot write the image {path}: {error}') from error
 

@@ -1,0 +1,43 @@
+"""Curves never stop a run."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from dtir_mm.engine import ScalarVisualizer
+
+
+@pytest.fixture
+def visualizer(tmp_path):
+    return ScalarVisualizer(
+        'test', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
+    )
+
+
+def test_json_has_no_number_that_is_not_finite(visualizer, tmp_path):
+    scalars = {'ratio': math.nan, 'psnr': torch.tensor(math.inf), 'loss': 0.5, 'step': 3}
+    visualizer.add_scalars(scalars, step=3)
+    (line,) = (tmp_path / 'vis_data' / 'scalars.json').read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail) == {'loss': 0.5, 'step': 3}
+
+
+def test_a_full_disk_is_said_once_and_the_other_backends_go_on(visualizer, tmp_path, capsys):
+    backends = visualizer._vis_backends
+    kept = {}
+
+    class Full:
+        def add_scalars(self, *_):
+            raise OSError(28, 'No space left on device')
+
+    class Kept:
+        def add_scalars(self, scalars, step, file_path):
+            kept[step] = scalars
+
+    visualizer._vis_backends = {'full': Full(), 'kept': Kept()}
+    for step in (1, 2):
+        visualizer.add_scalars({'loss': 0.5}, step=step)
+    assert kept == {1: {'loss': 0.5}, 2: {'loss': 0.5}}
+    assert capsys.readouterr().out.count('full cannot record scalars: [Errno 28] No space') == 1
+    visualizer._vis_backends = backends
