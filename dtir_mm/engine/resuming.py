@@ -16,6 +16,8 @@ from dtir_mm.engine.sharding import divided_state
 Config = Mapping[str, Any]
 
 _NOT_SET = 'not set'
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 120  # paths
 # What of mmengine's schedulers changes while they run, or follows from the optimiser's settings.
 _SCHEDULE_PROGRESS = ('last_step', '_global_step', '_last_value', 'base_values')
 # How torch computes an update, not which one.
@@ -40,7 +42,7 @@ class Difference(NamedTuple):
     now: Any
 
     def __str__(self) -> str:
-        before, now = (v if v is _NOT_SET else reprlib.repr(v) for v in (self.before, self.now))
+        before, now = (v if v is _NOT_SET else _SHORT.repr(v) for v in (self.before, self.now))
         return f'{self.key} {before} -> {now}'
 
 
@@ -81,10 +83,7 @@ def resume_optimization(
             f"{', '.join(map(str, longer + changed))}. Set what the run has, or take the config's "
             f'from here on: --allow-changes (allow_changes=True)'
         )
-    settings = [
-        {name: value for name, value in group.items() if name != 'params'}
-        for group in optim_wrapper.param_groups
-    ]
+    settings = [dict(group) for group in optim_wrapper.param_groups]
     if not any(difference.key in _MOMENTS_DEPEND_ON for difference in changed):
         optim_wrapper.load_state_dict(divided_state(state, optim_wrapper.param_groups))
     if not changed:
@@ -92,6 +91,7 @@ def resume_optimization(
             scheduler.load_state_dict(schedule)
         return []
     for group, own in zip(optim_wrapper.param_groups, settings, strict=True):
+        group.clear()
         group.update(own)
     _advance(schedulers, checkpoint['meta']['iter'])
     return changed
