@@ -1,19 +1,35 @@
 """Files that are there whole or not at all, and folders that can be written to."""
 
+import errno
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dtir_mm.names import shortened
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NEARLY_NOTHING = 64 * 2**10  # bytes free that writers leave when they stop at a full disk
+
+
+class DiskFullError(OSError):
+    """A file could not be written for want of space; what was there before is still there."""
+
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends.
 
     Whoever reads ``path`` sees the old file or the whole new one, also after a crash in between.
     Missing folders are made. After an error the old file stays.
+
+    Args:
+        path: the file.
+        size: gives the bytes of the whole file, asked only to say how many a full disk lacks.
+
+    Raises:
+        DiskFullError: the disk, or the user's quota on it, is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,17 +37,54 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        if _is_of_full_disk(error, path.parent):
+            needed = None if size is None else size()
+            raise DiskFullError(_lack_of_space(path, temporary, needed)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _is_of_full_disk(error: Exception, folder: Path) -> bool:
+    """Whether a full disk is behind an error; numpy and ``torch.save`` raise errors of their own.
+
+    Where these name no reason, the disk is asked: the unfinished file still takes its last bytes.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    unexplained = isinstance(error, RuntimeError) or (
+        isinstance(error, OSError) and error.errno is None
+    )
+    return unexplained and shutil.disk_usage(folder).free < _NEARLY_NOTHING
+
+
+def _lack_of_space(path: Path, temporary: Path, needed: int | None) -> str:
+    free = shutil.disk_usage(path.parent).free
+    if temporary.is_file():
+        free += temporary.stat().st_size
+    wanted = 'more' if needed is None else _mebibytes(needed)
+    return (
+        f'the disk (or your quota on it) is full: {path} needs {wanted}, and {_mebibytes(free)} '
+        f'were free. What was there before stays; make room, or name another folder'
+    )
+
+
+def _mebibytes(size: int) -> str:
+    return f'{size / 2**20:.2f} MiB'
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` in UTF-8 as it is, whole or not at all.
+    """Writes ``text`` in UTF-8 as it is, whole or not at all; see ``replacing``.
 
     Bytes of file names that are not UTF-8 become escapes.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding='utf-8', errors='backslashreplace', newline='')
+    content = text.encode(errors='backslashreplace')
+    with replacing(path, lambda: len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def require_writable(folder: str | Path) -> None:
@@ -43,8 +96,10 @@ def require_writable(folder: str | Path) -> None:
     probe = Path(folder) / f'.writable.{os.getpid()}.tmp'
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(4096))  # a full disk still takes empty files
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
             f'cannot write to the output folder {folder}: {error.strerror}. Name another one'

@@ -117,8 +117,11 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
             f'{shown(path)}: suffix {path.suffix!r} is no image format; use .png or .jpg'
         )
     try:
-        with replacing(path) as temporary:
-            Image.fromarray(rgb).save(temporary, format=image_format, quality=JPEG_QUALITY)
+        # In memory first: on a full disk some encoders name no reason, and that of JPEG 2000 hangs.
+        encoded = io.BytesIO()
+        Image.fromarray(rgb).save(encoded, format=image_format, quality=JPEG_QUALITY)
+        with replacing(path, lambda: len(encoded.getbuffer())) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
         raise OSError(f'cannot write the image {shown(path)}: {error}') from error
 

@@ -1,7 +1,9 @@
 """Image files: what is read is what was meant, and broken files are named."""
 
+import errno
 import io
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -142,14 +144,15 @@ def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
     path = tmp_path / 'a.png'
     save_image(path, picture)
 
-    def full_disk(self, file, **_):
-        with open(file, 'wb') as half:
-            half.write(b'half')
-        raise OSError(28, 'No space left on device')
+    def full_disk(self, content):
+        with open(self, 'wb') as half:
+            half.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(Image.Image, 'save', full_disk)
-    with pytest.raises(OSError, match=r'a\.png.*No space left'):
-        save_image(path, 255 - picture)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, 'write_bytes', full_disk)
+        with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d+ MiB'):
+            save_image(path, 255 - picture)
     np.testing.assert_array_equal(read_image(path), picture)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
 

@@ -22,6 +22,11 @@ def parse_args() -> argparse.Namespace:
         const=True,
         help='continue the run in the work directory, or from the checkpoint named here',
     )
+    parser.add_argument(
+        '--allow-changes',
+        action='store_true',
+        help="resume with the config's optimiser and schedule where they differ from the run's",
+    )
     parser.add_argument('--amp', action='store_true', help='train in bf16 (precision="bf16")')
     parser.add_argument(
         '--auto-scale-lr',
@@ -64,6 +69,8 @@ def main() -> None:
         config.auto_scale_lr.enable = True
     if args.resume:
         config.resume = args.resume
+    if args.allow_changes:
+        config.allow_changes = True
     RUNNERS.build(config).train()
     end_communication()
 

@@ -22,11 +22,34 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Saves a checkpoint under a temporary name, flushes it to disk and renames it."""
-    with replacing(path) as temporary, open(temporary, 'wb') as file:
+    """Saves a checkpoint under a temporary name, flushes it to disk and renames it.
+
+    Raises:
+        DiskFullError: there is no room for it; a checkpoint of the same name stays.
+    """
+
+    def size() -> int:
+        counter = _ByteCounter()
+        torch.save(checkpoint, counter)
+        return counter.count
+
+    with replacing(path, size) as temporary, open(temporary, 'wb') as file:
         torch.save(checkpoint, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+class _ByteCounter:
+    """A file that keeps nothing but its length."""
+
+    count = 0
+
+    def write(self, data: bytes) -> int:
+        self.count += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        pass
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """mmengine's runner, with checkpoints that are data and one place for precision."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
+    config_of,
     config_to_json,
     load_checkpoint,
     load_weights,
@@ -21,15 +24,16 @@ from dtir_mm.engine.checkpoint import (
 )
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
+from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
+from dtir_mm.engine.log_failures import report_failures_once
 from dtir_mm.engine.precision import check_precision, resolve_precision
-from dtir_mm.engine.sharding import divided_state, whole
+from dtir_mm.engine.resuming import other_differences, resume_optimization
+from dtir_mm.engine.sharding import whole
+from dtir_mm.engine.work_dir_lock import WorkDirInUseError, lock_work_dir, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
-
-# What of mmengine's schedulers changes while they run.
-_SCHEDULE_PROGRESS = ('last_step', '_global_step', '_last_value')
 
 
 @RUNNERS.register_module()
@@ -41,10 +45,12 @@ class RestorationRunner(Runner):
     never parses Python out of a checkpoint; ``precision`` ("fp32", "bf16", "auto", "fp64") is a key
     of the config, resolved once a run and kept in its checkpoints; several processes run under
     ``DistributedRestorer``, also without GPUs; ``compile`` (True, or arguments of
-    ``torch.compile``) compiles the network alone.
+    ``torch.compile``) compiles the network alone; a second run in ``work_dir`` is kept out until
+    training ends, or the process; ``allow_changes`` resumes with the config's optimiser and
+    schedule where they differ from the run's (``resuming.py``).
 
     Raises:
-        OSError: ``work_dir`` cannot be written to.
+        OSError: ``work_dir`` cannot be written to, or another process runs there.
     """
 
     def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
@@ -81,7 +87,10 @@ class RestorationRunner(Runner):
         return self.train_dataloader.sampler.batch_size * self.world_size
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Starts the processes' communication; mmengine's launchers do so only on accelerators."""
+        """Starts the processes' communication, and locks the work directory, as yet untouched.
+
+        mmengine's launchers start communication only on accelerators.
+        """
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             if self.launcher != 'pytorch':
                 raise ValueError(
@@ -90,6 +99,25 @@ class RestorationRunner(Runner):
                 )
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
+        self._lock_work_dir()
+
+    def _lock_work_dir(self) -> None:
+        """The first process locks for all of them, which learn of a refusal together."""
+        refused: list[str | None] = [None]
+        if is_main_process():
+            try:
+                lock_work_dir(self.work_dir)
+            except OSError as error:
+                refused = [str(error)]
+        broadcast_object_list(refused)
+        if refused[0] is not None:
+            raise WorkDirInUseError(refused[0])
+
+    def build_logger(self, log_level: int | str = 'INFO', **options: Any) -> MMLogger:
+        """mmengine's, which a full disk does not disturb."""
+        logger = super().build_logger(log_level, **options)
+        report_failures_once(logger)
+        return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """The model on its device, in ``DistributedRestorer`` where there are several processes.
@@ -122,6 +150,7 @@ class RestorationRunner(Runner):
         Raises:
             ValueError: the config asks for mmengine's own activation checkpointing, which gradients
                 as we take them do not pass.
+            FloatingPointError: a loss is not finite; the message names the last good checkpoint.
         """
         if self.cfg.get('activation_checkpointing'):
             raise ValueError(
@@ -130,7 +159,14 @@ class RestorationRunner(Runner):
             )
         self._settle_precision()
         self._introduced = NEW_PARAMETERS
-        return super().train()
+        try:
+            return super().train()
+        except FloatingPointError as error:
+            hooks = [hook for hook in self.hooks if isinstance(hook, RestorationCheckpointHook)]
+            ways = [hook.way_back(self) for hook in hooks]
+            raise FloatingPointError('. '.join([str(error), *ways])) from error
+        finally:
+            unlock_work_dir(self.work_dir)
 
     def _init_model_weights(self) -> None:
         """See mmengine; what is divided has been initialised before (``ShardedRestorer``)."""
@@ -220,7 +256,22 @@ class RestorationRunner(Runner):
     def _resume_from(self, checkpoint: dict[str, Any]) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_weights(self.restorer, online_weights(checkpoint), 'the checkpoint to resume')
-        before = checkpoint['meta'].get('global_batch', self.global_batch)
+        self._report_other_batch(checkpoint['meta'].get('global_batch', self.global_batch))
+        recorded, config = config_of(checkpoint), json.loads(self.config_json)
+        changed = resume_optimization(
+            checkpoint,
+            recorded,
+            config,
+            self.optim_wrapper,
+            self.param_schedulers or [],
+            bool(self.cfg.get('allow_changes')),
+        )
+        self.train_loop.iter = checkpoint['meta']['iter']
+        self.logger.info(f'resumed at iteration {self.iter}')
+        for difference in changed + other_differences(recorded, config):
+            self.logger.warning(f'from here on other than in the run to resume: {difference}')
+
+    def _report_other_batch(self, before: int) -> None:
         if before != self.global_batch:
             self.logger.warning(
                 f'the run to resume had {before} samples an update over all processes, this one '
@@ -228,36 +279,6 @@ class RestorationRunner(Runner):
                 f'train_dataloader.batch_size={before / self.world_size:g} on {self.world_size} '
                 f'processes (model.step.micro_batch_size makes it fit)'
             )
-        self.train_loop.iter = checkpoint['meta']['iter']
-        groups = self.optim_wrapper.param_groups
-        self.optim_wrapper.load_state_dict(divided_state(checkpoint['optimizer'], groups))
-        self._resume_schedules(checkpoint['param_schedulers'])
-        self.logger.info(f'resumed at iteration {self.iter}')
-
-    def _resume_schedules(self, states: list[dict[str, Any]]) -> None:
-        """Goes on with the learning rate's schedule as it was, and says where the config's differs.
-
-        Raises:
-            ValueError: the config's has another number of parts.
-        """
-        schedulers = self.param_schedulers or []
-        if len(schedulers) != len(states):
-            raise ValueError(
-                f'the run to resume has {len(states)} parts of param_scheduler, the config has '
-                f'{len(schedulers)}: give it the same'
-            )
-        for scheduler, state in zip(schedulers, states, strict=True):
-            changed = [
-                f'{name} stays {before} (the config has {vars(scheduler)[name]})'
-                for name, before in state.items()
-                if name not in _SCHEDULE_PROGRESS and vars(scheduler).get(name, before) != before
-            ]
-            if changed:
-                self.logger.warning(
-                    f'{type(scheduler).__name__} goes on as in the run to resume: '
-                    f'{", ".join(changed)}. For another schedule start anew with load_from'
-                )
-            scheduler.load_state_dict(state)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
         """Writes everything that a resumed run needs, and what a user of the weights asks.

@@ -45,6 +45,11 @@ class IterationTrainLoop(BaseLoop):
         """Trains, and returns the model."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
+        if self.iter >= self.max_iters:
+            self.runner.logger.info(
+                f'nothing left to train: {self.iter} updates are done, train_cfg.max_iters='
+                f'{self.max_iters}'
+            )
         self.dataloader.sampler.start_iteration = self.iter
         batches = iter(self.dataloader)
         while self.iter < self.max_iters and not self.stop_training:

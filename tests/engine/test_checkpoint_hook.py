@@ -1,10 +1,14 @@
 """Which checkpoints a run writes, keeps and never touches."""
 
 import pytest
+import torch
+from bit_equality import assert_same
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
+from dtir_mm.engine import checkpoint as checkpoint_module
 from dtir_mm.engine.checkpoint import latest_checkpoint, load_checkpoint
-from dtir_mm.registry import RUNNERS
+from dtir_mm.registry import HOOKS, RUNNERS
 
 SHORT = """
 train_cfg.update(max_iters=6)
@@ -53,3 +57,88 @@ def test_going_back_keeps_what_came_later(toy_config, tmp_path):
     train(config, work_dir, **options)
     assert names(work_dir) == ['iter_4.pth', 'iter_5.pth', 'iter_6.pth']
     assert load_checkpoint(work_dir / 'iter_5.pth')['meta']['iter'] == 5
+
+
+def test_only_unfinished_checkpoints_are_removed(toy_config, tmp_path):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    for name in ('.iter_4.pth.123.tmp', '.iter_4_importance.pth.123.tmp', '.iter_4.png.1.tmp'):
+        (work_dir / name).write_text('half')
+    train(toy_config('pretrain', SHORT), work_dir)
+    left = sorted(path.name for path in work_dir.glob('.iter_*'))
+    assert left == ['.iter_4.png.1.tmp', '.iter_4_importance.pth.123.tmp']
+
+
+def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_path, monkeypatch):
+    config, work_dir = toy_config('pretrain', SHORT), tmp_path / 'run'
+    train(config, tmp_path / 'whole')
+
+    def open_device(path, mode):
+        return open('/dev/full' if 'iter_4' in path.name else path, mode)
+
+    monkeypatch.setattr(checkpoint_module, 'open', open_device, raising=False)
+    with pytest.raises(OSError, match=r'is full: .*run/iter_4\.pth needs') as error:
+        train(config, work_dir)
+    needed = (tmp_path / 'whole' / 'iter_4.pth').stat().st_size / 2**20
+    assert f'needs {needed:.2f} MiB, and ' in str(error.value)
+    assert str(error.value).endswith('Then --resume goes on from iter_2.pth')
+    assert names(work_dir) == ['iter_2.pth']
+    assert not list(work_dir.glob('.iter_*'))
+
+    monkeypatch.undo()
+    train(config, work_dir, resume=True)
+    whole, resumed = (load_checkpoint(tmp_path / run / 'iter_6.pth') for run in ('whole', 'run'))
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        assert_same(resumed[part], whole[part], part)
+    assert resumed['meta']['loss_watch'] == whole['meta']['loss_watch']
+
+
+@HOOKS.register_module()
+class ScaleWeightsHook(Hook):
+    """Makes weights large, as a learning rate that is far too high does."""
+
+    def __init__(self, factors: dict) -> None:
+        self.factors = factors
+
+    @torch.no_grad()
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        for parameter in runner.restorer.backbone.net.conv_out.parameters():
+            parameter.mul_(self.factors.get(batch_idx + 1, 1.0))
+
+
+DIVERGE = """
+train_cfg.update(max_iters=12)
+custom_hooks = [dict(type='ScaleWeightsHook', factors={5: 1e4, 10: 1e30})]
+"""
+
+
+def test_the_last_good_checkpoint_of_a_diverged_run_is_kept_and_named(toy_config, tmp_path):
+    """From update 5 on losses are large and finite; the weights of iter_10.pth overflow."""
+    config, work_dir = toy_config('pretrain', SHORT + DIVERGE), tmp_path / 'run'
+    lower = f'--resume {work_dir}/iter_4.pth --allow-changes --cfg-options optim_wrapper.optimizer'
+    with pytest.raises(FloatingPointError, match='not finite at iteration 10') as error:
+        train(config, work_dir)
+    assert f'The last good checkpoint is {work_dir}/iter_4.pth: ' in str(error.value)
+    assert lower in str(error.value)
+    assert names(work_dir) == ['iter_10.pth', 'iter_4.pth', 'iter_8.pth']
+    huge = load_checkpoint(work_dir / 'iter_10.pth')['state_dict']['backbone.net.conv_out.weight']
+    assert huge.isfinite().all() and huge.abs().max() > 1e25
+
+    with pytest.raises(FloatingPointError) as error:
+        train(config, work_dir, resume=True)
+    assert lower in str(error.value)
+    assert names(work_dir) == ['iter_10.pth', 'iter_4.pth', 'iter_8.pth']
+
+    options = {'optim_wrapper.optimizer.lr': 1e-5, 'custom_hooks': [], 'allow_changes': True}
+    train(config, work_dir, resume=str(work_dir / 'iter_4.pth'), **options)
+    (log, *_) = sorted(work_dir.glob('*/*.log'), key=lambda path: path.stat().st_mtime)[::-1]
+    assert 'going on from iteration 4, before iter_8.pth, iter_10.pth: ' in log.read_text()
+    # The last two, and the one that training has gone on from.
+    assert names(work_dir) == ['iter_10.pth', 'iter_12.pth']
+    assert load_checkpoint(work_dir)['meta']['loss_watch']['good'] == 'iter_10.pth'
+
+
+def test_a_run_that_diverged_at_once_has_no_good_checkpoint(toy_config, tmp_path):
+    at_once = DIVERGE.replace('5: 1e4', '1: 1e4').replace('10:', '5:')
+    with pytest.raises(FloatingPointError, match='no checkpoint here is known to be good: start'):
+        train(toy_config('pretrain', SHORT + at_once), tmp_path / 'run')

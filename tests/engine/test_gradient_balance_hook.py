@@ -8,6 +8,7 @@ from mmengine.config import Config
 from recorded_runs import QUICK, RecordingHook, norm, train
 
 from dtir_mm.engine import GradientBalanceHook
+from dtir_mm.engine.hooks import gradient_balance_hook
 from dtir_mm.registry import MODELS
 
 BLOCKS = {  # of the toy network, and what belongs to each
@@ -105,3 +106,15 @@ def test_updates_without_generative_samples_have_no_ratio(toy_config, tmp_path):
 def test_an_interval_below_one_is_refused():
     with pytest.raises(ValueError, match='interval=0 of GradientBalanceHook must be at least 1'):
         GradientBalanceHook(interval=0)
+
+
+def test_without_a_gradient_of_the_content_loss_there_is_nothing_to_compare(
+    toy_config, tmp_path, monkeypatch
+):
+    none = torch.full((len(BLOCKS),), torch.nan)
+    monkeypatch.setattr(gradient_balance_hook, 'block_ratios', lambda update, places: none)
+    settings = QUICK.format(n=0) + WATCH.format(share='ratio', value=0.5, interval=1)
+    run = train(toy_config('finetune', settings), tmp_path / 'run')
+    (log,) = run.glob('*/*.log')
+    assert log.read_text().count('no block has a gradient of the content loss') == 3
+    assert scalars(run) == {}

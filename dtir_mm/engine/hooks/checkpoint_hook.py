@@ -1,18 +1,27 @@
 """When checkpoints are written, and which are kept."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
 from dtir_mm.engine.checkpoint import checkpoints_in, iteration_of
+from dtir_mm.engine.loss_watch import LossWatch
 from dtir_mm.registry import HOOKS
+
+_UNFINISHED = re.compile(r'\.iter_\d+\.pth\.\d+\.tmp')
 
 
 @HOOKS.register_module()
 class RestorationCheckpointHook(Hook):
     """Writes ``iter_N.pth`` every ``interval`` updates and at the end, and keeps the last few.
+
+    The last good one is kept as well, from which training went on with losses as they should be
+    (``LossWatch``): a run that has diverged may write many checkpoints of useless weights before a
+    loss is no longer finite.
 
     A new run in the work directory of an earlier one is refused: its checkpoints would be mixed up
     with those that are there.
@@ -27,6 +36,7 @@ class RestorationCheckpointHook(Hook):
 
     Raises:
         FileExistsError: see above.
+        OSError: a checkpoint cannot be written, in all processes.
         ValueError: ``interval`` is below 1, or ``max_keep`` below 2.
     """
 
@@ -39,21 +49,41 @@ class RestorationCheckpointHook(Hook):
             raise ValueError(f'max_keep={max_keep} of RestorationCheckpointHook must be at least 2')
         self.interval = interval
         self.max_keep = max_keep
+        self._watch = LossWatch()
+        self._former: dict[str, Any] = {}
 
     def before_run(self, runner: Any) -> None:
         """Removes what a run that was killed while it wrote a checkpoint left behind."""
         if is_main_process():
-            for path in Path(runner.work_dir).glob('.iter_*.pth.*.tmp'):
-                path.unlink()
+            for path in Path(runner.work_dir).iterdir():
+                if _UNFINISHED.fullmatch(path.name):
+                    path.unlink()
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Keeps what the run to resume knew of its losses."""
+        self._former = checkpoint.get('meta', {}).get('loss_watch', {})
 
     def before_train(self, runner: Any) -> None:
-        """Keeps a new run from an earlier one's checkpoints."""
+        """Keeps a new run from an earlier one's checkpoints; names those that are left behind."""
         earlier = checkpoints_in(runner.work_dir)
         if earlier and not runner.resumes:
             raise FileExistsError(
                 f'{runner.work_dir} holds checkpoints of an earlier run, up to {earlier[-1].name}: '
                 f'go on with it (--resume), name another folder (--work-dir), or move them away'
             )
+        if runner.iter:
+            known = (self._former.get(name) for name in ('good', 'lowest'))
+            self._watch = LossWatch(f'iter_{runner.iter}.pth', *known)
+        later = [path.name for path in earlier if iteration_of(path) > runner.iter]
+        if later:
+            runner.logger.warning(
+                f'going on from iteration {runner.iter}, before {", ".join(later)}: move these '
+                f'away, or --resume without a name will take the last of them'
+            )
+
+    def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
+        """Other tasks have other losses."""
+        self._watch.forget_lowest()
 
     def after_train_iter(
         self,
@@ -63,12 +93,48 @@ class RestorationCheckpointHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Saves when it is time."""
+        self._watch.add((outputs or {}).get(runner.restorer.step.objective.name))
         done = runner.iter + 1
         if done % self.interval and done != runner.max_iters:
             return
-        runner.save_checkpoint(runner.work_dir, f'iter_{done}.pth')
+        self._watch.judge(f'iter_{done}.pth')
+        self._save(runner, f'iter_{done}.pth')
         if is_main_process():
             past = [p for p in checkpoints_in(runner.work_dir) if iteration_of(p) <= done]
             for path in past[: -self.max_keep]:
-                path.unlink()
-        barrier()
+                if path.name != self._watch.good:
+                    path.unlink()
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds what is known of the losses."""
+        checkpoint['meta']['loss_watch'] = self._watch.state()
+
+    def way_back(self, runner: Any) -> str:
+        """What to do about losses that are no longer finite."""
+        self._watch.judge(None)
+        path = Path(runner.work_dir) / (self._watch.good or '')
+        if not path.is_file():
+            return (
+                'If no file is at fault, the weights have diverged, and no checkpoint here is '
+                'known to be good: start anew with a lower learning rate'
+            )
+        return (
+            f'If no file is at fault, the weights have diverged. The last good checkpoint is '
+            f'{path}: go on from it with a lower learning rate, --resume {path} --allow-changes '
+            f'--cfg-options optim_wrapper.optimizer.lr=...'
+        )
+
+    def _save(self, runner: Any, name: str) -> None:
+        """Saves; all processes wait until the file is there, or raise the same error."""
+        error = None
+        try:
+            runner.save_checkpoint(runner.work_dir, name)
+        except OSError as caught:
+            error = caught
+        said = [str(error) if error is not None else None]
+        broadcast_object_list(said)
+        if said[0] is not None:
+            there = [path.name for path in checkpoints_in(runner.work_dir)[-1:]]
+            raise OSError(
+                f'{said[0]}. Then --resume goes on from {"".join(there) or "the start"}'
+            ) from error

@@ -53,6 +53,9 @@ class GradientBalanceHook(Hook):
             for block, ratio in zip(order, ratios.tolist(), strict=True)
             if ratio == ratio
         }
+        if not known:
+            runner.logger.info('no block has a gradient of the content loss to compare with')
+            return
         runner.visualizer.add_scalars({f'balance/{b}': r for b, r in known.items()}, runner.iter)
         low, high = min(known, key=known.get), max(known, key=known.get)
         runner.logger.info(

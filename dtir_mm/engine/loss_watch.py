@@ -1,0 +1,54 @@
+"""Which checkpoint of a run was the last good one, by the losses of the updates after it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DIVERGED = 10.0  # times the lowest loss so far; what differs by chance stays far below
+UPDATES = 100  # whose losses judge a checkpoint
+
+
+class LossWatch:
+    """Judges a checkpoint when the next one is due: good if the losses right after it were low.
+
+    That they were finite proves little: those of a diverging run may be so for long. Low is a
+    median of at most ten times the lowest one so far.
+
+    Args:
+        newest: the checkpoint that training goes on from, if any; judged next.
+        good: the last good one, if any.
+        lowest: the lowest median loss so far, if any.
+    """
+
+    def __init__(
+        self, newest: str | None = None, good: str | None = None, lowest: float | None = None
+    ) -> None:
+        self.newest = newest
+        self.good = good
+        self.lowest = lowest
+        self._losses: list[Tensor] = []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint carries of it."""
+        return {'good': self.good, 'lowest': self.lowest}
+
+    def add(self, loss: Tensor | None) -> None:
+        """Takes in an update's loss; None where it had none."""
+        if loss is not None and len(self._losses) < UPDATES:
+            self._losses.append(loss.detach())
+
+    def forget_lowest(self) -> None:
+        """Begins anew, as losses that follow are not those of before."""
+        self.lowest = None
+        self._losses = []
+
+    def judge(self, newest: str | None) -> None:
+        """Judges the newest checkpoint by the losses since, and goes on with another one."""
+        if self._losses:
+            median = float(torch.stack(self._losses).median())
+            if self.lowest is None or median <= DIVERGED * self.lowest:
+                self.good = self.newest
+                self.lowest = median if self.lowest is None else min(self.lowest, median)
+            self._losses = []
+        self.newest = newest

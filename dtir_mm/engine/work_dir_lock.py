@@ -1,0 +1,77 @@
+"""One run at a time in a work directory, by a lock that ends with the process that holds it."""
+
+import fcntl
+import os
+import shlex
+import socket
+import sys
+import time
+import warnings
+from pathlib import Path
+
+LOCK_FILE = '.lock'
+_held: dict[Path, int] = {}  # descriptors of this process's lock files
+
+
+class WorkDirInUseError(OSError):
+    """Another process runs in the work directory; the message names it."""
+
+
+def lock_work_dir(folder: str | Path) -> None:
+    """Keeps other processes out of a folder until ``unlock_work_dir`` or the end of this process.
+
+    The lock is one on a record (fcntl(2)) of ``.lock``: the system drops it however the process
+    ends, NFS carries it to other machines, and processes that were forked (a loader's workers,
+    which may outlive a run that was killed) do not share it. The file stays, and says who held the
+    lock last. This process may lock a folder again. Where the file system has no locks, a warning
+    says so.
+
+    Raises:
+        WorkDirInUseError: another process holds the lock; nothing was changed.
+        OSError: the file cannot be written.
+    """
+    key = Path(folder).resolve()
+    if key in _held:
+        return
+    file = os.open(key / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _take(file, folder)
+        os.ftruncate(file, 0)
+        os.pwrite(file, _this_process().encode(errors='replace'), 0)
+        os.fsync(file)  # for readers on other machines
+    except BaseException:
+        os.close(file)
+        raise
+    # No other descriptor of the file may be closed in this process: that would drop the lock.
+    _held[key] = file
+
+
+def unlock_work_dir(folder: str | Path) -> None:
+    """Lets others into a folder that this process has locked."""
+    file = _held.pop(Path(folder).resolve(), None)
+    if file is not None:
+        os.close(file)
+
+
+def _take(file: int, folder: str | Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        holder = os.pread(file, 1000, 0).decode(errors='replace') or 'another process'
+        raise WorkDirInUseError(
+            f'{folder} is in use by {holder}. Wait for its end or stop it, or name another folder '
+            f'(--work-dir)'
+        ) from None
+    except OSError as error:
+        warnings.warn(
+            f'no lock keeps a second run out of {folder}: its file system has none '
+            f'({error.strerror})',
+            stacklevel=3,
+        )
+
+
+def _this_process() -> str:
+    """One line for whoever is refused."""
+    command = ' '.join(shlex.join(sys.argv).split())[:300]
+    since = time.strftime('%Y-%m-%d %H:%M:%S')
+    return f'process {os.getpid()} on {socket.gethostname()} since {since}: {command}'

@@ -1,0 +1,80 @@
+"""Files that replace others whole or not at all, and what is said of a full disk."""
+
+import errno
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+
+from dtir_mm.files import DiskFullError, replacing, require_writable, write_text
+
+Usage = namedtuple('Usage', 'total used free')
+
+
+def disk_with(free: int):
+    return lambda folder: Usage(2**40, 2**40 - free, free)
+
+
+def test_a_full_disk_is_named_with_what_is_needed_and_free(tmp_path, monkeypatch):
+    path = tmp_path / 'table.csv'
+    write_text(path, 'old')
+
+    def full(self, text, **options):
+        self.write_bytes(text.encode()[: 2**21])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', full)
+    monkeypatch.setattr(shutil, 'disk_usage', disk_with(free=2**19))
+    with pytest.raises(DiskFullError) as error:
+        write_text(path, 'é' * 2**21)  # four MiB in UTF-8, of which two were written
+    assert f'is full: {path} needs 4.00 MiB, and 2.50 MiB were free.' in str(error.value)
+    assert path.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EDQUOT])
+def test_an_error_on_the_way_out_does_not_hide_a_full_disk(tmp_path, code):
+    with (
+        pytest.raises(DiskFullError, match=r'new\.pth needs more, and .* MiB were free'),
+        replacing(tmp_path / 'new.pth'),
+    ):
+        try:
+            raise OSError(code, 'full')
+        finally:
+            raise RuntimeError('unexpected pos 2822976 vs 2822864')
+
+
+@pytest.mark.parametrize(('free', 'raised'), [(4096, DiskFullError), (2**30, RuntimeError)])
+def test_a_writer_that_names_no_reason_is_explained_by_the_disk(
+    tmp_path, monkeypatch, free, raised
+):
+    monkeypatch.setattr(shutil, 'disk_usage', disk_with(free))
+    with pytest.raises(raised) as error, replacing(tmp_path / 'new.pth') as temporary:
+        temporary.symlink_to('/dev/full')
+        torch.save(torch.zeros(2**20), temporary)
+    assert (raised is DiskFullError) == ('the disk' in str(error.value))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_stay_as_they_are_on_a_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, 'disk_usage', disk_with(free=0))
+    for wrong in (TypeError('a float'), PermissionError(errno.EACCES, 'Permission denied')):
+        with pytest.raises(type(wrong)) as error, replacing(tmp_path / 'new'):
+            raise wrong
+        assert error.value is wrong
+
+
+def test_a_folder_on_a_full_disk_is_refused_before_any_work(tmp_path, monkeypatch):
+    require_writable(tmp_path / 'new')
+    assert list((tmp_path / 'new').iterdir()) == []
+
+    def full(self, content):
+        self.touch()
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match=r'output folder .*new: No space left on device'):
+        require_writable(tmp_path / 'new')
+    assert list((tmp_path / 'new').iterdir()) == []
