@@ -102,6 +102,17 @@ def _registered(registry: MMEngineRegistry, name: str) -> type | None:
     return registry.module_dict.get(name)
 
 
+def scopes() -> set[str]:
+    """The scopes that a name may have, as in "scope.Name"."""
+    found: set[str] = set()
+    registries = [known.root for known in globals().values() if isinstance(known, Registry)]
+    while registries:
+        registry = registries.pop()
+        found.add(registry.scope)
+        registries += registry.children.values()
+    return found
+
+
 def _child(name: str, *locations: str) -> Registry:
     parent = getattr(mmengine_registry, name)
     return Registry(parent.name, parent=parent, scope='dtir_mm', locations=list(locations))
