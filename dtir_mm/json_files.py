@@ -51,14 +51,12 @@ def read_json(path: str | Path) -> Any:
 def _depth_within_limit(data: Any) -> bool:
     """Whether containers lie in one another at most ``MAX_DEPTH`` deep; without recursion."""
     level = [data]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for value in level for child in _children(value)]
-        if not level:
-            return True
-    return False
-
-
-def _children(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    for _ in range(MAX_DEPTH):
+        children = [
+            child
+            for container in level
+            if isinstance(container, (dict, list))
+            for child in (container.values() if isinstance(container, dict) else container)
+        ]
+        level = children
+    return not any(isinstance(value, (dict, list)) for value in level)

@@ -13,6 +13,8 @@ from mmengine.registry import Registry as MMEngineRegistry
 
 from dtir_mm import compat
 
+_SHOWN = 80  # characters of a name that is not registered
+
 
 class Registry(MMEngineRegistry):
     """An mmengine registry that looks names up among what is registered, and explains a miss.
@@ -79,6 +81,7 @@ class Registry(MMEngineRegistry):
         return None
 
     def _explain_miss(self, name: str) -> str:
+        name = name if len(name) <= _SHOWN else f'{name[:_SHOWN]} ...'
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
             known += [f'mmagic.{network}' for network in compat.MMAGIC_MODULES]

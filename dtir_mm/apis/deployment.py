@@ -151,13 +151,8 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     scaled, config = _described(metadata, path)
     with torch.no_grad(), trust.building(config, 'backbone', path):
         backbone = MODELS.build(config)
-        network = DeployedNetwork(
-            # Any time step gives the structure.
-            fold_time(backbone, 1),
-            backbone.global_skip,
-            backbone.size_rule,
-            scaled,
-        )
+        net = fold_time(backbone, 1)  # any time step gives the structure
+        network = DeployedNetwork(net, backbone.global_skip, backbone.size_rule, scaled)
     expected = network.state_dict()
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
     network.load_state_dict(weights)
