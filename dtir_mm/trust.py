@@ -65,16 +65,14 @@ def refuse_code(data: Any, source: object) -> None:
     """
     for path, name, value in _nested(data):
         if name in _CODE_KEYS:
-            raise ValueError(
-                f'{source}: {path}={_shown(value)} is refused: a file may not name code. '
-                f'{_OTHERWISE}'
-            )
+            raise _refused(source, path, value, 'a file may not name code')
         if name == 'type' and isinstance(value, str) and not _is_registrable(value):
             known = *sorted(_scopes()), *(f'mmagic.{network}' for network in compat.MMAGIC_MODULES)
-            raise ValueError(
-                f'{source}: {path}={_shown(value)} is refused: a file may name what is registered, '
-                f'by its plain name or with a scope ({", ".join(known)}). {_OTHERWISE}'
+            why = (
+                f'a file may name what is registered, by its plain name or with a scope '
+                f'({", ".join(known)})'
             )
+            raise _refused(source, path, value, why)
 
 
 @contextmanager
@@ -99,10 +97,12 @@ def building(part: Any, key: str, source: object, trusted: bool = False) -> Iter
     with compat.names_are_not_imported():
         try:
             yield
-        except (ImportError, OSError, ValueError):  # these say what is wrong
+        except (ImportError, OSError):
             raise
         except KeyError as error:
             raise KeyError(f'{source}: {error.args[0]}') from error
+        except ValueError as error:
+            raise ValueError(f'{source}: {error}') from error
         except Exception as error:
             reason = ' '.join(str(error).split()) or repr(error)
             raise ValueError(f'{source}: its {key} cannot be built: {reason}') from error
@@ -114,10 +114,15 @@ def _refuse_reading(part: Any, key: str, source: object) -> None:
             continue
         reads = name == 'type' and value.rpartition('.')[2] in _READING
         if reads or _ADDRESS.match(value):
-            raise ValueError(
-                f'{source}: {path}={_shown(value)} is refused: what a file describes may not read '
-                f'other files or addresses. {_OTHERWISE}'
-            )
+            why = 'what a file describes may not read other files or addresses'
+            raise _refused(source, path, value, why)
+
+
+def _refused(source: object, path: str, value: Any, why: str) -> ValueError:
+    key = repr(path)[1:-1]  # on one line, whatever the file has
+    if len(key) > _SHOWN:
+        key = f'... {key[-_SHOWN:]}'
+    return ValueError(f'{source}: {key}={_shown(value)} is refused: {why}. {_OTHERWISE}')
 
 
 def _scopes() -> set[str]:

@@ -246,6 +246,14 @@ def test_names_that_are_none(trap, name):
     refused(load_restorer, file, trap)
 
 
+@pytest.mark.parametrize('key', ['a\nb', '\x1b[31m', 'key' * 100_000, '\ud800'])
+def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
+    for update in ({key: WAYS['_scope_']}, {'window': 'x' * 10**6 + '://', key: WAYS['_base_']}):
+        config = changed(CONFIG, 'model.backbone.backbone', **update)
+        message = refused(load_restorer, checkpoint_of(config, trap.folder, {}), trap)
+        assert message.isprintable() and 'trap_' in message
+
+
 @pytest.mark.parametrize(
     ('place', 'update'),
     [
@@ -367,4 +375,4 @@ def test_a_config_without_a_model_is_named(trap, model):
 )
 def test_arguments_that_do_not_fit_are_one_line(trap, place, update):
     file = checkpoint_of(changed(CONFIG, place, **update), trap.folder, {})
-    refused(load_restorer, file, trap)
+    assert refused(load_restorer, file, trap).startswith(f'{file}: ')
