@@ -8,6 +8,8 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -152,6 +154,29 @@ def _make_mmagic_importable() -> None:
         placeholder = types.ModuleType(package)
         placeholder.__path__ = [f'{root}/{package.removeprefix("mmagic.").replace(".", "/")}']
         sys.modules[package] = placeholder
+
+
+@contextmanager
+def names_are_not_imported() -> Iterator[None]:
+    """Inside, registries of mmengine give what is registered, and import nothing for a name.
+
+    Fault: mmengine takes a name that is not registered for something to import, also where mmcv
+    looks a layer up (``ConvModule(padding_mode='module')``). Our own registries do not
+    (``registry.py``). Ends when mmengine's do not either.
+    """
+    module = importlib.import_module('mmengine.registry.registry')
+    originals = module.import_module, module.get_object_from_string
+
+    def imported_before(name: str) -> types.ModuleType:
+        if name.endswith('.registry') and name not in sys.modules:
+            raise ImportError(f'{name} is not imported for a name in a file')
+        return importlib.import_module(name)
+
+    module.import_module, module.get_object_from_string = imported_before, lambda name: None
+    try:
+        yield
+    finally:
+        module.import_module, module.get_object_from_string = originals
 
 
 class LayerNorm2d(nn.Module):

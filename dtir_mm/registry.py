@@ -13,38 +13,75 @@ from mmengine.registry import Registry as MMEngineRegistry
 
 from dtir_mm import compat
 
+_SHOWN = 80  # characters of a name that is not registered
+
 
 class Registry(MMEngineRegistry):
-    """An mmengine registry that imports mmagic's modules on demand and explains a miss.
+    """An mmengine registry that looks names up among what is registered, and explains a miss.
 
-    mmengine takes a name that is not registered for a path to import: ``type='os.system'`` in a
-    checkpoint's config would run a command. Here only what is registered can be built.
+    mmengine takes a name that is not registered for a module or an object to import, and a scope
+    for a package to import: to name code would be to run it. Here no name is ever imported, but for
+    the networks of mmagic that ``compat`` lists.
     """
 
     def get(self, key: str) -> type | None:
-        """The class registered as ``key``; ``mmagic.<name>`` imports the module that holds it."""
+        """What is registered as ``key``: "Name" here or in a parent, or "scope.Name"; else None.
+
+        Raises:
+            TypeError: ``key`` is no string.
+            ImportError: it names mmagic, which is not installed.
+        """
         if not isinstance(key, str):
-            return super().get(key)
-        if key.count('.') > 1:  # more than a scope and a name
-            return None
-        if key.startswith('mmagic.'):
-            compat.import_mmagic(key.removeprefix('mmagic.'))
-        found = super().get(key)
-        return found if _holds(self.root, found) else None
+            raise TypeError(f'the name of a class must be a string, got {type(key).__name__}')
+        self.import_from_location()
+        scope, dot, name = key.rpartition('.')
+        if not dot:
+            return self._inherited(name)
+        if scope == 'mmagic':
+            compat.import_mmagic(name)
+        registry = self.root._search_child(scope)
+        return None if registry is None else _registered(registry, name)
 
     def build(self, cfg: dict, *args: Any, **kwargs: Any) -> Any:
-        """Builds ``cfg['type']``.
+        """Builds ``cfg['type']``, a name or a class; in a list, each of its parts.
 
         Raises:
             KeyError: nothing of that name is registered; the message offers the closest names and
                 the ``custom_imports`` line that a class of the user's own needs.
         """
-        name = cfg.get('type') if isinstance(cfg, dict) else None
-        if isinstance(name, str) and self.get(name) is None:
-            raise KeyError(self._explain_miss(name))
-        return super().build(cfg, *args, **kwargs)
+        if isinstance(cfg, list):
+            cfg = [self._with_class(part) for part in cfg]
+        return super().build(self._with_class(cfg), *args, **kwargs)
+
+    def _with_class(self, cfg: Any) -> Any:
+        """A config with the class in the place of its name and ``_scope_``, if it has them.
+
+        With a class mmengine has nothing to look up.
+        """
+        if not isinstance(cfg, dict):
+            return cfg
+        cfg = cfg.copy()
+        scope = cfg.pop('_scope_', None)
+        name = cfg.get('type')
+        if isinstance(name, str):
+            if scope and '.' not in name:
+                name = f'{scope}.{name}'
+            found = self.get(name)
+            if found is None:
+                raise KeyError(self._explain_miss(name))
+            cfg['type'] = found
+        return cfg
+
+    def _inherited(self, name: str) -> type | None:
+        registry: MMEngineRegistry | None = self
+        while registry is not None:
+            if name in registry.module_dict:
+                return registry.module_dict[name]
+            registry = registry.parent
+        return None
 
     def _explain_miss(self, name: str) -> str:
+        name = name if len(name) <= _SHOWN else f'{name[:_SHOWN]} ...'
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
             known += [f'mmagic.{network}' for network in compat.MMAGIC_MODULES]
@@ -60,11 +97,23 @@ class Registry(MMEngineRegistry):
         )
 
 
-def _holds(registry: MMEngineRegistry, found: object) -> bool:
-    """Whether an object is registered in a registry or below it."""
-    return any(found is known for known in registry.module_dict.values()) or any(
-        _holds(child, found) for child in registry.children.values()
-    )
+def _registered(registry: MMEngineRegistry, name: str) -> type | None:
+    """What a registry itself holds under a name without a scope."""
+    if isinstance(registry, Registry):
+        return registry.get(name)
+    registry.import_from_location()
+    return registry.module_dict.get(name)
+
+
+def scopes() -> set[str]:
+    """The scopes that a name may have, as in "scope.Name"."""
+    found: set[str] = set()
+    registries = [known.root for known in globals().values() if isinstance(known, Registry)]
+    while registries:
+        registry = registries.pop()
+        found.add(registry.scope)
+        registries += registry.children.values()
+    return found
 
 
 def _child(name: str, *locations: str) -> Registry:

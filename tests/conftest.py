@@ -5,12 +5,13 @@ import os
 os.environ['OMP_NUM_THREADS'] = '1'  # before torch is imported
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from trap import Trap
 
 from dtir_mm.image_io import save_image
 
@@ -103,6 +104,18 @@ def toy_config(tmp_path: Path, photos_dir: Path, toy_backbone: dict) -> Callable
         return path
 
     return write
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+    """Code that nothing may import, in the working directory and on the path."""
+    (tmp_path / 'trap').mkdir()
+    made = Trap(tmp_path / 'trap')
+    monkeypatch.chdir(made.folder)
+    monkeypatch.syspath_prepend(str(made.folder))
+    made.reset()
+    yield made
+    made.reset()
 
 
 def natural_picture(seed: int, height: int, width: int) -> np.ndarray:

@@ -2,17 +2,20 @@
 
 import importlib
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import Registry as MMEngineRegistry
 from torch import Tensor, nn
 from torch.nn import functional as F
+from trap import TYPES
 
 from dtir_mm import compat
 from dtir_mm.image_io import save_image
-from dtir_mm.registry import DATASETS
+from dtir_mm.registry import DATASETS, MODELS
 
 LAYER_NORMS = {
     'mmagic': 'mmagic.models.editors.nafnet.naf_layerNorm2d',
@@ -268,3 +271,20 @@ def test_the_data_set_of_mmagic_reads_pairs(tmp_path):
     bgr = {kind: image.transpose(2, 0, 1)[::-1] for kind, image in images.items()}
     np.testing.assert_array_equal(dataset[0]['inputs'].numpy(), bgr['LQ'])
     np.testing.assert_array_equal(dataset[0]['data_samples'].gt_img.numpy(), bgr['GT'])
+
+
+def test_mmengine_imports_no_name_for_a_while(trap):
+    registry = MMEngineRegistry('test')
+    names = [*TYPES, 'subprocess.getoutput']
+    with compat.names_are_not_imported():
+        assert [registry.get(name) for name in names] == [None] * len(names)
+        with registry.switch_scope_and_registry('trap_package') as switched:
+            assert switched is registry
+        assert not trap.sprung
+        registry.register_module(name='Known', module=dict)
+        assert registry.get('Known') is dict
+        assert MODELS.get('DtirUNet') is not None
+    assert registry.get('subprocess.getoutput') is subprocess.getoutput
+    with pytest.raises(ZeroDivisionError), compat.names_are_not_imported():
+        1 / 0  # noqa: B018
+    assert registry.get('trap_module.function') is not None and trap.sprung

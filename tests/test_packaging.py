@@ -15,14 +15,16 @@ FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
 LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
-BOTTOM = {'compat', 'files', 'image_io', 'randomness', 'registry'}
+BOTTOM = {'compat', 'files', 'image_io', 'json_files', 'randomness', 'registry', 'trust'}
 ALLOWED = {
     'compat': set(),
     'files': set(),
     'image_io': {'files'},
+    'json_files': set(),
     'randomness': set(),
     'registry': {'compat'},
-    'diffusion': {'files', 'randomness'},
+    'trust': {'compat', 'registry'},
+    'diffusion': {'files', 'json_files', 'randomness', 'trust'},
     'models/regularizers': {'randomness', 'registry', 'models/gradients'},
     'datasets': BOTTOM,
     'evaluation': BOTTOM,

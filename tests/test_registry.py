@@ -8,6 +8,7 @@ import pytest
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as MMEngineRegistry
+from trap import TYPES
 
 from dtir_mm import registry
 from dtir_mm.registry import HOOKS, MODELS
@@ -111,3 +112,53 @@ def test_what_is_registered_elsewhere_is_still_found_by_its_scope():
     assert HOOKS.get('mmengine.EMAHook') is HOOKS.get('EMAHook') is not None
     assert MODELS.get('dtir_mm.DtirUNet') is ROOT_MODELS.get('dtir_mm.DtirUNet')
     assert MODELS.get('mmagic.NAFNet').__name__ == 'NAFNet'
+
+
+@pytest.mark.parametrize('name', TYPES)
+def test_no_name_is_imported(trap, name):
+    assert MODELS.get(name) is None and HOOKS.get(name) is None and name not in MODELS
+    for config in ({'type': name}, [{'type': name}]):
+        with pytest.raises(KeyError, match='is not registered in the model registry'):
+            MODELS.build(config)
+    assert not trap.sprung
+
+
+@pytest.mark.parametrize('wrap', [lambda config: config, lambda config: [config]])
+def test_a_scope_is_looked_up_and_not_imported(trap, wrap):
+    for name in ('NAFNet', 'mmagic.NAFNet'):
+        network = MODELS.build(wrap({'type': name, '_scope_': 'mmagic', **TINY_NAFNET}))
+        kinds = {type(module).__module__ for module in network.modules()}
+        assert 'mmagic.models.editors.nafnet.nafnet_net' in kinds
+    with pytest.raises(KeyError, match=r'trap_package\.DtirUNet.* is not registered'):
+        MODELS.build(wrap({'type': 'DtirUNet', '_scope_': 'trap_package', **TINY_UNET}))
+    unet = MODELS.get('DtirUNet')
+    MODELS.build({'type': unet, '_scope_': 'trap_package', **TINY_UNET})
+    default = {'type': 'DtirUNet', **TINY_UNET}
+    MODELS.build({'_scope_': 'trap_package'}, default_args=default)
+    assert not trap.sprung
+
+
+def test_a_miss_stays_one_short_line():
+    with pytest.raises(KeyError) as error:
+        MODELS.build({'type': 'Long' * 100_000})
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize('name', [None, 7, b'DtirUNet', ['DtirUNet']])
+def test_a_name_is_a_string(name):
+    with pytest.raises(TypeError, match='must be a'):
+        MODELS.build({'type': name})
+    with pytest.raises(TypeError, match='must be a string'):
+        MODELS.get(name)
+
+
+def test_scopes_are_those_of_all_registries():
+    MODELS.get('DtirUNet')
+    assert {'mmengine', 'dtir_mm', 'spandrel'} <= registry.scopes()
+    below = MMEngineRegistry('model', parent=MODELS, scope='somebody')
+    try:
+        MMEngineRegistry('model', parent=below, scope='somebody_else')
+        assert {'somebody', 'somebody_else'} <= registry.scopes()
+    finally:
+        del MODELS.children['somebody']
+    assert 'somebody' not in registry.scopes()

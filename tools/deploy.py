@@ -11,6 +11,7 @@ from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
 from dtir_mm.apis.deployment import deploy, export_onnx, require_onnx, save_deployed
 from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
 from dtir_mm.files import require_new
+from dtir_mm.models.backbones.zoo import self_contained
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,9 +60,11 @@ def main() -> None:
 
 def _backbone_config(checkpoint: Path, config: str | None) -> dict:
     settings = (
-        Config.fromfile(config).to_dict() if config else config_of(load_checkpoint(checkpoint))
+        Config.fromfile(config).to_dict()
+        if config
+        else config_of(load_checkpoint(checkpoint), checkpoint)
     )
-    return settings['model']['backbone']
+    return self_contained(settings['model']['backbone'])
 
 
 def _size(module: nn.Module) -> int:

@@ -2,12 +2,12 @@
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
 from dtir_mm.analysis.summary import format_table, git_commit, verdict, write_summary
 from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.diffusion.timesteps_file import describe_match, read_matches
+from dtir_mm.json_files import read_json
 
 _ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 def summarize(args: argparse.Namespace) -> None:
     """Writes the joined summary and prints it."""
-    parts = [json.loads((folder / 'summary.json').read_text()) for folder in args.tests]
+    parts = [read_json(folder / 'summary.json') for folder in args.tests]
     rows = [row for part in parts for row in part['rows']]
     unique: dict[tuple[str, str, str], dict] = {}
     for row in rows:

@@ -10,6 +10,7 @@ from typing import Any
 from dtir_mm.apis.command_line import one_line_errors
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.files import write_text
+from dtir_mm.json_files import parse_json, read_json
 
 ARMS = {
     'finetune': 'pre-trained (6000 updates), then 2500 of GEF with everything on',
@@ -30,11 +31,11 @@ def parse_args() -> argparse.Namespace:
 def run_record(folder: Path) -> dict[str, Any]:
     """What is kept of one run."""
     checkpoint = load_checkpoint(folder)
-    summary = json.loads((folder / 'test' / 'summary.json').read_text())
+    summary = read_json(folder / 'test' / 'summary.json')
     curve = {}
     for file in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
-            row = json.loads(line)
+            row = parse_json(line, file)
             if 'content' in row:
                 curve[row['step']] = round(row['content'], 5)
     return {

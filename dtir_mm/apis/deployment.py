@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dtir_mm import trust
 from dtir_mm.engine.checkpoint import require_same_architecture
 from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
+from dtir_mm.json_files import parse_json
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
@@ -129,7 +131,7 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: ``save_deployed`` did not write it.
+        ValueError: ``save_deployed`` did not write it, or its metadata name code or other files.
         KeyError: its network is not registered.
         CheckpointError: its weights are not those of the network that its metadata name.
     """
@@ -146,16 +148,28 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
-    with torch.no_grad():  # any time step gives the structure
-        scaled = checked_range(json.loads(metadata.get('image_range', '[-1, 1]')))
-        backbone = MODELS.build(upgraded_backbone(json.loads(metadata['backbone'])))
-        network = DeployedNetwork(
-            fold_time(backbone, 1), backbone.global_skip, backbone.size_rule, scaled
-        )
+    scaled, config = _described(metadata, path)
+    with torch.no_grad(), trust.building(config, 'backbone', path):
+        backbone = MODELS.build(config)
+        net = fold_time(backbone, 1)  # any time step gives the structure
+        network = DeployedNetwork(net, backbone.global_skip, backbone.size_rule, scaled)
     expected = network.state_dict()
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
     network.load_state_dict(weights)
     return network.eval()
+
+
+def _described(metadata: dict[str, str], path: str | Path) -> tuple[ImageRange, dict[str, Any]]:
+    """The image range and the config of the backbone in a deployed file's metadata, checked."""
+    scaled = parse_json(metadata.get('image_range', '[-1, 1]'), f'image_range of {path}')
+    config = parse_json(metadata.get('backbone', ''), f'the config of the network in {path}')
+    if not isinstance(scaled, list) or not isinstance(config, dict):
+        raise ValueError(
+            f'{path}: its metadata must have a list image_range and a dict backbone, got '
+            f'{type(scaled).__name__} and {type(config).__name__}'
+        )
+    trust.refuse_code({'backbone': config}, path)
+    return checked_range(scaled), upgraded_backbone(config)
 
 
 def require_onnx() -> None:

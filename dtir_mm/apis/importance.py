@@ -8,6 +8,7 @@ from mmengine.config import Config
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from dtir_mm import trust
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
@@ -51,7 +52,7 @@ def accumulate_importance(
     if num_batches < 1:
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
-    settings = Config.fromfile(config).to_dict() if config else config_of(loaded)
+    settings = Config.fromfile(config).to_dict() if config else config_of(loaded, checkpoint)
     data = settings['train_dataloader']
     restorer = load_restorer(checkpoint, config, allow_imports).train()
     step = restorer.step
@@ -65,7 +66,10 @@ def accumulate_importance(
     step.micro_batch_size = step.micro_batch_size or data['batch_size']
     running = RunningImportance()
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
-    batches = iter(_loader(data, loaded.get('meta', {})))
+    trusted = config is not None or allow_imports
+    with trust.building(data['dataset'], 'train_dataloader.dataset', checkpoint, trusted):
+        loader = _loader(data, loaded.get('meta', {}))
+    batches = iter(loader)
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
         if fisher:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.utils import import_modules_from_strings
 from torch import Tensor
 
+from dtir_mm import trust
 from dtir_mm.apis.deployment import DEPLOYED_FORMAT
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
 from dtir_mm.models.preprocessor import to_uint8
@@ -38,8 +38,9 @@ def load_restorer(
 
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: its config wants imports and ``allow_imports`` is False; or it is a file of
-            weights whose network is not known, or does not restore.
+        ValueError: its config wants imports, names what is not registered, or what reads other
+            files, and ``allow_imports`` is False; or it is a file of weights whose network is not
+            known, or does not restore.
     """
     file = Path(checkpoint)
     if config is None and file.is_file() and file.suffix == '.safetensors':
@@ -51,12 +52,14 @@ def load_restorer(
     if config is not None:
         settings = Config.fromfile(config).to_dict()
     else:
-        settings = config_of(loaded)
-        _import_modules(settings, allow_imports, checkpoint)
-    model = {**settings['model']}
+        settings = config_of(loaded, checkpoint)
+        trust.import_if_allowed(settings, allow_imports, checkpoint)
+    model = _model_of(settings, config or checkpoint)
     if config is None or 'timesteps' in loaded.get('meta', {}):  # else the config's own
         model['timesteps'] = timesteps_of(loaded)
-    restorer = MODELS.build({**model, **overrides})
+    trusted = config is not None or allow_imports
+    with trust.building(model, 'model', checkpoint, trusted):
+        restorer = MODELS.build({**model, **overrides})
     load_weights(restorer, loaded, str(checkpoint))
     return restorer.to(get_device()).eval()
 
@@ -89,16 +92,13 @@ def _public_restorer(file: Path, overrides: dict[str, Any]) -> Restorer:
     return MODELS.build({**model, **overrides}).to(get_device()).eval()
 
 
-def _import_modules(settings: dict[str, Any], allowed: bool, checkpoint: str | Path) -> None:
-    modules = (settings.get('custom_imports') or {}).get('imports', [])
-    if not modules:
-        return
-    if not allowed:
+def _model_of(settings: dict[str, Any], source: str | Path) -> dict[str, Any]:
+    model = settings.get('model')
+    if not isinstance(model, dict):
         raise ValueError(
-            f'the config in {checkpoint} wants to import {modules}. Allow it (--allow-imports) if '
-            f'you trust its source, or name your own config (--config)'
+            f'the config in {source} must have a dict "model", got {type(model).__name__}'
         )
-    import_modules_from_strings(modules)
+    return {**model}
 
 
 def require_step(restorer: Restorer, t: int | None) -> None:

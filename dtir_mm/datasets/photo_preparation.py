@@ -10,8 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dtir_mm import trust
 from dtir_mm.datasets.photo_sources import PhotoFile
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.json_files import read_json
 
 SPLITS = ('train', 'val', 'test')
 MANIFEST = 'manifest.json'
@@ -133,18 +135,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is broken.
+        ValueError: it is broken, names code, or names a file outside its folder.
     """
     file = folder / MANIFEST
+    manifest = read_json(file)
+    trust.refuse_code(manifest, file)
     try:
-        manifest = json.loads(file.read_text())
         for record in manifest['photos']:
             if record['split'] not in SPLITS:
                 raise ValueError(f'split={record["split"]!r} is none of {SPLITS}')
-            _file(folder, record), record['sha256']
+            if not _is_file_name(record['name']):
+                raise ValueError(f'name={record["name"]!r} must be a file name without a folder')
+            record['sha256']
         manifest['arguments']
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f'{file} is no manifest of photographs: {error!r}') from error
+    except ValueError as error:
+        raise ValueError(f'{file} is no manifest of photographs: {error}') from error
     return manifest
 
 
@@ -165,6 +172,11 @@ def _require_usable(image: np.ndarray, file: Path) -> None:
     contrast = image.std(axis=(0, 1)).max()
     if contrast < MIN_CONTRAST:
         raise ValueError(f'{file} is nearly flat: standard deviation {contrast:.1f} of 255')
+
+
+def _is_file_name(name: Any) -> bool:
+    """Whether a photograph's name lies in its folder, on every system."""
+    return isinstance(name, str) and not set(name) & set('/\\\0') and name.strip('.') != ''
 
 
 def _file(folder: Path, record: dict[str, Any]) -> Path:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dtir_mm import trust
 from dtir_mm.files import write_text
+from dtir_mm.json_files import read_json
 
 # Table 4, for T = 50. It belongs to the paper's network and data, and to an image range that the
 # paper leaves open.
@@ -55,10 +57,8 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
             f'no such file of matched time steps: {path}. Make it with '
             f'tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
         )
-    try:
-        document = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path} is not JSON: {error}') from error
+    document = read_json(path)
+    trust.refuse_code(document, path)
     try:
         tasks = document['tasks']
         matched_at = document.get('source', {}).get('num_steps', math.inf)
@@ -81,7 +81,7 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
 
 def same_source(path: str | Path, source: Mapping[str, Any]) -> bool:
     """Whether a file's matches depend on the same weights and schedule as others, of ``source``."""
-    document = json.loads(Path(path).read_text())
+    document = read_json(path)
     names = ('weights_sha256', 'schedule', 'num_steps', 'image_range')
     return all(document.get('source', {}).get(name) == source[name] for name in names)
 

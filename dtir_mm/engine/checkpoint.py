@@ -12,6 +12,7 @@ from dtir_mm import compat
 from dtir_mm.engine.old_checkpoints import upgraded
 from dtir_mm.engine.sharding import divided_like
 from dtir_mm.files import replacing
+from dtir_mm.json_files import parse_json
 from dtir_mm.models.backbones.release_weights import from_release, is_release
 
 ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
@@ -121,25 +122,29 @@ def config_to_json(config: dict[str, Any]) -> str:
         ) from error
 
 
-def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def config_of(checkpoint: dict[str, Any], source: str | Path = 'the checkpoint') -> dict[str, Any]:
     """The config that a checkpoint of ours carries, as plain data.
 
-    Python text, which mmengine's checkpoints carry, is never parsed.
+    Python text, which mmengine's checkpoints carry, is never parsed. To build from it takes what
+    ``trust.py`` has.
+
+    Args:
+        checkpoint: what was read.
+        source: its file, for messages.
 
     Raises:
         CheckpointError: the checkpoint carries no config, or one that is not JSON.
     """
-    text = checkpoint.get('meta', {}).get('config_json')
+    meta = checkpoint.get('meta')
+    text = meta.get('config_json') if isinstance(meta, Mapping) else None
     if not isinstance(text, str):
-        raise CheckpointError('the checkpoint carries no config of dtir_mm; name one with --config')
+        raise CheckpointError(f'{source} carries no config of dtir_mm; name one with --config')
     try:
-        config = json.loads(text)
+        config = parse_json(text, f'the config in {source}')
     except ValueError as error:
-        raise CheckpointError(f"the checkpoint's config is not JSON: {error}") from error
+        raise CheckpointError(str(error)) from error
     if not isinstance(config, dict):
-        raise CheckpointError(
-            f"the checkpoint's config must be a dict, got {type(config).__name__}"
-        )
+        raise CheckpointError(f'the config in {source} must be a dict, got {type(config).__name__}')
     return config
 
 

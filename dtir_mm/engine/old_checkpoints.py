@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dtir_mm.json_files import parse_json
+
 # The former classes, and the name of the objective of each.
 _OBJECTIVES = {
     'GenerativePretrainer': 'noise',
@@ -22,19 +24,16 @@ _KEPT = ('backbone', 'timesteps', 'tile', 'tile_overlap', 'classifier')
 def upgraded(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint with its config and stage in today's form; itself where it has that form."""
     meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
-    if not isinstance(meta, Mapping) or meta.get('stage') not in _OBJECTIVES:
+    stage = meta.get('stage') if isinstance(meta, Mapping) else None
+    if not isinstance(stage, str) or stage not in _OBJECTIVES:
         return checkpoint
-    meta = {**meta, 'objective': _OBJECTIVES[meta['stage']]}
+    meta = {**meta, 'objective': _OBJECTIVES[stage]}
     del meta['stage']
-    text = meta.get('config_json')
-    if isinstance(text, str):
-        try:
-            config = json.loads(text)
-        except ValueError:  # ``config_of`` says so
-            config = None
-        if isinstance(config, dict) and isinstance(config.get('model'), dict):
-            config['model'] = upgraded_model(config['model'])
-            meta['config_json'] = json.dumps(config)
+    try:
+        config = parse_json(meta['config_json'], 'the config')
+        meta['config_json'] = json.dumps({**config, 'model': upgraded_model(config['model'])})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass  # whoever builds from that config is told what is wrong with it
     return {**checkpoint, 'meta': meta}
 
 

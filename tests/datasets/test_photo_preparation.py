@@ -144,5 +144,20 @@ def test_lost_changed_and_unknown_files_are_found(prepared):
 )
 def test_broken_manifests_are_named(tmp_path, text):
     (tmp_path / 'manifest.json').write_text(text)
-    with pytest.raises(ValueError, match=r'manifest\.json is no manifest of photographs'):
+    with pytest.raises(ValueError, match=r'manifest\.json is no(t JSON| manifest of photographs)'):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'name', ['../../x', '..', '.', '', '/etc/passwd', 'a/b', 'a\\b', '..\\x', 'a\0', 5, None, ['a']]
+)
+def test_names_that_lead_out_of_the_folder_are_refused_unread(prepared, name):
+    folder, _ = prepared
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    manifest['photos'][1]['name'] = name
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match='must be a file name without a folder') as error:
+        read_manifest(folder)
+    assert f'{folder / "manifest.json"} is no manifest of photographs: name={name!r}' in str(
+        error.value
+    )

@@ -13,6 +13,7 @@ from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
 from dtir_mm.engine.task_schedule import TaskSchedule, task_order
 from dtir_mm.evaluation.restoration_metric import RestorationMetric
 from dtir_mm.files import write_text
+from dtir_mm.json_files import read_json
 from dtir_mm.registry import HOOKS
 
 TABLE_FILE = 'forgetting.json'
@@ -139,7 +140,7 @@ class IncrementalTaskSchedulerHook(Hook):
         """What a run that is resumed at an iteration had measured."""
         if not iteration or not self._table.is_file():
             return {}
-        rows = json.loads(self._table.read_text())['rows']
+        rows = read_json(self._table)['rows']
         return {row['iter']: row['psnr'] for row in rows if row['iter'] <= iteration}
 
 

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import Registry as MMEngineRegistry
 from torch import Tensor, nn
 
 from dtir_mm.models.backbones.public_xrestormer import XRestormerArchitecture
-from dtir_mm.registry import MODELS
+from dtir_mm.registry import MODELS, Registry
 
 # Networks of spandrel_extra_arches that restore.
 _EXTRA = ('M3SNet', 'MIRNet2', 'MPRNet', 'Restormer')
@@ -34,7 +33,7 @@ _NOISE_LEVEL = 15 / 255
 Call = Callable[['_Native', Tensor], Tensor]
 
 
-class SpandrelRegistry(MMEngineRegistry):
+class SpandrelRegistry(Registry):
     """The networks of spandrel by the names that it exports, filled when one is asked for."""
 
     def get(self, key: str) -> type | None:

@@ -1,0 +1,157 @@
+"""What files that anybody may have written may name: data, and classes that are registered already.
+
+A checkpoint and a deployed network carry the config that they are built from; files of time steps
+and manifests carry names. Our registries import nothing for a name (``registry.py``). Here such a
+name is refused before anything is built, with its key, and mmengine's and mmcv's own look-ups are
+held to the same while the rest is built.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.config.utils import MODULE2PACKAGE as OPENMMLAB
+from mmengine.utils import import_modules_from_strings
+
+from dtir_mm import compat
+from dtir_mm.registry import scopes
+
+# Keys by which mmengine finds code, or other files.
+_CODE_KEYS = ('_scope_', '_base_', 'custom_imports')
+# Registered, and they read another file or download it.
+_READING = ('PublicNetwork', 'Pretrained')
+_ADDRESS = re.compile(r'[A-Za-z][\w+.-]*://')
+_SHOWN = 80
+_OTHERWISE = 'A checkpoint that you trust goes with --allow-imports or your own --config'
+
+
+def import_if_allowed(config: Mapping[str, Any], allowed: bool, source: object) -> None:
+    """Imports what a checkpoint's config asks for, or sees to it that it asks for nothing.
+
+    Args:
+        config: all of it.
+        allowed: whether the user trusts its source.
+        source: the file, for messages.
+
+    Raises:
+        ImportError: a module that is allowed cannot be imported.
+        ValueError: it names code, and that is not allowed.
+    """
+    imports = config.get('custom_imports') or {}
+    modules = imports.get('imports') if isinstance(imports, Mapping) else imports
+    if modules and not allowed:
+        raise ValueError(
+            f'the config in {source} wants to import {_shown(modules)}. Allow it (--allow-imports) '
+            f'if you trust its source, or name your own config (--config)'
+        )
+    if modules:
+        import_modules_from_strings(modules)
+    elif not allowed:
+        named = {key: value for key, value in config.items() if key != 'custom_imports'}
+        refuse_code(named, source)
+
+
+def refuse_code(data: Any, source: object) -> None:
+    """Refuses what names code, at every depth of what a file says.
+
+    Args:
+        data: dicts, lists and plain values.
+        source: the file, for the message.
+
+    Raises:
+        ValueError: a key is ``_scope_``, ``_base_`` or ``custom_imports``, or a ``type`` has a dot
+            and before it no scope that is known; the message names key and value.
+    """
+    for path, name, value in _nested(data):
+        if name in _CODE_KEYS:
+            raise _refused(source, path, value, 'a file may not name code')
+        if name == 'type' and isinstance(value, str) and not _is_registrable(value):
+            known = *sorted(_scopes()), *(f'mmagic.{network}' for network in compat.MMAGIC_MODULES)
+            why = (
+                f'a file may name what is registered, by its plain name or with a scope '
+                f'({", ".join(known)})'
+            )
+            raise _refused(source, path, value, why)
+
+
+@contextmanager
+def building(part: Any, key: str, source: object, trusted: bool = False) -> Iterator[None]:
+    """Inside, a part of what a file says is built: nothing is imported for a name, nothing read.
+
+    Args:
+        part: dicts, lists and plain values, in which ``refuse_code`` found nothing.
+        key: its name in the whole config, for messages.
+        source: the file, for messages.
+        trusted: the user trusts it: nothing is checked.
+
+    Raises:
+        KeyError: it names what is not registered.
+        ValueError: it names what reads other files ("PublicNetwork", "Pretrained") or an address;
+            or what it names cannot be built with these arguments, whatever that raised.
+    """
+    if trusted:
+        yield
+        return
+    _refuse_reading(part, key, source)
+    with compat.names_are_not_imported():
+        try:
+            yield
+        except (ImportError, OSError):
+            raise
+        except KeyError as error:
+            raise KeyError(f'{source}: {error.args[0]}') from error
+        except ValueError as error:
+            raise ValueError(f'{source}: {error}') from error
+        except Exception as error:
+            reason = ' '.join(str(error).split()) or repr(error)
+            raise ValueError(f'{source}: its {key} cannot be built: {reason}') from error
+
+
+def _refuse_reading(part: Any, key: str, source: object) -> None:
+    for path, name, value in _nested(part, key):
+        if not isinstance(value, str):
+            continue
+        reads = name == 'type' and value.rpartition('.')[2] in _READING
+        if reads or _ADDRESS.match(value):
+            why = 'what a file describes may not read other files or addresses'
+            raise _refused(source, path, value, why)
+
+
+def _refused(source: object, path: str, value: Any, why: str) -> ValueError:
+    key = repr(path)[1:-1]  # on one line, whatever the file has
+    if len(key) > _SHOWN:
+        key = f'... {key[-_SHOWN:]}'
+    return ValueError(f'{source}: {key}={_shown(value)} is refused: {why}. {_OTHERWISE}')
+
+
+def _scopes() -> set[str]:
+    """Those of ours, and of registries of the user's own.
+
+    Other packages of OpenMMLab have networks that download weights when they are built.
+    """
+    return scopes() - OPENMMLAB.keys() | {'spandrel'}
+
+
+def _is_registrable(name: str) -> bool:
+    scope, dot, rest = name.rpartition('.')
+    if scope == 'mmagic':
+        return rest in compat.MMAGIC_MODULES or rest in compat.MMAGIC_DATA_MODULES
+    return not dot or scope in _scopes()
+
+
+def _nested(data: Any, key: str = '') -> Iterator[tuple[str, str, Any]]:
+    """Every value in dicts and lists: its key (``model.step.type``), the last part of that, it."""
+    if isinstance(data, Mapping):
+        items: Any = data.items()
+    else:
+        items = enumerate(data) if isinstance(data, (list, tuple)) else ()
+    for name, value in items:
+        path = f'{key}.{name}' if key else str(name)
+        yield path, str(name), value
+        yield from _nested(value, path)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]} ...'

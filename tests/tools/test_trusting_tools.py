@@ -1,0 +1,129 @@
+"""No tool imports what a file names; each says in one line what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trap import WAYS
+
+from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
+from dtir_mm.image_io import save_image
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = {
+    'type': ('model.backbone.backbone', {'type': 'trap_module.function'}),
+    '_scope_': ('model.step.objective', WAYS['_scope_']),
+    '_base_': ('model.backbone', WAYS['_base_']),
+    'custom_imports': ('', WAYS['custom_imports']),
+}
+
+
+def hostile_checkpoint(source: Path, way: str, folder: Path) -> Path:
+    """A trained checkpoint whose config names code."""
+    checkpoint = load_checkpoint(source)
+    config = json.loads(checkpoint['meta']['config_json'])
+    place, update = HOSTILE[way]
+    part = config
+    for key in filter(None, place.split('.')):
+        part = part[key]
+    part.update(update)
+    checkpoint['meta']['config_json'] = json.dumps(config)
+    save_checkpoint(checkpoint, folder / 'hostile.pth')
+    return folder / 'hostile.pth'
+
+
+@pytest.mark.parametrize('way', HOSTILE)
+@pytest.mark.parametrize(
+    ('tool', 'arguments'),
+    [
+        ('restore', ('{file}', '{photos}', '{out}')),
+        ('deploy', ('{file}', '{out}', '--task', 'rainy')),
+        ('accumulate_importance', ('{file}', '{out}')),
+        ('match_timesteps', ('{file}', '{out}', '--tasks', 'rainy', '--photos', '{photos}')),
+    ],
+)
+def test_tools_that_build_from_a_checkpoint_refuse_it(toy, failure_of, trap, tool, arguments, way):
+    file = hostile_checkpoint(toy.finetune, way, trap.folder)
+    out = trap.folder / 'out.json'
+    message = failure_of(
+        tool, *(a.format(file=file, photos=toy.photos, out=out) for a in arguments)
+    )
+    assert not trap.sprung and not out.exists()
+    line = message.splitlines()[0]
+    assert line.startswith(f'{tool}: ') and str(file) in line and 'trap_' in line
+    assert '--allow-imports' in line and 'Traceback' not in message
+
+
+@pytest.mark.parametrize('way', HOSTILE)
+def test_tools_that_take_weights_alone_do_not_look_at_the_config(toy, run_tool, trap, way):
+    file = hostile_checkpoint(toy.finetune, way, trap.folder)
+    run_tool('interpolate_weights', toy.pretrain, file, trap.folder / 'between.pth')
+    if way == 'type':  # each trains or tests
+        run = trap.folder / 'run'
+        options = ('--cfg-options', f'load_from={file}', 'train_cfg.max_iters=1')
+        run_tool('train', toy.config, '--work-dir', run, *options)
+        more = ('--cfg-options', 'train_cfg.max_iters=3')
+        run_tool('train', toy.config, '--work-dir', run, '--resume', file, *more)
+        run_tool('test', toy.config, file, '--work-dir', trap.folder / 'test', '--pictures', 0)
+    assert not trap.sprung
+
+
+def test_a_data_set_in_a_checkpoint_reads_no_address(toy, failure_of, trap):
+    checkpoint = load_checkpoint(toy.finetune)
+    config = json.loads(checkpoint['meta']['config_json'])
+    for update in (
+        {'type': 'mmagic.BasicImageDataset', 'data_root': 'http://127.0.0.1:9/'},
+        {'pipeline': [{'type': 'trap_module'}]},
+    ):
+        config['train_dataloader']['dataset'].update(update)
+        checkpoint['meta']['config_json'] = json.dumps(config)
+        save_checkpoint(checkpoint, trap.folder / 'hostile.pth')
+        arguments = (trap.folder / 'hostile.pth', trap.folder / 'out.pth')
+        message = failure_of('accumulate_importance', *arguments)
+        assert 'hostile.pth' in message and not trap.sprung
+        expected = 'train_dataloader.dataset.data_root=' if 'data_root' in update else 'data_root'
+        assert expected in message
+    del config['train_dataloader']['dataset']['data_root']
+    config['train_dataloader']['dataset']['type'] = 'DegradedPhotosDataset'
+    checkpoint['meta']['config_json'] = json.dumps(config)
+    save_checkpoint(checkpoint, trap.folder / 'hostile.pth')
+    assert 'trap_module' in failure_of('accumulate_importance', *arguments)
+    assert not trap.sprung
+
+
+def test_deep_json_is_one_line_in_every_tool_that_reads_json(toy, failure_of, tmp_path):
+    deep = '{"rows": ' + '[' * 1000 + ']' * 1000 + '}'
+    (tmp_path / 'test').mkdir()
+    for name in ('test/summary.json', 'steps.json', 'manifest.json'):
+        (tmp_path / name).write_text(deep)
+    for tool, file, arguments in (
+        ('summarize', 'summary.json', (tmp_path / 'out.json', tmp_path / 'test')),
+        ('match_timesteps', 'steps.json', (
+            toy.finetune, tmp_path / 'steps.json', '--tasks', 'rainy', '--method', 'paper',
+            '--photos', toy.photos,
+        )),
+        ('prepare_photos', 'manifest.json', (tmp_path, '--photos', toy.photos)),
+    ):  # fmt: skip
+        lines = failure_of(tool, *arguments).strip().splitlines()
+        message = next(line for line in lines if line.startswith(f'{tool}: '))
+        assert file in message and 'deeper than' in message and len(lines) <= 2
+
+
+@pytest.mark.parametrize('way', ['type', '_scope_'])
+def test_a_fresh_process_in_the_folder_of_the_code_does_not_run_it(toy, trap, way):
+    """As a user starts it: ``python tools/restore.py`` in a downloads folder."""
+    file = hostile_checkpoint(toy.finetune, way, trap.folder)
+    save_image(trap.folder / 'photos' / 'a.png', np.zeros((16, 16, 3), np.uint8))
+    command = [sys.executable, ROOT / 'tools' / 'restore.py', file.name, 'photos', 'out']
+    path = f'{trap.folder}{os.pathsep}{ROOT}'
+    result = subprocess.run(
+        command, cwd=trap.folder, env=os.environ | {'PYTHONPATH': path},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 1 and not trap.sprung
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith('restore: ') and 'Traceback' not in result.stderr
