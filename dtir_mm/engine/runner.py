@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from dtir_mm.config import check_config
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
     config_to_json,
@@ -47,12 +49,27 @@ class RestorationRunner(Runner):
         OSError: ``work_dir`` cannot be written to.
     """
 
+    # What is read at the top of a config besides the arguments of mmengine's runner.
+    config_keys = (
+        'activation_checkpointing',
+        'compile',
+        'efficient_conv_bn_eval',
+        'model_wrapper_cfg',
+        'precision',
+    )
+
     def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
         require_writable(work_dir)
         super().__init__(model, work_dir, **kwargs)
         self.config_json = config_to_json(self_contained(self.cfg.to_dict()))
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
         self._introduced: tuple[str, ...] = ()  # only training may start with new weights
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'RestorationRunner':
+        """Builds a runner from a config of which every key has an effect (``check_config``)."""
+        check_config(cfg)
+        return super().from_cfg(cfg)
 
     @property
     def restorer(self) -> nn.Module:
