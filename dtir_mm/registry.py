@@ -41,10 +41,11 @@ class Registry(MMEngineRegistry):
         """
         name = cfg.get('type') if isinstance(cfg, dict) else None
         if isinstance(name, str) and self.get(name) is None:
-            raise KeyError(self._explain_miss(name))
+            raise KeyError(self.explain_miss(name))
         return super().build(cfg, *args, **kwargs)
 
-    def _explain_miss(self, name: str) -> str:
+    def explain_miss(self, name: str) -> str:
+        """That nothing is registered as ``name``, with the closest names and what to add."""
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
             known += [f'mmagic.{network}' for network in compat.MMAGIC_MODULES]

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
-from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
 from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
@@ -17,7 +17,7 @@ _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument(
         'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
     )
@@ -28,8 +28,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--task', help='which degradation; default: the one it was trained on, or found out'
     )
-    parser.add_argument('--t', type=int, help="time step to use instead of the task's")
-    parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
+    parser.add_argument('--t', type=at_least(1), help="time step to use instead of the task's")
+    parser.add_argument(
+        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles'
+    )
     parser.add_argument(
         '--ensemble',
         action='store_true',

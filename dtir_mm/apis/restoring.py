@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.utils import import_modules_from_strings
 
 from dtir_mm.apis.deployment import DEPLOYED_FORMAT
+from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
 from dtir_mm.models.preprocessor import to_uint8
 from dtir_mm.models.restorers.restorer import Restorer
@@ -48,7 +48,7 @@ def load_restorer(
     if config is None and file.is_file() and 'meta' not in loaded:
         return _public_restorer(file, overrides)
     if config is not None:
-        settings = Config.fromfile(config).to_dict()
+        settings = read_config(config).to_dict()
     else:
         settings = config_of(loaded)
         _import_modules(settings, allow_imports, checkpoint)

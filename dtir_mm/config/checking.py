@@ -20,10 +20,16 @@ from dtir_mm.config.arguments import (
 )
 from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, looked_up, runner_keys
 from dtir_mm.config.variables import unused_variables
-from dtir_mm.registry import RUNNERS
+from dtir_mm.registry import RUNNERS, Registry
 
-_SHOWN = 3
+_LINES = 3
 _SO_CLOSE = 0.8  # that a name is taken for a misspelt one
+_PARTS = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
+_USES = {'train': 'train', 'val': 'validate while it trains', 'test': 'test'}
 # Packages whose arguments of the names in ``ARGUMENTS`` are the configs that we know.
 _KNOWN_PACKAGES = ('dtir_mm', 'mmengine', 'torch')
 
@@ -46,10 +52,23 @@ def check_config(config: Config) -> None:
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
     if problems:
-        more = len(problems) - _SHOWN
-        last = [f'and {more + 1} more such keys'] if more > 0 else []
-        shown = problems[: _SHOWN - 1] if more > 0 else problems
-        raise ValueError('\n'.join([*last, *shown]))
+        if len(problems) > _LINES:
+            first = f'{len(problems)} faults of the config, the first of which are:'
+            problems = [first, *problems[: _LINES - 1]]
+        raise ValueError('\n'.join(problems))
+
+
+def require_parts(config: Config, use: str) -> None:
+    """Raises ValueError unless a config has all that a use of it takes: "train" or "test"."""
+    if config.get('model') is None:
+        raise ValueError('the config has no model')
+    for name, keys in _PARTS.items():
+        missing = [key for key in keys if config.get(key) is None]
+        if missing and (name == use or len(missing) < len(keys)):
+            raise ValueError(
+                f'the config has no {", ".join(missing)}: to {_USES[name]} it must have '
+                f'{", ".join(keys)}'
+            )
 
 
 def known_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -80,7 +99,7 @@ def _unread(config: Config) -> Iterator[str]:
         warnings.warn(
             f'nothing reads these keys of the config: {", ".join(left)}. If they are variables, '
             f'begin their names with an underscore',
-            stacklevel=3,
+            stacklevel=1,  # once, wherever it is found
         )
 
 
@@ -121,15 +140,16 @@ def _check_one(path: str, value: Mapping, built: Built, siblings: Any) -> Iterat
             return
         function = looked_up(built, kind) if isinstance(kind, str) else kind
         if function is None:
-            yield f'{path}.type={kind!r} is not known; {_others(built, kind)}'
+            yield f'{path}: {_miss(built, kind)}'
             return
     yield from _check_arguments(path, value, function, built.given, own)
 
 
-def _others(built: Built, kind: str) -> str:
-    names = sorted(n for place in built.by_type for n in getattr(place, 'module_dict', place))
-    close = nearest(kind, names)
-    return f'nearest: {close}' if close else f'known are {", ".join(names)}'
+def _miss(built: Built, kind: str) -> str:
+    place = built.by_type[0]
+    if isinstance(place, Registry):
+        return place.explain_miss(kind)
+    return f'type={kind!r} must be one of {", ".join(place)}'
 
 
 def _check_arguments(
@@ -155,9 +175,9 @@ def _check_arguments(
         elif key in known and is_ours(function):
             yield from _of_type(at, each, arguments.known[key].annotation)
     if not arguments.open:
-        for key in arguments.required:
-            if key not in value and key not in given:
-                yield f'{path}: {name} needs {key}, which the config does not give'
+        missing = [k for k in arguments.required if k not in value and k not in given]
+        if missing:
+            yield f'{path}: {name} needs {", ".join(missing)}, which the config does not give'
 
 
 def _of_type(path: str, value: Any, annotation: Any) -> Iterator[str]:

@@ -11,8 +11,8 @@ from dtir_mm.config.checking import check_config, known_keys
 from dtir_mm.config.options import overridden
 
 
-def read_config(path: str | Path, options: Sequence[str] | None = None) -> Config:
-    """The config of a file, changed by options KEY=VALUE, and checked (``check_config``).
+def read_config(path: str | Path) -> Config:
+    """The config of a file, checked (``check_config``).
 
     Raises:
         OSError: the file, or one that it builds on, is not there.
@@ -24,18 +24,19 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
         config = Config.fromfile(path)
     except Exception as error:  # the config is a program of the user's, which may raise anything
         raise ValueError(_explain(path, error)) from error
-    if options:
-        _require_read(config, options)
-        overridden(config, options)
-    try:
-        check_config(config)
-    except ValueError as error:
-        raise ValueError(f'{error}') from error
+    check_config(config)
     return config
 
 
-def _require_read(config: Config, options: Sequence[str]) -> None:
-    """Raises ValueError for a key that is not read: what the files made of it is there already."""
+def override_config(config: Config, options: Sequence[str] | None) -> None:
+    """Changes a config by options KEY=VALUE, and checks it again.
+
+    Raises:
+        ValueError: an option is not of that form, or its key has no effect: at the top it must be
+            one that is read, as what the config's files made of a variable is there already.
+    """
+    if not options:
+        return
     known = known_keys(config)
     for option in options:
         key = option.partition('=')[0].partition('.')[0]
@@ -51,6 +52,8 @@ def _require_read(config: Config, options: Sequence[str]) -> None:
             f'--cfg-options {option}: nothing reads {key}; '
             + (f'nearest: {close}' if close else f'known are {", ".join(known)}')
         )
+    overridden(config, options)
+    check_config(config)
 
 
 def _explain(path: str | Path, error: Exception) -> str:
