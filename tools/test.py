@@ -83,13 +83,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = read_config(args.config)
-    require_parts(config, 'test')
     checkpoint = load_checkpoint(args.checkpoint)
     meta = checkpoint['meta']
     decay = None if args.online_weights else meta.get('ema_decay')
     publication = None
     if args.publish:
-        protocol = args.protocol or config.test_evaluator.protocol
+        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     if meta['objective'] not in GENERATIVE:  # pre-training used no task's step
         config.model.timesteps = timesteps_of(checkpoint)
@@ -97,6 +96,7 @@ def main() -> None:
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
     override_config(config, args.cfg_options)
+    require_parts(config, 'test')
     if args.ensemble:
         config.model.ensemble = True
     if args.protocol:

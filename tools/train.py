@@ -45,9 +45,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = read_config(args.config)
-    require_parts(config, 'train')
     config.launcher = args.launcher
     override_config(config, args.cfg_options)
+    require_parts(config, 'train')
     if args.work_dir:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:

@@ -99,9 +99,9 @@ def in_words(accepted: tuple[type, ...]) -> str:
 
 
 def descriptions(function: Callable) -> dict[str, str]:
-    """What the "Args" of a docstring (and of those of a class's bases) say of each argument."""
+    """What the "Args" of a docstring of ours, or of a base class of ours, say of each argument."""
     found: dict[str, str] = {}
-    for documented in function.__mro__ if inspect.isclass(function) else (function,):
+    for documented in filter(is_ours, getattr(function, '__mro__', (function,))):
         text = inspect.cleandoc(documented.__doc__ or '')
         for section in re.findall(r'^Args:\n(.*?)(?=^\S|\Z)', text, re.M | re.S):
             entries = re.findall(_ENTRY, section, re.M | re.S)

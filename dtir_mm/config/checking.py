@@ -48,7 +48,7 @@ def check_config(config: Config) -> None:
     for key, (annotation, _) in VALUES.items():
         if key in config:
             problems += _of_type(key, config[key], annotation)
-    for key, built in SECTIONS.items():
+    for key, (built, _) in SECTIONS.items():
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
     if problems:

@@ -58,7 +58,7 @@ def overridden(config: Config, options: Sequence[str]) -> None:
                 value = parse_value(text)
             config.merge_from_dict({key: value})
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-            reason = str(error).strip('"\'').splitlines()[0]
+            reason = str(error.args[0] if error.args else error).splitlines()[0]
             raise ValueError(f'--cfg-options {option}: {reason}') from error
 
 
@@ -88,8 +88,8 @@ def _split(text: str) -> list[str]:
     for char in text:
         if quote:
             quote = None if char == quote else quote
-        elif char in '\'"':
-            quote = char
+        elif char in '\'"' and not parts[-1].strip(' [('):
+            quote = char  # elsewhere it is an apostrophe
         elif char in _BRACKETS:
             opened.append(_BRACKETS[char])
         elif char in _BRACKETS.values():

@@ -62,13 +62,15 @@ def _explain(path: str | Path, error: Exception) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == '_file2dict':
             file = frame.f_locals.get('filename', file)
-        elif frame.f_code.co_filename == '':  # mmengine runs the file's text under this name
+        elif frame.f_code.co_filename == file:
             line = number
     cause = error
     while isinstance(cause.__cause__ or cause.__context__, SyntaxError):
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, SyntaxError):
         line = cause.lineno or line
+    if isinstance(cause, FileNotFoundError) and cause.filename:
+        return f'{path} builds on {cause.filename}, which is not there'
     reason = str(cause.args[0] if cause.args else cause).strip().splitlines() or [repr(cause)]
     place = file if line is None else f'{file}, line {line}'
     return f'{place}: {type(cause).__name__}: {reason[0]}'

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mmengine.runner import Runner
-
 from dtir_mm.config.arguments import arguments_of, descriptions, is_ours, plain_types
-from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, looked_up, runner_keys
-from dtir_mm.registry import RUNNERS
+from dtir_mm.config.checking import known_keys
+from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, looked_up
 
+_NULL = {'type': 'null'}
+_FOREIGN = 'Takes the arguments of the function or class of this name in mmengine or torch.'
 _JSON = {
     bool: 'boolean',
     int: 'integer',
@@ -31,13 +31,10 @@ def config_schema() -> dict[str, Any]:
         key: {**_type(annotation), 'description': said}
         for key, (annotation, said) in VALUES.items()
     }
-    said = descriptions(Runner)
-    for key in runner_keys(RUNNERS.get('RestorationRunner')):
-        if key in SECTIONS:
-            built = _built(SECTIONS[key], definitions)
-            properties[key] = {**built, 'description': said.get(key, '')}
-        properties.setdefault(key, {'description': said.get(key, '')})
-    properties.pop('cfg')
+    for key, (built, said) in SECTIONS.items():
+        properties[key] = {**_built(built, definitions), 'description': said}
+    for key in known_keys({}):
+        properties.setdefault(key, {})
     return {
         '$schema': 'https://json-schema.org/draft/2020-12/schema',
         'title': 'A config of dtir_mm',
@@ -51,20 +48,30 @@ def config_schema() -> dict[str, Any]:
 
 def _built(built: Built, definitions: dict[str, Any]) -> dict[str, Any]:
     """The schema of a value that something is built from."""
-    accepted = [
-        {'$ref': f'#/$defs/{_define(name, function, built, definitions)}'}
-        for name, function in _choices(built)
-    ]
-    if built.by_type:  # of another package, or of the user's own
-        known = [name for name, _ in _choices(built)]
-        accepted.append({'properties': {'type': {'not': {'enum': known}}}, 'required': ['type']})
-    one = {'anyOf': accepted} if len(accepted) > 1 else accepted[0]
+    one = {'$ref': f'#/$defs/{_define_any(built, definitions)}'}
     if built.named:
         return {'type': ['object', 'null'], 'additionalProperties': {'anyOf': [one, _NULL]}}
     return {'anyOf': [one, {'type': 'array', 'items': one}, {'type': ['null', 'boolean']}]}
 
 
-_NULL = {'type': 'null'}
+def _define_any(built: Built, definitions: dict[str, Any]) -> str:
+    """Adds all that a value may become to the definitions; gives the name of one among them."""
+    choices = dict(_choices(built))
+    names = [_define(name, function, built, definitions) for name, function in choices.items()]
+    if not built.by_type:
+        return names[0]
+    name = f'any {getattr(built.by_type[0], "name", "schedule")}'
+    if built.default is not None:
+        name += f', {getattr(built.default, "__name__", built.default)} by default'
+    # Beside ours one of another package, or of the user's own.
+    other = {
+        'properties': {'type': {'type': 'string', 'not': {'enum': sorted(choices)}}},
+        'required': ['type'],
+    }
+    refs = [{'$ref': f'#/$defs/{each}'} for each in names]
+    required = [] if built.default else ['type']
+    definitions[name] = {'anyOf': [*refs, other], 'required': required}
+    return name
 
 
 def _choices(built: Built) -> Iterator[tuple[str, Callable]]:
@@ -90,10 +97,10 @@ def _define(name: str, function: Callable, built: Built, definitions: dict[str, 
     arguments, said = arguments_of(function), descriptions(function)
     properties: dict[str, Any] = {}
     for key, parameter in arguments.known.items():
-        if key in built.given:
-            continue
+        if key in built.given or not (is_ours(function) or key in ARGUMENTS):
+            continue  # what others take depends on their version
         value = _type(parameter.annotation)
-        if key in ARGUMENTS and isinstance(ARGUMENTS[key], Built):
+        if key in ARGUMENTS:
             value = _built(ARGUMENTS[key], definitions)
         properties[key] = {**value, 'description': said.get(key, '')}
         if isinstance(parameter.default, bool | int | float | str):
@@ -101,17 +108,16 @@ def _define(name: str, function: Callable, built: Built, definitions: dict[str, 
     for key in built.besides:
         nested = _built(ARGUMENTS[key], definitions) if key in ARGUMENTS else {}
         properties.setdefault(key, nested)
-    required = [key for key in arguments.required if key not in built.given]
+    required = [key for key in arguments.required if key in properties]
     if built.by_type:
         properties['type'] = {'const': name}
-        required = ['type', *required] if built.default is None else required
-    about = inspect.cleandoc(function.__doc__ or '').split('\n\n')[0]
+    about = inspect.cleandoc(function.__doc__ or '') if is_ours(function) else _FOREIGN
     definitions[name] = {
         'type': 'object',
-        'description': ' '.join(about.split()),
+        'description': ' '.join(about.split('\n\n')[0].split()),
         'properties': {**properties, '_delete_': {'type': 'boolean'}},
         'required': required,
-        'additionalProperties': arguments.open,
+        'additionalProperties': arguments.open or not is_ours(function),
     }
     return name
 

@@ -122,41 +122,59 @@ def _clip_grad(
 
 
 _LOADER = Built(default=DataLoader, besides=('num_batch_per_epoch',))
+_OF_LOOPS = ('runner', 'dataloader', 'evaluator')
 _METRICS = Built((registry.METRICS, registry.EVALUATOR))
 _MODEL = Built((registry.MODELS,))
 
-# The sections: keys of a config at its top.
-SECTIONS: Mapping[str, Built] = {
-    'model': _MODEL,
-    'data_preprocessor': _MODEL,
-    'train_dataloader': _LOADER,
-    'val_dataloader': _LOADER,
-    'test_dataloader': _LOADER,
-    'train_cfg': Built(
-        (registry.LOOPS,), None, ('runner', 'dataloader', 'evaluator'), ('by_epoch',)
+# The sections: keys of a config at its top, and what each is for.
+SECTIONS: Mapping[str, tuple[Built, str]] = {
+    'model': (_MODEL, 'the restorer'),
+    'data_preprocessor': (_MODEL, 'of a model without one of its own'),
+    'train_dataloader': (_LOADER, 'what is trained on'),
+    'val_dataloader': (_LOADER, 'what is validated on during training'),
+    'test_dataloader': (_LOADER, 'what tools/test.py tests on'),
+    'train_cfg': (
+        Built((registry.LOOPS,), None, ('runner', 'dataloader'), ('by_epoch',)),
+        'how long training takes, and how often it validates',
     ),
-    'val_cfg': Built((registry.LOOPS,), ValLoop, ('runner', 'dataloader', 'evaluator')),
-    'test_cfg': Built((registry.LOOPS,), TestLoop, ('runner', 'dataloader', 'evaluator')),
-    'val_evaluator': _METRICS,
-    'test_evaluator': _METRICS,
-    'optim_wrapper': Built(
-        (registry.OPTIM_WRAPPERS,), 'OptimWrapper', (), ('constructor', 'paramwise_cfg')
+    'val_cfg': (Built((registry.LOOPS,), ValLoop, _OF_LOOPS), 'the loop of validation'),
+    'test_cfg': (Built((registry.LOOPS,), TestLoop, _OF_LOOPS), 'the loop of a test'),
+    'val_evaluator': (_METRICS, 'what validation measures'),
+    'test_evaluator': (_METRICS, 'what a test measures'),
+    'optim_wrapper': (
+        Built((registry.OPTIM_WRAPPERS,), 'OptimWrapper', (), ('constructor', 'paramwise_cfg')),
+        'the optimiser, and what gradients go through before it',
     ),
-    'param_scheduler': Built(
-        (registry.PARAM_SCHEDULERS,),
-        given=('optimizer', 'param_name'),
-        besides=('convert_to_iter_based', 'epoch_length'),
+    'param_scheduler': (
+        Built(
+            (registry.PARAM_SCHEDULERS,),
+            given=('optimizer', 'param_name'),
+            besides=('convert_to_iter_based', 'epoch_length'),
+        ),
+        "the learning rate's schedule, or its parts",
     ),
-    'auto_scale_lr': Built(default=_auto_scale_lr),
-    'default_hooks': Built((registry.HOOKS,), besides=('priority',), named=True),
-    'custom_hooks': Built((registry.HOOKS,), besides=('priority',)),
-    'model_wrapper_cfg': Built((registry.MODEL_WRAPPERS,), given=('module',)),
-    'log_processor': Built((registry.LOG_PROCESSORS,), LogProcessor),
-    'visualizer': Built((registry.VISUALIZERS,)),
-    'env_cfg': Built(default=_env_cfg),
-    'randomness': Built(default=Runner.set_randomness, given=('self',)),
-    'custom_imports': Built(default=import_modules_from_strings),
-    'compile': Built(default=torch.compile, given=('model',)),
+    'auto_scale_lr': (Built(default=_auto_scale_lr), 'the batch that the learning rate is for'),
+    'default_hooks': (
+        Built((registry.HOOKS,), besides=('priority',), named=True),
+        'hooks by name, each of which a config may change or set to None',
+    ),
+    'custom_hooks': (Built((registry.HOOKS,), besides=('priority',)), 'further hooks'),
+    'model_wrapper_cfg': (
+        Built((registry.MODEL_WRAPPERS,), given=('module',)),
+        'how several processes share the model (ShardedRestorer)',
+    ),
+    'log_processor': (Built((registry.LOG_PROCESSORS,), LogProcessor), 'what logs average'),
+    'visualizer': (Built((registry.VISUALIZERS,)), 'where curves go'),
+    'env_cfg': (Built(default=_env_cfg), 'processes and their communication'),
+    'randomness': (Built(default=Runner.set_randomness, given=('self',)), 'seed'),
+    'custom_imports': (
+        Built(default=import_modules_from_strings),
+        'imports=[...], modules of your own that register classes; allow_failed_imports',
+    ),
+    'compile': (
+        Built(default=torch.compile, given=('model',)),
+        'True, or arguments of torch.compile, to compile the network',
+    ),
 }
 # Arguments within them that are configs themselves, by the names that our classes, the data loader
 # and mmengine's wrapper of an optimiser have for them.
@@ -197,6 +215,8 @@ VALUES: Mapping[str, tuple[Any, str]] = {
     'log_level': (str, 'of the log: DEBUG, INFO, WARNING or ERROR'),
     'default_scope': (str, 'where names without a scope are looked up, dtir_mm'),
     'experiment_name': (str | None, "name in logs; default the config's"),
+    'activation_checkpointing': (Any, 'refused: model.backbone.checkpoint_activations does it'),
+    'efficient_conv_bn_eval': (Any, "mmengine's: modules whose convolution and batch norm merge"),
     'precision': (str, '"fp32", "bf16", "fp64", or "auto": whichever of the first two is faster'),
 }
 
@@ -209,5 +229,5 @@ def looked_up(built: Built, name: str) -> Callable | None:
 
 def runner_keys(runner: type) -> tuple[str, ...]:
     """The keys that a runner reads at the top of a config: mmengine's, and ``config_keys``."""
-    own = tuple(arguments_of(Runner).known)
+    own = [key for key in arguments_of(Runner).known if key != 'cfg']
     return (*own, *getattr(runner, 'config_keys', ()), 'runner_type', 'custom_imports')
