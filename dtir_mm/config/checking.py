@@ -18,9 +18,9 @@ from dtir_mm.config.arguments import (
     nearest,
     plain_types,
 )
-from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, looked_up, runner_keys
+from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, known_keys, looked_up
 from dtir_mm.config.variables import unused_variables
-from dtir_mm.registry import RUNNERS, Registry
+from dtir_mm.registry import Registry
 
 _LINES = 3
 _SO_CLOSE = 0.8  # that a name is taken for a misspelt one
@@ -71,18 +71,8 @@ def require_parts(config: Config, use: str) -> None:
             )
 
 
-def known_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keys that have an effect at the top of a config."""
-    runner = RUNNERS.get(config.get('runner_type') or 'RestorationRunner')
-    if runner is None:
-        raise ValueError(
-            f'runner_type={config["runner_type"]!r} is not registered; it is RestorationRunner'
-        )
-    return runner_keys(runner)
-
-
 def _unread(config: Config) -> Iterator[str]:
-    known = known_keys(config)
+    known = known_keys()
     unread = [key for key in config if key not in known and not key.startswith('_')]
     left = []
     for key, is_own in unused_variables(config, unread).items():
@@ -137,6 +127,9 @@ def _check_one(path: str, value: Mapping, built: Built, siblings: Any) -> Iterat
             others = [name for name in siblings if name != path.rpartition('.')[-1]]
             close = nearest(path.rpartition('.')[-1], others)
             yield f'{path} must name its "type"' + (f'; nearest: {close}' if close else '')
+            return
+        if 'type' in value and not isinstance(kind, str):
+            yield f'{path}.type={kind!r} must be the name of what is registered'
             return
         function = looked_up(built, kind) if isinstance(kind, str) else kind
         if function is None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from dtir_mm.config.arguments import nearest
-from dtir_mm.config.checking import check_config, known_keys
+from dtir_mm.config.checking import check_config
 from dtir_mm.config.options import overridden
+from dtir_mm.config.sections import known_keys
 
 
 def read_config(path: str | Path) -> Config:
@@ -37,7 +38,7 @@ def override_config(config: Config, options: Sequence[str] | None) -> None:
     """
     if not options:
         return
-    known = known_keys(config)
+    known = known_keys()
     for option in options:
         key = option.partition('=')[0].partition('.')[0]
         if key in known:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dtir_mm.config.arguments import arguments_of, descriptions, is_ours, plain_types
-from dtir_mm.config.checking import known_keys
 from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, looked_up
 
 _NULL = {'type': 'null'}
@@ -33,8 +32,6 @@ def config_schema() -> dict[str, Any]:
     }
     for key, (built, said) in SECTIONS.items():
         properties[key] = {**_built(built, definitions), 'description': said}
-    for key in known_keys({}):
-        properties.setdefault(key, {})
     return {
         '$schema': 'https://json-schema.org/draft/2020-12/schema',
         'title': 'A config of dtir_mm',

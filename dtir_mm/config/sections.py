@@ -227,7 +227,7 @@ def looked_up(built: Built, name: str) -> Callable | None:
     return next((each for each in found if each is not None), None)
 
 
-def runner_keys(runner: type) -> tuple[str, ...]:
-    """The keys that a runner reads at the top of a config: mmengine's, and ``config_keys``."""
-    own = [key for key in arguments_of(Runner).known if key != 'cfg']
-    return (*own, *getattr(runner, 'config_keys', ()), 'runner_type', 'custom_imports')
+def known_keys() -> tuple[str, ...]:
+    """The keys that are read at the top of a config: mmengine's and ours."""
+    mmengines = (key for key in arguments_of(Runner).known if key != 'cfg')
+    return tuple(dict.fromkeys((*mmengines, *SECTIONS, *VALUES)))

@@ -49,15 +49,6 @@ class RestorationRunner(Runner):
         OSError: ``work_dir`` cannot be written to.
     """
 
-    # What is read at the top of a config besides the arguments of mmengine's runner.
-    config_keys = (
-        'activation_checkpointing',
-        'compile',
-        'efficient_conv_bn_eval',
-        'model_wrapper_cfg',
-        'precision',
-    )
-
     def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
         require_writable(work_dir)
         super().__init__(model, work_dir, **kwargs)

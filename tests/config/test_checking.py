@@ -48,6 +48,8 @@ def test_every_config_of_the_repository_passes_without_a_warning(path):
         ('model["step"].update(mixng=None)', 'model.step.mixng is no key of TrainingStep'),
         ('model.update(schedule=dict(type="VarianceExplodin"))', 'VarianceExploding'),
         ('model.update(tile="big")', "model.tile='big' must be an integer or None"),
+        ('model.update(type=3)', 'model.type=3 must be the name'),
+        ('randomness = 3', 'randomness=3 must be a dict'),
         ('model.update(ensemble=1)', 'model.ensemble=1 must be True or False'),
         ('optim_wrapper = dict(paramwise_cfg=dict(norm_decay=0))', 'nearest: norm_decay_mult'),
         ('optim_wrapper = dict(optimizer=dict(learning_rate=1))', 'optimizer.learning_rate is no '

@@ -8,6 +8,7 @@ import pytest
 
 from dtir_mm.config.page import config_page
 from dtir_mm.config.schema import config_schema
+from dtir_mm.config.sections import known_keys
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'configs'))
 from leaves import BY_STEM, load
@@ -53,6 +54,7 @@ def _accepts_keys(schema: dict, value: dict) -> bool:
 def test_docs_are_up_to_date():
     """``python tools/config_schema.py`` writes them."""
     assert config_schema() == SCHEMA
+    assert SCHEMA['properties'].keys() == set(known_keys())
     assert (DOCS / 'config.md').read_text() == config_page(SCHEMA)
 
 
