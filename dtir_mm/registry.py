@@ -68,7 +68,7 @@ class Registry(MMEngineRegistry):
                 name = f'{scope}.{name}'
             found = self.get(name)
             if found is None:
-                raise KeyError(self._explain_miss(name))
+                raise KeyError(self.explain_miss(name))
             cfg['type'] = found
         return cfg
 
@@ -80,7 +80,8 @@ class Registry(MMEngineRegistry):
             registry = registry.parent
         return None
 
-    def _explain_miss(self, name: str) -> str:
+    def explain_miss(self, name: str) -> str:
+        """That nothing is registered as ``name``, with the closest names and what to add."""
         name = name if len(name) <= _SHOWN else f'{name[:_SHOWN]} ...'
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:

@@ -29,7 +29,8 @@ ALLOWED = {
     'datasets': BOTTOM,
     'evaluation': BOTTOM,
     'models': BOTTOM | {'diffusion'},
-    'engine': BOTTOM | {'diffusion', 'models', 'datasets', 'evaluation'},
+    'config': BOTTOM | {'diffusion', 'models'},
+    'engine': BOTTOM | {'config', 'diffusion', 'models', 'datasets', 'evaluation'},
 }
 
 TRAIN = """

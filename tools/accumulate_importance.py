@@ -5,17 +5,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
 from dtir_mm.apis.importance import accumulate_importance
 from dtir_mm.engine.checkpoint import save_checkpoint
 from dtir_mm.files import require_new
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path, help='a finished one, or a work directory')
     parser.add_argument('output', type=Path, help='the checkpoint to write')
-    parser.add_argument('--batches', type=int, default=200, help='of training data (default: 200)')
+    parser.add_argument(
+        '--batches', type=at_least(1), default=200, help='of training data (default: 200)'
+    )
     parser.add_argument(
         '--fisher',
         action='store_true',
@@ -26,16 +28,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@one_line_errors('accumulate_importance')
 def main() -> None:
     args = parse_args()
-    with one_line_errors('accumulate_importance'):
-        require_new(args.output, args.overwrite)
-        with tqdm(total=args.batches, unit='batch') as bar:
-            checkpoint = accumulate_importance(
-                args.checkpoint, args.batches, args.fisher, args.config, args.allow_imports,
-                lambda done: bar.update(done - bar.n),
-            )  # fmt: skip
-        save_checkpoint(checkpoint, args.output)
+    require_new(args.output, args.overwrite)
+    with tqdm(total=args.batches, unit='batch') as bar:
+        checkpoint = accumulate_importance(
+            args.checkpoint, args.batches, args.fisher, args.config, args.allow_imports,
+            lambda done: bar.update(done - bar.n),
+        )  # fmt: skip
+    save_checkpoint(checkpoint, args.output)
     print(f'written: {args.output}')
 
 

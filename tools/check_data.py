@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from dtir_mm.apis.command_line import (
+    ToolParser,
     add_config_with_options,
+    at_least,
     config_with_options,
     map_in_processes,
     one_line_errors,
@@ -35,12 +37,13 @@ from dtir_mm.names import shown
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_with_options(parser, nargs='?')
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
+        '--workers',
+        type=at_least(1),
+        default=os.cpu_count(),
+        help='processes that decode (default: all)',
     )
     parser.add_argument(
         '--generate-fixture',

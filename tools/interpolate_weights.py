@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.apis.interpolation import interpolate_weights
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.files import require_new
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument(
         'pretrained', type=Path, help='a checkpoint, or the work directory of a run'
     )
@@ -23,12 +23,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@one_line_errors('interpolate_weights')
 def main() -> None:
     args = parse_args()
-    with one_line_errors('interpolate_weights'):
-        require_new(args.output, args.overwrite)
-        pretrained, finetuned = map(load_checkpoint, (args.pretrained, args.finetuned))
-        save_checkpoint(interpolate_weights(pretrained, finetuned, args.share), args.output)
+    require_new(args.output, args.overwrite)
+    pretrained, finetuned = map(load_checkpoint, (args.pretrained, args.finetuned))
+    save_checkpoint(interpolate_weights(pretrained, finetuned, args.share), args.output)
     print(f'written: {args.output}')
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dtir_mm.analysis.curves import plot_curves
 from dtir_mm.apis import load_restorer
-from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
 from dtir_mm.apis.probe_training import probe_train
 from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
@@ -49,7 +49,7 @@ _EXPENSIVE = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path, help='of pre-training, or its work directory')
     parser.add_argument(
         'output', type=Path,
@@ -64,9 +64,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--degraded', help='folder of your own degraded images')
     parser.add_argument('--clean', help='folder of their ground truths, with the same stems')
     parser.add_argument('--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k')
-    parser.add_argument('--num-images', type=int, default=64, help='crops a task')
-    parser.add_argument('--size', type=int, default=128, help='side of a crop in pixels')
-    parser.add_argument('--probe-iterations', type=int, default=1000, help='of probe_train')
+    parser.add_argument('--num-images', type=at_least(1), default=64, help='crops a task')
+    parser.add_argument('--size', type=at_least(1), default=128, help='side of a crop in pixels')
+    parser.add_argument('--probe-iterations', type=at_least(1), default=1000, help='of probe_train')
     parser.add_argument(
         '--fallback', choices=['recipe', 'paper', 'found', 'probe_train'], default='recipe',
         help='what stands in for a task that is not identified: Table 4 (paper), the best step of '
@@ -88,18 +88,18 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@one_line_errors('match_timesteps')
 def main() -> None:
     args = parse_args()
-    with one_line_errors('match_timesteps'):
-        require_writable(args.output.parent)
-        for task in args.tasks if args.photos else ():
-            degradation_for(task, 'source')  # a misspelt name is found before hours of search
-        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports)
-        source = _source(args, restorer)
-        matches = _earlier_matches(args, source)
-        for task in args.tasks:
-            matches[task] = _match_or_fall_back(args, restorer, task)
-        write_timesteps(args.output, {t: m.to_json() for t, m in matches.items()}, source)
+    require_writable(args.output.parent)
+    for task in args.tasks if args.photos else ():
+        degradation_for(task, 'source')  # a misspelt name is found before hours of search
+    restorer = load_restorer(args.checkpoint, args.config, args.allow_imports)
+    source = _source(args, restorer)
+    matches = _earlier_matches(args, source)
+    for task in args.tasks:
+        matches[task] = _match_or_fall_back(args, restorer, task)
+    write_timesteps(args.output, {t: m.to_json() for t, m in matches.items()}, source)
     curves = {task: match for task, match in matches.items() if match.curve}
     if curves:
         plot_curves(curves, args.output.with_suffix('.png'))

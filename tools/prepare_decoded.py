@@ -18,7 +18,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from dtir_mm.apis.command_line import (
+    ToolParser,
     add_config_with_options,
+    at_least,
     config_with_options,
     map_in_processes,
     one_line_errors,
@@ -30,12 +32,13 @@ from dtir_mm.files import require_writable
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_with_options(parser)
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes that decode (default: all)'
+        '--workers',
+        type=at_least(1),
+        default=os.cpu_count(),
+        help='processes that decode (default: all)',
     )
     return parser.parse_args(argv)
 
@@ -80,12 +83,12 @@ def decode(store: str, files: list[Path], workers: int) -> None:
     map_in_processes(kept.store, missing, workers, 'decoding')
 
 
+@one_line_errors('prepare_decoded')
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with one_line_errors('prepare_decoded'):
-        config = config_with_options(args)
-        for store, files in images_by_store(config).items():
-            decode(store, files, args.workers)
+    config = config_with_options(args)
+    for store, files in images_by_store(config).items():
+        decode(store, files, args.workers)
     return 0
 
 

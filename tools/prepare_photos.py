@@ -20,6 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.datasets.photo_preparation import SPLITS, differences, read_manifest, write_photos
 from dtir_mm.datasets.photo_sources import (
     PACKAGE_SETS,
@@ -35,9 +36,7 @@ NAMED = 10
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='folder to make')
     source = parser.add_mutually_exclusive_group()
     source.add_argument('--photos', type=Path, help='folder of your own pictures')
@@ -214,18 +213,15 @@ def describe(out: Path) -> str:
     )
 
 
+@one_line_errors('prepare_photos')
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     chosen = {'photos': str(args.photos.resolve())} if args.photos else {'packages': args.packages}
     arguments = {**chosen, 'split_seed': args.split_seed}
-    try:
-        if may_reuse(args.out, arguments, args.overwrite):
-            print(f'Reusing {describe(args.out)}')
-            return 0
-        build(args.out, args, arguments)
-    except (OSError, ValueError) as error:
-        print(f'prepare_photos: {error}', file=sys.stderr)
-        return 1
+    if may_reuse(args.out, arguments, args.overwrite):
+        print(f'Reusing {describe(args.out)}')
+        return 0
+    build(args.out, args, arguments)
     print(describe(args.out))
     return 0
 

@@ -6,24 +6,27 @@ from pathlib import Path
 
 from dtir_mm.analysis.recipe import format_summary, summarize_recipe
 from dtir_mm.apis.command_line import (
+    ToolParser,
     add_config_with_options,
     config_with_options,
     one_line_errors,
 )
+from dtir_mm.config import require_parts
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     add_config_with_options(parser)
     return parser.parse_args()
 
 
+@one_line_errors('print_config')
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
-    with one_line_errors('print_config'):
-        config = config_with_options(args)
-        print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))
+    config = config_with_options(args)
+    require_parts(config, 'print')
+    print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))
     print()
     print(config.pretty_text)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
-from dtir_mm.apis.command_line import add_config_arguments, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
 from dtir_mm.apis.restoring import require_step
 from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
@@ -23,7 +23,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument(
         'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
     )
@@ -36,14 +36,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--task', help='which degradation; default: the one it was trained on, or found out'
     )
-    parser.add_argument('--t', type=int, help="time step to use instead of the task's")
-    parser.add_argument('--tile', type=int, default=1024, help='restore larger images in tiles')
+    parser.add_argument('--t', type=at_least(1), help="time step to use instead of the task's")
+    parser.add_argument(
+        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles'
+    )
     parser.add_argument(
         '--ensemble',
         action='store_true',
         help='the mean over the image and its flips: 4 x the time',
     )
-    parser.add_argument('--max-pixels', type=int, metavar='N', help='read images of up to N pixels')
+    parser.add_argument(
+        '--max-pixels', type=at_least(1), metavar='N', help='read images of up to N pixels'
+    )
     add_config_arguments(parser)
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument('--overwrite', action='store_true', help='replace files that exist')
@@ -52,10 +56,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='leave images out whose result exists: goes on where a call was interrupted',
     )
-    args = parser.parse_args()
-    if args.max_pixels is not None and args.max_pixels < 1:
-        parser.error(f'--max-pixels={args.max_pixels} must be at least 1')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dtir_mm.apis.command_line import ToolParser, at_least, one_line_errors
 from dtir_mm.datasets.degradations import DEGRADATIONS, SEVERITIES, degradation_for
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image, save_image
@@ -21,14 +22,14 @@ CAPTION = 22
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('photos', type=Path, help='folder of photographs')
     parser.add_argument('output', type=Path, help='the PNG to write')
     parser.add_argument('--tasks', nargs='+', default=list(DEGRADATIONS), help='default: all ten')
-    parser.add_argument('--count', type=int, default=2, help='photographs (default: 2)')
-    parser.add_argument('--width', type=int, default=320, help='of a picture (default: 320 px)')
+    parser.add_argument('--count', type=at_least(1), default=2, help='photographs (default: 2)')
+    parser.add_argument(
+        '--width', type=at_least(8), default=320, help='of a picture (default: 320 px)'
+    )
     parser.add_argument('--crop', action='store_true', help='the middle in full size, not shrunk')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args(argv)
@@ -63,18 +64,15 @@ def task_row(
     return np.hstack([np.pad(p, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for p in panels])
 
 
+@one_line_errors('show_degradations')
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        files = list_images(args.photos)
-        # Evenly spread, so that another count shows other photographs.
-        chosen = [files[i * len(files) // args.count] for i in range(min(args.count, len(files)))]
-        photos = {file.stem: read_image(file) for file in chosen}
-        rows = [task_row(task, photos, args.seed, args.width, args.crop) for task in args.tasks]
-        save_image(args.output, np.vstack(rows))
-    except (OSError, ValueError) as error:
-        print(f'show_degradations: {error}', file=sys.stderr)
-        return 1
+    files = list_images(args.photos)
+    # Evenly spread, so that another count shows other photographs.
+    chosen = [files[i * len(files) // args.count] for i in range(min(args.count, len(files)))]
+    photos = {file.stem: read_image(file) for file in chosen}
+    rows = [task_row(task, photos, args.seed, args.width, args.crop) for task in args.tasks]
+    save_image(args.output, np.vstack(rows))
     print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(photos)}')
     return 0
 

@@ -3,17 +3,19 @@
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from dtir_mm.analysis.summary import format_table, git_commit, verdict, write_summary
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.diffusion.timesteps_file import describe_match, read_matches
 from dtir_mm.json_files import read_json
 
+_KEYS = {'config_hash', 'pictures', 'precision', 'protocol', 'rows', 'seed'}
 _ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('output', type=Path, help='the summary.json to write')
     parser.add_argument('tests', nargs='+', type=Path, help='output folders of tools/test.py')
     parser.add_argument('--timesteps', type=Path, help='file of tools/match_timesteps.py')
@@ -24,15 +26,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@one_line_errors('summarize')
 def main() -> None:
     args = parse_args()
-    with one_line_errors('summarize'):
-        summarize(args)
-
-
-def summarize(args: argparse.Namespace) -> None:
-    """Writes the joined summary and prints it."""
-    parts = [read_json(folder / 'summary.json') for folder in args.tests]
+    parts = [_read(folder / 'summary.json') for folder in args.tests]
     rows = [row for part in parts for row in part['rows']]
     unique: dict[tuple[str, str, str], dict] = {}
     for row in rows:
@@ -78,6 +75,21 @@ def summarize(args: argparse.Namespace) -> None:
     for folder in sorted({str(Path(picture).parent) for picture in pictures}):
         print(f'  {folder}')
     print(f'written: {args.output}')
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The summary of a test.
+
+    Raises:
+        ValueError: the file is none.
+    """
+    try:
+        summary = read_json(file)
+        if not _KEYS <= summary.keys():
+            raise ValueError(f'it lacks {", ".join(sorted(_KEYS - summary.keys()))}')
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f'{file} is not what tools/test.py writes: {error}') from error
+    return summary
 
 
 if __name__ == '__main__':

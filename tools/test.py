@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
 from dtir_mm.analysis.identification import format_identification, identification
@@ -24,7 +23,15 @@ from dtir_mm.analysis.summary import (
     write_rows_csv,
     write_summary,
 )
-from dtir_mm.apis.command_line import end_communication
+from dtir_mm.apis.command_line import (
+    ToolParser,
+    add_config_with_options,
+    at_least,
+    end_communication,
+    one_line_errors,
+)
+from dtir_mm.apis.held_logs import HeldLogs
+from dtir_mm.config import override_config, read_config, require_parts
 from dtir_mm.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -33,12 +40,11 @@ from dtir_mm.engine.checkpoint import (
 )
 from dtir_mm.evaluation import PROTOCOLS
 from dtir_mm.models.objectives import GENERATIVE
-from dtir_mm.registry import RUNNERS
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='path of the config')
+    parser = ToolParser(description=__doc__.splitlines()[0])
+    add_config_with_options(parser)
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
     parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and pictures')
@@ -55,12 +61,8 @@ def parse_args() -> argparse.Namespace:
         '--publish', action='store_true', help="fill the figures into the config's results page"
     )
     parser.add_argument('--replace', action='store_true', help='overwrite published figures')
-    parser.add_argument('--pictures', type=int, default=3, help='pictures a task and domain')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='overrides, e.g. model.timesteps=fixed:8 model.tile=512',
+        '--pictures', type=at_least(0), default=3, help='pictures a task and domain'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -77,29 +79,30 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@one_line_errors('test')
 def main() -> None:
     args = parse_args()
-    config = Config.fromfile(args.config)
+    config = read_config(args.config)
     checkpoint = load_checkpoint(args.checkpoint)
     meta = checkpoint['meta']
     decay = None if args.online_weights else meta.get('ema_decay')
     publication = None
     if args.publish:
-        protocol = args.protocol or config.test_evaluator.protocol
+        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     if meta['objective'] not in GENERATIVE:  # pre-training used no task's step
         config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
+    override_config(config, args.cfg_options)
+    require_parts(config, 'test')
     if args.ensemble:
         config.model.ensemble = True
     if args.protocol:
         config.test_evaluator.protocol = args.protocol
     out = Path(config.work_dir)
-    runner = RUNNERS.build(config)
+    runner = HeldLogs().build(config)
     weights = online_weights(checkpoint) if args.online_weights else checkpoint
     load_weights(runner.restorer, weights, args.checkpoint)
     pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)

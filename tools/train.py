@@ -4,15 +4,19 @@ import argparse
 import os
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
-from dtir_mm.apis.command_line import end_communication
-from dtir_mm.registry import RUNNERS
+from dtir_mm.apis.command_line import (
+    ToolParser,
+    add_config_with_options,
+    end_communication,
+    one_line_errors,
+)
+from dtir_mm.apis.held_logs import HeldLogs
+from dtir_mm.config import override_config, read_config, require_parts
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
+    parser = ToolParser(description=__doc__)
+    add_config_with_options(parser)
     parser.add_argument(
         '--work-dir', help='where logs and checkpoints go; default work_dirs/<config>'
     )
@@ -34,12 +38,6 @@ def parse_args() -> argparse.Namespace:
         help='scale the learning rate by the samples of an update (train_dataloader.batch_size '
         'times processes) over auto_scale_lr.base_batch_size',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='overrides, e.g. train_cfg.max_iters=100 optim_wrapper.optimizer.lr=1e-4',
-    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it; torchrun sets the environment variable itself.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -48,12 +46,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@one_line_errors('train', 'interrupted; the same command with --resume goes on')
 def main() -> None:
     args = parse_args()
-    config = Config.fromfile(args.config)
+    config = read_config(args.config)
     config.launcher = args.launcher
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
+    override_config(config, args.cfg_options)
+    require_parts(config, 'train')
     if args.work_dir:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
@@ -61,7 +60,7 @@ def main() -> None:
     if args.amp:
         config.precision = 'bf16'
     if args.auto_scale_lr:
-        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+        if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
             raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N) in the config: the '
                 'samples of an update, over all processes, that its learning rate is meant for'
@@ -71,7 +70,7 @@ def main() -> None:
         config.resume = args.resume
     if args.allow_changes:
         config.allow_changes = True
-    RUNNERS.build(config).train()
+    HeldLogs().build(config).train()
     end_communication()
 
 

@@ -83,11 +83,16 @@ def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, st
         *_data(config, 'train_dataloader', 'trains on'),
         *_data(config, 'test_dataloader', 'tests on'),
         ('protocol', (config.get('test_evaluator') or {}).get('protocol', '')),
-        ('precision, seed', f'{config["precision"]}, {config["randomness"]["seed"]}'),
+        ('precision, seed', _precision_and_seed(config)),
         ('starts from', config.get('load_from') or 'random weights'),
         ('writes to', config.get('work_dir') or str(Path('work_dirs') / stem)),
     ]
     return [(what, value) for what, value in lines if value]
+
+
+def _precision_and_seed(config: Mapping[str, Any]) -> str:
+    seed = (config.get('randomness') or {}).get('seed')
+    return f'{config.get("precision", "fp32")}, {"any" if seed is None else seed}'
 
 
 def format_summary(lines: list[tuple[str, str]]) -> str:

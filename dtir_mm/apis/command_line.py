@@ -1,33 +1,32 @@
 """What the command-line tools share."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from tqdm import tqdm
 
-from dtir_mm.engine.checkpoint import CheckpointError
+from dtir_mm.apis.errors import one_line_errors
+from dtir_mm.config import override_config, read_config
+from dtir_mm.config.arguments import nearest
 
+__all__ = [
+    'ToolParser',
+    'add_config_arguments',
+    'add_config_with_options',
+    'at_least',
+    'config_with_options',
+    'end_communication',
+    'map_in_processes',
+    'one_line_errors',
+]
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 _CHUNK = 8
-
-
-@contextmanager
-def one_line_errors(tool: str) -> Iterator[None]:
-    """Ends the program with status 1 and ``<tool>: message`` where the user's input is at fault.
-
-    For tools that run none of the user's own code, whose errors deserve their traceback.
-    """
-    try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError, CheckpointError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
-        raise SystemExit(f'{tool}: {message}') from error
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,17 +45,59 @@ def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None =
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        help='overrides, e.g. train_cfg.max_iters=100 optim_wrapper.optimizer.lr=1e-4',
+        action='extend',
+        type=_key_and_value,
+        metavar='KEY=VALUE',
+        help='overrides, e.g. train_cfg.max_iters=100 train_dataloader.dataset.folder=data/mine. '
+        'A list is written [a,b] or a,b, without spaces; text in quotes, KEY=\'"/data/a,b/[x]"\', '
+        'and the path of a file or folder that exists stay as they are',
     )
 
 
+def _key_and_value(text: str) -> str:
+    if '=' not in text.lstrip('='):
+        raise argparse.ArgumentTypeError(f'{text!r} must be KEY=VALUE')
+    return text
+
+
 def config_with_options(args: argparse.Namespace) -> Config:
-    """The config that ``add_config_with_options`` asked for, overridden."""
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
+    """The config that ``add_config_with_options`` asked for, overridden and checked."""
+    config = read_config(args.config)
+    override_config(config, args.cfg_options)
     return config
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """The type of an argument that is an integer from ``low`` on."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if number < low:
+            raise argparse.ArgumentTypeError(f'{text!r} must be an integer of at least {low}')
+        return number
+
+    return whole_number
+
+
+class ToolParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the option that was meant where it can be told."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            close = nearest(unknown[0].partition('=')[0], known)
+            hint = f'; nearest: {close}' if close else ''
+            self.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Leaves with status 2."""
+        self.exit(2, f'{Path(self.prog).stem}: {message} (--help lists what is accepted)\n')
 
 
 def end_communication() -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dtir_mm import trust
 from dtir_mm.apis.restoring import load_restorer
+from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
 from dtir_mm.engine.iteration_sampler import IterationSampler
@@ -52,7 +52,7 @@ def accumulate_importance(
     if num_batches < 1:
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
-    settings = Config.fromfile(config).to_dict() if config else config_of(loaded, checkpoint)
+    settings = read_config(config).to_dict() if config else config_of(loaded, checkpoint)
     data = settings['train_dataloader']
     restorer = load_restorer(checkpoint, config, allow_imports).train()
     step = restorer.step

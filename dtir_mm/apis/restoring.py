@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor
 
 from dtir_mm import trust
 from dtir_mm.apis.deployment import DEPLOYED_FORMAT
+from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
 from dtir_mm.models.preprocessor import to_uint8
 from dtir_mm.models.restorers.restorer import Restorer
@@ -50,7 +50,7 @@ def load_restorer(
     if config is None and file.is_file() and 'meta' not in loaded:
         return _public_restorer(file, overrides)
     if config is not None:
-        settings = Config.fromfile(config).to_dict()
+        settings = read_config(config).to_dict()
     else:
         settings = config_of(loaded, checkpoint)
         trust.import_if_allowed(settings, allow_imports, checkpoint)

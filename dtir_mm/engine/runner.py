@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.logging import MMLogger
@@ -13,6 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from dtir_mm.config import check_config
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
     config_of,
@@ -59,6 +61,12 @@ class RestorationRunner(Runner):
         self.config_json = config_to_json(self_contained(self.cfg.to_dict()))
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
         self._introduced: tuple[str, ...] = ()  # only training may start with new weights
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'RestorationRunner':
+        """Builds a runner from a config of which every key has an effect (``check_config``)."""
+        check_config(cfg)
+        return super().from_cfg(cfg)
 
     @property
     def restorer(self) -> nn.Module:

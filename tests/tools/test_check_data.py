@@ -78,7 +78,7 @@ def test_fixtures_from_the_command_line(run_tool, failure_of, tmp_path):
     assert 'RESIDE-6k' in failure_of('check_data', '--generate-fixture', 'RESIDE', tmp_path)
     assert 'give a config' in failure_of('check_data')
     without_folders = BASE.with_name('paired_finetune.py')
-    assert 'no degraded and no clean' in failure_of('check_data', without_folders)
+    assert 'PairedFolderDataset needs degraded, clean' in failure_of('check_data', without_folders)
     assert 'nowhere.py' in failure_of('check_data', tmp_path / 'nowhere.py')
 
 

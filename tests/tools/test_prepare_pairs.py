@@ -80,4 +80,4 @@ def test_mistakes_are_explained(tmp_path, download, failure_of):
     clean = download / 'our485' / 'high'
     degrade = ('prepare_pairs', 'degrade', 'noisy', clean, '--out', tmp_path / 'out')
     assert 'masks' in failure_of(*degrade, '--masks', clean)
-    assert 'workers=0' in failure_of(*degrade, '--workers', 0)
+    assert "--workers: '0' must be an integer of at least 1" in failure_of(*degrade, '--workers', 0)

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -20,6 +21,13 @@ def load_tool():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def status_of(tool: ModuleType, arguments: list[str]) -> int:
+    """The status that a tool which fails ends with."""
+    with pytest.raises(SystemExit) as leaving:
+        tool.main(arguments)
+    return leaving.value.code
 
 
 @pytest.fixture
@@ -80,14 +88,14 @@ def test_other_arguments_and_damage_need_overwrite(tool, pictures, tmp_path, cap
     assert tool.main(arguments) == 0
     before = contents(out)
 
-    assert tool.main([*arguments, '--split-seed', '3']) == 1
+    assert status_of(tool, [*arguments, '--split-seed', '3']) == 1
     error = capsys.readouterr().err
     assert "'split_seed': 0" in error and "'split_seed': 3" in error and '--overwrite' in error
     assert contents(out) == before
 
     lost = next(out.glob('train/*.png'))
     lost.unlink()
-    assert tool.main(arguments) == 1
+    assert status_of(tool, arguments) == 1
     error = capsys.readouterr().err
     assert str(lost) in error and '--overwrite' in error
 
@@ -102,30 +110,30 @@ def test_files_of_others_are_never_deleted(tool, pictures, tmp_path, capsys):
     (out / 'thesis').mkdir(parents=True)
     (out / 'thesis' / 'text.txt').write_text('years of work')
     arguments = [str(out), '--photos', str(pictures), '--overwrite']
-    assert tool.main(arguments) == 1
+    assert status_of(tool, arguments) == 1
     assert 'not made by this tool' in capsys.readouterr().err
     assert contents(out) == {'thesis/text.txt': b'years of work'}
 
     made = tmp_path / 'made'
     assert tool.main([str(made), '--photos', str(pictures)]) == 0
     (made / 'test' / 'mine.txt').write_text('a note')
-    assert tool.main([str(made), '--photos', str(pictures), '--overwrite']) == 1
+    assert status_of(tool, [str(made), '--photos', str(pictures), '--overwrite']) == 1
     assert 'mine.txt' in capsys.readouterr().err
     assert (made / 'test' / 'mine.txt').exists()
 
 
 def test_a_failure_leaves_nothing_behind(tool, pictures, tmp_path, monkeypatch, capsys):
-    assert tool.main([str(tmp_path / 'out'), '--photos', str(tmp_path / 'nowhere')]) == 1
+    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(tmp_path / 'nowhere')]) == 1
     assert 'nowhere' in capsys.readouterr().err
     for file in sorted(pictures.iterdir())[2:]:
         file.write_text('no picture')
-    assert tool.main([str(tmp_path / 'out'), '--photos', str(pictures)]) == 1
+    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(pictures)]) == 1
     error = capsys.readouterr().err
     assert f'{pictures}: 2 usable' in error and '2.png' in error
 
     monkeypatch.setattr(tool, 'write_photos', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        tool.main([str(tmp_path / 'out'), '--photos', str(pictures)])
+    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(pictures)]) == 130
+    assert capsys.readouterr().err.endswith('prepare_photos: interrupted\n')
     assert [entry.name for entry in tmp_path.iterdir()] == ['mine']
 
 
@@ -179,7 +187,7 @@ def test_without_apt_the_python_packages_are_taken_and_that_is_said(
 
 def test_without_anything_the_way_out_is_named(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, 'python_package_photos', lambda: [])
-    assert tool.main([str(tmp_path / 'out')]) == 1
+    assert status_of(tool, [str(tmp_path / 'out')]) == 1
     assert '--photos DIR' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -46,8 +46,8 @@ def test_rows_are_tasks_and_columns_clean_source_target(tool, photos, tmp_path, 
         assert (panels[:, 3 * width : 3 * width + 120] == (100, 9, 9)).all()
 
 
-def test_mistakes_are_explained(tool, photos, tmp_path, capsys):
-    assert tool.main([str(photos), str(tmp_path / 's.png'), '--tasks', 'rain']) == 1
-    assert "did you mean 'rainy'" in capsys.readouterr().err
-    assert tool.main([str(tmp_path / 'nowhere'), str(tmp_path / 's.png')]) == 1
-    assert 'nowhere' in capsys.readouterr().err
+def test_mistakes_are_explained(photos, tmp_path, failure_of):
+    sheet = tmp_path / 's.png'
+    message = failure_of('show_degradations', photos, sheet, '--tasks', 'rain')
+    assert "did you mean 'rainy'" in message
+    assert 'nowhere' in failure_of('show_degradations', tmp_path / 'nowhere', sheet)

@@ -46,7 +46,7 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys={{'backbone.adapters': dict(
 
 
 def test_auto_scale_lr_without_a_base_says_what_is_missing(failure_of, toy, tmp_path):
-    option = ('--auto-scale-lr', '--cfg-options', 'auto_scale_lr={}')
+    option = ('--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None')
     message = failure_of('train', toy.config, '--work-dir', tmp_path, *option)
     assert '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N)' in message
 
@@ -72,14 +72,12 @@ def test_a_work_dir_that_cannot_be_written_is_named(failure_of, toy, tmp_path):
     assert (tmp_path / 'file').read_text() == 'in the way'
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, run_tool):
-    with pytest.raises(FloatingPointError) as error:
-        run_tool(
-            'train', toy.config, '--work-dir', tmp_path,
-            '--cfg-options', 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=9',
-            'default_hooks.checkpoint.interval=1',
-        )  # fmt: skip
-    message = str(error.value)
+def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failure_of):
+    message = failure_of(
+        'train', toy.config, '--work-dir', tmp_path,
+        '--cfg-options', 'optim_wrapper.optimizer.lr=1e30', 'train_cfg.max_iters=9',
+        'default_hooks.checkpoint.interval=1',
+    ).strip()  # fmt: skip
     # The first update breaks the weights, the second one finds out.
     assert 'not finite at iteration 1' in message
     named = message.split('Files of this batch: ')[1].split(', ')

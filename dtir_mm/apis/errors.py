@@ -1,0 +1,110 @@
+"""How a tool ends: in a line where the user can mend it, with a traceback where we have to."""
+
+import os
+import re
+import sys
+import sysconfig
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from dtir_mm.engine.checkpoint import CheckpointError
+
+_MENDED_BY_THE_USER = (
+    OSError,
+    ValueError,
+    KeyError,
+    ImportError,
+    CheckpointError,
+    FloatingPointError,
+    MemoryError,
+    torch.OutOfMemoryError,
+)
+_PACKAGE = Path(__file__).resolve().parents[1]
+_INSTALLED = (sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib'))
+_NOT_THE_USERS = tuple(
+    f'{Path(folder).resolve()}{os.sep}'
+    for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+)
+_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+_SECONDS_TO_BE_ENDED = 10  # by the launcher, which looks after its processes every few
+
+
+@contextmanager
+def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[None]:
+    """Ends the program with status 1 and ``<tool>: message`` where the user's input is at fault.
+
+    What passes through code of the user's own keeps its traceback, which they need; and so does
+    what we did not foresee, with a line that asks for a report. Of several processes that fail
+    alike the first one speaks.
+
+    Args:
+        tool: its name.
+        interrupted: what Ctrl-C is answered with, with status 130.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _leave(_INTERRUPTED, f'{tool}: {interrupted}')
+    except Exception as error:
+        _leave(1, _account_of(tool, error))
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says; of one out of a worker process of a data loader its last line."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        said = str(error).partition('.')[0] or 'out of memory'
+        return f'{said}. A smaller train_dataloader.batch_size, patch or tile takes less'
+    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
+    if re.match(r'Caught \w+ in \w+ worker process', message):
+        message = re.sub(r'^[\w.]+(Error|Exception): ', '', message.splitlines()[-1])
+    return message.strip('\'"') if isinstance(error, KeyError) else message
+
+
+def _account_of(tool: str, error: Exception) -> str:
+    own = _place_in_the_users_code(error)
+    message = message_of(error)
+    if own is None and _is_foreseen(error, message):
+        return f'{tool}: {message}'
+    text = ''.join(traceback.format_exception(error))
+    if own is not None:
+        return f'{text}{tool}: {type(error).__name__} in your own code, {own}'
+    return (
+        f'{text}{tool}: this is a fault of dtir_mm and not of yours. Please report it, with the '
+        f'lines above and what tools/check_env.py prints'
+    )
+
+
+def _is_foreseen(error: Exception, message: str) -> bool:
+    """Whether it is meant for the user: a key that a dict of ours lacks is not."""
+    is_sentence = ' ' in message or not isinstance(error, KeyError)
+    return isinstance(error, _MENDED_BY_THE_USER) and bool(message) and is_sentence
+
+
+def _place_in_the_users_code(error: Exception) -> str | None:
+    """The last line that ran outside of dtir_mm, its tools and what is installed, if any did."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'^ *File "([^"]+)", line (\d+)', str(error), re.M)  # of a worker process
+    own = [
+        f'{file}, line {line}'
+        for file, line in frames
+        if Path(file).is_file() and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
+    ]
+    return own[-1] if own else None
+
+
+def _leave(status: int, text: str) -> None:
+    """Ends the program; a process that is not the first is silent if it fails with the first."""
+    rank = next((os.environ[n] for n in ('RANK', 'SLURM_PROCID') if n in os.environ), '0')
+    if rank != '0':
+        if status == _INTERRUPTED:
+            raise SystemExit(status)
+        time.sleep(_SECONDS_TO_BE_ENDED)
+        text = f'process {rank}: {text}'
+    sys.stdout.flush()  # what was printed before comes before
+    sys.stderr.write(f'{text}\n')
+    raise SystemExit(status)

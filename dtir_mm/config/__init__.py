@@ -1,0 +1,6 @@
+"""Reads and checks a config, before anything is built of it."""
+
+from dtir_mm.config.checking import check_config, require_parts
+from dtir_mm.config.reading import override_config, read_config
+
+__all__ = ['check_config', 'override_config', 'read_config', 'require_parts']

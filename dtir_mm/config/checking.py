@@ -1,0 +1,179 @@
+"""Finds what nothing reads in a config, and what is of the wrong type, before it is built.
+
+mmengine reads a config by ``get``: a misspelt key at its top, or of a part that is no class, has no
+effect, and no message.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from dtir_mm.config.arguments import (
+    arguments_of,
+    fits,
+    in_words,
+    is_ours,
+    nearest,
+    plain_types,
+)
+from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, known_keys, looked_up
+from dtir_mm.config.variables import unused_variables
+from dtir_mm.registry import Registry
+
+_LINES = 3
+_SO_CLOSE = 0.8  # that a name is taken for a misspelt one
+_PARTS = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
+_USES = {'train': 'train', 'val': 'validate while it trains', 'test': 'test'}
+# Packages whose arguments of the names in ``ARGUMENTS`` are the configs that we know.
+_KNOWN_PACKAGES = ('dtir_mm', 'mmengine', 'torch')
+
+
+def check_config(config: Config) -> None:
+    """Checks every key of a config, and the types of the values of our own classes.
+
+    A key at the top that nothing reads may be a variable, which other lines of the config's files
+    use; one that begins with ``_`` is never looked at.
+
+    Raises:
+        ValueError: a key is not read by anything, has a value of another type, or lacks its "type";
+            the message names it and what would be accepted.
+    """
+    problems = [*_unread(config)]
+    for key, (annotation, _) in VALUES.items():
+        if key in config:
+            problems += _of_type(key, config[key], annotation)
+    for key, (built, _) in SECTIONS.items():
+        if config.get(key) is not None:
+            problems += _check(key, config[key], built)
+    if problems:
+        if len(problems) > _LINES:
+            first = f'{len(problems)} faults of the config, the first of which are:'
+            problems = [first, *problems[: _LINES - 1]]
+        raise ValueError('\n'.join(problems))
+
+
+def require_parts(config: Config, use: str) -> None:
+    """Raises ValueError unless a config has all that a use of it takes: "train" or "test"."""
+    if config.get('model') is None:
+        raise ValueError('the config has no model')
+    for name, keys in _PARTS.items():
+        missing = [key for key in keys if config.get(key) is None]
+        if missing and (name == use or len(missing) < len(keys)):
+            raise ValueError(
+                f'the config has no {", ".join(missing)}: to {_USES[name]} it must have '
+                f'{", ".join(keys)}'
+            )
+
+
+def _unread(config: Config) -> Iterator[str]:
+    known = known_keys()
+    unread = [key for key in config if key not in known and not key.startswith('_')]
+    left = []
+    for key, is_own in unused_variables(config, unread).items():
+        if (close := nearest(key, known, _SO_CLOSE)) or is_own:
+            close = close or nearest(key, known)
+            yield (
+                f'{key}: nothing reads this key of the config'
+                + (f'; nearest: {close}' if close else '')
+                + f'. A variable that nothing uses yet is called _{key}'
+            )
+        else:
+            left.append(key)
+    if left:
+        warnings.warn(
+            f'nothing reads these keys of the config: {", ".join(left)}. If they are variables, '
+            f'begin their names with an underscore',
+            stacklevel=1,  # once, wherever it is found
+        )
+
+
+def _check(path: str, value: Any, built: Built) -> Iterator[str]:
+    """The problems of a value that is a config, a list of configs, or a dict of configs by name."""
+    if built.named and isinstance(value, Mapping):
+        present = [name for name, each in value.items() if each is not None]
+        for name, each in value.items():
+            if each is None:
+                close = nearest(name, present, _SO_CLOSE)
+                if close:
+                    yield f'{path}.{name}=None switches nothing off; nearest: {close}'
+            elif isinstance(each, Mapping):
+                yield from _check_one(f'{path}.{name}', each, built, present)
+            else:
+                yield f'{path}.{name}={each!r} must be a dict or None'
+    elif isinstance(value, list | tuple):
+        for i, each in enumerate(value):
+            yield from _check(f'{path}.{i}', each, built)
+    elif isinstance(value, Mapping):
+        yield from _check_one(path, value, built, ())
+    elif isinstance(value, str | int | float) and not (path == 'compile' and value in (0, 1)):
+        yield f'{path}={value!r} must be a dict'
+
+
+def _check_one(path: str, value: Mapping, built: Built, siblings: Any) -> Iterator[str]:
+    own = {'_scope_', '_delete_', *built.besides}
+    function = built.default
+    if built.by_type:
+        own.add('type')
+        kind = value.get('type', function)
+        if kind is None:
+            if 'by_epoch' in value or 'metrics' in value:  # mmengine's own way of a default
+                return
+            others = [name for name in siblings if name != path.rpartition('.')[-1]]
+            close = nearest(path.rpartition('.')[-1], others)
+            yield f'{path} must name its "type"' + (f'; nearest: {close}' if close else '')
+            return
+        if 'type' in value and not isinstance(kind, str):
+            yield f'{path}.type={kind!r} must be the name of what is registered'
+            return
+        function = looked_up(built, kind) if isinstance(kind, str) else kind
+        if function is None:
+            yield f'{path}: {_miss(built, kind)}'
+            return
+    yield from _check_arguments(path, value, function, built.given, own)
+
+
+def _miss(built: Built, kind: str) -> str:
+    place = built.by_type[0]
+    if isinstance(place, Registry):
+        return place.explain_miss(kind)
+    return f'type={kind!r} must be one of {", ".join(place)}'
+
+
+def _check_arguments(
+    path: str, value: Mapping, function: Callable, given: tuple[str, ...], own: set[str]
+) -> Iterator[str]:
+    arguments = arguments_of(function)
+    known = [name for name in arguments.known if name not in given]
+    name = getattr(function, '__name__', str(function)).lstrip('_')
+    package = str(getattr(function, '__module__', '')).partition('.')[0]
+    for key, each in value.items():
+        at = f'{path}.{key}'
+        nested = ARGUMENTS.get(key) if package in _KNOWN_PACKAGES else None
+        if key in own:
+            if nested is not None and each is not None:
+                yield from _check(at, each, nested)
+        elif key not in known and not arguments.open:
+            close = nearest(key, known)
+            yield f'{at} is no key of {name}; ' + (
+                f'nearest: {close}' if close else f'it takes {", ".join(known) or "none"}'
+            )
+        elif nested is not None and each is not None:
+            yield from _check(at, each, nested)
+        elif key in known and is_ours(function):
+            yield from _of_type(at, each, arguments.known[key].annotation)
+    if not arguments.open:
+        missing = [k for k in arguments.required if k not in value and k not in given]
+        if missing:
+            yield f'{path}: {name} needs {", ".join(missing)}, which the config does not give'
+
+
+def _of_type(path: str, value: Any, annotation: Any) -> Iterator[str]:
+    accepted = plain_types(annotation)
+    if accepted is not None and not fits(value, accepted):
+        yield f'{path}={value!r} must be {in_words(accepted)}'

@@ -1,0 +1,68 @@
+"""The schema of the config as a page to read: what each section and class takes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_HEAD = """# Keys of a config
+
+Written by `python tools/config_schema.py` from the code: change docstrings, not this page. The same
+for editors is [config.schema.json](config.schema.json): in VS Code, map it to your `.yaml` or
+`.json` configs with `yaml.schemas` or `json.schemas`.
+
+A key that is not listed here is refused, before anything is built, with the nearest one that is.
+Classes of mmengine, torch, mmagic, spandrel or your own take the arguments of their signatures.
+Variables of your own may stand at the top of a config if its file uses them, or if their names
+begin with an underscore; `--cfg-options` cannot set them, as they have been used by then.
+
+## At the top
+
+"""
+
+
+def config_page(schema: Mapping[str, Any]) -> str:
+    """The page, in Markdown."""
+    lines = [*_table(schema['properties'], set())]
+    for name, definition in schema['$defs'].items():
+        if 'anyOf' in definition:
+            known = [part['$ref'].rpartition('/')[-1] for part in definition['anyOf'][:-1]]
+            lines += [
+                '',
+                f'## {name}',
+                '',
+                f'`type` is one of: {", ".join(known)}; or another one.',
+            ]
+        else:
+            lines += ['', f'## {name}', '', definition['description'], '']
+            lines += _table(definition['properties'], set(definition['required']))
+    return _HEAD + '\n'.join(lines) + '\n'
+
+
+def _table(properties: Mapping[str, Any], required: set[str]) -> Iterator[str]:
+    rows = [
+        (f'`{key}`' + (' (required)' if key in required else ''), _accepted(value), _said(value))
+        for key, value in properties.items()
+        if key != '_delete_' and 'const' not in value
+    ]
+    if not rows:
+        yield 'No keys of ours.'
+        return
+    yield '| Key | Value | |'
+    yield '|---|---|---|'
+    for row in rows:
+        yield f'| {" | ".join(cell.replace("|", chr(92) + "|") for cell in row)} |'
+
+
+def _accepted(value: Mapping[str, Any]) -> str:
+    """What a value may be, with its default."""
+    if 'anyOf' in value:
+        return value['anyOf'][0]['$ref'].rpartition('/')[-1]
+    if 'additionalProperties' in value:
+        parts = value['additionalProperties']['anyOf']
+        return f'by name: {parts[0]["$ref"].rpartition("/")[-1]}'
+    kinds = value.get('type', '')
+    text = kinds if isinstance(kinds, str) else ' or '.join(kinds)
+    return f'{text} = {value["default"]!r}' if 'default' in value else text
+
+
+def _said(value: Mapping[str, Any]) -> str:
+    return value.get('description', '')

@@ -1,0 +1,77 @@
+"""Reads a config's file; whatever goes wrong there is said with its file and line."""
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+from dtir_mm.config.arguments import nearest
+from dtir_mm.config.checking import check_config
+from dtir_mm.config.options import overridden
+from dtir_mm.config.sections import known_keys
+
+
+def read_config(path: str | Path) -> Config:
+    """The config of a file, checked (``check_config``).
+
+    Raises:
+        OSError: the file, or one that it builds on, is not there.
+        ValueError: it cannot be read or is not accepted; the message names file and line, or key.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no such config: {path}')
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # the config is a program of the user's, which may raise anything
+        raise ValueError(_explain(path, error)) from error
+    check_config(config)
+    return config
+
+
+def override_config(config: Config, options: Sequence[str] | None) -> None:
+    """Changes a config by options KEY=VALUE, and checks it again.
+
+    Raises:
+        ValueError: an option is not of that form, or its key has no effect: at the top it must be
+            one that is read, as what the config's files made of a variable is there already.
+    """
+    if not options:
+        return
+    known = known_keys()
+    for option in options:
+        key = option.partition('=')[0].partition('.')[0]
+        if key in known:
+            continue
+        close = nearest(key, known)
+        if key in config:
+            raise ValueError(
+                f'--cfg-options {option}: {key} is a variable, which the files of the config have '
+                f'used already. Set what was made of it (tools/print_config.py shows it)'
+            )
+        raise ValueError(
+            f'--cfg-options {option}: nothing reads {key}; '
+            + (f'nearest: {close}' if close else f'known are {", ".join(known)}')
+        )
+    overridden(config, options)
+    check_config(config)
+
+
+def _explain(path: str | Path, error: Exception) -> str:
+    """Where in which file a config went wrong, in a line."""
+    file, line = str(path), None
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == '_file2dict':
+            file = frame.f_locals.get('filename', file)
+        elif frame.f_code.co_filename == file:
+            line = number
+    cause = error
+    while isinstance(cause.__cause__ or cause.__context__, SyntaxError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, SyntaxError):
+        line = cause.lineno or line
+    if isinstance(cause, FileNotFoundError) and cause.filename:
+        return f'{path} builds on {cause.filename}, which is not there'
+    reason = str(cause.args[0] if cause.args else cause).strip().splitlines() or [repr(cause)]
+    place = file if line is None else f'{file}, line {line}'
+    return f'{place}: {type(cause).__name__}: {reason[0]}'

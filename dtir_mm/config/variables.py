@@ -1,0 +1,80 @@
+"""Which keys at the top of a config are variables that its files use, and which nothing uses.
+
+OpenMMLab's configs are Python files, each of whose variables becomes a key: ``pipeline``, which a
+data set is given further down, and ``load_form``, which was meant to be ``load_from``, look alike.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+def unused_variables(config: Config, names: Iterable[str]) -> dict[str, bool]:
+    """Those of the names that no file of a config uses, after it was assigned there.
+
+    Returns:
+        name: whether the config's own file, which builds on others, assigns it: there it can have
+        no use but in this config. Variables of a base may be meant for other configs, and a file
+        that builds on none may have been written by ``Config.dump``, which keeps variables.
+    """
+    names = list(names)
+    files = list(_files(Path(config.filename))) if names and config.filename else []
+    unused = {}
+    for name in names:
+        assigning = [i for i, file in enumerate(files) if name in file.assigned]
+        # A base comes behind the files that build on it.
+        left = [
+            i
+            for i in assigning
+            if name not in files[i].read
+            and not any(name in file.read_from_base for file in files[:i])
+        ]
+        if not assigning or left:
+            unused[name] = bool(files) and files[0].inherits and (not assigning or 0 in left)
+    return unused
+
+
+class _File:
+    """What a file assigns at its top, what it reads of that, and what it reads of its bases."""
+
+    def __init__(self, path: Path) -> None:
+        text = path.read_text(encoding='utf-8')
+        self.bases: list[Path] = []
+        self.assigned: set[str] = set()
+        self.read: set[str] = set()
+        self.read_from_base = set(re.findall(r'\{\{\s*_base_\.(\w+)', text))
+        self.inherits = '_base_' in text or 'read_base' in text
+        if path.suffix != '.py':
+            return
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                loads = isinstance(node.ctx, ast.Load)
+                (self.read if loads else self.assigned).add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id == '_base_':
+                    self.read_from_base.add(node.attr)
+            elif isinstance(node, ast.Assign) and _is_base(node):
+                self.bases = [path.parent / base for base in _strings(node.value)]
+
+
+def _files(path: Path) -> Iterator[_File]:
+    """A config's file and all that it builds on."""
+    file = _File(path)
+    yield file
+    for base in file.bases:
+        if base.is_file():  # else one of another package, "mmdet::..."
+            yield from _files(base)
+
+
+def _is_base(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == '_base_' for target in node.targets)
+
+
+def _strings(value: ast.expr) -> Iterator[str]:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

@@ -1,0 +1,106 @@
+"""One line for what the user can mend, a traceback for what they cannot."""
+
+import importlib.util
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dtir_mm.apis import errors
+from dtir_mm.apis.errors import one_line_errors
+from dtir_mm.engine.checkpoint import CheckpointError
+
+
+def ending(function, capsys, tool='tool', **options) -> tuple[int, str]:
+    """The status and what is said when a tool calls a function that raises."""
+    with pytest.raises(SystemExit) as leaving:
+        one_line_errors(tool, **options)(function)()
+    return leaving.value.code, capsys.readouterr().err
+
+
+def raising(error: BaseException):
+    """A function of ours, as far as files go: one whose frames are in no file."""
+    scope = {'error': error}
+    exec(compile('def function():\n    raise error\n', '<dtir_mm>', 'exec'), scope)
+    return scope['function']
+
+
+@pytest.mark.parametrize(
+    ('error', 'said'),
+    [
+        (ValueError('t=0 must lie in 1..50'), 't=0 must lie in 1..50'),
+        (FileNotFoundError('no such folder: x'), 'no such folder: x'),
+        (KeyError('no task has the name rainny'), 'no task has the name rainny'),
+        (CheckpointError('x.pth is damaged'), 'x.pth is damaged'),
+        (FloatingPointError('not finite at iteration 3'), 'not finite at iteration 3'),
+        (torch.OutOfMemoryError('CUDA out of memory. Tried to'), 'CUDA out of memory. A smaller'),
+        (MemoryError(), 'out of memory. A smaller'),
+    ],
+)
+def test_what_the_user_can_mend_is_a_line(error, said, capsys, monkeypatch):
+    monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))  # this file is one of ours
+    status, text = ending(raising(error), capsys)
+    assert status == 1 and text.startswith(f'tool: {said}')
+    assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    'error', [TypeError('3 is no string'), RuntimeError('sizes'), KeyError('meta'), ValueError()]
+)
+def test_what_we_did_not_foresee_has_its_traceback_and_asks_for_a_report(
+    error, capsys, monkeypatch
+):
+    monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
+    status, text = ending(raising(error), capsys)
+    lines = text.splitlines()
+    assert status == 1 and lines[0].startswith('Traceback')
+    assert lines[-1].startswith('tool: this is a fault of dtir_mm') and 'report' in lines[-1]
+
+
+def test_code_of_the_users_keeps_its_traceback(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text('def function():\n    return float("x")\n')
+    spec = importlib.util.spec_from_file_location('mine', tmp_path / 'mine.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    status, text = ending(module.function, capsys)
+    assert status == 1 and text.startswith('Traceback')
+    assert text.splitlines()[-1] == f'tool: ValueError in your own code, {tmp_path}/mine.py, line 2'
+
+
+class Broken(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise ValueError('x.png is a broken image')
+
+
+def test_an_error_of_a_worker_process_is_its_last_line(capsys, monkeypatch):
+    monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
+    status, text = ending(lambda: list(DataLoader(Broken(), num_workers=1)), capsys)
+    assert (status, text) == (1, 'tool: x.png is a broken image\n')
+
+
+def test_an_interruption_is_a_line(capsys):
+    assert ending(raising(KeyboardInterrupt()), capsys) == (130, 'tool: interrupted\n')
+    said = ending(raising(KeyboardInterrupt()), capsys, interrupted='go on with --resume')
+    assert said == (130, 'tool: go on with --resume\n')
+
+
+def test_of_several_processes_the_first_speaks_first(capsys, monkeypatch):
+    """The others are ended by the launcher, unless they alone failed."""
+    waited = []
+    monkeypatch.setattr(errors.time, 'sleep', waited.append)
+    monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
+    monkeypatch.setenv('RANK', '0')
+    assert ending(raising(ValueError('no.png')), capsys) == (1, 'tool: no.png\n')
+    assert not waited
+    monkeypatch.setenv('RANK', '3')
+    assert ending(raising(ValueError('no.png')), capsys) == (1, 'process 3: tool: no.png\n')
+    assert len(waited) == 1 and waited[0] >= 5
+    assert ending(raising(KeyboardInterrupt()), capsys) == (130, '')
+
+
+def test_success_says_nothing(capsys):
+    assert one_line_errors('tool')(lambda: 3)() == 3
+    assert capsys.readouterr() == ('', '')

@@ -1,0 +1,41 @@
+"""What is wrong with a config's file is said with file and line."""
+
+import pytest
+
+from dtir_mm.config import read_config
+
+
+@pytest.mark.parametrize(
+    ('text', 'parts'),
+    [
+        ('a = 1\nb = = 2\n', ['own.py, line 2', 'SyntaxError']),
+        ('a = 1\nmodel = dict(tile=tlie)\n', ['own.py, line 2', "name 'tlie' is not defined"]),
+        ("_base_ = 'nowhere.py'\n", ['own.py', 'nowhere.py']),
+        (
+            "_base_ = 'base.py'\nmodel = 3\nmodel = dict(x=1)\n_base_.nothing\n",
+            ['own.py', 'nothing'],
+        ),
+        ("_base_ = ['base.py', 'base.py']\n", ['own.py', 'Duplicate']),
+        ("custom_imports = dict(imports=['no.such.module'])\n", ['own.py', 'no.such.module']),
+        ("_base_ = 'broken.py'\n", ['broken.py, line 1', 'SyntaxError']),
+    ],
+)
+def test_where_a_config_went_wrong_is_a_line(tmp_path, text, parts):
+    (tmp_path / 'base.py').write_text("model = dict(type='Restorer', backbone=dict(type='X'))\n")
+    (tmp_path / 'broken.py').write_text('x = (\n')
+    (tmp_path / 'own.py').write_text(text)
+    with pytest.raises(ValueError) as error:
+        read_config(tmp_path / 'own.py')
+    for part in parts:
+        assert part in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such config: .*nowhere.py'):
+        read_config(tmp_path / 'nowhere.py')
+    (tmp_path / 'x.txt').write_text('a = 1')
+    (tmp_path / 'bytes.py').write_bytes(b'\xff\xfe\x00')
+    for name in ('x.txt', 'bytes.py'):
+        with pytest.raises(ValueError, match=name):
+            read_config(tmp_path / name)

@@ -1,0 +1,100 @@
+"""The schema in docs is that of the code, and every config of the repository is of it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from dtir_mm.config.page import config_page
+from dtir_mm.config.schema import config_schema
+from dtir_mm.config.sections import known_keys
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'configs'))
+from leaves import BY_STEM, load
+
+DOCS = Path(__file__).parents[2] / 'docs'
+SCHEMA = json.loads((DOCS / 'config.schema.json').read_text())
+KINDS = {'boolean': bool, 'integer': int, 'number': (int, float), 'string': str, 'null': type(None)}
+KINDS |= {'array': list, 'object': dict}
+
+
+def accepts(schema: dict, value: object) -> bool:
+    """Whether a value is of a schema: as much of JSON schema as ours uses."""
+    if '$ref' in schema:
+        return accepts(SCHEMA['$defs'][schema['$ref'].removeprefix('#/$defs/')], value)
+    if 'anyOf' in schema and not any(accepts(part, value) for part in schema['anyOf']):
+        return False
+    kinds = schema.get('type', [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(isinstance(value, KINDS[kind]) for kind in kinds):
+        return False
+    if isinstance(value, list):
+        return all(accepts(schema.get('items', {}), each) for each in value)
+    if not isinstance(value, dict):
+        return True
+    return _accepts_keys(schema, value)
+
+
+def _accepts_keys(schema: dict, value: dict) -> bool:
+    known, others = schema.get('properties', {}), schema.get('additionalProperties', True)
+    for key, each in value.items():
+        rule = known.get(key, others)
+        if key not in known and 'patternProperties' in schema and key.startswith('_'):
+            continue
+        if 'const' in (rule if isinstance(rule, dict) else {}) and each != rule['const']:
+            return False
+        if isinstance(rule, dict) and each in rule.get('not', {}).get('enum', ()):
+            return False
+        if rule is False or isinstance(rule, dict) and not accepts(rule, each):
+            return False
+    return all(key in value for key in schema.get('required', ()))
+
+
+def test_docs_are_up_to_date():
+    """``python tools/config_schema.py`` writes them."""
+    assert config_schema() == SCHEMA
+    assert SCHEMA['properties'].keys() == set(known_keys())
+    assert (DOCS / 'config.md').read_text() == config_page(SCHEMA)
+
+
+def as_data(stem: str) -> dict:
+    """A config as JSON would have it, without the variables of its files."""
+    config = json.loads(json.dumps(load(BY_STEM[stem]).to_dict()))
+    return {key: value for key, value in config.items() if key not in ('backbone', 'pipeline')}
+
+
+@pytest.mark.parametrize(
+    'stem',
+    [
+        'dtir-unet_finetune_rainy_8xb2-300k',
+        'nafnet-w64_unified_8xb2-10x100k',
+        'xrestormer_classify_8xb2-100k',
+        'released_nafnet-w48_finetune_rainy_8xb2-500k',
+        'quick_dtir-unet-w16_pretrain_1xb8-2000',
+    ],
+)
+def test_configs_are_of_the_schema(stem):
+    assert accepts(SCHEMA, as_data(stem))
+
+
+@pytest.mark.parametrize(
+    ('path', 'value'),
+    [
+        ('load_form', 'x'),
+        ('model.tlie', 32),
+        ('model.tile', 'big'),
+        ('model.step.objectiv', None),
+        ('train_cfg.max_iter', 9),
+        ('train_dataloader.dataset.degraded', 3),
+        ('model.type', 3),
+    ],
+)
+def test_other_keys_and_types_are_not(path, value):
+    config = as_data('dtir-unet_finetune_rainy_8xb2-300k')
+    *parts, last = path.split('.')
+    section = config
+    for part in parts:
+        section = section[part]
+    section[last] = value
+    assert not accepts(SCHEMA, config)
