@@ -25,7 +25,7 @@ from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.diffusion import timestep_errors
 from dtir_mm.diffusion.noise_schedule import VarianceExploding
-from dtir_mm.diffusion.timestep_errors import ErrorsAt
+from dtir_mm.diffusion.timestep_errors import FEWEST, ErrorsAt
 from dtir_mm.diffusion.timestep_matching import (
     METHODS,
     TimestepMatch,
@@ -91,6 +91,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with one_line_errors('match_timesteps'):
+        _require_numbers(args)
         require_writable(args.output.parent)
         for task in args.tasks if args.photos else ():
             degradation_for(task, 'source')  # a misspelt name is found before hours of search
@@ -104,6 +105,13 @@ def main() -> None:
     if curves:
         plot_curves(curves, args.output.with_suffix('.png'))
     print(f'written: {args.output}' + (f', {args.output.with_suffix(".png")}' if curves else ''))
+
+
+def _require_numbers(args: argparse.Namespace) -> None:
+    for name, least in (('num_images', FEWEST), ('size', 1), ('probe_iterations', 1)):
+        if getattr(args, name) < least:
+            option = f'--{name.replace("_", "-")}'
+            raise ValueError(f'{option} must be at least {least}, got {getattr(args, name)}')
 
 
 def _earlier_matches(args: argparse.Namespace, source: dict[str, Any]) -> dict[str, TimestepMatch]:
@@ -202,6 +210,8 @@ def _criterion(
 
 def _pairs(args: argparse.Namespace, restorer: Restorer, task: str) -> tuple[Tensor, Tensor]:
     """Degraded and clean crops (N, 3, size, size) in the restorer's range, from all the images."""
+    if not restorer.backbone.size_rule.takes(args.size, args.size):
+        raise ValueError(f'--size={args.size}: {restorer.backbone.size_rule.describe()}')
     pipeline = [{'type': 'RandomPatch', 'size': args.size}, {'type': 'PackSample'}]
     dataset: RestorationDataset
     if args.photos:

@@ -66,6 +66,9 @@ def task_row(
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
+        for name, least in (('count', 1), ('width', 4)):
+            if getattr(args, name) < least:
+                raise ValueError(f'--{name} must be at least {least}, got {getattr(args, name)}')
         files = list_images(args.photos)
         # Evenly spread, so that another count shows other photographs.
         chosen = [files[i * len(files) // args.count] for i in range(min(args.count, len(files)))]

@@ -51,3 +51,11 @@ def test_mistakes_are_explained(tool, photos, tmp_path, capsys):
     assert "did you mean 'rainy'" in capsys.readouterr().err
     assert tool.main([str(tmp_path / 'nowhere'), str(tmp_path / 's.png')]) == 1
     assert 'nowhere' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('option', 'least'), [('--count', 1), ('--width', 4)])
+def test_an_empty_sheet_is_refused(tool, photos, tmp_path, capsys, option, least):
+    assert tool.main([str(photos), str(tmp_path / 'sheet.png'), option, '0']) == 1
+    said = capsys.readouterr().err
+    assert said == f'show_degradations: {option} must be at least {least}, got 0\n'
+    assert not (tmp_path / 'sheet.png').exists()
