@@ -11,6 +11,7 @@ from dtir_mm.datasets.base_dataset import list_images
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.restorer import Restorer
 
 _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
@@ -59,7 +60,12 @@ def main() -> None:
             except ValueError as error:  # the others are restored all the same
                 broken.append(str(error))
                 continue
-            save_image(target, restore(restorer, image, t))
+            try:
+                restored = restore(restorer, image, t)
+            except NotFiniteError as error:
+                broken.append(f'{source}: {error}')
+                continue
+            save_image(target, restored)
     print(f'restored {len(plan) - len(broken)} image(s) to {args.output}')
     if broken:
         raise SystemExit('restore: not restored:\n  ' + '\n  '.join(broken))

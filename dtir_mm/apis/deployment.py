@@ -21,6 +21,7 @@ from dtir_mm.files import replacing
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
@@ -50,13 +51,18 @@ class DeployedNetwork(nn.Module):
         self.size_rule = size_rule
 
     def forward(self, image: Tensor) -> Tensor:
-        """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
+        """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape.
+
+        Raises:
+            NotFiniteError: the network gives NaN or infinity.
+        """
         scaled = self.image_range.from_unit_range(image)
         return self.image_range.to_unit_range(self.unclamped(scaled))
 
     def unclamped(self, degraded: Tensor) -> Tensor:
         """The same in the network's range, where a restored value may lie outside."""
         output = self.net(degraded)
+        require_finite_output(self, output, lambda: self.net(degraded))
         return output if self.global_skip else degraded + output
 
 
@@ -65,7 +71,8 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
 
     Raises:
-        ValueError: ``t`` lies outside 1..T, or the adapters cannot be merged.
+        ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, or the restorer gives
+            NaN or infinity.
         RuntimeError: the two differ on a random picture: the network does something behind a norm's
             scale or its last layer that cannot be folded.
     """

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+import dtir_mm.apis
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.models.finite import NotFiniteError
 
 
 def by_hand(work_dir, image, t):
@@ -167,4 +169,37 @@ def test_what_is_missing_is_named(toy, failure_of, tmp_path):
     assert str(tmp_path) in message and 'iter_*.pth' in message
     (tmp_path / 'empty').mkdir()
     assert str(tmp_path / 'empty') in failure_of('restore', toy.finetune, tmp_path / 'empty', 'x')
+    assert contents(tmp_path) == {}
+
+
+def test_weights_that_are_not_finite_restore_nothing_in_silence(toy, failure_of, tmp_path):
+    checkpoint = torch.load(toy.finetune / 'iter_2.pth')
+    checkpoint['state_dict']['backbone.net.conv_out.weight'].view(-1)[0] = torch.nan
+    torch.save(checkpoint, tmp_path / 'nan.pth')
+    message = failure_of('restore', tmp_path / 'nan.pth', toy.photos, tmp_path / 'out')
+    lines = [line for line in message.splitlines() if 'conv_out (Conv2d) is the first' in line]
+    assert [str(toy.photos / f'{i}.png') in line for i, line in enumerate(lines)] == [True] * 6
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_others_of_a_folder_are_restored_beside_one_that_is_not_finite(
+    toy, failure_of, tmp_path, monkeypatch
+):
+    whole = dtir_mm.apis.restore
+
+    def overflowing(restorer, image, t):
+        if np.array_equal(image, read_image(toy.photos / '1.png')):
+            raise NotFiniteError('the network gives NaN or infinity')
+        return whole(restorer, image, t)
+
+    monkeypatch.setattr(dtir_mm.apis, 'restore', overflowing)
+    message = failure_of('restore', toy.finetune, toy.photos, tmp_path / 'out')
+    assert f'{toy.photos / "1.png"}: the network gives NaN or infinity' in message
+    assert contents(tmp_path / 'out').keys() == {f'{i}.png' for i in (0, 2, 3, 4, 5)}
+
+
+@pytest.mark.parametrize('tile', [1, 0, -3])
+def test_tiles_of_no_use_are_refused(toy, failure_of, tmp_path, tile):
+    command = ('restore', toy.finetune, toy.photos / '0.png', tmp_path / 'a.png', '--tile', tile)
+    assert f'tile={tile} must be at least 2 pixels, or None for no tiles' in failure_of(*command)
     assert contents(tmp_path) == {}
