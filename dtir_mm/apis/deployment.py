@@ -92,7 +92,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
         original.image_range,
     )
     scale = original.head.scale(original.schedule, steps).item()
-    _scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
+    contract.scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
     error = _relative_error(network.unclamped(degraded), expected)
     if not error <= _TOLERANCE:
         raise RuntimeError(
@@ -230,13 +230,6 @@ def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     if restored.shape != expected.shape:
         return False
     return _relative_error(torch.from_numpy(restored), expected) <= _TOLERANCE
-
-
-def _scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
-    """Multiplies the output of the layer that is executed last."""
-    _, executed = contract.run_layers(net, image)
-    for parameter in nn.ModuleList(executed[-1:]).parameters():
-        parameter.mul_(factor)
 
 
 def _picture(batch: int, height: int, width: int) -> Tensor:

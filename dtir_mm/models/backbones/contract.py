@@ -114,6 +114,13 @@ def run_layers(net: nn.Module, image: Tensor) -> tuple[Tensor, list[nn.Module]]:
             handle.remove()
 
 
+def scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
+    """Multiplies the output of the layer that ``net`` executes last on an image."""
+    _, executed = run_layers(net, image)
+    for parameter in nn.ModuleList(executed[-1:]).parameters():
+        parameter.mul_(factor)
+
+
 def check_output(net: nn.Module, image: Tensor, output: Tensor) -> None:
     """Raises ValueError unless ``output`` has the shape of ``image``."""
     if not isinstance(output, Tensor) or output.shape != image.shape:
