@@ -58,8 +58,8 @@ MMAGIC_DATA_MODULES: dict[str, str] = {
 # What ``contract.py`` asks of a network and mmagic's do not state. SwinIRNet and NAFNet pad by
 # themselves; the former is only a restoration network where it does not enlarge.
 _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
-    'NAFNet': {'global_skip': True},
-    'NAFNetLocal': {'global_skip': True},
+    'NAFNet': {'global_skip': True, 'size_multiple': 1},
+    'NAFNetLocal': {'global_skip': True, 'size_multiple': 1},
     'Restormer': {'global_skip': True, 'size_multiple': 8},
     'SwinIRNet': {'global_skip': True},
 }

@@ -25,7 +25,7 @@ from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.diffusion import timestep_errors
 from dtir_mm.diffusion.noise_schedule import VarianceExploding
-from dtir_mm.diffusion.timestep_errors import ErrorsAt
+from dtir_mm.diffusion.timestep_errors import FEWEST, ErrorsAt
 from dtir_mm.diffusion.timestep_matching import (
     METHODS,
     TimestepMatch,
@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--degraded', help='folder of your own degraded images')
     parser.add_argument('--clean', help='folder of their ground truths, with the same stems')
     parser.add_argument('--method', default='linear_probe', help=f'{", ".join(METHODS)} or fixed:k')
-    parser.add_argument('--num-images', type=at_least(1), default=64, help='crops a task')
+    parser.add_argument('--num-images', type=at_least(FEWEST), default=64, help='crops a task')
     parser.add_argument('--size', type=at_least(1), default=128, help='side of a crop in pixels')
     parser.add_argument('--probe-iterations', type=at_least(1), default=1000, help='of probe_train')
     parser.add_argument(
@@ -202,6 +202,8 @@ def _criterion(
 
 def _pairs(args: argparse.Namespace, restorer: Restorer, task: str) -> tuple[Tensor, Tensor]:
     """Degraded and clean crops (N, 3, size, size) in the restorer's range, from all the images."""
+    if not restorer.backbone.size_rule.takes(args.size, args.size):
+        raise ValueError(f'--size={args.size}: {restorer.backbone.size_rule.describe()}')
     pipeline = [{'type': 'RandomPatch', 'size': args.size}, {'type': 'PackSample'}]
     dataset: RestorationDataset
     if args.photos:

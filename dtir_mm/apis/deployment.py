@@ -23,6 +23,7 @@ from dtir_mm.json_files import parse_json
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
@@ -52,13 +53,18 @@ class DeployedNetwork(nn.Module):
         self.size_rule = size_rule
 
     def forward(self, image: Tensor) -> Tensor:
-        """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape."""
+        """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape.
+
+        Raises:
+            NotFiniteError: the network gives NaN or infinity.
+        """
         scaled = self.image_range.from_unit_range(image)
         return self.image_range.to_unit_range(self.unclamped(scaled))
 
     def unclamped(self, degraded: Tensor) -> Tensor:
         """The same in the network's range, where a restored value may lie outside."""
         output = self.net(degraded)
+        require_finite_output(self, output, lambda: self.net(degraded))
         return output if self.global_skip else degraded + output
 
 
@@ -67,7 +73,8 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
 
     Raises:
-        ValueError: ``t`` lies outside 1..T, or the adapters cannot be merged.
+        ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, or the restorer gives
+            NaN or infinity.
         RuntimeError: the two differ on a random picture: the network does something behind a norm's
             scale or its last layer that cannot be folded.
     """
@@ -87,7 +94,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
         original.image_range,
     )
     scale = original.head.scale(original.schedule, steps).item()
-    _scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
+    contract.scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
     error = _relative_error(network.unclamped(degraded), expected)
     if not error <= _TOLERANCE:
         raise RuntimeError(
@@ -237,13 +244,6 @@ def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     if restored.shape != expected.shape:
         return False
     return _relative_error(torch.from_numpy(restored), expected) <= _TOLERANCE
-
-
-def _scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
-    """Multiplies the output of the layer that is executed last."""
-    _, executed = contract.run_layers(net, image)
-    for parameter in nn.ModuleList(executed[-1:]).parameters():
-        parameter.mul_(factor)
 
 
 def _picture(batch: int, height: int, width: int) -> Tensor:

@@ -130,9 +130,13 @@ class DegradedPhotosDataset(RestorationDataset):
         severity, file, draw = self.pairs[index]
         clean = _shrunk(self._read_image(file), self.shrink)
         rng = generator(self.pair_seed, self.task, severity, pair_stem(file), draw)
+        try:
+            degraded = self.degradations[severity].degrade(clean, rng)
+        except ValueError as error:
+            raise ValueError(f'{file} as {self.task} ({severity}): {error}') from error
         return {
             'clean': clean,
-            'degraded': self.degradations[severity].degrade(clean, rng),
+            'degraded': degraded,
             'task': self.task,
             'domain': severity,
             'path': str(file),

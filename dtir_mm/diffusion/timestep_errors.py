@@ -22,7 +22,7 @@ _BATCH = 8
 _PIXELS = 1024
 _RIDGE = 1e-2
 _SDEDIT_STEPS = 10
-_FEWEST = 4
+FEWEST = 4
 _PURE_NOISE = 1e-2
 SCORE_SCALES = ('sigma', 'mu_step')
 
@@ -178,9 +178,9 @@ def changed_pairs(degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: they are fewer than four.
     """
     differ = (degraded != clean).flatten(1).any(1)
-    if differ.sum() < _FEWEST:
+    if differ.sum() < FEWEST:
         raise ValueError(
-            f'matching needs at least {_FEWEST} pairs whose degraded image differs from the clean '
+            f'matching needs at least {FEWEST} pairs whose degraded image differs from the clean '
             f'one, got {int(differ.sum())} of {len(differ)}'
         )
     return degraded[differ], clean[differ]

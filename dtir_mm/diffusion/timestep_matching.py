@@ -1,8 +1,9 @@
 """The matching time step t_mat of a degradation, with what is known of its certainty.
 
-From the errors of a criterion (timestep_errors.py): mean over images, smooth over three steps, take
-the smallest evaluated step that is not worse than the best by more than the standard error of their
-difference. Images are bootstrapped for the interval of the best step.
+From the errors of a criterion (timestep_errors.py): mean over images, smooth over three steps,
+bootstrap images for the interval of the best step, and take the smallest evaluated step in it that
+is not worse than the best by more than the standard error of their difference. Where the curve
+spreads no more than a flat one with its noise would, every step is as good as another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ _COARSE = (0.0, 0.02, 0.06, 0.10, 0.14, 0.22, 0.31, 0.43, 0.57, 0.71, 0.86, 1.0)
 _REFINE = 3
 _NUM_BOOTSTRAP = 1000
 _MIN_R2 = 0.1
+# What a network in float32 makes of errors that are equal at all steps.
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,18 @@ class TimestepMatch:
 
     Args:
         t_mat: the matching time step, 1..T.
-        interval: 90 % bootstrap interval of the best step.
+        interval: 90 % bootstrap interval of the best step; 1..T where the curve is flat.
         median: bootstrap median of the best step.
-        confidence: bootstrap probability that the best step lies within 2 of the one found.
-        status: "identified"; "unidentified", where the interval is wider than T / 2, or the best
-            step explains less than a tenth of the residual (linear_probe) or is not significantly
-            better than doing nothing (the others); or "given".
+        confidence: bootstrap probability that the best step lies within 2 of the one found; where
+            the curve is flat, the share of steps that do.
+        status: "identified"; "unidentified", where the curve is flat, the interval is wider than
+            T / 2, or the best step explains less than a tenth of the residual (linear_probe) or is
+            not significantly better than doing nothing (the others); or "given".
         method: the criterion.
         curve: evaluated steps and mean relative errors.
         n: how many images.
         fallback: "paper" if ``t_mat`` is not the one found but Table 4's, else None.
+        reason: why it is unidentified, in words; None where it is not.
     """
 
     t_mat: int
@@ -51,10 +56,11 @@ class TimestepMatch:
     curve: list[tuple[int, float]]
     n: int
     fallback: str | None = None
+    reason: str | None = None
 
     @property
     def outside_interval(self) -> bool:
-        """Whether ``t_mat`` lies outside its own interval, as Table 4's may."""
+        """Whether ``t_mat`` lies outside its own interval, as Table 4's alone may."""
         low, high = self.interval
         return not low <= self.t_mat <= high
 
@@ -64,8 +70,9 @@ class TimestepMatch:
 
     @classmethod
     def from_json(cls, match: Mapping[str, Any]) -> 'TimestepMatch':
-        """The match of ``to_json``, or of an older file, which does not say "outside_interval"."""
-        known = {field.name: match[field.name] for field in fields(cls)}
+        """The match of ``to_json``, or of an older file, which tells less."""
+        names = {field.name for field in fields(cls)} & match.keys()
+        known = {name: match[name] for name in names}
         return cls(**known | {'interval': tuple(match['interval'])})
 
 
@@ -133,23 +140,32 @@ def _conclude(
 ) -> TimestepMatch:
     steps = np.array(sorted(evaluated))
     errors = _smoothed(np.stack([evaluated[t] for t in steps]), steps, num_steps)
+    weights = _resamples(errors.shape[1], seed)
     best = errors.mean(1).argmin()
-    found = int(steps[_first_tie(errors, best)])
-    resampled = steps[_resampled_best(errors, seed)]
-    low, median, high = map(int, np.percentile(resampled, [5, 50, 95], method='nearest'))
-    flat = high - low > num_steps / 2
-    identified = method == 'trajectory' or not (flat or _fits_nothing(errors[best], method))
-    fall_back = not identified and paper is not None
+    flat = _why_flat(errors, weights)
+    if flat:
+        best_steps = np.arange(1, num_steps + 1)
+        low, high = 1, num_steps
+    else:
+        best_steps = steps[(errors @ weights).argmin(0)]
+        low, high = map(int, np.percentile(best_steps, [5, 95], method='nearest'))
+    inside = (steps >= low) & (steps <= high)
+    found = int(steps[_first_tie(errors, best, inside)])
+    reason = flat or _why_wide(low, high, num_steps)
+    if method != 'trajectory':
+        reason = reason or _why_useless(errors[best], method)
+    fall_back = reason is not None and paper is not None
     return TimestepMatch(
         t_mat=paper if fall_back else found,
         interval=(low, high),
-        median=median,
-        confidence=float((abs(resampled - found) <= 2).mean()),
-        status='identified' if identified else 'unidentified',
+        median=int(np.percentile(best_steps, 50, method='nearest')),
+        confidence=float((abs(best_steps - found) <= 2).mean()),
+        status='unidentified' if reason else 'identified',
         method=method,
         curve=[(int(t), float(evaluated[t].mean())) for t in steps],
         n=errors.shape[1],
         fallback='paper' if fall_back else None,
+        reason=reason,
     )
 
 
@@ -163,13 +179,17 @@ def _smoothed(errors: np.ndarray, steps: np.ndarray, num_steps: int) -> np.ndarr
     return np.stack(images, axis=1)
 
 
-def _first_tie(errors: np.ndarray, best: int) -> int:
-    """The first row whose mean exceeds the best row's by at most one standard error.
+def _first_tie(errors: np.ndarray, best: int, inside: np.ndarray) -> int:
+    """The first row inside the interval whose mean is the best's but for one standard error.
 
-    The error is that of the paired difference, since the same images make both rows.
+    The error is that of the paired difference, since the same images make both rows. Where none of
+    these rows lies inside, which takes an odd set of images, it is the best row inside.
     """
     excess = errors - errors[best]
-    return int(np.flatnonzero(excess.mean(1) <= _standard_error(excess))[0])
+    ties = (excess.mean(1) <= _standard_error(excess)) & inside
+    if ties.any():
+        return int(ties.argmax())
+    return int(np.where(inside, errors.mean(1), np.inf).argmin())
 
 
 def _standard_error(values: np.ndarray) -> np.ndarray:
@@ -178,19 +198,43 @@ def _standard_error(values: np.ndarray) -> np.ndarray:
     return values.std(-1, ddof=min(count - 1, 1)) / np.sqrt(count)
 
 
-def _resampled_best(errors: np.ndarray, seed: int) -> np.ndarray:
-    """The best row for each of 1000 resamples of the images."""
-    count = errors.shape[1]
+def _resamples(count: int, seed: int) -> np.ndarray:
+    """How often each of N images is drawn, as shares of N, in 1000 resamples: (N, 1000)."""
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=_NUM_BOOTSTRAP)
-    return (errors @ weights.T).argmin(0)
+    return rng.multinomial(count, np.full(count, 1 / count), size=_NUM_BOOTSTRAP).T / count
 
 
-def _fits_nothing(errors: np.ndarray, method: str) -> bool:
-    """Whether relative errors (N,) are no better than those of doing nothing, which are 1."""
+def _why_flat(errors: np.ndarray, weights: np.ndarray) -> str | None:
+    """Why the mean curve of errors (S, N) is taken for flat, or None where it is not.
+
+    It is compared with flat curves of the same noise: the errors without their means over images,
+    resampled. Of these, one in twenty spreads more than what is said to be noise.
+    """
+    spread = np.ptp(errors.mean(1))
+    centred = errors - errors.mean(1, keepdims=True)
+    noise = max(float(np.percentile(np.ptp(centred @ weights, axis=0), 95)), _ROUNDING)
+    if spread > noise:
+        return None
+    return f'the curve is flat: it spreads by {spread:.2g}, where noise alone makes {noise:.2g}'
+
+
+def _why_wide(low: int, high: int, num_steps: int) -> str | None:
+    """Why an interval says nothing, or None where it is at most half as wide as 1..T."""
+    if high - low <= num_steps / 2:
+        return None
+    return f'the interval {low}..{high} is more than half of 1..{num_steps}'
+
+
+def _why_useless(errors: np.ndarray, method: str) -> str | None:
+    """Why relative errors (N,) are no better than those of doing nothing, 1; None if they are."""
     gain = 1 - errors
     least = _MIN_R2 if method == 'linear_probe' else _standard_error(gain)
-    return bool(gain.mean() <= least)
+    if gain.mean() > least:
+        return None
+    return (
+        f'the best step takes {gain.mean():.2g} off the squared residual, and must take more than '
+        f'{least:.2g}'
+    )
 
 
 def given_timestep(method: str, task: str, num_steps: int, seed: int) -> TimestepMatch:

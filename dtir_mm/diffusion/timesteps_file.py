@@ -95,12 +95,14 @@ def describe_match(match: Mapping[str, Any]) -> str:
     """A match in words, such as "t_mat = 9 (90 % interval 8..12), identified".
 
     Args:
-        match: "t_mat", "interval" and "status", and "fallback" where t_mat is not the step found:
-            an entry of a file, be it older, or ``TimestepMatch.to_json()``.
+        match: "t_mat", "interval" and "status", "fallback" where t_mat is not the step found, and
+            "reason" where none is identified: an entry of a file, be it older, or
+            ``TimestepMatch.to_json()``.
     """
     t, (low, high), status = match['t_mat'], match['interval'], match['status']
     if status == 'given':
         return f't_mat = {t}, given'
     source = 'Table 4; ' if match.get('fallback') == 'paper' else ''
     outside = '' if low <= t <= high else ' does not hold it'
-    return f't_mat = {t} ({source}90 % interval {low}..{high}{outside}), {status}'
+    why = f': {match["reason"]}' if match.get('reason') else ''
+    return f't_mat = {t} ({source}90 % interval {low}..{high}{outside}), {status}{why}'

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
+from dtir_mm.engine.dry_pass import dry_pass
 from dtir_mm.registry import LOOPS
 
 
@@ -42,7 +43,12 @@ class IterationTrainLoop(BaseLoop):
         self.stop_training = False
 
     def run(self) -> Any:
-        """Trains, and returns the model."""
+        """Trains, and returns the model.
+
+        Raises:
+            ValueError: model and data do not fit together; see ``dry_pass.py``.
+        """
+        dry_pass(self.runner)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self.iter >= self.max_iters:

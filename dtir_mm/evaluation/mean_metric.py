@@ -1,5 +1,6 @@
 """Means of numbers that a model's ``val_step`` gives for each image."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ class MeanMetric(BaseMetric):
     """The mean of each named number over the data set (pre-training: L_g on held-out images).
 
     Args:
-        names: keys of the numbers in each data sample.
+        names: keys of the numbers in each data sample, which has a "path" too.
     """
 
     default_prefix = ''  # the names themselves
@@ -23,9 +24,17 @@ class MeanMetric(BaseMetric):
         self.names = list(names)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the numbers of a batch."""
+        """Takes the numbers of a batch.
+
+        Raises:
+            ValueError: one is NaN or infinite; the message names the sample's "path".
+        """
         for sample in data_samples:
-            self.results.append({name: float(sample[name]) for name in self.names})
+            row = {name: float(sample[name]) for name in self.names}
+            for name, value in row.items():
+                if not math.isfinite(value):
+                    raise ValueError(f'{sample["path"]}: {name} is {value}; no mean is made of it')
+            self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """The means by name."""

@@ -19,10 +19,11 @@ def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
         clean: of the same shape.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or a value is NaN or infinite.
     """
     _check_shapes(restored, clean)
     error = np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64)))
+    _check_finite(error)
     if error == 0:
         return PSNR_CAP
     return min(float(10 * np.log10(255**2 / error)), PSNR_CAP)
@@ -38,7 +39,8 @@ def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
         clean: of the same shape.
 
     Raises:
-        ValueError: the shapes differ, or the images are smaller than the window.
+        ValueError: the shapes differ, the images are smaller than the window, or a value is NaN or
+            infinite.
     """
     _check_shapes(restored, clean)
     if min(clean.shape[:2]) < len(_WINDOW):
@@ -46,6 +48,7 @@ def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
             f'SSIM needs images of at least 11 x 11 pixels, got {clean.shape[0]} x {clean.shape[1]}'
         )
     x, y = restored.astype(np.float64), clean.astype(np.float64)
+    _check_finite(x.sum() + y.sum())
     mean_x, mean_y = _window_means(x), _window_means(y)
     # The map needs the two variances only as a sum.
     variances = _window_means(x * x + y * y) - mean_x**2 - mean_y**2
@@ -58,6 +61,11 @@ def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
 def _window_means(image: np.ndarray) -> np.ndarray:
     """Gaussian-weighted means (H - 10, W - 10[, 3]) of the windows inside the image."""
     return cv2.sepFilter2D(image, cv2.CV_64F, _WINDOW, _WINDOW)[5:-5, 5:-5]
+
+
+def _check_finite(value: float) -> None:
+    if not np.isfinite(value):
+        raise ValueError('the images hold NaN or infinity')
 
 
 def _check_shapes(restored: np.ndarray, clean: np.ndarray) -> None:

@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from dtir_mm.models.finite import require_finite
 from dtir_mm.registry import MODELS
 
 IMAGES = ('clean', 'degraded')
@@ -28,7 +29,12 @@ class ImageRange(NamedTuple):
         return images * (self.high - self.low) + self.low
 
     def to_unit_range(self, images: Tensor) -> Tensor:
-        """Images of this range in [0, 1], clamped."""
+        """Images of this range in [0, 1], clamped.
+
+        Raises:
+            NotFiniteError: a value is NaN or infinite.
+        """
+        require_finite(images, 'an image')
         return images.sub(self.low).div(self.high - self.low).clamp(0, 1)
 
     def to_signed(self, images: Tensor) -> Tensor:
@@ -77,7 +83,12 @@ class RestorationPreprocessor(BaseDataPreprocessor):
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded."""
+    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded.
+
+    Raises:
+        NotFiniteError: a value is NaN or infinite.
+    """
+    require_finite(image, 'an image')
     return image.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 

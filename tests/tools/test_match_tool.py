@@ -211,7 +211,7 @@ def test_table_4_stands_in_where_variance_explodes(toy, unmatchable, run_tool, t
     low, high = found['interval']
     outside = '' if high == 50 else ' does not hold it'
     line = f't_mat = 50 (Table 4; 90 % interval {low}..{high}{outside}), unidentified'
-    assert f'blurry: {line}' in printed.splitlines()
+    assert f'blurry: {line}: {found["reason"]}' in printed.splitlines()
     assert found['outside_interval'] == (high < 50)
 
 
@@ -221,9 +221,26 @@ def test_probe_train_stands_in_where_nothing_is_identified(match, unmatchable):
     assert [step for step, _ in found['curve']] == PROBE_TRAIN_STEPS
 
 
+def test_a_network_on_which_t_has_no_effect_has_no_matching_step(
+    toy, run_tool, tmp_path, unmatchable
+):
+    checkpoint = torch.load(toy.pretrain / 'iter_2.pth')
+    for name, weight in checkpoint['state_dict'].items():
+        if 'films.' in name:
+            weight.zero_()
+    torch.save(checkpoint, tmp_path / 'timeless.pth')
+    target = tmp_path / 'steps.json'
+    checkpoint = tmp_path / 'timeless.pth'
+    printed = run_tool('match_timesteps', checkpoint, target, *unmatchable, *SMALL)
+    found = json.loads(target.read_text())['tasks']['blurry']
+    assert (found['status'], found['interval']) == ('unidentified', [1, 50])
+    assert found['confidence'] <= 0.1
+    assert 'unidentified: the curve is flat: it spreads by' in printed
+
+
 def test_matches_of_an_older_file_stay(match, tmp_path):
     document = match('--tasks', 'noisy', '--method', 'linear_probe')
-    del document['tasks']['noisy']['outside_interval']
+    del document['tasks']['noisy']['outside_interval'], document['tasks']['noisy']['reason']
     target = tmp_path / 'new' / 'steps.json'
     target.write_text(json.dumps(document))
     both = match('--tasks', 'hazy', '--method', 'fixed:9')['tasks']
@@ -254,7 +271,10 @@ def test_the_plot_does_not_take_the_place_of_the_json(toy, failure_of, tmp_path)
         (['--tasks', 'mine', '--method', 'paper'], ["unknown task 'mine'", 'rainy']),
         (['--tasks', 'rian', '--method', 'fixed:7'], ["'rian'", "did you mean 'rainy'"]),
         (['--tasks', 'noisy', '--shrink', '0'], ['shrink=0.0', '(0, 1]']),
-        (['--tasks', 'noisy', '--num-images', '3'], ['at least 4', 'got 3']),
+        (['--tasks', 'noisy', '--num-images', '0'], ['--num-images must be at least 4, got 0']),
+        (['--tasks', 'noisy', '--size', '0'], ['--size must be at least 1, got 0']),
+        (['--tasks', 'noisy', '--size', '15'], ['--size=15', 'sides of multiples of 2, from 2']),
+        (['--tasks', 'noisy', '--probe-iterations', '0'], ['--probe-iterations must be at least']),
         (['--tasks', 'noisy', '--clean', 'a', '--degraded', 'b'], ['--photos', '--degraded']),
     ],
 )

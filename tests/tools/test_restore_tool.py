@@ -270,3 +270,20 @@ def test_what_an_image_carries_and_a_result_does_not_is_said(toy, run_tool, tmp_
     note = 'note: colours were converted to sRGB from the profile'
     assert f"{note} 'P3': 2 image(s): {tmp_path / 'in' / 'a.png'}, " in printed
     assert f"{note} 'Adobe': 1 image(s): {tmp_path / 'in' / 'c.png'}\n" in printed
+
+
+def test_weights_that_are_not_finite_restore_nothing_in_silence(toy, failure_of, tmp_path):
+    checkpoint = torch.load(toy.finetune / 'iter_2.pth')
+    checkpoint['state_dict']['backbone.net.conv_out.weight'].view(-1)[0] = torch.nan
+    torch.save(checkpoint, tmp_path / 'nan.pth')
+    message = failure_of('restore', tmp_path / 'nan.pth', toy.photos, tmp_path / 'out')
+    lines = [line for line in message.splitlines() if 'conv_out (Conv2d) is the first' in line]
+    assert [str(toy.photos / f'{i}.png') in line for i, line in enumerate(lines)] == [True] * 6
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('tile', [1, 0, -3])
+def test_tiles_of_no_use_are_refused(toy, failure_of, tmp_path, tile):
+    command = ('restore', toy.finetune, toy.photos / '0.png', tmp_path / 'a.png', '--tile', tile)
+    assert f"argument --tile: '{tile}' must be an integer of at least 2" in failure_of(*command)
+    assert contents(tmp_path) == {}

@@ -41,5 +41,11 @@ class Degradation(ABC):
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """A float image in [0, 1] as uint8, clipped and rounded."""
+    """A float image in [0, 1] as uint8, clipped and rounded.
+
+    Raises:
+        ValueError: a value is NaN or infinite.
+    """
+    if not np.isfinite(image).all():
+        raise ValueError('a degradation gave NaN or infinity')
     return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)

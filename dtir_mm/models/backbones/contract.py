@@ -6,12 +6,12 @@ A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may 
     whether its output is the restored image, as it is where the input is added to the output,
     ``net(u) = u + b(u)``; False where it is the nuisance;
 ``size_multiple: int``, ``size_minimum: int``, ``square_only: bool``
-    the sizes that it takes (``size_rule.py``); any size where it states none, or pads by itself;
+    the sizes that it takes (``size_rule.py``); one of them is enough for the others to be 1;
 ``conditioning_groups() -> dict[str, list[str]]``
     the norms that time conditions: one group of module names for each FiLM layer.
 
-What is not stated is found: the global skip by a forward pass whose last layer is zeroed, the
-groups by the stages of the module tree (``sites.py``).
+What is not stated is found: the sizes by trying (``size_search.py``), the global skip by a forward
+pass whose last layer is zeroed, the groups by the stages of the module tree (``sites.py``).
 """
 
 import copy
@@ -112,6 +112,13 @@ def run_layers(net: nn.Module, image: Tensor) -> tuple[Tensor, list[nn.Module]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
+    """Multiplies the output of the layer that ``net`` executes last on an image."""
+    _, executed = run_layers(net, image)
+    for parameter in nn.ModuleList(executed[-1:]).parameters():
+        parameter.mul_(factor)
 
 
 def check_output(net: nn.Module, image: Tensor, output: Tensor) -> None:

@@ -11,16 +11,36 @@ from dtir_mm.models.backbones.size_rule import size_rule
 
 
 @contextmanager
-def undisturbed(net: nn.Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and computes no gradients."""
-    training = [module for module in net.modules() if module.training]
-    net.eval()
+def left_as_it_was(net: nn.Module) -> Iterator[None]:
+    """Afterwards modes and buffers of a network are as before, and so are torch's random numbers.
+
+    Its weights are, if what is done in here does not change them.
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in net.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    devices = {parameter.device for parameter in net.parameters() if parameter.is_cuda}
     try:
-        with torch.no_grad():
+        with torch.random.fork_rng(devices):
             yield
     finally:
-        for module in training:
-            module.training = True
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for module, name, buffer, values in buffers:
+                module._buffers[name] = buffer.copy_(values)
+
+
+@contextmanager
+def undisturbed(net: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and computes no gradients."""
+    with left_as_it_was(net), torch.no_grad():
+        net.eval()
+        yield
 
 
 def blank_pictures(net: nn.Module, batch: int, height: int, width: int) -> Tensor:

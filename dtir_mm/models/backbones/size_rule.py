@@ -19,6 +19,17 @@ class SizeRule:
     minimum: int = 1
     square: bool = False
 
+    def takes(self, height: int, width: int) -> bool:
+        """Whether a picture of that size is taken as it is."""
+        return self.enclosing(height, width) == (height, width)
+
+    def describe(self) -> str:
+        """What is taken, in words: "the network takes squares of multiples of 8, from 16 on"."""
+        smallest, _ = self.enclosing(1, 1)
+        kind = 'squares of ' if self.square else 'sides of '
+        multiples = f'multiples of {self.multiple}' if self.multiple > 1 else 'any length'
+        return f'the network takes {kind}{multiples}, from {smallest} on'
+
     def enclosing(self, height: int, width: int) -> tuple[int, int]:
         """The smallest size that is taken and holds such a picture."""
         height, width = (max(side, self.minimum) for side in (height, width))
@@ -34,8 +45,7 @@ class SizeRule:
         smallest, _ = self.enclosing(1, 1)
         if min(height, width) < smallest:
             raise ValueError(
-                f'a picture of {height} x {width} pixels is too small for the network, which takes '
-                f'sides from {smallest} on'
+                f'a picture of {height} x {width} pixels is too small: {self.describe()}'
             )
         height, width = (side - side % self.multiple for side in (height, width))
         return (min(height, width),) * 2 if self.square else (height, width)

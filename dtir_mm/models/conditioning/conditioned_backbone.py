@@ -14,6 +14,7 @@ from dtir_mm import compat
 from dtir_mm.models.backbones import contract, depth
 from dtir_mm.models.backbones.sites import Site, conditioning_sites
 from dtir_mm.models.backbones.size_rule import size_rule
+from dtir_mm.models.backbones.size_search import settle_sizes
 from dtir_mm.models.conditioning.activation_checkpointing import (
     PresentConditions,
     checkpoint_blocks,
@@ -47,8 +48,8 @@ class ConditionedBackbone(nn.Module):
             and compute the rest again: the same gradients, less memory, more time.
 
     Raises:
-        ValueError: the network cannot be conditioned, adapted, checkpointed or given a head as this
-            asks; the message says why.
+        ValueError: the network does not map images to images, or cannot be conditioned, adapted,
+            checkpointed or given a head as this asks; the message says why.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ConditionedBackbone(nn.Module):
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        self.net = compat.mend_custom_functions(MODELS.build(backbone))
+        self.net = settle_sizes(compat.mend_custom_functions(MODELS.build(backbone)))
         self.global_skip = contract.has_global_skip(self.net)
         self.size_rule = size_rule(self.net)
         # Its hook comes first: what conditions or adapts the last convolution does so to the head.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.restorers.generative_consistency import most_consistent
 
 if TYPE_CHECKING:
@@ -35,12 +36,15 @@ def find_steps(restorer: 'Restorer', degraded: Tensor) -> list[int]:
 
     Raises:
         ValueError: ``restorer.inference`` is "task", which must be told.
+        NotFiniteError: the classifier's answer holds NaN or infinity.
     """
     if type(restorer.inference) is int:
         return [restorer.inference] * len(degraded)
     if restorer.inference == 'predict':
-        logits = restorer.classifier(restorer.image_range.to_signed(degraded))
-        classes = [restorer.classifier.classes[i] for i in logits.argmax(1)]
+        classifier, signed = restorer.classifier, restorer.image_range.to_signed(degraded)
+        logits = classifier(signed)
+        require_finite_output(classifier, logits, lambda: classifier(signed))
+        classes = [classifier.classes[i] for i in logits.argmax(1)]
         return [restorer.timesteps[name] for name in classes]
     if restorer.inference == 'try_all':
         steps = set(restorer.timesteps.by_task.values()) or {restorer.timesteps.fixed}

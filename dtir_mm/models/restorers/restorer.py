@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.diffusion.sampling import ddim_denoise
+from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
 from dtir_mm.models.restorers.flips import average_over_flips
@@ -54,7 +55,7 @@ class Restorer(BaseModel):
 
     Raises:
         ValueError: there is no such inference, range or kind of passes, "predict" lacks a
-            classifier, or the tiles do not overlap.
+            classifier, or the tiles are of one pixel or do not overlap.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Restorer(BaseModel):
     def _check(passes: str, tile: int | None, tile_overlap: int) -> None:
         if passes not in PASSES:
             raise ValueError(f'passes={passes!r} of Restorer must be one of {PASSES}')
+        if tile is not None and tile < 2:
+            raise ValueError(f'tile={tile} must be at least 2 pixels, or None for no tiles')
         if tile is not None and not 0 < tile_overlap < tile:
             raise ValueError(
                 f'tile_overlap={tile_overlap} must lie in 1..{tile - 1}, below {tile=}'
@@ -149,13 +152,19 @@ class Restorer(BaseModel):
         """f(u, t): what is wrong with images ``u`` (B, 3, H, W), at steps ``t`` (B,).
 
         Adapters and a restoration head, where there are any, act while ``restoring`` alone.
+
+        Raises:
+            NotFiniteError: it is not finite; training, which sees to that itself, lets it pass.
         """
         bf16 = self.precision == 'bf16' and self.training
         context = (
             torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
         )
         with context:
-            return self.backbone.nuisance(u, t, restoring).to(u.dtype)
+            nuisance = self.backbone.nuisance(u, t, restoring).to(u.dtype)
+        if not self.training:
+            require_finite_output(self, nuisance, lambda: self.backbone.nuisance(u, t, restoring))
+        return nuisance
 
     def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
         """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) at steps (B,)."""
@@ -175,7 +184,9 @@ class Restorer(BaseModel):
 
     def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """f(u, t) of the generator, and the features (B, C, H, W) that it was read from."""
-        return self.backbone.nuisance_and_features(u, t)
+        nuisance, features = self.backbone.nuisance_and_features(u, t)
+        require_finite_output(self, nuisance, lambda: self.backbone.nuisance_and_features(u, t))
+        return nuisance, features
 
     def _sdedit(self, degraded: Tensor, t: Tensor) -> Tensor:
         """Diffuses images to their steps and back; the noise is that of every image of a size."""
@@ -262,8 +273,11 @@ class Restorer(BaseModel):
     def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
         """Restored images, where there are degraded ones, and what objectives measure on images."""
         batch = self.data_preprocessor(data)
-        samples = self.predict(batch) if 'degraded' in batch else [{} for _ in batch['path']]
-        for name, values in (self.step.held_out(self, batch) if self.step else {}).items():
+        paths = [{'path': path} for path in batch['path']]
+        samples = self.predict(batch) if 'degraded' in batch else paths
+        with naming(batch['path']):
+            measured = self.step.held_out(self, batch) if self.step else {}
+        for name, values in measured.items():
             for sample, value in zip(samples, values, strict=True):
                 sample[name] = value
         return samples
@@ -275,12 +289,13 @@ class Restorer(BaseModel):
     def predict(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """One dict a sample: restored, degraded and clean as uint8 RGB (H, W, 3), and its names."""
         told = self.inference == 'task'
-        t = self.timesteps_of(batch) if told else self.find_steps(batch['degraded'])
-        images = {
-            'restored': self.restore_images(batch['degraded'], t),
-            'degraded': self.image_range.to_unit_range(batch['degraded']),
-            'clean': self.image_range.to_unit_range(batch['clean']),
-        }
+        with naming(batch['path']):
+            t = self.timesteps_of(batch) if told else self.find_steps(batch['degraded'])
+            images = {
+                'restored': self.restore_images(batch['degraded'], t),
+                'degraded': self.image_range.to_unit_range(batch['degraded']),
+                'clean': self.image_range.to_unit_range(batch['clean']),
+            }
         arrays = {name: to_uint8(image) for name, image in images.items()}
         return [
             {

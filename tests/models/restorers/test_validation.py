@@ -22,7 +22,7 @@ def test_validation_noise_stays_the_same(toy_backbone):
         batch = make_data(slots, iteration=0)
         del batch['degraded']
         results = restorer.val_step(batch)
-        assert [set(result) for result in results] == [{'held_out_noise'}] * len(slots)
+        assert [set(result) for result in results] == [{'path', 'held_out_noise'}] * len(slots)
         losses = [result['held_out_noise'] for result in results]
         assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)
 
@@ -85,7 +85,7 @@ def test_images_are_restored_where_there_are_degraded_ones(toy_backbone, step, m
         assert set(tested) == RESULT and (tested['restored'] == result['restored']).all()
         assert (result['restored'] != result['degraded']).any()
     del data['degraded']
-    assert [set(result) for result in restorer.val_step(data)] == [measured] * 2
+    assert [set(result) for result in restorer.val_step(data)] == [{'path'} | measured] * 2
 
 
 def test_the_released_recipe_watches_what_is_left_of_denoising(toy_backbone):

@@ -1,0 +1,119 @@
+"""Trying a network before it is trained: what would fail, or be in vain, after hours."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dtir_mm.models.backbones import contract
+from dtir_mm.models.backbones.probe import left_as_it_was, undisturbed
+from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.restorers.restorer import Restorer
+
+_SMALL, _LARGE = (32, 32), (128, 192)
+_PROBE_SIZE = 64
+_TOLERANCE = 1e-3
+
+
+def try_training(restorer: Restorer) -> None:
+    """Runs the network forwards and backwards as training does; weights and buffers stay.
+
+    Raises:
+        ValueError: it gives something else than images in training mode, or no gradients.
+    """
+    backbone = restorer.backbone
+    name = type(backbone.net).__name__
+    image = _pictures(restorer, 2, *_SMALL)
+    t = torch.ones(len(image), dtype=torch.long, device=image.device)
+    trained = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    with left_as_it_was(restorer), backbone.twice_differentiable(), torch.enable_grad():
+        restorer.train()
+        try:
+            output = backbone(image, t)
+            contract.check_output(backbone.net, image, output)
+            torch.autograd.grad(output.square().mean(), trained, allow_unused=True)
+        except Exception as error:  # a network of the user's own may raise anything
+            raise ValueError(f'{name} cannot be trained: {_advice(str(error))}') from error
+
+
+def try_large(restorer: Restorer) -> None:
+    """Restores a picture of more than the usual patch.
+
+    Raises:
+        ValueError: the network does not take it.
+    """
+    net, image = restorer.backbone.net, _pictures(restorer, 1, *_LARGE)
+    t = torch.ones(1, dtype=torch.long, device=image.device)
+    try:
+        with undisturbed(restorer):
+            contract.check_output(net, image, restorer.backbone(image, t))
+    except Exception as error:
+        raise ValueError(
+            f'{type(net).__name__} takes small images alone: on {tuple(image.shape)} it fails: '
+            f'{error}. A backbone must take images of any size that size_multiple, size_minimum '
+            f'and square_only allow (dtir_mm/models/backbones/contract.py)'
+        ) from error
+
+
+@torch.no_grad()
+def deployment_obstacle(restorer: Restorer) -> str | None:
+    """Why ``tools/deploy.py`` will not take the network; None where it will.
+
+    A copy with random weights is folded at a time step and compared.
+    """
+    backbone = copy.deepcopy(restorer.backbone).float().eval()
+    rng = torch.Generator().manual_seed(0)
+    for parameter in backbone.parameters():  # those of zero would hide what is behind them
+        parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng).to(parameter))
+    image = _pictures(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
+    t = torch.ones(1, dtype=torch.long, device=image.device)
+    factor = restorer.head.scale(restorer.schedule, t).item()
+    try:
+        with left_as_it_was(backbone):
+            expected = image - factor * backbone.nuisance(image, t)
+            net = fold_time(backbone, 1)
+            contract.scale_last_layer(net, image, factor if backbone.global_skip else -factor)
+            restored = net(image) if backbone.global_skip else image + net(image)
+    except Exception as error:  # a network of the user's own may raise anything
+        return str(error)
+    if (restored - expected).abs().max() <= _TOLERANCE * expected.abs().max().clamp(min=1):
+        return None
+    return (
+        'its last layer must be a convolution whose output is used as it is, and what time '
+        'conditions must end with a scale and shift of each channel'
+    )
+
+
+def idle_batch_norms(net: nn.Module) -> list[str]:
+    """The batch norms that have learnt no statistics: here they never do, and change nothing."""
+    return [
+        name
+        for name, module in net.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.running_mean is not None
+        and not module.running_mean.any()
+        and bool((module.running_var == 1).all())
+    ]
+
+
+def _pictures(restorer: Restorer, batch: int, height: int, width: int) -> Tensor:
+    """Random pictures of the network's range and type, at least of that size."""
+    height, width = restorer.backbone.size_rule.enclosing(height, width)
+    rng = torch.Generator().manual_seed(0)
+    pictures = torch.rand(batch, 3, height, width, generator=rng)
+    weight = next(restorer.backbone.parameters())
+    return restorer.image_range.from_unit_range(pictures).to(weight)
+
+
+def _advice(message: str) -> str:
+    """An error with what to do about it, where that is known."""
+    if 'checkpoint' in message or 'does not require grad' in message:
+        return (
+            'its gradients cannot be taken by torch.autograd.grad, as where it checkpoints its '
+            'activations by itself (use_checkpoint=True). Switch that off, and set '
+            'model.backbone.checkpoint_activations=True for the same saving'
+        )
+    if 'must map' in message:
+        return f'in training mode, {message}. It must give the same in training as in evaluation'
+    return message
