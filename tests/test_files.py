@@ -21,11 +21,12 @@ def test_a_full_disk_is_named_with_what_is_needed_and_free(tmp_path, monkeypatch
     path = tmp_path / 'table.csv'
     write_text(path, 'old')
 
-    def full(self, text, **options):
-        self.write_bytes(text.encode()[: 2**21])
+    def full(self, content):
+        with self.open('wb') as half:
+            half.write(content[: 2**21])
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(Path, 'write_text', full)
+    monkeypatch.setattr(Path, 'write_bytes', full)
     monkeypatch.setattr(shutil, 'disk_usage', disk_with(free=2**19))
     with pytest.raises(DiskFullError) as error:
         write_text(path, 'é' * 2**21)  # four MiB in UTF-8, of which two were written

@@ -271,10 +271,16 @@ def test_the_plot_does_not_take_the_place_of_the_json(toy, failure_of, tmp_path)
         (['--tasks', 'mine', '--method', 'paper'], ["unknown task 'mine'", 'rainy']),
         (['--tasks', 'rian', '--method', 'fixed:7'], ["'rian'", "did you mean 'rainy'"]),
         (['--tasks', 'noisy', '--shrink', '0'], ['shrink=0.0', '(0, 1]']),
-        (['--tasks', 'noisy', '--num-images', '0'], ['--num-images must be at least 4, got 0']),
-        (['--tasks', 'noisy', '--size', '0'], ['--size must be at least 1, got 0']),
+        (
+            ['--tasks', 'noisy', '--num-images', '0'],
+            ["--num-images: '0' must be an integer of at least 4"],
+        ),
+        (['--tasks', 'noisy', '--size', '0'], ["--size: '0' must be an integer of at least 1"]),
         (['--tasks', 'noisy', '--size', '15'], ['--size=15', 'sides of multiples of 2, from 2']),
-        (['--tasks', 'noisy', '--probe-iterations', '0'], ['--probe-iterations must be at least']),
+        (
+            ['--tasks', 'noisy', '--probe-iterations', '0'],
+            ["--probe-iterations: '0' must be an integer"],
+        ),
         (['--tasks', 'noisy', '--clean', 'a', '--degraded', 'b'], ['--photos', '--degraded']),
     ],
 )

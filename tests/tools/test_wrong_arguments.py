@@ -65,7 +65,7 @@ CASES = [
     ('restore', 'nowhere.pth {photos} {out}', 'nowhere.pth'),
     ('restore', '{finetune} nowhere.png {out}', 'nowhere.png'),
     ('restore', '{text} {photos} {out}', 'notes.pth'),
-    ('restore', '{finetune} {photos} {out} --t 0', 'at least 1'),
+    ('restore', '{finetune} {photos} {out} --t 0', '1..50'),
     ('restore', '{finetune} {photos} {out} --t 51', '1..50'),
     ('restore', '{finetune} {photos} {out} --tile 1', 'at least 2'),
     ('restore', '{finetune} {photos} {out} --task rayny', 'rayny'),
