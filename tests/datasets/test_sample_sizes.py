@@ -60,7 +60,7 @@ def test_nothing_is_decoded_and_patches_need_no_header(folder, monkeypatch):
     for file in folder.rglob('*.png'):
         file.write_bytes(file.read_bytes()[:60])
     assert sample_extents(built[0])[0].size == (40, 61)
-    monkeypatch.setattr(sample_sizes, 'image_size', None)
+    monkeypatch.setattr(sample_sizes, 'image_size', lambda file: pytest.fail('a header was read'))
     assert {extent.size for extent in sample_extents(built[2])} == {(20, 20)}
 
 
