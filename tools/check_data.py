@@ -5,6 +5,7 @@
 
 Every image is decoded in full. Each fault is named with its files, and ends the tool with status 1.
 What is left out of a folder or dropped from images (profiles, transparency) is said, and no fault.
+Where the config has a model, its sizes, batches and tasks are held to what the model takes.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from dtir_mm.apis.command_line import (
     map_in_processes,
     one_line_errors,
 )
+from dtir_mm.apis.model_check import model_faults
 from dtir_mm.datasets.checking import (
+    Fault,
     expected_count,
     find_faults,
     images_of,
@@ -64,6 +67,8 @@ def check(config: Config, workers: int) -> int:
     files = list(dict.fromkeys(file for listed in images.values() for file in listed))
     inspected = map_in_processes(inspect_image, files, workers, 'decoding')
     faults = find_faults(parts, images, dict(zip(files, inspected, strict=True)))
+    if config.get('model'):
+        faults += [Fault('model', message) for message in model_faults(config)]
     for fault in faults:
         print(f'{fault.kind + ":":17}{fault.message}')
     print(f'{"images":>8} {"expected":>9}  {"use":9} folder')

@@ -56,7 +56,8 @@ def image_size(file: Path) -> tuple[int, int] | None:
     """Height and width of an image as ``read_image`` gives it; None where its header is broken."""
     try:
         with Image.open(file) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+            # That of PNG files would decode all of the image, to look behind it.
+            turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
             return image.size if turned in (5, 6, 7, 8) else image.size[::-1]
     except Exception:  # whoever reads the file says what is wrong with it
         return None

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
 from dtir_mm.engine.loader_faults import held_out_faults, training_faults
-from dtir_mm.models.backbones.probe import undisturbed
+from dtir_mm.models.backbones.probe import cause, undisturbed
 from dtir_mm.models.restorers.trial import (
     deployment_obstacle,
     idle_batch_norms,
@@ -88,6 +88,5 @@ def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
     except Exception as error:  # the data set, the network and the metric may be the user's own
         size = ' x '.join(map(str, extent.size or ()))
         named = f'{extent.file} ({size} pixels)' if size else f'sample {index}'
-        reason = error.args[0] if isinstance(error, KeyError) else error
-        return [f'val_dataloader: {named}: {reason}']
+        return [f'val_dataloader: {named}: {cause(error)}']
     return []

@@ -103,3 +103,43 @@ def test_what_is_left_out_or_dropped_is_said_and_broken_links_are_faults(tmp_pat
     note = 'note: transparency was dropped, the colours below it are kept'
     assert f'{note}: 1 image(s): {tmp_path}/LQ/1.png' in lines
     assert lines[-1].startswith('6 images decoded') and lines[-1].endswith(': 1 x unreadable')
+
+
+MODEL = """
+_base_ = ['{root}/configs/mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py']
+pairs = dict(_delete_=True, type='PairedFolderDataset', degraded='{data}', clean='{data}')
+train_dataloader = dict(
+    dataset=dict(
+        pairs, task='foggy',
+        pipeline=[dict(type='RandomPatch', size=33), dict(type='PackSample')],
+    )
+)
+val_dataloader = dict(
+    batch_size=2, dataset=dict(pairs, task='foggy', pipeline=[dict(type='PackSample')])
+)
+test_dataloader = dict(dataset=dict(pairs, task='misty', pipeline=[dict(type='PackSample')]))
+model = dict(timesteps=dict(_delete_=True, foggy=40))
+"""
+
+
+def test_what_the_model_does_not_take_is_a_fault(capsys, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    save_image(tmp_path / 'data' / 'a.png', pixels)
+    save_image(tmp_path / 'data' / 'b.png', pixels[:30, ::-1])
+    config = tmp_path / 'config.py'
+    config.write_text(MODEL.format(root=ROOT, data=tmp_path / 'data'))
+    assert load_tool().main([str(config), '--workers', '1']) == 1
+    printed = capsys.readouterr().out
+    a, b = tmp_path / 'data' / 'a.png', tmp_path / 'data' / 'b.png'
+    for line in (
+        f'model:           train_dataloader: {a} gives 33 x 33 pixels to train on: the network '
+        f'takes sides of multiples of 4, from 4 on. Cut patches of such a size (RandomPatch of its '
+        f'dataset.pipeline), e.g. size=36',
+        f'model:           val_dataloader: a batch cannot hold images of two sizes: {a} gives '
+        f'40 x 50 pixels, {b} gives 30 x 50 pixels. Set val_dataloader.batch_size=1, or cut '
+        f'patches (RandomPatch)',
+        "model:           test_dataloader: unknown task 'misty': time steps are known for foggy "
+        '(t=40). Match it with',
+    ):
+        assert line in printed
+    assert printed.splitlines()[-1].endswith('3 x model')

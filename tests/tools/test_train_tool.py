@@ -80,8 +80,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failur
     ).strip()  # fmt: skip
     # The first update breaks the weights, the second one finds out.
     assert 'not finite at iteration 1' in message
-    named = message.split('Files of this batch: ')[1].split(', ')
+    files, advice = message.split('Files of this batch: ')[1].split('. If no file', 1)
+    named = files.split(', ')
     assert named and all(Path(name).parent == toy.photos for name in named)
+    assert 'start anew with a lower learning rate' in advice
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
 
 

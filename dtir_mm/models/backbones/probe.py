@@ -43,6 +43,12 @@ def undisturbed(net: nn.Module) -> Iterator[None]:
         yield
 
 
+def cause(error: Exception) -> str:
+    """What an error of any network says, in a line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines and not isinstance(error, LookupError) else repr(error)
+
+
 def blank_pictures(net: nn.Module, batch: int, height: int, width: int) -> Tensor:
     """Pictures (B, 3, H, W) in the type of the weights, at least of that size."""
     height, width = size_rule(net).enclosing(height, width)

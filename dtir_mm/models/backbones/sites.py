@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from dtir_mm.models.backbones.probe import blank_pictures, output_shapes
+from dtir_mm.models.backbones.probe import blank_pictures, cause, output_shapes
 
 _BATCH = 2
 # No level of a U-Net has a side here that is a usual number of channels.
@@ -62,11 +62,18 @@ def conditioning_sites(
         patterns: names of modules, with wildcards as in file names.
 
     Raises:
-        ValueError: time cannot enter behind a module that is named, a pattern matches none, or none
-            is found.
+        ValueError: the network fails, time cannot enter behind a module that is named, a pattern
+            matches none, or none is found.
     """
     named = dict(net.named_modules())
-    shapes = output_shapes(net, blank_pictures(net, _BATCH, _HEIGHT, _WIDTH))
+    pictures = blank_pictures(net, _BATCH, _HEIGHT, _WIDTH)
+    try:
+        shapes = output_shapes(net, pictures)
+    except Exception as error:  # a network of the user's own may raise anything
+        raise ValueError(
+            f'{type(net).__name__} cannot be run on {tuple(pictures.shape)} to find where time '
+            f'enters: {cause(error)}. Does it take other sizes than it states (contract.py)?'
+        ) from error
     if patterns is not None:
         names = _matching(net, patterns)
         return _by_stage(net, [_site(named[name], name, shapes) for name in names])

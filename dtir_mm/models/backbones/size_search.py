@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from dtir_mm.models.backbones.probe import undisturbed
+from dtir_mm.models.backbones.probe import cause, undisturbed
 from dtir_mm.models.backbones.size_rule import SizeRule
 
 _STATEMENTS = ('size_multiple', 'size_minimum', 'square_only')
@@ -62,13 +62,17 @@ def require_image_alone(net: nn.Module) -> None:
         )
 
 
-def _found(net: nn.Module) -> SizeRule:
+def _found(net: nn.Module, at_least: int = _SIDE) -> SizeRule:
     for square, multiple in product((False, True), _MULTIPLES):
         # An odd number of times, so that it is not taken as a multiple of twice as much.
-        side = multiple * (-(-_SIDE // multiple) | 1)
+        side = multiple * (-(-at_least // multiple) | 1)
         other = side if square else side + 2 * multiple
         if _obstacle(net, side, other) is None:
-            return SizeRule(multiple, _smallest(net, multiple, side), square)
+            minimum = _smallest(net, multiple, side)
+            # Smaller multiples may have been refused for being too small.
+            return (
+                _found(net, minimum) if minimum > at_least else SizeRule(multiple, minimum, square)
+            )
     raise ValueError(_refusal(net))
 
 
@@ -94,7 +98,7 @@ def _obstacle(net: nn.Module, height: int, width: int, channels: int = 3) -> str
         with undisturbed(net):
             output = net(image)
     except Exception as error:  # a network of the user's own may raise anything
-        return f'on {tuple(image.shape)} it fails: {str(error).strip() or repr(error)}'
+        return f'on {tuple(image.shape)} it fails: {cause(error)}'
     if isinstance(output, torch.Tensor) and output.shape == image.shape:
         return None
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dtir_mm.models.backbones import contract
-from dtir_mm.models.backbones.probe import left_as_it_was, undisturbed
+from dtir_mm.models.backbones.probe import cause, left_as_it_was, undisturbed
 from dtir_mm.models.conditioning.folding import fold_time
 from dtir_mm.models.restorers.restorer import Restorer
 
@@ -34,7 +34,7 @@ def try_training(restorer: Restorer) -> None:
             contract.check_output(backbone.net, image, output)
             torch.autograd.grad(output.square().mean(), trained, allow_unused=True)
         except Exception as error:  # a network of the user's own may raise anything
-            raise ValueError(f'{name} cannot be trained: {_advice(str(error))}') from error
+            raise ValueError(f'{name} cannot be trained: {_advice(cause(error))}') from error
 
 
 def try_large(restorer: Restorer) -> None:
@@ -51,8 +51,8 @@ def try_large(restorer: Restorer) -> None:
     except Exception as error:
         raise ValueError(
             f'{type(net).__name__} takes small images alone: on {tuple(image.shape)} it fails: '
-            f'{error}. A backbone must take images of any size that size_multiple, size_minimum '
-            f'and square_only allow (dtir_mm/models/backbones/contract.py)'
+            f'{cause(error)}. A backbone must take images of any size that its size_multiple, '
+            f'size_minimum and square_only allow (dtir_mm/models/backbones/contract.py)'
         ) from error
 
 
@@ -76,7 +76,7 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
             contract.scale_last_layer(net, image, factor if backbone.global_skip else -factor)
             restored = net(image) if backbone.global_skip else image + net(image)
     except Exception as error:  # a network of the user's own may raise anything
-        return str(error)
+        return cause(error)
     if (restored - expected).abs().max() <= _TOLERANCE * expected.abs().max().clamp(min=1):
         return None
     return (

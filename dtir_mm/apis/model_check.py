@@ -1,0 +1,45 @@
+"""Whether the data sets of a config fit its model: what training finds out in its first second."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dtir_mm.datasets.named_folders import LOADERS
+from dtir_mm.datasets.sample_sizes import sample_extents
+from dtir_mm.engine.loader_faults import held_out_faults, training_faults
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.registry import DATASETS, MODELS
+
+
+def model_faults(config: Mapping[str, Any]) -> list[str]:
+    """Every sample size, batch and task of a config's loaders that its model does not take.
+
+    No image is read but for its header, and no network is run but to find the sizes that it takes.
+
+    Raises:
+        ValueError: the model cannot be built.
+    """
+    restorer = MODELS.build(config['model'])
+    loaders = {where: config.get(where) for where in LOADERS}
+    return [
+        fault
+        for where, settings in loaders.items()
+        if settings
+        for fault in _loader_faults(restorer, where, settings)
+    ]
+
+
+def _loader_faults(restorer: Restorer, where: str, settings: Mapping[str, Any]) -> list[str]:
+    try:
+        dataset = DATASETS.build(settings['dataset'])
+    except (OSError, ValueError) as error:
+        return [f'{where}: {error}']
+    size = settings['batch_size']
+    if where == 'train_dataloader':
+        return training_faults(restorer, dataset, size) if restorer.step else []
+    extents = sample_extents(dataset)
+    return held_out_faults(restorer, where, dataset, extents, _batches(len(dataset), size))
+
+
+def _batches(count: int, size: int) -> Iterator[Sequence[int]]:
+    """Indices of consecutive samples, as validation and test take them in one process."""
+    return (range(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,0 +1,177 @@
+"""The sizes of a network that states none are found by trying, and it is left as it was."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtir_mm.models.backbones import size_search
+from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
+from dtir_mm.models.backbones.size_search import settle_sizes
+from dtir_mm.registry import MODELS
+
+
+class Demanding(nn.Module):
+    """Takes what a rule says, and nothing else; it draws, and counts its passes in a buffer."""
+
+    global_skip = True
+
+    def __init__(self, rule: SizeRule | None = None) -> None:
+        super().__init__()
+        self.rule = rule or SizeRule()
+        self.first, self.norm = nn.Conv2d(3, 4, 1), nn.GroupNorm(1, 4)
+        self.last = nn.Conv2d(4, 3, 1)
+        self.register_buffer('passes', torch.zeros(()))
+
+    def forward(self, u: Tensor) -> Tensor:
+        if not self.rule.takes(*u.shape[-2:]):
+            raise RuntimeError(f'Sizes of tensors must match, {self.rule}')
+        self.passes += torch.rand(())
+        self.passes = self.passes + 1
+        return u + self.last(F.silu(self.norm(self.first(u))))
+
+
+@pytest.mark.parametrize(
+    'rule',
+    [
+        *(SizeRule(multiple, multiple) for multiple in (1, 2, 3, 7, 8, 12, 16, 64, 128)),
+        SizeRule(1, 40),
+        SizeRule(8, 48),
+        SizeRule(4, 100),
+        SizeRule(32, 32, square=True),
+        SizeRule(64, 128, square=True),
+    ],
+)
+def test_what_is_found_is_what_is_taken(rule):
+    network = settle_sizes(Demanding(rule))
+    assert size_rule(network) == rule
+
+
+def test_the_network_is_left_as_it_was():
+    network = Demanding(SizeRule(8, 16)).train()
+    network.norm.eval()
+    buffer, before = network.passes, {n: v.clone() for n, v in network.state_dict().items()}
+    random_numbers = torch.get_rng_state()
+    settle_sizes(network)
+    assert network.passes is buffer
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), random_numbers)
+    assert network.training and network.first.training and not network.norm.training
+
+
+@pytest.mark.parametrize('statement', ['size_multiple', 'size_minimum', 'square_only'])
+def test_a_network_that_states_its_sizes_is_not_tried(statement):
+    network = Demanding(SizeRule(8, 8))
+    setattr(network, statement, 8)
+    settle_sizes(network)
+    assert network.passes == 0
+    assert [hasattr(network, name) for name in ('size_multiple', 'size_minimum')].count(True) < 2
+
+
+def test_two_passes_are_enough_where_any_size_is_taken():
+    shapes = []
+    network = Demanding()
+    network.first.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
+    settle_sizes(network)
+    assert shapes == [(65, 67), (1, 1)]
+
+
+def test_it_is_said_unless_any_size_is_taken(monkeypatch):
+    said = []
+    monkeypatch.setattr(size_search, 'print_log', lambda message, logger: said.append(message))
+    settle_sizes(Demanding())
+    assert said == []
+    settle_sizes(Demanding(SizeRule(8, 48)))
+    assert said == [
+        'Demanding states no sizes; tried, the network takes sides of multiples of 8, from 48 on. '
+        'Images are padded to that, and training patches must be of such a size. To state it: '
+        'size_multiple = 8, size_minimum = 48'
+    ]
+
+
+class UNetPlusPlus(nn.Module):
+    """Nested U-Nets of three levels in small, whose outputs are averaged."""
+
+    global_skip = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(nn.Conv2d(3 if i == 0 else 4, 4, 3, 1, 1) for i in range(4))
+        self.norms = nn.ModuleList(nn.GroupNorm(2, 4) for _ in range(4))
+        self.fuse = nn.ModuleList(nn.Conv2d(8, 4, 3, 1, 1) for _ in range(3))
+        self.heads = nn.ModuleList(nn.Conv2d(4, 3, 1) for _ in range(3))
+
+    def forward(self, u: Tensor) -> Tensor:
+        features = []
+        for encoder, norm in zip(self.encoders, self.norms, strict=True):
+            u = F.silu(norm(encoder(F.max_pool2d(u, 2) if features else u)))
+            features.append(u)
+        outputs = []
+        for level in (2, 1, 0):
+            u = torch.cat([features[level], F.interpolate(u, scale_factor=2)], dim=1)
+            u = self.fuse[level](u)
+            outputs.append(F.interpolate(self.heads[level](u), scale_factor=2**level))
+        return sum(outputs) / 3
+
+
+def test_a_network_of_ones_own_restores_odd_sizes():
+    """It died at the first validation: Expected size 135 but got size 134."""
+    backbone = dict(type='ConditionedBackbone', backbone=dict(type=UNetPlusPlus))
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone)).eval()
+    assert restorer.backbone.size_rule == SizeRule(8, 8)
+    degraded, t = torch.rand(1, 3, 37, 27) * 2 - 1, torch.tensor([8])
+    padded = F.pad(degraded, (0, 5, 0, 3), mode='reflect')
+    with torch.no_grad():
+        expected = (restorer(padded, t)[..., :37, :27].clamp(-1, 1) + 1) / 2
+    torch.testing.assert_close(restorer.restore_images(degraded, t), expected)
+
+
+class Grey(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.body(u)
+
+
+class ToGrey(nn.Conv2d):
+    def __init__(self) -> None:
+        super().__init__(3, 1, 1)
+
+
+class NeedsLevel(Demanding):
+    def forward(self, u: Tensor, level: float, kind: str = 'a') -> Tensor:
+        return super().forward(u)
+
+
+class Lists(Demanding):
+    def forward(self, u: Tensor) -> list[Tensor]:
+        return [super().forward(u), u]
+
+
+class Doubles(Demanding):
+    def forward(self, u: Tensor) -> Tensor:
+        return F.interpolate(super().forward(u), scale_factor=2)
+
+
+class Broken(Demanding):
+    def forward(self, u: Tensor) -> Tensor:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ('network', 'message'),
+    [
+        (Grey, r'Grey takes images of 1 channel, but must take and give RGB, 3 channels'),
+        (ToGrey, r'ToGrey .* \(1, 3, 128, 128\) to the same shape, but gave \(1, 1, 128, 128\)'),
+        (NeedsLevel, r'NeedsLevel must take an image alone, but its forward needs u, level\. Give'),
+        (Lists, r'Lists cannot be a backbone: must map \(1, 3, 128, 128\) .* but gave list'),
+        (Doubles, r'Doubles .* \(1, 3, 128, 128\) to the same shape, but gave \(1, 3, 256, 256\)'),
+        (Broken, r'Broken cannot be a backbone: on \(1, 3, 128, 128\) it fails: AssertionError'),
+    ],
+)
+def test_what_no_image_fits_is_refused(network, message):
+    with pytest.raises(ValueError, match=message) as error:
+        MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=network)))
+    assert '\n' not in str(error.value)
