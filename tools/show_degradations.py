@@ -14,6 +14,7 @@ import numpy as np
 from dtir_mm.datasets.degradations import DEGRADATIONS, SEVERITIES, degradation_for
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.names import shown
 from dtir_mm.randomness import generator
 
 GAP = 4
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f'show_degradations: {error}', file=sys.stderr)
         return 1
-    print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(photos)}')
+    print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(map(shown, photos))}')
     return 0
 
 
