@@ -30,6 +30,7 @@ from dtir_mm.datasets.photo_sources import (
     package_photos,
     python_package_photos,
 )
+from dtir_mm.names import listed
 
 DOWNLOAD_SECONDS = 900
 NAMED = 10
@@ -157,23 +158,18 @@ def may_reuse(out: Path, arguments: dict[str, Any], overwrite: bool) -> bool:
         if unknown:
             raise ValueError(
                 f'--overwrite would delete files in {out} that this tool did not write: '
-                f'{listed(unknown)}'
+                f'{listed(unknown, NAMED)}'
             )
         return False
     if manifest['arguments'] != arguments:
         problem = f'was made with {manifest["arguments"]}, now asked for is {arguments}'
     elif broken:
-        problem = f'has lost or changed {len(broken)} file(s): {listed(broken)}'
+        problem = f'has lost or changed {len(broken)} file(s): {listed(broken, NAMED)}'
     elif unknown:
-        problem = f'has {len(unknown)} file(s) that its manifest lacks: {listed(unknown)}'
+        problem = f'has {len(unknown)} file(s) that its manifest lacks: {listed(unknown, NAMED)}'
     else:
         return True
     raise ValueError(f'{out} {problem}. Name another folder, or give --overwrite to make it anew')
-
-
-def listed(items: Sequence[object]) -> str:
-    more = f' and {len(items) - NAMED} more' if len(items) > NAMED else ''
-    return ', '.join(map(str, items[:NAMED])) + more
 
 
 def build(out: Path, args: argparse.Namespace, arguments: dict[str, Any]) -> None:

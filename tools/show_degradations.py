@@ -15,6 +15,7 @@ from dtir_mm.apis.command_line import ToolParser, at_least, one_line_errors
 from dtir_mm.datasets.degradations import DEGRADATIONS, SEVERITIES, degradation_for
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.names import shown
 from dtir_mm.randomness import generator
 
 GAP = 4
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     photos = {file.stem: read_image(file) for file in chosen}
     rows = [task_row(task, photos, args.seed, args.width, args.crop) for task in args.tasks]
     save_image(args.output, np.vstack(rows))
-    print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(photos)}')
+    print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(map(shown, photos))}')
     return 0
 
 

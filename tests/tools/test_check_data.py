@@ -91,7 +91,10 @@ def test_what_is_left_out_or_dropped_is_said_and_broken_links_are_faults(tmp_pat
     Image.fromarray(rgb).save(tmp_path / 'LQ' / '1.png')
     (tmp_path / 'LQ' / '2.png').unlink()
     (tmp_path / 'LQ' / '2.png').symlink_to('gone.png')
-    data = {'type': 'PairedFolderDataset', 'degraded': f'{tmp_path}/LQ', 'clean': f'{tmp_path}/GT'}
+    data = {
+        'type': 'PairedFolderDataset', 'degraded': f'{tmp_path}/LQ', 'clean': f'{tmp_path}/GT',
+        'task': 'rainy', 'pipeline': [{'type': 'PackSample'}],
+    }  # fmt: skip
     (tmp_path / 'config.py').write_text(f'train_dataloader = dict(dataset={data})\n')
     assert load_tool().main([str(tmp_path / 'config.py'), '--workers', '1']) == 1
     lines = capsys.readouterr().out.splitlines()

@@ -82,7 +82,7 @@ CASES = [
     ('match_timesteps', '{pretrain} {out}.json --photos no --tasks rainy', 'images: no'),
     ('match_timesteps', '{pretrain} {out}.json --tasks rainy', 'give either --photos'),
     ('match_timesteps', '{pretrain} {out}.json --photos {photos} --tasks rainy --num-images 0',
-     'at least 1'),
+     'at least 4'),
     ('match_timesteps', '{pretrain} {out}.json --photos {photos} --tasks rainy --method best',
      'best'),
     ('interpolate_weights', '{pretrain} no.pth {out}', 'no.pth'),
