@@ -263,6 +263,7 @@ def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
         ('backbone', dict(type='Owned', init_cfg=[dict(type='mmengine.Pretrained')])),
         ('backbone', dict(type='Owned', window='https://example.org/weights.pth')),
         ('adapters', dict(type='MoEAdapters', sites=['torchvision://resnet18'])),
+        ('backbone', dict(type='Restorer', backbone=BACKBONE, timesteps='weights.json')),
     ],
 )
 def test_what_reads_other_files_is_refused_unread(trap, deployed, place, update):
@@ -376,3 +377,12 @@ def test_a_config_without_a_model_is_named(trap, model):
 def test_arguments_that_do_not_fit_are_one_line(trap, place, update):
     file = checkpoint_of(changed(CONFIG, place, **update), trap.folder, {})
     assert refused(load_restorer, file, trap).startswith(f'{file}: ')
+
+
+@pytest.mark.parametrize('values', [[[1], 2], [0, 2], {}, 'x', 5])
+def test_another_image_range_in_a_deployed_file_is_named(trap, deployed, values):
+    file = trap.folder / 'a.safetensors'
+    metadata = {'backbone': json.dumps(BACKBONE), 'image_range': json.dumps(values)}
+    save_file(deployed.state_dict(), file, {'format': 'dtir_mm.deployed', **metadata})
+    message = refused(load_deployed, file, trap)
+    assert message.startswith(f'{file}: ') and 'image_range' in message
