@@ -87,8 +87,9 @@ def building(part: Any, key: str, source: object, trusted: bool = False) -> Iter
 
     Raises:
         KeyError: it names what is not registered.
-        ValueError: it names what reads other files ("PublicNetwork", "Pretrained") or an address;
-            or what it names cannot be built with these arguments, whatever that raised.
+        ValueError: it names what reads other files ("PublicNetwork", "Pretrained", a file of time
+            steps) or an address; or what it names cannot be built with these arguments, whatever
+            that raised.
     """
     if trusted:
         yield
@@ -113,6 +114,7 @@ def _refuse_reading(part: Any, key: str, source: object) -> None:
         if not isinstance(value, str):
             continue
         reads = name == 'type' and value.rpartition('.')[2] in _READING
+        reads |= name == 'timesteps' and value.endswith('.json')
         if reads or _ADDRESS.match(value):
             why = 'what a file describes may not read other files or addresses'
             raise _refused(source, path, value, why)

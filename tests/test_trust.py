@@ -5,51 +5,22 @@ import json
 
 import mmcv.cnn  # noqa: F401 - registers its layers, with which a file could do more
 import pytest
-import torch
-from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry as MMEngineRegistry
 from safetensors.torch import save_file
 from torch import nn
 from trap import TYPES, WAYS
+from trust_cases import BACKBONE, CONFIG, UNET, changed, checkpoint_of, refused
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.apis.deployment import deploy, load_deployed, save_deployed
 from dtir_mm.datasets.photo_preparation import read_manifest
 from dtir_mm.diffusion.timesteps_file import load_timesteps
-from dtir_mm.engine.checkpoint import save_checkpoint
 from dtir_mm.json_files import MAX_DEPTH
 from dtir_mm.registry import MODELS
 
 # A plain name may be a word of anybody's: it is looked up where it is built, and nowhere else.
 DOTTED = [way for way in WAYS if way != 'trap_module']
 
-UNET = dict(
-    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
-    attention=False,
-)  # fmt: skip
-BACKBONE = dict(type='ConditionedBackbone', backbone=UNET, time_embedding=dict(dim=8))
-CONFIG = dict(
-    model=dict(
-        type='dtir_mm.Restorer',
-        backbone=BACKBONE,
-        head=dict(type='NoiseHead'),
-        step=dict(
-            objective=dict(type='Reconstruction', losses=dict(pixel=dict(type='L1Loss'))),
-            mixing=dict(type='SampleMixing', objective=dict(type='NoisePrediction')),
-            regularizers=dict(projection=dict(type='GradientProjection')),
-        ),
-    ),
-    train_dataloader=dict(
-        batch_size=2,
-        num_workers=0,
-        dataset=dict(
-            type='CleanPhotosDataset', folder='photos', pipeline=[dict(type='PackSample')]
-        ),
-    ),
-    custom_hooks=[dict(type='PlateauHook')],
-    optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)),
-)
-META = dict(iter=5, seed=0, precision='fp32', tasks=['rainy'], timesteps={'rainy': 8})
 BUILT = (
     'model',
     'model.backbone',
@@ -71,22 +42,6 @@ NOT_BUILT = (
 
 
 @MODELS.register_module()
-class Owned(nn.Module):
-    """A network of the user's own, with layers named as OpenMMLab's configs name them."""
-
-    global_skip = True
-
-    def __init__(self, norm_cfg=None, init_cfg=None, window=None) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, padding=1)
-        self.norm = nn.GroupNorm(2, 8) if norm_cfg is None else MODELS.build(norm_cfg)
-        self.last = nn.Conv2d(8, 3, 3, padding=1)
-
-    def forward(self, image):
-        return image + self.last(self.norm(self.conv(image)))
-
-
-@MODELS.register_module()
 class BuildsLayers(nn.Module):
     """A network of the user's own that has mmcv look a layer up."""
 
@@ -98,35 +53,6 @@ class BuildsLayers(nn.Module):
 @pytest.fixture(scope='module')
 def deployed():
     return deploy(MODELS.build(copy.deepcopy(CONFIG['model'])), 8)
-
-
-def changed(config, place, **update):
-    """A config with other keys at a place such as ``model.step``."""
-    config = copy.deepcopy(config)
-    part = config
-    for key in place.split('.') if place else ():
-        part = part[int(key)] if isinstance(part, list) else part[key]
-    part.update(update)
-    return config
-
-
-def checkpoint_of(config, folder, weights=None):
-    text = config if isinstance(config, str) else json.dumps(config)
-    meta = META | {'fixed_timestep': None, 'config_json': text}
-    if weights is None:
-        weights = MODELS.build(copy.deepcopy(CONFIG['model'])).state_dict()
-    save_checkpoint({'meta': meta, 'state_dict': weights}, folder / 'iter_5.pth')
-    return folder / 'iter_5.pth'
-
-
-def refused(load, file, trap):
-    """The message with which a file is refused, without that anything was imported."""
-    with pytest.raises((ValueError, KeyError, RuntimeError)) as error:
-        load(file)
-    assert not trap.sprung
-    message = str(error.value.args[0])
-    assert '\n' not in message and len(message) < 600
-    return message
 
 
 def test_the_trap_is_one(trap):
@@ -263,6 +189,7 @@ def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
         ('backbone', dict(type='Owned', init_cfg=[dict(type='mmengine.Pretrained')])),
         ('backbone', dict(type='Owned', window='https://example.org/weights.pth')),
         ('adapters', dict(type='MoEAdapters', sites=['torchvision://resnet18'])),
+        ('backbone', dict(type='Restorer', backbone=BACKBONE, timesteps='weights.json')),
     ],
 )
 def test_what_reads_other_files_is_refused_unread(trap, deployed, place, update):
@@ -273,65 +200,6 @@ def test_what_reads_other_files_is_refused_unread(trap, deployed, place, update)
     assert 'may not read other files' in message
     save_deployed(deployed, trap.folder / 'a.safetensors', config['model']['backbone'])
     assert 'may not read' in refused(load_deployed, trap.folder / 'a.safetensors', trap)
-
-
-def restored_by(network, folder):
-    """What the restorer of a checkpoint with that network gives, from its file alone."""
-    model = dict(type='Restorer', backbone=dict(BACKBONE, backbone=network))
-    weights = MODELS.build(copy.deepcopy(model)).state_dict()
-    restorer = load_restorer(checkpoint_of(dict(model=model), folder, weights)).cpu()
-    for name, value in restorer.state_dict().items():
-        assert torch.equal(value, weights[name]), name
-    return type(restorer.backbone.net).__name__
-
-
-@pytest.mark.parametrize(
-    ('network', 'name'),
-    [
-        (UNET, 'DtirUNet'),
-        (dict(UNET, type='dtir_mm.DtirUNet'), 'DtirUNet'),
-        (dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_blk_nums=[1]), 'NAFNet'),
-        (dict(type='spandrel.NAFNet', width=4, enc_blk_nums=[1], dec_blk_nums=[1]), 'NAFNet'),
-        (dict(type='Owned'), 'Owned'),
-        (dict(type='Owned', norm_cfg=dict(type='GN', num_groups=2, num_channels=8)), 'Owned'),
-        (dict(type='Owned', init_cfg=[dict(type='Kaiming', layer='Conv2d')]), 'Owned'),
-        (dict(type='Owned', window=dict(type='shifted', size=8)), 'Owned'),
-    ],
-)
-def test_what_is_registered_is_built(network, name, tmp_path):
-    assert restored_by(network, tmp_path) == name
-
-
-def test_networks_of_the_users_own_registries_are_built(tmp_path):
-    theirs = MMEngineRegistry('model', parent=ROOT_MODELS, scope='somebody')
-    try:
-        for registry, name in ((theirs, 'somebody.Theirs'), (ROOT_MODELS, 'InTheRoot')):
-            registry.register_module(name=name.rpartition('.')[2], module=Owned)
-            assert restored_by(dict(type=name), tmp_path) == 'Owned'
-    finally:
-        del ROOT_MODELS.children['somebody'], ROOT_MODELS.module_dict['InTheRoot']
-
-
-def test_a_checkpoint_that_is_trusted_imports_and_reads(trap):
-    (trap.folder / 'their_network.py').write_text(
-        'from dtir_mm.registry import MODELS\n'
-        'from test_trust import Owned\n'
-        'MODELS.register_module(name="Imported", module=Owned)\n'
-    )
-    config = changed(CONFIG, 'model.backbone', backbone=dict(type='Imported', window='a://b'))
-    weights = MODELS.build(changed(CONFIG, 'model.backbone', backbone=dict(type='Owned'))['model'])
-    file = checkpoint_of(
-        config | {'custom_imports': {'imports': ['their_network']}},
-        trap.folder, weights.state_dict(),
-    )  # fmt: skip
-    assert "wants to import ['their_network']" in refused(load_restorer, file, trap)
-    try:
-        assert type(load_restorer(file, allow_imports=True).backbone.net) is Owned
-        own = trap.folder / 'own.py'
-        own.write_text('model = ' + repr(config['model']))
-        assert type(load_restorer(file, config=own).backbone.net) is Owned
-    finally:
-        MODELS.module_dict.pop('Imported', None)
 
 
 @pytest.mark.parametrize('levels', [MAX_DEPTH + 1, 1000, 100_000])
@@ -351,28 +219,3 @@ def test_deeply_nested_json_is_one_line_in_every_file(trap, deployed, levels, pa
     assert 'steps.json' in refused(load_timesteps, trap.folder / 'steps.json', trap)
     (trap.folder / 'manifest.json').write_text(f'{{"photos": {deep}}}')
     assert 'manifest.json' in refused(read_manifest, trap.folder, trap)
-
-
-@pytest.mark.parametrize('model', [None, [], 'Restorer', 5])
-def test_a_config_without_a_model_is_named(trap, model):
-    file = checkpoint_of(dict(model=model), trap.folder, {})
-    assert f'{file} must have a dict "model"' in refused(load_restorer, file, trap)
-
-
-@pytest.mark.parametrize(
-    ('place', 'update'),
-    [
-        ('model', dict(unknown=1)),
-        ('model', dict(step='abc')),
-        ('model', dict(backbone=7)),
-        ('model.step', dict(regularizers=[1])),
-        ('model.backbone.backbone', dict(width='8')),
-        ('model.backbone.backbone', dict(width=-8)),
-        ('model.backbone.backbone', dict(width=float('nan'))),
-        ('model.backbone.backbone', dict(_delete_=True)),
-        ('model.backbone.time_embedding', dict(dim=[])),
-    ],
-)
-def test_arguments_that_do_not_fit_are_one_line(trap, place, update):
-    file = checkpoint_of(changed(CONFIG, place, **update), trap.folder, {})
-    assert refused(load_restorer, file, trap).startswith(f'{file}: ')

@@ -155,8 +155,9 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
-    scaled, config = _described(metadata, path)
+    values, config = _described(metadata, path)
     with torch.no_grad(), trust.building(config, 'backbone', path):
+        scaled = checked_range(values)
         backbone = MODELS.build(config)
         net = fold_time(backbone, 1)  # any time step gives the structure
         network = DeployedNetwork(net, backbone.global_skip, backbone.size_rule, scaled)
@@ -166,17 +167,17 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     return network.eval()
 
 
-def _described(metadata: dict[str, str], path: str | Path) -> tuple[ImageRange, dict[str, Any]]:
-    """The image range and the config of the backbone in a deployed file's metadata, checked."""
-    scaled = parse_json(metadata.get('image_range', '[-1, 1]'), f'image_range of {path}')
+def _described(metadata: dict[str, str], path: str | Path) -> tuple[list, dict[str, Any]]:
+    """The image range and the config of the backbone in a deployed file's metadata."""
+    values = parse_json(metadata.get('image_range', '[-1, 1]'), f'image_range of {path}')
     config = parse_json(metadata.get('backbone', ''), f'the config of the network in {path}')
-    if not isinstance(scaled, list) or not isinstance(config, dict):
+    if not isinstance(values, list) or not isinstance(config, dict):
         raise ValueError(
             f'{path}: its metadata must have a list image_range and a dict backbone, got '
-            f'{type(scaled).__name__} and {type(config).__name__}'
+            f'{type(values).__name__} and {type(config).__name__}'
         )
     trust.refuse_code({'backbone': config}, path)
-    return checked_range(scaled), upgraded_backbone(config)
+    return values, upgraded_backbone(config)
 
 
 def require_onnx() -> None:

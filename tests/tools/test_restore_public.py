@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dtir_mm.apis import load_restorer
+from dtir_mm.apis.deployment import load_deployed
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.registry import MODELS
@@ -95,7 +96,10 @@ def test_a_fine_tuned_public_network_needs_its_file_no_longer(toy_config, run_to
     torch.save(network.state_dict(), file)
     config = toy_config('finetune', MORE.format(file=file))
     run_tool('train', config, '--work-dir', tmp_path / 'run')
+    deployed = tmp_path / 'deployed.safetensors'
+    run_tool('deploy', tmp_path / 'run', deployed, '--t', 8, '--config', config)
     file.unlink()
+    assert type(load_deployed(deployed).net).__name__ == 'NAFNet'
     net = load_restorer(tmp_path / 'run').backbone.net
     weights = torch.load(tmp_path / 'run' / 'iter_1.pth', weights_only=True)['state_dict']
     for name, value in network.state_dict().items():
