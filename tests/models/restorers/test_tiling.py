@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.models.restorers.tiling import apply_tiled
+from dtir_mm.models.restorers.tiling import apply_tiled, tiled_rows
 
 
 def local(reach: int):
@@ -74,3 +74,22 @@ def test_single_precision_stays_so():
 def test_an_overlap_that_does_not_fit_is_refused(overlap):
     with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):
         apply_tiled(lambda tile: tile, torch.zeros(1, 3, 8, 8), 16, overlap)
+
+
+def test_rows_come_as_soon_as_no_other_tile_changes_them():
+    image = torch.randn(1, 3, 41, 20)
+    asked = []
+
+    def part(top: int, bottom: int, left: int, right: int) -> Tensor:
+        asked.append(top)
+        return image[..., top:bottom, left:right].sin()
+
+    rows = tiled_rows(part, (41, 20), 16, 4)
+    pieces, seen = [], []
+    for piece in rows:
+        pieces.append(piece)
+        seen.append((piece.shape[-2], max(asked)))
+    # Of tiles that start at 0, 12, 24 and 25, each gives the rows above the next one's start.
+    assert seen == [(12, 0), (12, 12), (1, 24), (16, 25)]
+    torch.testing.assert_close(torch.cat(pieces, dim=-2), image.sin())
+    assert torch.equal(torch.cat(pieces, dim=-2), apply_tiled(torch.sin, image, 16, 4))
