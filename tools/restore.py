@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--task', help='which degradation; default: the one it was trained on, or found out'
     )
-    parser.add_argument('--t', type=at_least(1), help="time step to use instead of the task's")
+    parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument(
         '--tile', type=at_least(2), default=1024, help='restore larger images in tiles'
     )
