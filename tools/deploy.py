@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from dtir_mm.apis import load_restorer
-from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
+from dtir_mm.apis.command_line import ToolParser, add_config_arguments, one_line_errors
 from dtir_mm.apis.deployment import deploy, export_onnx, require_onnx, save_deployed
 from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('output', help='path of the files to write, without .safetensors')
     step = parser.add_mutually_exclusive_group(required=True)
     step.add_argument('--task', help='deploy at the time step of this degradation')
-    step.add_argument('--t', type=at_least(1), help='deploy at this time step')
+    step.add_argument('--t', type=int, help='deploy at this time step')
     add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace files that exist')
     parser.add_argument('--onnx', action='store_true', help='write ONNX too')

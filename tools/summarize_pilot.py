@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dtir_mm.apis.command_line import one_line_errors
+from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.files import write_text
 from dtir_mm.json_files import parse_json, read_json
@@ -22,7 +22,7 @@ ARMS = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('work', type=Path, help='folder of the runs, <arm>_s<seed>')
     parser.add_argument('output', type=Path, help='the JSON to write')
     return parser.parse_args()

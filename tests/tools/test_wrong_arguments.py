@@ -73,7 +73,7 @@ CASES = [
     ('deploy', 'nowhere.pth {out} --t 3', 'nowhere.pth'),
     ('deploy', '{text} {out} --t 3', 'notes.pth'),
     ('deploy', '{finetune} {out}', 'required'),
-    ('deploy', '{finetune} {out} --t x', 'at least 1'),
+    ('deploy', '{finetune} {out} --t x', "invalid int value: 'x'"),
     ('deploy', '{finetune} {out} --t 51', '1..50'),
     ('deploy', '{finetune} {out} --task rayny', 'rayny'),
     ('match_timesteps', 'no.pth {out}.json --photos {photos} --tasks rainy', 'no.pth'),
