@@ -207,10 +207,10 @@ class Restorer(BaseModel):
                 result[at] = self.restore_images(degraded[at], t[at])
             return result
 
-        def part(top: int, bottom: int, left: int, right: int) -> Tensor:
-            return degraded[..., top:bottom, left:right]
-
-        return torch.cat(list(self.restored_rows(part, degraded.shape[-2:], t)), dim=-2)
+        rows = self.restored_rows(
+            lambda a, b, c, d: degraded[..., a:b, c:d], degraded.shape[-2:], t
+        )
+        return torch.cat(list(rows), dim=-2)
 
     @torch.no_grad()
     def restored_rows(
