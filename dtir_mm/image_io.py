@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dtir_mm.decoding.orientation import camera_orientation, turned
+from dtir_mm.decoding.pixels import to_rgb
+from dtir_mm.decoding.png_chunks import SIGNATURE, without_metadata
 from dtir_mm.files import replacing
 from dtir_mm.names import listed, shown
-from dtir_mm.orientation import camera_orientation, turned
-from dtir_mm.pixels import to_rgb
-from dtir_mm.png_chunks import SIGNATURE, without_metadata
 
 JPEG_QUALITY = 95
 MAX_PIXELS = 178_956_970

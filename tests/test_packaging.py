@@ -15,12 +15,16 @@ FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
 LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
-BOTTOM = {'compat', 'files', 'image_io', 'json_files', 'randomness', 'registry', 'trust'}
+BOTTOM = {
+    'compat', 'files', 'image_io', 'json_files', 'names', 'randomness', 'registry', 'trust',
+}  # fmt: skip
 ALLOWED = {
     'compat': set(),
-    'files': set(),
-    'image_io': {'files'},
+    'decoding': set(),
+    'files': {'names'},
+    'image_io': {'decoding', 'files', 'names'},
     'json_files': set(),
+    'names': set(),
     'randomness': set(),
     'registry': {'compat'},
     'trust': {'compat', 'registry'},

@@ -218,21 +218,17 @@ class Restorer(BaseModel):
                 result[at] = self.restore_images(degraded[at], t[at])
             return result
 
-        def part(top: int, bottom: int, left: int, right: int) -> Tensor:
-            return degraded[..., top:bottom, left:right]
-
-        return torch.cat(list(self.restored_rows(part, degraded.shape[-2:], t)), dim=-2)
+        size = degraded.shape[-2:]
+        rows = self.restored_rows(lambda a, b, c, d: degraded[..., a:b, c:d], size, t)
+        return torch.cat(list(rows), dim=-2)
 
     @torch.no_grad()
     def restored_rows(
         self, part: Callable[[int, int, int, int], Tensor], size: tuple[int, int], t: Tensor
     ) -> Iterator[Tensor]:
-        """``restore_images`` in pieces from top to bottom, of images that are given in parts.
+        """``restore_images`` row by row, of images of a size whose parts are asked for.
 
-        Args:
-            part: gives (B, 3, h, w) at top, bottom, left, right, in the model's range.
-            size: height and width of the whole images.
-            t: time steps (B,) above 0.
+        ``part`` gives (B, 3, h, w) at top, bottom, left, right; the time steps are above 0.
         """
 
         def restore(*box: int) -> Tensor:
@@ -241,9 +237,6 @@ class Restorer(BaseModel):
                 return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
             return self._restore_padded(image, t)
 
-        if self.tile is None or max(size) <= self.tile:
-            yield self.image_range.to_unit_range(restore(0, size[0], 0, size[1]))
-            return
         for rows in tiled_rows(restore, size, self.tile, self.tile_overlap):
             yield self.image_range.to_unit_range(rows)
 

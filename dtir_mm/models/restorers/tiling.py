@@ -34,7 +34,7 @@ def apply_tiled(
 def tiled_rows(
     function: Callable[[int, int, int, int], Tensor],
     size: tuple[int, int],
-    tile: int,
+    tile: int | None,
     overlap: int,
 ) -> Iterator[Tensor]:
     """The rows of ``apply_tiled`` from top to bottom, as soon as no other tile changes them.
@@ -42,15 +42,18 @@ def tiled_rows(
     Args:
         function: gives what it makes of the tile at top, bottom, left, right: (B, 3, h, w).
         size: height and width of the image.
-        tile: side of a tile in pixels.
+        tile: side of a tile in pixels; None for the whole image at once.
         overlap: how far neighbouring tiles overlap, in pixels.
 
     Raises:
         ValueError: see ``apply_tiled``.
     """
-    if not 0 < overlap < tile:
+    if tile is not None and not 0 < overlap < tile:
         raise ValueError(f'overlap={overlap} must lie in 1..{tile - 1}, less than tile={tile}')
     height, width = size
+    if tile is None or max(size) <= tile:
+        yield function(0, height, 0, width)
+        return
     spans = _spans(height, tile, overlap)
     ends = [*(top for top, _ in spans[1:]), height]  # of the rows that are done with each span
     blended = total = None

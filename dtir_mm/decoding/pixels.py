@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from dtir_mm.colour_profile import ColourProfile, read_profile
+from dtir_mm.decoding.colour_profile import ColourProfile, read_profile
 
 _STRIP = 1 << 22  # pixels; beside the decoded image and the result, a strip is all that is held
 _GREY = ('1', 'L', 'LA', 'La')

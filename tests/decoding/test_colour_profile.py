@@ -7,7 +7,7 @@ import pytest
 from odd_images import ADOBE_GAMMA, encoded, grey_profile, icc_profile, in_srgb
 from PIL import Image, ImageCms
 
-from dtir_mm.colour_profile import read_profile
+from dtir_mm.decoding.colour_profile import read_profile
 from dtir_mm.image_io import read_image, read_with_notes
 
 

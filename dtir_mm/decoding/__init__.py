@@ -1,0 +1,1 @@
+"""What an image file holds, in whatever mode, as the pixels that networks see."""
