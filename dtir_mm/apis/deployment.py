@@ -15,17 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.engine.checkpoint import require_same_architecture
 from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
+from dtir_mm.memory_limit import in_proportion_to
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.matching_weights import require_same_architecture, require_sound
 from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
+from dtir_mm.weights_file import DEPLOYED_FORMAT, read_safetensors
 
-DEPLOYED_FORMAT = 'dtir_mm.deployed'
 _TOLERANCE = 1e-4
 _PROBE_SIZE = 64
 
@@ -128,25 +129,18 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     A network of the user's own must be registered before.
 
     Raises:
-        FileNotFoundError: there is no such file.
         ValueError: ``save_deployed`` did not write it.
         KeyError: its network is not registered.
-        CheckpointError: its weights are not those of the network that its metadata name.
+        CheckpointError: there is no such file, it is damaged, or its weights are not those of the
+            network that its metadata name.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f'{path} is no safetensors file: {error}') from error
+    weights, metadata = read_safetensors(path)
     if metadata.get('format') != DEPLOYED_FORMAT:
         raise ValueError(
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
-    with torch.no_grad():  # any time step gives the structure
+    with torch.no_grad(), in_proportion_to(path):  # any time step gives the structure
         scaled = checked_range(json.loads(metadata.get('image_range', '[-1, 1]')))
         backbone = MODELS.build(upgraded_backbone(json.loads(metadata['backbone'])))
         network = DeployedNetwork(
@@ -154,6 +148,7 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
         )
     expected = network.state_dict()
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
+    require_sound(weights, network, str(path))
     network.load_state_dict(weights)
     return network.eval()
 

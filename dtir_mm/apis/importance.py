@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
+from dtir_mm.engine.checkpoint_meta import meta_of
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.models.gradients import flat_gradient
@@ -65,7 +66,7 @@ def accumulate_importance(
     step.micro_batch_size = step.micro_batch_size or data['batch_size']
     running = RunningImportance()
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
-    batches = iter(_loader(data, loaded.get('meta', {})))
+    batches = iter(_loader(data, meta_of(loaded)))
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
         if fisher:
@@ -75,7 +76,10 @@ def accumulate_importance(
             step.gradient(restorer, batch)
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
-    return {**loaded, 'importance': importance_of(restorer, running, statistic)}
+    importance = importance_of(restorer, running, statistic)
+    if not meta_of(loaded):  # whatever wraps the weights, they are those of the restorer now
+        loaded = {'state_dict': {name: w.cpu() for name, w in restorer.state_dict().items()}}
+    return {**loaded, 'importance': importance}
 
 
 def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Tensor]:
