@@ -14,6 +14,7 @@ from torch import nn
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
     checkpoints_in,
+    config_of,
     config_to_json,
     load_checkpoint,
     load_weights,
@@ -27,6 +28,7 @@ from dtir_mm.engine.precision import check_precision, resolve_precision
 from dtir_mm.engine.sharding import divided_state, whole
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
+from dtir_mm.models.restorers.freezing import require_same_freeze
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 
@@ -206,6 +208,7 @@ class RestorationRunner(Runner):
         self._has_loaded = True
         checkpoint = self._checkpoint_to_resume()
         if checkpoint is not None:
+            require_same_freeze(config_of(checkpoint).get('model'), self.restorer)
             self._resume_from(checkpoint)
         elif self._load_from is not None:
             self.load_checkpoint(self._load_from)
