@@ -4,6 +4,7 @@ Each patch names the fault, and when it can go. Nothing here runs before it is n
 of mmagic are made importable when the first of them is named.
 """
 
+import argparse
 import importlib
 import importlib.util
 import sys
@@ -227,15 +228,17 @@ def _kernel_basis_attention(*arguments: Any) -> Tensor:
 
 
 def safe_checkpoint_globals() -> list[Any]:
-    """Harmless types in the checkpoints of mmengine, to be read with ``weights_only=True``.
+    """Harmless types in checkpoints of others, to be read with ``weights_only=True``.
 
-    Fault: since torch 2.6 ``torch.load`` refuses the ``HistoryBuffer`` that mmengine 0.10 stores.
-    Ends when mmengine stores plain data.
+    Fault: since torch 2.6 ``torch.load`` refuses the ``HistoryBuffer`` that mmengine 0.10 stores,
+    and the arguments and scores (``Namespace``, numbers of numpy) that training codes do. Ends when
+    these store plain data.
     """
     from mmengine.logging import HistoryBuffer
 
     # numpy 1 and numpy 2 write different names for it.
     reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
 
     def statistics_method(owner: type, name: str) -> Any:
         """In the place of ``getattr``, which HistoryBuffer's pickles call for its own methods."""
@@ -248,7 +251,10 @@ def safe_checkpoint_globals() -> list[Any]:
         HistoryBuffer,
         (reconstruct, 'numpy.core.multiarray._reconstruct'),
         (reconstruct, 'numpy._core.multiarray._reconstruct'),
+        (scalar, 'numpy.core.multiarray.scalar'),
+        (scalar, 'numpy._core.multiarray.scalar'),
         (statistics_method, 'builtins.getattr'),
+        argparse.Namespace,
         np.ndarray,
         np.dtype,
         *dtypes,

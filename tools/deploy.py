@@ -10,6 +10,7 @@ from dtir_mm.apis.command_line import ToolParser, add_config_arguments, one_line
 from dtir_mm.apis.deployment import deploy, export_onnx, require_onnx, save_deployed
 from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint_meta import not_fine_tuned
 from dtir_mm.files import require_new
 from dtir_mm.models.backbones.zoo import self_contained
 
@@ -42,6 +43,8 @@ def main() -> None:
         if source.is_dir():
             source = latest_checkpoint(source)
         restorer = load_restorer(source, args.config, args.allow_imports)
+        if caution := not_fine_tuned(load_checkpoint(source), source):
+            print(caution)
         t = restorer.timesteps[args.task] if args.t is None else args.t
         network = deploy(restorer, t)
         about = {'t': t, 'checkpoint': '/'.join(source.resolve().parts[-2:])}

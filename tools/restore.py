@@ -12,6 +12,7 @@ from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least
 from dtir_mm.apis.restoring import require_step
 from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.checkpoint_meta import meta_of, not_fine_tuned
 from dtir_mm.files import require_writable
 from dtir_mm.image_io import note_lines, read_with_notes, save_image
 from dtir_mm.models.restorers.restorer import Restorer
@@ -68,6 +69,8 @@ def main() -> None:
         if args.tile <= _OVERLAP:
             settings['tile_overlap'] = args.tile // 2
         restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **settings)
+        if caution := not_fine_tuned(load_checkpoint(args.checkpoint), args.checkpoint):
+            print(caution)
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
             t = _step(restorer, args.checkpoint, args.task)
@@ -116,7 +119,7 @@ def _step(restorer: Restorer, checkpoint: str, task: str | None) -> int:
         return restorer.timesteps[task]
     if restorer.timesteps.fixed is not None:
         return restorer.timesteps.fixed
-    tasks = load_checkpoint(checkpoint)['meta']['tasks']
+    tasks = meta_of(load_checkpoint(checkpoint)).get('tasks') or list(restorer.timesteps.by_task)
     if len(tasks) == 1:
         return restorer.timesteps[tasks[0]]
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')

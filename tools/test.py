@@ -38,8 +38,8 @@ from dtir_mm.engine.checkpoint import (
     online_weights,
     timesteps_of,
 )
+from dtir_mm.engine.checkpoint_meta import meta_of, not_fine_tuned
 from dtir_mm.evaluation import PROTOCOLS
-from dtir_mm.models.objectives import GENERATIVE
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,13 +84,14 @@ def main() -> None:
     args = parse_args()
     config = read_config(args.config)
     checkpoint = load_checkpoint(args.checkpoint)
-    meta = checkpoint['meta']
+    meta = meta_of(checkpoint)  # empty for weights from elsewhere
+    caution = not_fine_tuned(checkpoint, args.checkpoint)
     decay = None if args.online_weights else meta.get('ema_decay')
     publication = None
     if args.publish:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if meta['objective'] not in GENERATIVE:  # pre-training used no task's step
+    if meta and not caution:  # pre-training used no task's step
         config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None
@@ -107,6 +108,8 @@ def main() -> None:
     load_weights(runner.restorer, weights, args.checkpoint)
     pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)
     runner.register_hook(pictures)
+    if caution and is_main_process():
+        print(caution, flush=True)
     runner.test()
     rows = runner.test_evaluator.metrics[0].rows
     pictures.count = 0  # those of the first test stay
@@ -127,8 +130,8 @@ def main() -> None:
         means,
         {task: {'t_mat': t} for task, t in steps.items()},
         config.test_evaluator.protocol,
-        meta['precision'],
-        meta['seed'],
+        meta.get('precision', config.get('precision', 'fp32')),
+        meta.get('seed'),
         git_commit(),
         hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
         pictures.paths,
@@ -137,12 +140,19 @@ def main() -> None:
     print(format_table(means))
     if blind:
         print(format_identification(identification(rows, blind)))
-    print('weights: ' + (f'averaged (EMA, decay {decay})' if decay else 'of the last update'))
+    print(f'weights: {_weights(meta, decay)}{", of pre-training alone" if caution else ""}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
     if publication is not None:
         publication.write(means, args.method, args.replace)
         print(f'published: {publication.page}')
+
+
+def _weights(meta: dict[str, Any], decay: float | None) -> str:
+    """Which weights were tested."""
+    if not meta:
+        return 'from elsewhere, with the time steps of the config'
+    return f'averaged (EMA, decay {decay})' if decay else 'of the last update'
 
 
 def _test_blind(runner: Any) -> list[dict[str, Any]]:

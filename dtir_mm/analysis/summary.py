@@ -153,7 +153,7 @@ def write_summary(
     timesteps: dict[str, dict[str, Any]],
     protocol: str,
     precision: str,
-    seed: int,
+    seed: int | None,
     commit: str | None,
     config_hash: str,
     pictures: Sequence[str | Path],
@@ -167,7 +167,7 @@ def write_summary(
         timesteps: per task ``{t_mat, interval, status}``.
         protocol: a name of ``PROTOCOLS``, under which all rows were measured.
         precision: "fp32" or "bf16".
-        seed: of the run.
+        seed: of the run; None where the weights tell of none.
         commit: of ``git_commit``.
         config_hash: of the config that was run.
         pictures: the files of the pictures made.

@@ -16,19 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from dtir_mm import trust
-from dtir_mm.engine.checkpoint import require_same_architecture
 from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
+from dtir_mm.memory_limit import in_proportion_to
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time
 from dtir_mm.models.finite import require_finite_output
+from dtir_mm.models.matching_weights import require_same_architecture, require_sound
 from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
+from dtir_mm.weights_file import DEPLOYED_FORMAT, read_safetensors
 
-DEPLOYED_FORMAT = 'dtir_mm.deployed'
 _TOLERANCE = 1e-4
 _PROBE_SIZE = 64
 
@@ -137,32 +138,26 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     A network of the user's own must be registered before.
 
     Raises:
-        FileNotFoundError: there is no such file.
         ValueError: ``save_deployed`` did not write it, or its metadata name code or other files.
         KeyError: its network is not registered.
-        CheckpointError: its weights are not those of the network that its metadata name.
+        CheckpointError: there is no such file, it is damaged, or its weights are not those of the
+            network that its metadata name.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f'{path} is no safetensors file: {error}') from error
+    weights, metadata = read_safetensors(path)
     if metadata.get('format') != DEPLOYED_FORMAT:
         raise ValueError(
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
     values, config = _described(metadata, path)
-    with torch.no_grad(), trust.building(config, 'backbone', path):
+    with torch.no_grad(), trust.building(config, 'backbone', path), in_proportion_to(path):
         scaled = checked_range(values)
         backbone = MODELS.build(config)
         net = fold_time(backbone, 1)  # any time step gives the structure
         network = DeployedNetwork(net, backbone.global_skip, backbone.size_rule, scaled)
     expected = network.state_dict()
     require_same_architecture(weights, expected, str(path), 'the network of its metadata')
+    require_sound(weights, network, str(path))
     network.load_state_dict(weights)
     return network.eval()
 

@@ -11,6 +11,7 @@ from dtir_mm import trust
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
+from dtir_mm.engine.checkpoint_meta import meta_of
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.models.gradients import flat_gradient
@@ -68,7 +69,7 @@ def accumulate_importance(
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
     trusted = config is not None or allow_imports
     with trust.building(data['dataset'], 'train_dataloader.dataset', checkpoint, trusted):
-        loader = _loader(data, loaded.get('meta', {}))
+        loader = _loader(data, meta_of(loaded))
     batches = iter(loader)
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
@@ -79,7 +80,10 @@ def accumulate_importance(
             step.gradient(restorer, batch)
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
-    return {**loaded, 'importance': importance_of(restorer, running, statistic)}
+    importance = importance_of(restorer, running, statistic)
+    if not meta_of(loaded):  # whatever wraps the weights, they are those of the restorer now
+        loaded = {'state_dict': {name: w.cpu() for name, w in restorer.state_dict().items()}}
+    return {**loaded, 'importance': importance}
 
 
 def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Tensor]:

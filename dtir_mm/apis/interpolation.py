@@ -6,7 +6,11 @@ table that shows the penalty should show it too. The paper does not.
 
 from typing import Any
 
-from dtir_mm.engine.checkpoint import require_same_architecture
+from torch import Tensor
+
+from dtir_mm.models.matching_weights import best, fit
+from dtir_mm.models.wrapped_weights import candidates
+from dtir_mm.weights_file import CheckpointError
 
 
 def interpolate_weights(
@@ -14,17 +18,28 @@ def interpolate_weights(
 ) -> dict[str, Any]:
     """The fine-tuned checkpoint with ``(1 - share) pretrained + share finetuned`` as its weights.
 
+    Of weights from elsewhere (``wrapped_weights.py``), which have no meta, the result has none.
+
     Raises:
         ValueError: ``share`` lies outside [0, 1].
-        CheckpointError: the two are of different architectures; the message lists the keys.
+        CheckpointError: the two are of different architectures; the message shows their names.
     """
     if not 0 <= share <= 1:
         raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
-    before, after = pretrained['state_dict'], finetuned['state_dict']
-    require_same_architecture(before, after, 'the pre-trained checkpoint', 'the fine-tuned one')
+    after = next(candidates(finetuned, 'the fine-tuned checkpoint')).weights
+    source = 'the pre-trained checkpoint'
+    found = best(fit(before, after) for before in candidates(pretrained, source))
+    if not found.is_exact:
+        raise CheckpointError(found.difference(source, 'the fine-tuned one'))
     weights = {
-        # Tables of indices, and counters, have nothing between them.
-        key: before[key].lerp(value, share) if value.is_floating_point() else value
-        for key, value in after.items()
+        key: _between(found.candidate.weights[key], value, share) for key, value in after.items()
     }
-    return {'meta': finetuned['meta'], 'state_dict': weights}
+    meta = {'meta': finetuned['meta']} if 'meta' in finetuned else {}
+    return {**meta, 'state_dict': weights}
+
+
+def _between(before: Tensor, after: Tensor, share: float) -> Tensor:
+    """Tables of indices, and counters, have nothing between them."""
+    if not after.is_floating_point():
+        return after
+    return before.to(after.dtype).lerp(after, share)

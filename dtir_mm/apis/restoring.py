@@ -1,5 +1,6 @@
 """Images in, images out: a restorer from a checkpoint alone, and what it makes of an image."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,16 @@ from mmengine.device import get_device
 from torch import Tensor
 
 from dtir_mm import trust
-from dtir_mm.apis.deployment import DEPLOYED_FORMAT
 from dtir_mm.config import read_config
-from dtir_mm.engine.checkpoint import config_of, load_checkpoint, load_weights, timesteps_of
+from dtir_mm.engine.checkpoint import (
+    config_of,
+    latest_checkpoint,
+    load_checkpoint,
+    load_weights,
+    timesteps_of,
+)
+from dtir_mm.engine.checkpoint_meta import meta_of
+from dtir_mm.memory_limit import in_proportion_to
 from dtir_mm.models.preprocessor import to_uint8
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
@@ -43,41 +51,27 @@ def load_restorer(
             known, or does not restore.
     """
     file = Path(checkpoint)
-    if config is None and file.is_file() and file.suffix == '.safetensors':
-        _require_public(file)
-        return _public_restorer(file, overrides)
-    loaded = load_checkpoint(checkpoint)
-    if config is None and file.is_file() and 'meta' not in loaded:
+    if file.is_dir():
+        file = latest_checkpoint(file)
+    loaded = load_checkpoint(file)
+    ours = bool(meta_of(loaded))
+    if config is None and not ours:
         return _public_restorer(file, overrides)
     if config is not None:
         settings = read_config(config).to_dict()
+        limit = nullcontext()
     else:
         settings = config_of(loaded, checkpoint)
         trust.import_if_allowed(settings, allow_imports, checkpoint)
+        limit = in_proportion_to(file)
     model = _model_of(settings, config or checkpoint)
-    if config is None or 'timesteps' in loaded.get('meta', {}):  # else the config's own
+    if ours:  # else the config's own
         model['timesteps'] = timesteps_of(loaded)
     trusted = config is not None or allow_imports
-    with trust.building(model, 'model', checkpoint, trusted):
+    with trust.building(model, 'model', checkpoint, trusted), limit:
         restorer = MODELS.build({**model, **overrides})
     load_weights(restorer, loaded, str(checkpoint))
     return restorer.to(get_device()).eval()
-
-
-def _require_public(file: Path) -> None:
-    """Raises ValueError where a safetensors file is what tools/deploy.py wrote, or none at all."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, 'pt') as opened:
-            metadata = opened.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f'{file} is no safetensors file: {error}') from error
-    if metadata.get('format') == DEPLOYED_FORMAT:
-        raise ValueError(
-            f'{file} is a deployed network: load it by dtir_mm.apis.deployment.load_deployed, or '
-            f'restore with the checkpoint that it comes from, {metadata.get("checkpoint")}'
-        )
 
 
 def _public_restorer(file: Path, overrides: dict[str, Any]) -> Restorer:

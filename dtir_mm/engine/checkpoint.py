@@ -2,24 +2,25 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 
-from dtir_mm import compat
+from dtir_mm.engine.checkpoint_meta import check_meta, meta_of
 from dtir_mm.engine.old_checkpoints import upgraded
 from dtir_mm.engine.sharding import divided_like
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.models.backbones.release_weights import from_release, is_release
+from dtir_mm.models.matching_weights import Fit, best, fit, require_sound
+from dtir_mm.models.wrapped_weights import candidates
+from dtir_mm.weights_file import CheckpointError, read_weights_file
 
 ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read, or does not fit the network."""
+_SUFFIXES = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
@@ -54,26 +55,26 @@ class _ByteCounter:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint onto the CPU, with ``weights_only=True``: nothing in it is executed.
+    """Reads a checkpoint, or the newest in a directory, onto the CPU; nothing in it is executed.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or holds more than data.
+        CheckpointError: the file is missing, damaged, or holds more than data; or what it says
+            about itself cannot be.
     """
     path = Path(path)
     if path.is_dir():
         path = latest_checkpoint(path)
-    if not path.is_file():
-        raise CheckpointError(f'no such checkpoint: {path}')
-    try:
-        with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
-            loaded = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    loaded = read_weights_file(path)
+    if not isinstance(loaded, Mapping):
         raise CheckpointError(
-            f'{path} is not a readable checkpoint of plain data (tensors, numbers, strings): '
-            f'{reason}'
-        ) from error
-    return upgraded(loaded)
+            f'{path} holds data of type {type(loaded).__name__}, not a checkpoint: a dict of '
+            f'weights, and what goes with them, is expected'
+        )
+    check_meta(loaded, path)
+    try:
+        return upgraded(dict(loaded))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f'{path}: its config is none of version 0.1 ({error!r})') from error
 
 
 def iteration_of(path: Path) -> int:
@@ -103,9 +104,13 @@ def latest_checkpoint(work_dir: str | Path) -> Path:
             damaged.append(str(error))
         else:
             return path
-    raise CheckpointError(
-        f'no readable checkpoint iter_*.pth in {work_dir}' + ''.join(f'\n  {d}' for d in damaged)
-    )
+    if damaged:
+        raise CheckpointError(
+            f'no checkpoint in {work_dir} can be read, of {len(damaged)}: {"; ".join(damaged)}'
+        )
+    others = sorted(p.name for p in Path(work_dir).iterdir() if p.suffix in _SUFFIXES)
+    named = f'; it holds {", ".join(others[:3])}: name the file itself' if others else ''
+    raise CheckpointError(f'no checkpoint iter_*.pth in the directory {work_dir}{named}')
 
 
 def config_to_json(config: dict[str, Any]) -> str:
@@ -154,16 +159,16 @@ def timesteps_of(checkpoint: dict[str, Any]) -> str | dict[str, int]:
     Raises:
         CheckpointError: the checkpoint is not one of ours.
     """
-    meta = checkpoint.get('meta', {})
+    meta = meta_of(checkpoint)
     if 'timesteps' not in meta:
         raise CheckpointError('the checkpoint carries no time steps; it is not one of dtir_mm')
-    fixed = meta['fixed_timestep']
+    fixed = meta.get('fixed_timestep')
     return dict(meta['timesteps']) if fixed is None else f'fixed:{fixed}'
 
 
 def online_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint with the weights of its last update, where it offers their average (EMA)."""
-    return {**checkpoint, 'state_dict': checkpoint.get(ONLINE, checkpoint['state_dict'])}
+    return {**checkpoint, 'state_dict': checkpoint[ONLINE]} if ONLINE in checkpoint else checkpoint
 
 
 def load_weights(
@@ -171,58 +176,75 @@ def load_weights(
     checkpoint: dict[str, Any],
     source: str,
     introduced: tuple[str, ...] = (),
+    strict: bool = True,
 ) -> None:
-    """Loads a restorer's weights, all of them and nothing else.
+    """Loads a restorer's weights, all of them and nothing else, unless it is not ``strict``.
 
     Weights under a prefix that the stage has ``introduced`` keep their initial values where the
     checkpoint has none under that prefix.
 
-    A file with the bare network's weights ("params" of BasicSR-style files, or a plain state dict)
-    goes into the wrapped network; time conditioning then keeps its initial zero effect. One of the
-    authors' released code has the time conditioning as well.
+    Another program's file may have them in a dict or under a prefix (``wrapped_weights.py``); what
+    was taken goes into the log. The bare network's weights go into the wrapped network; what else
+    the restorer has keeps its initial values. A file of the authors' released code has the time
+    conditioning as well.
+
+    Args:
+        model: the restorer.
+        checkpoint: of ``load_checkpoint``.
+        source: what messages call it.
+        introduced: see above.
+        strict: False takes what fits by name and shape; the log lists what stayed as it was.
 
     Raises:
-        CheckpointError: keys are missing, unknown or of another shape; the message lists them.
+        CheckpointError: names or shapes differ (or, if not strict, nothing fits), or values are not
+            finite; the message shows them.
     """
-    weights = next(
-        (checkpoint[k] for k in ('state_dict', 'params_ema', 'params') if k in checkpoint),
-        checkpoint,
+    part, found = _fit_into(model, checkpoint, source, introduced)
+    name = type(part).__name__
+    if not found.names or (strict and not found.is_exact):
+        raise CheckpointError(found.difference(source, name))
+    weights = {key: found.candidate.weights[key] for key in found.names}
+    require_sound(weights, part, source)
+    part.load_state_dict(
+        {
+            key: divided_like(weights.get(key, value), value)
+            for key, value in part.state_dict().items()
+        }
     )
-    if is_release(weights):
-        try:
-            weights = {f'backbone.{name}': w for name, w in from_release(weights).items()}
-        except ValueError as error:
-            raise CheckpointError(f'{source}: {error}') from error
-    target = model
-    if not any(key.startswith('backbone.') for key in weights):
-        target = model.backbone.net
-    expected = target.state_dict()
-    new = tuple(p for p in introduced if not any(key.startswith(p) for key in weights))
-    weights = {**weights, **{key: expected[key] for key in expected if key.startswith(new)}}
-    require_same_architecture(weights, expected, source, type(target).__name__)
-    target.load_state_dict({key: divided_like(weights[key], expected[key]) for key in expected})
+    notes = [found.candidate.found] if found.candidate.found else []
+    if part is not model:
+        notes.append(f'into {name} alone: the rest of the restorer starts as initialised')
+    if not found.is_exact:
+        stayed = [key for key in found.expected if key not in weights]
+        unused = [key for key in found.candidate.weights if key not in weights]
+        notes.append(f'{len(stayed)} of the network stay as they were: {", ".join(stayed)}')
+        notes.append(f'{len(unused)} of the file have no place: {", ".join(unused)}')
+    if notes:
+        print_log(f'{source}: {len(weights)} tensors loaded, {"; ".join(notes)}', 'current')
 
 
-def require_same_architecture(
-    weights: Mapping[str, torch.Tensor],
-    expected: Mapping[str, torch.Tensor],
-    source: str,
-    target: str,
-) -> None:
-    """Raises CheckpointError unless weights have the keys and shapes of the expected ones.
+def _fit_into(
+    model: torch.nn.Module, checkpoint: dict[str, Any], source: str, introduced: tuple[str, ...]
+) -> tuple[torch.nn.Module, Fit]:
+    """The restorer, or the network in it, and the weights that fit it best."""
+    fits = list(_fits(model, checkpoint, source, introduced))
+    chosen = best(found for _, found in fits)
+    return next((part, found) for part, found in fits if found is chosen)
 
-    The message lists what differs; ``source`` and ``target`` name the two.
-    """
-    problems = [f'missing: {key}' for key in expected if key not in weights]
-    problems += [f'not in this network: {key}' for key in weights if key not in expected]
-    problems += [
-        f'{key}: {tuple(weights[key].shape)} in the file, {tuple(value.shape)} in the network'
-        for key, value in expected.items()
-        if key in weights and weights[key].shape != value.shape
-    ]
-    if problems:
-        shown = '\n  '.join(problems[:20])
-        more = f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else ''
-        raise CheckpointError(
-            f'{source} holds weights of another architecture than {target}:\n  {shown}{more}'
-        )
+
+def _fits(
+    model: torch.nn.Module, checkpoint: dict[str, Any], source: str, introduced: tuple[str, ...]
+) -> Iterator[tuple[torch.nn.Module, Fit]]:
+    for candidate in candidates(checkpoint, source):
+        if is_release(candidate.weights):
+            try:
+                ours = from_release(candidate.weights)
+            except ValueError as error:
+                raise CheckpointError(f'{source}: {error}') from error
+            candidate = candidate._replace(weights={f'backbone.{n}': w for n, w in ours.items()})
+        names = candidate.weights
+        whole = any(name.startswith('backbone.') for name in names)
+        part = model if whole else model.backbone.net
+        absent = tuple(p for p in introduced if not any(name.startswith(p) for name in names))
+        expected = {n: v for n, v in part.state_dict().items() if not n.startswith(absent)}
+        yield part, fit(candidate, expected)

@@ -17,6 +17,7 @@ from torch import nn
 from dtir_mm.config import check_config
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
+    checkpoints_in,
     config_of,
     config_to_json,
     load_checkpoint,
@@ -24,6 +25,7 @@ from dtir_mm.engine.checkpoint import (
     online_weights,
     save_checkpoint,
 )
+from dtir_mm.engine.checkpoint_meta import require_resumable
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
@@ -34,6 +36,7 @@ from dtir_mm.engine.sharding import whole
 from dtir_mm.engine.work_dir_lock import WorkDirInUseError, lock_work_dir, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
+from dtir_mm.models.restorers.freezing import require_same_freeze
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 
@@ -46,10 +49,11 @@ class RestorationRunner(Runner):
     file of weights any more, and are written whole or not at all; resuming continues bit by bit and
     never parses Python out of a checkpoint; ``precision`` ("fp32", "bf16", "auto", "fp64") is a key
     of the config, resolved once a run and kept in its checkpoints; several processes run under
-    ``DistributedRestorer``, also without GPUs; ``compile`` (True, or arguments of
-    ``torch.compile``) compiles the network alone; a second run in ``work_dir`` is kept out until
-    training ends, or the process; ``allow_changes`` resumes with the config's optimiser and
-    schedule where they differ from the run's (``resuming.py``).
+    ``DistributedRestorer``, also without GPUs; ``load_strict`` says whether all weights of
+    ``load_from`` must fit; ``compile`` (True, or arguments of ``torch.compile``) compiles the
+    network alone; a second run in ``work_dir`` is kept out until training ends, or the process;
+    ``allow_changes`` resumes with the config's optimiser and schedule where they differ from the
+    run's (``resuming.py``).
 
     Raises:
         OSError: ``work_dir`` cannot be written to, or another process runs there.
@@ -228,13 +232,17 @@ class RestorationRunner(Runner):
         """What ``resume`` means: a checkpoint's path, or True for the newest of this run if any."""
         if not self._resume:
             return None
-        if isinstance(self._resume, str):
-            return load_checkpoint(self._resume)
+        named = isinstance(self._resume, str)
+        source = self._resume if named else self.work_dir
         try:
-            return load_checkpoint(self.work_dir)
+            checkpoint = load_checkpoint(source)
         except CheckpointError as error:
+            if named or checkpoints_in(self.work_dir):  # there, but none can be read
+                raise
             self.logger.warning(f'nothing to resume, starting from the beginning: {error}')
             return None
+        require_resumable(checkpoint, source)
+        return checkpoint
 
     def load_or_resume(self) -> None:
         """Continues the run (``resume``), or starts from the weights of ``load_from``."""
@@ -243,6 +251,7 @@ class RestorationRunner(Runner):
         self._has_loaded = True
         checkpoint = self._checkpoint_to_resume()
         if checkpoint is not None:
+            require_same_freeze(config_of(checkpoint).get('model'), self.restorer)
             self._resume_from(checkpoint)
         elif self._load_from is not None:
             self.load_checkpoint(self._load_from)
@@ -250,14 +259,16 @@ class RestorationRunner(Runner):
     def load_checkpoint(self, filename: str, **_: Any) -> dict[str, Any]:
         """Loads the weights of a checkpoint file, or of the newest one in a directory.
 
-        Training may start from a checkpoint without the weights that its stage introduces.
+        Training may start from a checkpoint without the weights that its stage introduces, and
+        where the config has ``load_strict = False``, from whatever fits by name and shape.
 
         Raises:
             CheckpointError: it cannot be read, or is of another architecture.
         """
         checkpoint = load_checkpoint(filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.restorer, checkpoint, str(filename), self._introduced)
+        strict = self.cfg.get('load_strict', True)
+        load_weights(self.restorer, checkpoint, str(filename), self._introduced, strict)
         self.logger.info(f'weights from {filename}')
         return checkpoint
 

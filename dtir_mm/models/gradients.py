@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 def flat_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """d loss / d parameters as one vector (P,); zero where a parameter has no part in the loss."""
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    gradients = _gradients(loss, parameters)
     return torch.cat(
         [
             torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten()
@@ -32,7 +32,7 @@ def hessian_vector_product(
     those of the product are zero.
     """
     chosen = list(itertools.compress(parameters, reached))
-    gradients = torch.autograd.grad(loss, chosen, create_graph=True, allow_unused=True)
+    gradients = _gradients(loss, chosen, create_graph=True)
     parts = itertools.compress(_parts(vector, parameters), reached)
     product = sum(
         gradient.flatten() @ part
@@ -163,6 +163,15 @@ def from_named(values: Mapping[str, Tensor], default: Mapping[str, Tensor]) -> T
     if problems:
         raise ValueError(f'of another network: {"; ".join(problems[:10])}')
     return torch.cat([values.get(n, d).detach().to(d).flatten() for n, d in default.items()])
+
+
+def _gradients(
+    loss: Tensor, parameters: Sequence[nn.Parameter], create_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """The gradients; None where a parameter has no part: in all, if what has one is frozen."""
+    if not (parameters and loss.requires_grad):
+        return (None,) * len(parameters)
+    return torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
 
 
 def _parts(vector: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, ...]:

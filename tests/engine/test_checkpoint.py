@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
+from dtir_mm.engine import checkpoint as checkpoints
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
     config_of,
@@ -81,7 +82,7 @@ def test_a_malicious_pickle_is_refused_without_running_it(checkpoint, tmp_path, 
     assert trace.exists()
     trace.unlink()
 
-    with pytest.raises(CheckpointError, match=r'iter_5\.pth is not a readable checkpoint'):
+    with pytest.raises(CheckpointError, match=r'iter_5\.pth holds Python objects'):
         load_checkpoint(path)
     with pytest.raises(CheckpointError):
         load_restorer(path)
@@ -172,10 +173,12 @@ def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy
         load_weights(other, {'state_dict': weights}, 'theirs.pth')
     message = str(error.value)
     assert message.startswith('theirs.pth holds weights of another architecture')
-    assert 'missing: backbone.net.stem.bias' in message
-    assert 'not in this network: backbone.net.foreign' in message
-    assert 'backbone.net.stem.weight: (8, 3, 3, 3) in the file, (16, 3, 3, 3)' in message
-    assert 'more' in message
+    in_file, in_network = message.splitlines()[1:]
+    assert in_file.startswith('  in the file: backbone.net.stem.weight (8, 3, 3, 3), ')
+    assert in_network.startswith(
+        '  in Restorer: backbone.net.stem.weight (16, 3, 3, 3), backbone.net.stem.bias (16,), '
+    )
+    assert in_file.endswith('more') and in_network.endswith('more')
     for key, value in other.state_dict().items():
         assert torch.equal(value, before[key])
 
@@ -187,6 +190,133 @@ def test_a_bare_networks_weights_go_into_the_wrapped_network(restorer, toy_backb
     load_weights(restorer, wrap(bare.state_dict()), 'bare.pth')
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(restorer.backbone(image, torch.tensor([30])), bare(image))
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """What goes into the log while weights are loaded."""
+    lines: list[str] = []
+    monkeypatch.setattr(checkpoints, 'print_log', lambda text, logger: lines.append(text))
+    return lines
+
+
+def test_what_was_taken_of_a_foreign_file_is_logged_in_a_line(restorer, toy_backbone, logged):
+    bare = MODELS.build(toy_backbone['backbone']).state_dict()
+    wrapped = {f'module.{name}': value for name, value in bare.items()}
+    load_weights(restorer, {'net_g': wrapped, 'epoch': 3}, 'theirs.pth')
+    for name, value in restorer.backbone.net.state_dict().items():
+        assert torch.equal(value, bare[name])
+    assert logged == [
+        f"theirs.pth: {len(bare)} tensors loaded, under 'net_g', without the prefix 'module.'; "
+        f'into DtirUNet alone: the rest of the restorer starts as initialised'
+    ]
+
+
+def test_a_checkpoint_of_ours_is_loaded_without_a_word(restorer, checkpoint, logged):
+    wrapped = {f'module.{name}': value for name, value in checkpoint['state_dict'].items()}
+    load_weights(restorer, checkpoint, 'ours.pth')
+    assert logged == []
+    load_weights(restorer, {'model': wrapped}, 'ours.pth')  # a restorer's under a wrapper's prefix
+    assert logged == [
+        f"ours.pth: {len(wrapped)} tensors loaded, under 'model', without the prefix 'module.'"
+    ]
+
+
+def test_what_fits_by_name_and_shape_is_loaded_where_asked(restorer, checkpoint, logged):
+    weights = {name: value + 1 for name, value in checkpoint['state_dict'].items()}
+    weights['head.weight'] = weights.pop('backbone.net.stem.bias')
+    weights['backbone.net.stem.weight'] = weights['backbone.net.stem.weight'][:4]
+    before = {name: value.clone() for name, value in restorer.state_dict().items()}
+    load_weights(restorer, {'state_dict': weights}, 'part.pth', strict=False)
+    stayed = ['backbone.net.stem.weight', 'backbone.net.stem.bias']
+    for name, value in restorer.state_dict().items():
+        assert torch.equal(value, before[name] if name in stayed else weights[name]), name
+    (line,) = logged
+    assert f'{len(before) - 2} tensors loaded' in line
+    assert f'2 of the network stay as they were: {", ".join(stayed)};' in line
+    assert '2 of the file have no place: backbone.net.stem.weight, head.weight' in line
+    with pytest.raises(CheckpointError, match='0 of the 1 tensors fit'):
+        load_weights(restorer, {'odd': torch.ones(2)}, 'odd.pth', strict=False)
+
+
+def test_weights_that_are_not_finite_are_refused_by_every_way_to_load(
+    restorer, checkpoint, tmp_path, toy_config
+):
+    name = 'backbone.net.stem.weight'
+    checkpoint['state_dict'] = dict(checkpoint['state_dict'])
+    checkpoint['state_dict'][name] = checkpoint['state_dict'][name] * float('nan')
+    save_checkpoint(checkpoint, tmp_path / 'a.pth')
+    before = restorer.state_dict()[name].clone()
+    with pytest.raises(CheckpointError, match=f'values of {name} are not finite'):
+        load_weights(restorer, checkpoint, 'a.pth')
+    assert torch.equal(restorer.state_dict()[name], before)
+    with pytest.raises(CheckpointError, match='are not finite'):
+        load_restorer(tmp_path / 'a.pth')
+
+
+def test_a_network_of_a_terabyte_in_a_config_is_refused(checkpoint, tmp_path):
+    for change in ({'backbone': {'width': 10**6}}, {'time_embedding': {'dim': 10**6}}):
+        config = json.loads(checkpoint['meta']['config_json'])
+        for key, value in change.items():
+            config['model']['backbone'].setdefault(key, {}).update(value)
+        checkpoint['meta']['config_json'] = json.dumps(config)
+        save_checkpoint(checkpoint, tmp_path / 'a.pth')
+        with pytest.raises(CheckpointError, match=r'a\.pth describes a network of more than 1 GiB'):
+            load_restorer(tmp_path / 'a.pth')
+
+
+def test_a_directory_without_checkpoints_names_what_it_has(tmp_path):
+    with pytest.raises(CheckpointError, match=r'no checkpoint iter_\*\.pth in the directory') as e:
+        load_checkpoint(tmp_path)
+    assert str(e.value).endswith(str(tmp_path))
+    (tmp_path / 'net_g.pth').touch()
+    with pytest.raises(CheckpointError, match=r'it holds net_g\.pth: name the file itself'):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_what_cannot_be_resumed_is_never_begun_anew(named, checkpoint, tmp_path, toy_config):
+    """Weights alone, and damaged checkpoints; the files stay."""
+    (tmp_path / 'run').mkdir()
+    file = tmp_path / 'run' / 'iter_5.pth'
+    torch.save({'params': checkpoint['state_dict']}, file)
+    config = Config.fromfile(toy_config('finetune'))
+    config.update(work_dir=str(tmp_path / 'run'), resume=str(file) if named else True)
+    config.experiment_name = f'{tmp_path}{named}'
+    runner = RUNNERS.build(config)
+    with pytest.raises(CheckpointError, match=r'holds weights alone\): .* load_from instead'):
+        runner.train()
+    file.write_bytes(file.read_bytes()[:999])
+    with pytest.raises(CheckpointError, match=r'iter_5\.pth is incomplete \(999 bytes\)'):
+        runner.train()
+    assert [path.name for path in (tmp_path / 'run').glob('*.pth')] == ['iter_5.pth']
+
+
+LOAD = """
+load_from = '{file}'
+load_strict = {strict}
+train_cfg.update(max_iters=1)
+val_dataloader = val_cfg = val_evaluator = None
+"""
+
+
+def test_load_strict_of_a_config_starts_training_from_what_fits(checkpoint, tmp_path, toy_config):
+    weights = dict(checkpoint['state_dict'])
+    del weights['backbone.net.stem.bias']
+    weights['backbone.net.stem.weight'] = torch.full_like(weights['backbone.net.stem.weight'], 0.5)
+    torch.save({'model': weights}, tmp_path / 'part.pth')
+    for strict in (True, False):
+        more = LOAD.format(file=tmp_path / 'part.pth', strict=strict)
+        config = Config.fromfile(toy_config('finetune', more))
+        config.work_dir, config.experiment_name = str(tmp_path / 'run'), f'{tmp_path}{strict}'
+        runner = RUNNERS.build(config)
+        if strict:
+            with pytest.raises(CheckpointError, match='in Restorer: backbone.net.stem.bias'):
+                runner.train()
+        else:
+            runner.train()
+    weight = load_checkpoint(tmp_path / 'run')['state_dict']['backbone.net.stem.weight']
+    assert (weight - 0.5).abs().max() < 0.01  # of one step
 
 
 def test_configs_that_are_not_data_are_refused():

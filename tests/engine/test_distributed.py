@@ -37,6 +37,8 @@ model['step'].update(
         projection=dict(type='GradientProjection'),
     ),
 )
+# Some parameters are frozen.
+model.update(freeze=['backbone.net.middle.*.bias', 'backbone.films.*'])
 """,
     'released': """
 model['step'].update(

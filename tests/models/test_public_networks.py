@@ -15,8 +15,10 @@ from zoo_cases import bare_network, in_its_own_way
 from dtir_mm.models.backbones import zoo
 from dtir_mm.models.backbones.xrestormer import XRestormer
 from dtir_mm.registry import MODELS
+from dtir_mm.weights_file import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
+NAFNET = dict(width=8, middle_blk_num=1, enc_blk_nums=[1], dec_blk_nums=[1])
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, in spandrel
 
 
@@ -93,6 +95,16 @@ def test_without_the_extra_package_its_networks_name_it_and_its_licences():
         MODELS.build(dict(type='spandrel.Restormer'))
 
 
+@pytest.mark.usefixtures('without_extra_architectures')
+def test_without_the_extra_package_an_unknown_network_is_not_taken_for_one_of_its(tmp_path):
+    save_public(nn.Conv2d(3, 3, 1), tmp_path / 'own.pth')
+    with pytest.raises(ValueError, match='no public network') as raised:
+        MODELS.build(dict(type='PublicNetwork', file=str(tmp_path / 'own.pth')))
+    told = str(raised.value)
+    assert 'where spandrel_extra_arches (M3SNet, MIRNet2, MPRNet, Restormer) is not inst' in told
+    assert 'needs spandrel_extra_arches' not in told
+
+
 # --- out of a file ----------------------------------------------------------------------------
 
 
@@ -127,6 +139,25 @@ def test_public_weights_of_x_restormer_are_recognised_too(width, tmp_path):
     image = torch.rand(1, 3, 32, 64)
     torch.testing.assert_close(network(image * 2 - 1), bare(image) * 2 - 1, rtol=0, atol=1e-5)
     assert (bare(image) - image).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda weights: {'model_state_dict': {f'module.{n}': w for n, w in weights.items()}},
+        lambda weights: {
+            'meta': {'epoch': 3},
+            'state_dict': {f'generator.{n}': w for n, w in weights.items()}
+            | {'step': torch.ones(1)},
+        },
+    ],
+    ids=['a training loop', 'mmagic'],
+)
+def test_a_public_network_is_recognised_inside_what_wraps_it(wrap, tmp_path):
+    network = MODELS.get('spandrel.NAFNet').network(**NAFNET)
+    torch.save(wrap(network.state_dict()), tmp_path / 'a.pt')
+    found = MODELS.build(dict(type='PublicNetwork', file=str(tmp_path / 'a.pt')))
+    torch.testing.assert_close(dict(found.state_dict()), dict(network.state_dict()))
 
 
 def save_public(network: nn.Module, file: Path) -> None:
@@ -178,7 +209,7 @@ class Harm:
 def test_what_a_file_contains_is_not_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({**bare_network('NAFNet').state_dict(), 'harm': Harm()}, 'a.pth')
-    with pytest.raises(ValueError, match='a.pth cannot be read as public weights.*forbidden'):
+    with pytest.raises(CheckpointError, match='a.pth holds Python objects'):
         MODELS.build(dict(type='PublicNetwork', file='a.pth'))
     assert not Path('harmed').exists()
 
@@ -190,13 +221,20 @@ def test_files_that_hold_no_known_network_are_named(tmp_path):
         assert str(file) in str(raised.value)
         return str(raised.value)
 
-    message(tmp_path / 'lost.pth', FileNotFoundError)
-    (tmp_path / 'traced.pt').write_bytes(b'program')
-    assert '.pth, .ckpt, .safetensors' in message(tmp_path / 'traced.pt')
+    message(tmp_path / 'lost.pth', CheckpointError)
     (tmp_path / 'cut.pth').write_bytes(b'cut')
-    message(tmp_path / 'cut.pth')
+    message(tmp_path / 'cut.pth', CheckpointError)
     save_public(nn.Conv2d(3, 3, 1), tmp_path / 'own.pth')
-    assert 'no network that spandrel knows' in message(tmp_path / 'own.pth')
+    told = message(tmp_path / 'own.pth')
+    assert 'no public network' in told and 'spandrel_extra_arches' not in told
+    assert 'its 2 tensors are weight (3, 3, 1, 1), bias (3,)' in told
+    network = MODELS.get('spandrel.NAFNet').network(**NAFNET)
+    almost = network.state_dict() | {'intro.weight': torch.ones(16, 3, 5, 5)}
+    torch.save(almost, tmp_path / 'almost.pth')
+    assert 'almost the weights of a public network' in message(tmp_path / 'almost.pth')
+    broken = network.state_dict() | {'intro.bias': torch.full((8,), float('nan'))}
+    torch.save(broken, tmp_path / 'broken.pth')
+    assert 'intro.bias are not finite' in message(tmp_path / 'broken.pth', CheckpointError)
     enlarging = MODELS.get('spandrel.ESRGAN').network(num_filters=8, num_blocks=1)
     save_public(enlarging, tmp_path / 'esrgan.pth')
     assert 'ESRGAN for SR' in message(tmp_path / 'esrgan.pth')

@@ -203,7 +203,7 @@ def test_adapters_are_new_to_a_file_without_them():
 
 
 def test_what_does_not_fit_is_a_checkpoint_error():
-    with pytest.raises(CheckpointError, match=r'not in this network: backbone\.adapters\.experts'):
+    with pytest.raises(CheckpointError, match=r'in the file: backbone\.adapters\.experts'):
         load_weights(Model(ours()), theirs(adapters=True), 'a.pth')
     with pytest.raises(CheckpointError, match=r'a\.pth: .* no tensors of these names: odd$'):
         load_weights(Model(ours()), theirs() | {'odd': torch.zeros(1)}, 'a.pth')

@@ -141,15 +141,29 @@ def test_what_was_only_pre_trained_is_tested_at_the_step_of_the_config(run_tool,
     config.model = {**{name: config.model[name] for name in names}, 'timesteps': dict(rainy=9)}
     config.model['head'] = dict(type='NoiseHead', residual_scale='sigma')
     config.dump(tmp_path / 'zero_shot.py')
-    run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
+    out = run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
     assert {row['t'] for row in rows_of(tmp_path / 'out')} == {'9'}
+    assert f"{toy.pretrain} is a checkpoint of pre-training (objective 'noise')" in out
+    assert 'weights: of the last update, of pre-training alone' in out
+
+
+def test_weights_alone_are_tested_with_the_time_steps_of_the_config(run_tool, toy, tmp_path):
+    """As other training codes save them; the restorer's own give the figures of its checkpoint."""
+    weights = load_checkpoint(toy.finetune)['state_dict']
+    torch.save({'params': {f'module.{n}': w for n, w in weights.items()}}, tmp_path / 'a.pth')
+    out = run_tool('test', toy.config, tmp_path / 'a.pth', '--work-dir', tmp_path / 'alone')
+    assert 'weights: from elsewhere, with the time steps of the config' in out
+    out = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'whole')
+    assert 'pre-training' not in out
+    assert rows_of(tmp_path / 'alone') == rows_of(tmp_path / 'whole')
 
 
 def test_a_checkpoint_of_another_architecture_lists_the_keys(failure_of, toy, tmp_path):
     wider = ('--cfg-options', 'model.backbone.backbone.width=16')
     message = failure_of('test', toy.config, toy.finetune, '--work-dir', tmp_path, *wider)
     assert 'holds weights of another architecture' in message
-    assert 'backbone.net.stem.weight: (8, 3, 3, 3) in the file, (16, 3, 3, 3)' in message
+    assert 'in the file: backbone.net.stem.weight (8, 3, 3, 3)' in message
+    assert 'in Restorer: backbone.net.stem.weight (16, 3, 3, 3)' in message
 
 
 def test_lpips_without_weights_names_the_command(failure_of, toy, tmp_path, monkeypatch):

@@ -161,8 +161,13 @@ class ImportanceAccumulationHook(Hook):
         penalty = restorer.step.regularizers.get('importance')
         if self._former is not None and penalty is not None:
             named = restorer.named_trained_parameters()
+            frozen = {name for name, _ in restorer.named_parameters()} - named.keys()
+            omega, anchor = (
+                {name: value for name, value in self._former[part].items() if name not in frozen}
+                for part in ('omega', 'anchor')
+            )
             try:
-                penalty.set_importance(self._former['omega'], self._former['anchor'], named)
+                penalty.set_importance(omega, anchor, named)
             except ValueError as error:
                 raise CheckpointError(f'the importance in the checkpoint is {error}') from error
 
@@ -173,6 +178,7 @@ class ImportanceAccumulationHook(Hook):
             checkpoint['importance'] = self._former
             if self._ends_at == runner.max_iters:  # the next run starts from what is saved here
                 anchor = {name: checkpoint['state_dict'][name] for name in named}
+                anchor = {**self._former['anchor'], **anchor}
                 checkpoint['importance'] = {**self._former, 'anchor': anchor}
         if self._running.count:
             checkpoint['importance_so_far'] = {
@@ -199,7 +205,8 @@ def importance_of(restorer: Restorer, running: RunningImportance, statistic: str
 def joined_importance(former: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
     """The entry of a stage after the former ones: the mean of their omegas, and its own anchor.
 
-    Weights that the former stages did not have, the adapters', had no importance then.
+    Weights that the former stages did not have, the adapters', had no importance then; those that
+    the new one has frozen keep theirs.
 
     Raises:
         CheckpointError: the omegas are means of different things.
@@ -216,7 +223,12 @@ def joined_importance(former: dict[str, Any] | None, new: dict[str, Any]) -> dic
         name: (stages * former['omega'].get(name, torch.zeros_like(value)) + value) / (stages + 1)
         for name, value in new['omega'].items()
     }
-    return {**new, 'omega': omega, 'stages': stages + 1}
+    return {
+        **new,
+        'omega': {**former['omega'], **omega},
+        'anchor': {**former['anchor'], **new['anchor']},
+        'stages': stages + 1,
+    }
 
 
 def _require(former: dict[str, Any] | None, form: str, statistics: tuple[str, ...]) -> None:

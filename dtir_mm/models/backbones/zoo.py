@@ -7,7 +7,6 @@ spandrel is imported before such a name is used.
 
 import importlib.util
 import inspect
-import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,16 +17,18 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
+from dtir_mm.memory_limit import in_proportion_to
 from dtir_mm.models.backbones.public_xrestormer import XRestormerArchitecture
+from dtir_mm.models.matching_weights import require_sound
+from dtir_mm.models.wrapped_weights import candidates, described
 from dtir_mm.registry import MODELS, Registry
+from dtir_mm.weights_file import read_weights_file
 
 # Networks of spandrel_extra_arches that restore.
 _EXTRA = ('M3SNet', 'MIRNet2', 'MPRNet', 'Restormer')
 _INSTALL_EXTRA = (
     'pip install spandrel_extra_arches. The licences of some networks in it forbid commercial use'
 )
-# Not .pt: TorchScript is a program.
-_SUFFIXES = ('.pth', '.ckpt', '.safetensors')
 _NOISE_LEVEL = 15 / 255
 
 Call = Callable[['_Native', Tensor], Tensor]
@@ -164,11 +165,12 @@ def public_network(file: str) -> nn.Module:
     """The network of a public file of weights, with these weights; what it is goes into the log.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        CheckpointError: there is no such file, it is none of weights, or a value is not finite.
         ValueError: it holds no network that is known, or one that does not restore RGB images.
     """
     config, weights = inspect_file(file)
     network = MODELS.build(config)
+    require_sound(weights, network, str(file))
     network.load_state_dict(weights)
     print_log(f'{file} holds {config}', 'current')
     return network
@@ -177,40 +179,57 @@ def public_network(file: str) -> nn.Module:
 def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config of the network in a public file of weights, and the weights.
 
-    Nothing in the file is executed: spandrel's unpickler knows tensors and plain data alone.
-
     Raises:
-        FileNotFoundError: there is no such file.
+        CheckpointError: there is no such file, or it is none of weights.
         ValueError: it holds no network that is known, or one that does not restore RGB images.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise FileNotFoundError(f'no such public file of weights: {file}')
-    if file.suffix not in _SUFFIXES:
-        raise ValueError(f'{file} must be one of {", ".join(_SUFFIXES)}')
+    content = read_weights_file(file)
     SPANDREL.fill()
+    with in_proportion_to(file):
+        found = _recognised(content, str(file))
+        require_restoration(str(file), found)
+        known = {backbone.network: backbone for backbone in SPANDREL.module_dict.values()}
+        network = known[type(found.model)](**found.model.hyperparameters)
+    return network.config(), found.model.state_dict()
+
+
+def _recognised(content: Any, file: str) -> Any:
+    """Spandrel's ``ModelDescriptor`` of the first weights in what a file holds that it knows."""
     import spandrel
 
-    try:
-        found = spandrel.ModelLoader(registry=_architectures()).load_from_file(file)
-    except spandrel.UnsupportedModelError as error:
-        missing = '' if _EXTRA[0] in SPANDREL else f' For more networks: {_INSTALL_EXTRA}'
+    loader = spandrel.ModelLoader(registry=_architectures())
+    found = list(candidates(content, file))
+    for candidate in found:
+        try:
+            return loader.load_from_state_dict(dict(candidate.weights))
+        except spandrel.UnsupportedModelError:
+            continue
+        except Exception as error:  # whatever its look-ups meet in weights of almost that network
+            reason = ' '.join(str(error).split())
+            raise ValueError(
+                f'{file} holds almost the weights of a public network, of which spandrel says: '
+                f'{type(error).__name__}: {reason[:200]}'
+            ) from error
+    if any(name.startswith('backbone.net.') for name in found[0].weights):
         raise ValueError(
-            f'{file} holds the weights of no network that spandrel knows.{missing}'
-        ) from error
-    except (KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ValueError(f'{file} cannot be read as public weights: {error}') from error
-    require_restoration(str(file), found)
-    known = {backbone.network: backbone for backbone in SPANDREL.module_dict.values()}
-    network = known[type(found.model)](**found.model.hyperparameters)
-    return network.config(), found.model.state_dict()
+            f'{file} holds weights of a restorer of dtir_mm, but not the config of its training: '
+            f'name one with --config'
+        )
+    known = 'that is known here'
+    if not set(_EXTRA) & set(SPANDREL.module_dict):
+        known += f', where spandrel_extra_arches ({", ".join(_EXTRA)}) is not installed'
+    raise ValueError(
+        f'{file} holds the weights of no public network {known}; its {len(found[0].weights)} '
+        f'tensors are {described(found[0].weights)}. Where there is a config of their network, '
+        f'name it with --config'
+    )
 
 
 def self_contained(config: Any) -> Any:
     """A config in which no public file of weights is needed to build the network any more.
 
     Raises:
-        FileNotFoundError, ValueError: see ``inspect_file``.
+        CheckpointError, ValueError: see ``inspect_file``.
     """
     if isinstance(config, dict):
         if config.get('type') in ('PublicNetwork', 'dtir_mm.PublicNetwork'):

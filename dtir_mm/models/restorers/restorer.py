@@ -16,6 +16,7 @@ from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
 from dtir_mm.models.restorers.flips import average_over_flips
+from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.models.restorers.tiling import tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
@@ -52,10 +53,13 @@ class Restorer(BaseModel):
         tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
         tile_overlap: how far tiles overlap, in pixels.
         ensemble: restore the mean over an image and its three flips, four times the work.
+        freeze: names of parameters that are not trained, with wildcards
+            (``'backbone.net.encoders.*'``); None for none. See ``freezing.py``.
 
     Raises:
         ValueError: there is no such inference, range or kind of passes, "predict" lacks a
-            classifier, or the tiles are of one pixel or do not overlap.
+            classifier, the tiles are of one pixel or do not overlap, or there is nothing to freeze
+            or to train.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Restorer(BaseModel):
         tile: int | None = None,
         tile_overlap: int = 64,
         ensemble: bool = False,
+        freeze: Sequence[str] | None = None,
     ) -> None:
         self._check(passes, tile, tile_overlap)
         scaled = checked_range(image_range)
@@ -91,6 +96,8 @@ class Restorer(BaseModel):
         self.step = TrainingStep(**step) if step else None
         if self.step is not None:
             self.step.objective.prepare(self)
+        self.freeze = freeze or []
+        freeze_parameters(self, self.freeze)
 
     @staticmethod
     def _check(passes: str, tile: int | None, tile_overlap: int) -> None:

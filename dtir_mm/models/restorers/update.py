@@ -159,6 +159,9 @@ class Update:
 
         One micro-batch's graph is alive at a time; no samples give zeros. ``how`` may be another
         linear functional, under the same dropout (drawn by the first sample's key).
+
+        Raises:
+            ValueError: the stage's objective depends on no parameter that is trained.
         """
         objective, how = self.objectives[kind], how or self._differentiate
         names = (objective.name, *objective.parts(self.restorer))
@@ -168,6 +171,11 @@ class Update:
         for micro in self._micro_batches(samples):
             with seeded(micro['clean'].device, *micro['key'][0].tolist(), 'dropout'):
                 total, parts = objective.losses(self.restorer, micro)
+            if objective is self.restorer.step.objective and not total.requires_grad:
+                raise ValueError(
+                    f'model.freeze={list(self.restorer.freeze)} leaves nothing to train that the '
+                    f'loss {objective.name!r} depends on'
+                )
             part = how(total.sum() / self.total, self.parameters)
             gradient = part if gradient is None else gradient.add_(part)
             for name, values in {objective.name: total.detach(), **parts}.items():

@@ -1,0 +1,93 @@
+"""Weights of a file that go into a network: which fit it, and whether their values are sound."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from dtir_mm.models.wrapped_weights import Candidate, described
+from dtir_mm.weights_file import CheckpointError
+
+
+class Fit(NamedTuple):
+    """A candidate beside the tensors of a network, and the names that both have in one shape."""
+
+    candidate: Candidate
+    expected: Mapping[str, Tensor]
+    names: list[str]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether that is all of both."""
+        return len(self.names) == len(self.expected) == len(self.candidate.weights)
+
+    def difference(self, source: str, target: str) -> str:
+        """What does not fit, of the file and of the network side by side; three lines."""
+        weights, fitting = self.candidate.weights, set(self.names)
+        rest, wanted = (
+            {name: value for name, value in part.items() if name not in fitting}
+            for part in (weights, self.expected)
+        )
+        found = f' (taken {self.candidate.found})' if self.candidate.found else ''
+        return (
+            f'{source} holds weights of another architecture than {target}: {len(fitting)} of the '
+            f'{len(weights)} tensors{found} fit by name and shape. The others:\n'
+            f'  in the file: {described(rest)}\n'
+            f'  in {target}: {described(wanted)}'
+        )
+
+
+def fit(candidate: Candidate, expected: Mapping[str, Tensor]) -> Fit:
+    """A candidate beside the tensors of a network, in the network's order."""
+    weights = candidate.weights
+    names = [n for n, v in expected.items() if n in weights and weights[n].shape == v.shape]
+    return Fit(candidate, expected, names)
+
+
+def best(fits: Iterable[Fit]) -> Fit:
+    """The one of which most fits, the first of these."""
+    return max(fits, key=lambda fit: len(fit.names))
+
+
+def require_same_architecture(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, target: str
+) -> None:
+    """Raises CheckpointError unless weights have the names and shapes of the expected ones.
+
+    The message shows what differs; ``source`` and ``target`` name the two.
+    """
+    found = fit(Candidate(dict(weights), ''), expected)
+    if not found.is_exact:
+        raise CheckpointError(found.difference(source, target))
+
+
+def require_sound(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
+    """Raises CheckpointError where the values of weights cannot be those of a network's tensors.
+
+    They are numbers of another kind (integer, complex), or not finite in the network's precision.
+    Masks, which are buffers, may hold infinity, but not NaN.
+    """
+    parameters = dict(network.named_parameters())
+    for name, expected in network.state_dict().items():
+        if name not in weights:
+            continue
+        value = weights[name]
+        if _kind(value) != _kind(expected):
+            raise CheckpointError(
+                f'{source}: {name} is {value.dtype} in the file, but must be {expected.dtype} as '
+                f'in the network'
+            )
+        values = value.to(expected.dtype)
+        broken = ~values.isfinite() if name in parameters else values.isnan()
+        if count := int(broken.sum()):
+            raise CheckpointError(
+                f'{source}: {count} of {value.numel()} values of {name} are not finite (NaN or '
+                f'infinite): the training that wrote it diverged, or the file is damaged. Take an '
+                f'earlier checkpoint'
+            )
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_complex():
+        return 'complex'
+    return 'real' if tensor.is_floating_point() else 'whole'

@@ -1,0 +1,218 @@
+"""Files of weights and checkpoints, read as data; any other file is named for what it is."""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dtir_mm import compat
+
+DEPLOYED_FORMAT = 'dtir_mm.deployed'  # in the metadata of what tools/deploy.py writes
+
+_HEAD = 4096
+# How files begin that are taken for weights.
+_OTHER_KINDS = {
+    b'\x1f\x8b': 'a gzip archive: unpack it first',
+    b'BZh': 'a bzip2 archive: unpack it first',
+    b'\xfd7zXZ': 'an xz archive: unpack it first',
+    b'7z\xbc\xaf': 'a 7z archive: unpack it first',
+    b'Rar!': 'a RAR archive: unpack it first',
+    b'\x28\xb5\x2f\xfd': 'a zstd archive: unpack it first',
+    b'\x89PNG': 'an image, not a checkpoint',
+    b'\xff\xd8\xff': 'an image, not a checkpoint',
+    b'\x89HDF': 'an HDF5 file (Keras, MATLAB): convert its weights to a state dict of torch',
+}
+_CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be read, or does not fit the network."""
+
+
+def read_weights_file(path: str | Path) -> Any:
+    """What ``torch.save`` or safetensors wrote, on the CPU; nothing in it is executed.
+
+    Whether tensors in it are weights of anything is not known here. All are dense ones with values,
+    and what was read is no larger than the file.
+
+    Raises:
+        CheckpointError: there is no such file, it cannot be read, or it is of another kind. One
+            line says of which, and what to do.
+    """
+    path = Path(path)
+    head = _head(path)
+    if is_safetensors(head):
+        weights, metadata = read_safetensors(path)
+        if metadata.get('format') == DEPLOYED_FORMAT:
+            raise CheckpointError(
+                f'{path} is a deployed network: load it by dtir_mm.apis.deployment.load_deployed, '
+                f'or name the checkpoint that it comes from, {metadata.get("checkpoint")}'
+            )
+        return weights
+    if head.startswith(b'PK\x03\x04'):
+        _require_of_torch(path)
+    elif not head.startswith(b'\x80'):  # a pickle, as torch wrote before 1.6
+        raise CheckpointError(f'{path} is {_kind(path, head)}')
+    content = _load(path)
+    _require_plain(content, path)
+    return content
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by their names, and its metadata.
+
+    Raises:
+        CheckpointError: there is no such file, or it is none, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not is_safetensors(head := _head(Path(path))):
+        raise CheckpointError(
+            f'{path} is no safetensors file'
+            + ('' if head.startswith((b'PK', b'\x80')) else f', but {_kind(Path(path), head)}')
+        )
+    try:
+        with safe_open(path, 'pt') as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f'{path} is an incomplete or damaged safetensors file: download or copy it again'
+        ) from error
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file that begins so is one: the length of a JSON header, and the header."""
+    return head[8:9] == b'{' and int.from_bytes(head[:8], 'little') <= 100_000_000
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            raise CheckpointError(f'no such checkpoint: {path}')
+        if not path.is_file():
+            raise CheckpointError(f'{path} is not a file: name a checkpoint')
+        with open(path, 'rb') as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be read: {error.strerror}') from error
+
+
+def _kind(path: Path, head: bytes) -> str:
+    """What a file is that begins so, and what to do about it."""
+    if not head:
+        return 'empty (0 bytes): download or copy it again'
+    for start, kind in _OTHER_KINDS.items():
+        if head.startswith(start):
+            return kind
+    if head[257:262] == b'ustar':
+        return 'a tar archive: unpack it first'
+    if not _is_text(head):
+        return (
+            f'not a checkpoint or file of weights ({path.stat().st_size} bytes): what torch.save '
+            f'wrote, or safetensors, would be'
+        )
+    if head.startswith(b'version https://git-lfs'):
+        return 'a Git LFS pointer, not the file that it stands for: fetch that with "git lfs pull"'
+    if head.lstrip().startswith(b'<'):
+        return 'a web page, not weights: the download went wrong, get the file itself'
+    if path.suffix in _CONFIG_SUFFIXES:
+        return 'a config, by its name, where a checkpoint is expected'
+    return 'a text file, not a checkpoint or file of weights'
+
+
+def _is_text(head: bytes) -> bool:
+    text = head.decode('utf-8', errors='ignore')  # the last character may be cut
+    whole = len(text.encode()) > len(head) - 4
+    return whole and all(c.isprintable() or c.isspace() for c in text.removeprefix('\ufeff'))
+
+
+def _require_of_torch(path: Path) -> None:
+    """Raises CheckpointError unless a zip archive is of ``torch.save``, and no larger inside."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise CheckpointError(
+            f'{path} is incomplete ({path.stat().st_size} bytes): download or copy it again'
+        ) from error
+    names = [entry.filename for entry in entries]
+    inside = [name.partition('/')[2] for name in names]
+    if 'data.pkl' not in inside:
+        raise CheckpointError(
+            f'{path} is a zip archive of {len(names)} files ({", ".join(map(repr, names[:3]))}): '
+            f'unpack it first, and name the file of weights in it'
+        )
+    if 'constants.pkl' in inside:
+        raise CheckpointError(
+            f'{path} is a TorchScript program, which is code: save the state_dict() of its network '
+            f'by torch.save, and name that file'
+        )
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise CheckpointError(
+            f'{path} holds more than its size, as torch.save never writes: it is damaged or made '
+            f'to fill the memory'
+        )
+
+
+def _load(path: Path) -> Any:
+    try:
+        # An open file: by its name torch would take a ".safetensors" for one.
+        with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
+            with open(path, 'rb') as file:
+                return torch.load(file, map_location='cpu', weights_only=True)
+    # Not "from error": torch's messages advise to switch weights_only off, which would run code.
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
+    except Exception as error:  # whatever a damaged or hostile file leads torch to
+        raise CheckpointError(f'{path} {_fault(error)}') from None
+
+
+def _fault(error: Exception) -> str:
+    text = str(error)
+    if named := re.search(r'GLOBAL (\S+)', text):
+        return (
+            f'holds Python objects ({named[1]!r}) and not data alone: a whole model, say, which '
+            f'only its own code can load, and loading would run it. Save the weights instead where '
+            f'that code is: torch.save(model.state_dict(), "weights.pth")'
+        )
+    if isinstance(error, EOFError) or 'EOF' in text:
+        return 'is incomplete: download or copy it again'
+    if isinstance(error, MemoryError) or 'allocate memory' in text:
+        return 'claims tensors that do not fit into the memory: it is damaged'
+    return (
+        'is not a checkpoint of plain data (tensors, numbers, strings), or is damaged: download or '
+        'copy it again'
+    )
+
+
+def _require_plain(content: Any, path: Path) -> None:
+    """Raises CheckpointError unless all tensors are dense, with values of their own in the file."""
+    open_parts, seen = [('', content)], set()
+    while open_parts:
+        name, part = open_parts.pop()
+        if isinstance(part, Tensor):
+            if problem := _not_plain(part):
+                raise CheckpointError(
+                    f'{path}: {name or "it"} is {problem}; a dense tensor would do'
+                )
+        elif isinstance(part, (Mapping, list, tuple)) and id(part) not in seen:
+            seen.add(id(part))  # a pickle can hold itself
+            items = part.items() if isinstance(part, Mapping) else enumerate(part)
+            open_parts += [(f'{name}.{key}'.lstrip('.'), value) for key, value in items]
+
+
+def _not_plain(tensor: Tensor) -> str | None:
+    if tensor.is_meta:
+        return 'a tensor without values'
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return f'a sparse tensor ({tensor.layout})'
+    if tensor.is_quantized:
+        return f'a quantized tensor ({tensor.dtype})'
+    if tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), 2**20):
+        return f'a tensor {tuple(tensor.shape)} that repeats fewer values'
+    return None

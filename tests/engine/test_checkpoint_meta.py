@@ -1,0 +1,94 @@
+"""What checkpoints say about themselves, and say that cannot be."""
+
+import pytest
+import torch
+
+from dtir_mm.engine.checkpoint_meta import (
+    check_meta,
+    meta_of,
+    not_fine_tuned,
+    require_resumable,
+)
+from dtir_mm.weights_file import CheckpointError
+
+META = dict(
+    iter=5, seed=0, precision='fp32', objective='content', config_json='{}', tasks=['rainy'],
+    timesteps={'rainy': 8}, fixed_timestep=None, global_batch=8,
+)  # fmt: skip
+IMPORTANCE = {'omega': {}, 'anchor': {}, 'statistic': 'abs_gradient'}
+REST = {'state_dict': {}, 'optimizer': {}, 'param_schedulers': [], 'importance': IMPORTANCE}
+WHOLE = {'meta': META, **REST}
+
+
+def with_meta(**changes) -> dict:
+    return {'meta': {**META, **changes}, **REST}
+
+
+def test_a_whole_one_is_accepted():
+    check_meta(WHOLE, 'a.pth')
+    require_resumable(WHOLE, 'a.pth')
+    assert meta_of(WHOLE) == META
+    check_meta(with_meta(iter=0, fixed_timestep=8), 'a.pth')
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'message'),
+    [
+        ({'meta': 'abc', 'state_dict': {}}, "its meta is 'abc', but must be a dict"),
+        ({'meta': [1] * 10**6}, r'its meta is \[1, 1, 1, .*\.\.\.\], but'),
+        (with_meta(iter='abc'), "meta.iter is 'abc', but must be of type int"),
+        (with_meta(iter=True), 'meta.iter is True, but must be of type int'),
+        (with_meta(iter=float('nan')), 'meta.iter is nan'),
+        (with_meta(iter=10**12), r'meta.iter is 1000000000000, but must lie in 0\.\.1000000000'),
+        (with_meta(iter=10**6000), 'meta.iter is a number of 19932 bits'),
+        (with_meta(iter=-4), 'meta.iter is -4, but must lie in 0..'),
+        (with_meta(global_batch=0), 'meta.global_batch is 0, but must lie in 1..'),
+        (with_meta(seed=None), 'meta.seed is None'),
+        (with_meta(timesteps='abc'), 'meta.timesteps is .* type dict'),
+        (with_meta(fixed_timestep='8'), 'meta.fixed_timestep is .* type int or None'),
+        (with_meta(tasks='rainy'), 'meta.tasks is .* type list'),
+        (with_meta(tasks=[['rainy']]), 'a task in its meta.tasks is .* type str'),
+        (with_meta(stage=['a']), 'meta.stage is .* type str'),
+        ({**WHOLE, 'state_dict': [1]}, r'its state_dict is \[1\], but must be of type dict'),
+        ({**WHOLE, 'importance': 'x'}, "its importance is 'x'"),
+        ({**WHOLE, 'importance': {'omega': {}}}, 'its importance.anchor is None'),
+        (
+            {**WHOLE, 'importance': {**IMPORTANCE, 'omega': {'w': 'x'}}},
+            r"its importance.omega\['w'\] is 'x', but must be of type Tensor",
+        ),
+        ({**WHOLE, 'importance_so_far': {'omega': {}}}, 'importance_so_far.batches is None'),
+    ],
+)
+def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
+    with pytest.raises(CheckpointError, match=message) as raised:
+        check_meta(checkpoint, 'a.pth')
+    assert str(raised.value).startswith('a.pth: ') and len(str(raised.value)) < 200
+
+
+def test_weights_from_elsewhere_tell_nothing():
+    for checkpoint in (
+        {'w': torch.ones(1)},
+        {'state_dict': {}, 'meta': {'iter': 'late', 'epoch': 3}},  # mmengine's, say
+    ):
+        check_meta(checkpoint, 'a.pth')
+        assert meta_of(checkpoint) == {}
+        assert not_fine_tuned(checkpoint, 'a.pth') is None
+        with pytest.raises(CheckpointError, match='it holds weights alone.*load_from'):
+            require_resumable(checkpoint, 'a.pth')
+
+
+@pytest.mark.parametrize('missing', ['optimizer', 'param_schedulers', 'state_dict'])
+def test_what_lacks_a_part_cannot_be_resumed(missing):
+    partial = {key: value for key, value in WHOLE.items() if key != missing}
+    with pytest.raises(CheckpointError, match=f'it lacks {missing}.*load_from'):
+        require_resumable(partial, 'a.pth')
+    without_seed = {**WHOLE, 'meta': {k: v for k, v in META.items() if k != 'seed'}}
+    with pytest.raises(CheckpointError, match='it lacks meta.seed'):
+        require_resumable(without_seed, 'a.pth')
+
+
+def test_pre_training_is_told_from_fine_tuning():
+    assert not_fine_tuned(WHOLE, 'a.pth') is None
+    for objective in ('noise', 'denoising'):
+        told = not_fine_tuned(with_meta(objective=objective), 'a.pth')
+        assert told.startswith('a.pth is a checkpoint of pre-training') and objective in told
