@@ -16,7 +16,8 @@ LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' no
 
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
 BOTTOM = {
-    'compat', 'files', 'image_io', 'json_files', 'names', 'randomness', 'registry', 'trust',
+    'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'names', 'randomness', 'registry',
+    'trust', 'weights_file',
 }  # fmt: skip
 ALLOWED = {
     'compat': set(),
@@ -24,10 +25,12 @@ ALLOWED = {
     'files': {'names'},
     'image_io': {'decoding', 'files', 'names'},
     'json_files': set(),
+    'memory_limit': {'weights_file'},
     'names': set(),
     'randomness': set(),
     'registry': {'compat'},
     'trust': {'compat', 'registry'},
+    'weights_file': set(),
     'diffusion': {'files', 'json_files', 'randomness', 'trust'},
     'models/regularizers': {'randomness', 'registry', 'models/gradients'},
     'datasets': BOTTOM,
