@@ -73,7 +73,7 @@ def resume_optimization(
     """
     state, schedules = checkpoint['optimizer'], checkpoint['param_schedulers']
     changed = [
-        *_optimizer_differences(state['param_groups'], optim_wrapper, recorded, config),
+        *_optimizer_differences(_groups_of(state), optim_wrapper, recorded, config),
         *_schedule_differences(schedules, schedulers),
     ]
     if changed and not allow_changes:
@@ -154,6 +154,12 @@ def _optimizer_differences(
                 key = f'optim_wrapper.optimizer.{name}'
                 found.setdefault(key, Difference(key, before[name], now[name]))
     yield from sorted(found.values())
+
+
+def _groups_of(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """As ``OptimWrapper.param_groups``: of many groups, mmengine appends what they go back to."""
+    base = state.get('base_param_settings')
+    return state['param_groups'] + ([] if base is None else [base])
 
 
 def _beside(group: Mapping[str, Any], config: Config) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from dtir_mm.engine.log_failures import report_failures_once
 from dtir_mm.engine.precision import check_precision, resolve_precision
 from dtir_mm.engine.resuming import other_differences, resume_optimization
 from dtir_mm.engine.sharding import whole
-from dtir_mm.engine.work_dir_lock import WorkDirInUseError, lock_work_dir, unlock_work_dir
+from dtir_mm.engine.work_dir_lock import lock_work_dir, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.models.restorers.freezing import require_same_freeze
@@ -115,15 +115,15 @@ class RestorationRunner(Runner):
 
     def _lock_work_dir(self) -> None:
         """The first process locks for all of them, which learn of a refusal together."""
-        refused: list[str | None] = [None]
+        refusal: list[OSError | None] = [None]
         if is_main_process():
             try:
                 lock_work_dir(self.work_dir)
             except OSError as error:
-                refused = [str(error)]
-        broadcast_object_list(refused)
-        if refused[0] is not None:
-            raise WorkDirInUseError(refused[0])
+                refusal = [error]
+        broadcast_object_list(refusal)
+        if refusal[0] is not None:
+            raise refusal[0]
 
     def build_logger(self, log_level: int | str = 'INFO', **options: Any) -> MMLogger:
         """mmengine's, which a full disk does not disturb."""

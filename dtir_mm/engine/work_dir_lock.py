@@ -35,6 +35,8 @@ def lock_work_dir(folder: str | Path) -> None:
         return
     file = os.open(key / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
+        if os.fstat(file).st_uid == os.geteuid():
+            os.fchmod(file, 0o666)  # whoever may write to the folder may lock it
         _take(file, folder)
         os.ftruncate(file, 0)
         os.pwrite(file, _this_process().encode(errors='replace'), 0)

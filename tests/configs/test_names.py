@@ -1,6 +1,5 @@
 """A leaf's name says backbone, stage, task, GPUs x batch and updates; it starts where it should."""
 
-import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -126,9 +125,9 @@ def test_pretraining_for_ten_tasks_sees_the_clean_images_of_all():
 def test_the_config_of_ones_own_pairs_in_the_readme():
     readme = (CONFIGS.parent / 'README.md').read_text()
     code = readme.split('### Your own pairs')[1].split('```python')[1].split('```')[0]
-    step = re.search(r'`(model = dict\(timesteps=.*?)`', readme)[1]
     code = code.replace("'configs/", f"'{CONFIGS}/")
-    config = Config.fromstring(f'{code}{step}\n', '.py')
+    config = Config.fromstring(code, '.py')
     assert config.model.timesteps == {'foggy': 40}
-    assert config.train_dataloader.dataset.task == 'foggy'
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        assert loader.dataset.task == 'foggy' and 'folder' not in loader.dataset
     assert config.train_dataloader.batch_size == 8

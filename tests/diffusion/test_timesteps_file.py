@@ -81,14 +81,14 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         write_timesteps(path, {'rainy': {'t_mat': object()}}, SOURCE)
     assert load_timesteps(path) == {'rainy': 8}
 
-    whole = Path.write_text
+    whole = Path.write_bytes
 
-    def until_the_disk_is_full(self, text, **options):
-        whole(self, text[: len(text) // 2], **options)
+    def until_the_disk_is_full(self, content):
+        whole(self, content[: len(content) // 2])
         raise OSError('disk full')
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, 'write_text', until_the_disk_is_full)
+        patched.setattr(Path, 'write_bytes', until_the_disk_is_full)
         with pytest.raises(OSError, match='disk full'):
             write_timesteps(path, {'rainy': {'t_mat': 9}}, SOURCE)
     assert load_timesteps(path) == {'rainy': 8}

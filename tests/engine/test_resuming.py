@@ -80,12 +80,13 @@ def built(changes: dict) -> tuple[dict, OptimWrapper, list]:
     return config.to_dict(), wrapper, schedulers
 
 
-def stopped_after(updates: int) -> tuple[dict, dict]:
+def stopped_after(updates: int, changes: dict) -> tuple[dict, dict]:
     """The checkpoint and the config of a run that was stopped."""
-    config, wrapper, schedulers = built({})
+    config, wrapper, schedulers = built(changes)
     for _ in range(updates):
-        for parameter in wrapper.param_groups[0]['params']:
-            parameter.grad = torch.ones_like(parameter)
+        for group in wrapper.optimizer.param_groups:
+            for parameter in group['params']:
+                parameter.grad = torch.ones_like(parameter)
         wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
@@ -127,7 +128,7 @@ def stopped_after(updates: int) -> tuple[dict, dict]:
     ],
 )
 def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
-    checkpoint, recorded = stopped_after(4)
+    checkpoint, recorded = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
     before = copy.deepcopy(wrapper.state_dict())
     with pytest.raises(ValueError, match='another optimiser or schedule') as error:
@@ -151,7 +152,7 @@ def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
 @pytest.mark.parametrize('changes', [{}, {OPTIMIZER + 'fused': True}, {'train_cfg.other': 1}])
 @pytest.mark.parametrize('allow', [False, True])
 def test_the_same_optimiser_goes_on_where_it_was(changes, allow):
-    checkpoint, recorded = stopped_after(4)
+    checkpoint, recorded = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
     assert resume_optimization(checkpoint, recorded, config, wrapper, schedulers, allow) == []
     assert_same(wrapper.state_dict()['state'], checkpoint['optimizer']['state'])
@@ -194,6 +195,30 @@ def test_a_run_that_is_done_says_so(started):
     again, said = train(path, work_dir, resume=True)
     assert_same(again, whole)
     assert 'nothing left to train: 8 updates are done, train_cfg.max_iters=8' in said
+
+
+def test_an_optimiser_of_many_groups_is_compared_group_by_group():
+    rates = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=10.0)})}
+    checkpoint, recorded = stopped_after(4, rates)
+    config, wrapper, schedulers = built(rates)
+    assert resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False) == []
+    assert_same(wrapper.state_dict()['param_groups'], checkpoint['optimizer']['param_groups'])
+
+    other = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=5.0)})}
+    config, wrapper, schedulers = built(other)
+    with pytest.raises(
+        ValueError, match=r'optimizer\.lr 0\.005 -> 0\.0025, .*_mult 10\.0 -> 5\.0\.'
+    ):
+        resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False)
+    resume_optimization(checkpoint, recorded, config, wrapper, schedulers, True)
+    _, anew, schedule = built(other)
+    anew.step()
+    for _ in range(4):
+        for scheduler in schedule:
+            scheduler.step()
+    assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
+    assert_same(wrapper.base_param_settings, anew.base_param_settings)
+    assert_same(wrapper.state_dict()['state'], checkpoint['optimizer']['state'])
 
 
 def test_differences_are_named_by_keys_of_the_command_line():

@@ -86,7 +86,10 @@ def test_pairs_of_them(files, folder):
 
 
 def test_checking_them(files, folder, toy, tmp_path, capsys):
-    data = {'type': 'PairedFolderDataset', 'degraded': f'{folder}/LQ', 'clean': f'{folder}/GT'}
+    data = {
+        'type': 'PairedFolderDataset', 'degraded': f'{folder}/LQ', 'clean': f'{folder}/GT',
+        'task': 'rainy', 'pipeline': [{'type': 'PackSample'}],
+    }  # fmt: skip
     config = tmp_path / 'config.py'
     config.write_text(f'train_dataloader = dict(dataset={data})\n')
     assert toy.call('check_data', config, '--workers', 1) == 1

@@ -60,6 +60,16 @@ def test_resume_continues_to_a_later_end(run_tool, toy, tmp_path):
     assert state['step'] == 3
 
 
+def test_resume_with_another_learning_rate_needs_a_word(run_tool, toy, tmp_path):
+    run_tool('train', toy.config, '--work-dir', tmp_path)
+    options = ('optim_wrapper.optimizer.lr=0.01', 'train_cfg.max_iters=3')
+    other = ('--resume', '--cfg-options', *options)
+    with pytest.raises(ValueError, match=r'optimizer\.lr 0\.03 -> 0\.01\. .*--allow-changes'):
+        run_tool('train', toy.config, '--work-dir', tmp_path, *other)
+    run_tool('train', toy.config, '--work-dir', tmp_path, '--allow-changes', *other)
+    assert learning_rate(tmp_path) == 0.01
+
+
 def test_resume_with_nothing_there_starts_from_the_beginning(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path, '--resume')
     assert load_checkpoint(tmp_path)['meta']['iter'] == 2
@@ -80,10 +90,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failur
     ).strip()  # fmt: skip
     # The first update breaks the weights, the second one finds out.
     assert 'not finite at iteration 1' in message
-    files, advice = message.split('Files of this batch: ')[1].split('. If no file', 1)
-    named = files.split(', ')
+    named, _, advice = message.split('Files of this batch: ')[1].partition('. If no file')
+    named = named.split(', ')
     assert named and all(Path(name).parent == toy.photos for name in named)
-    assert 'start anew with a lower learning rate' in advice
+    assert advice.endswith('start anew with a lower learning rate')
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
 
 

@@ -53,8 +53,8 @@ def test_tools_that_build_from_a_checkpoint_refuse_it(toy, failure_of, trap, too
         tool, *(a.format(file=file, photos=toy.photos, out=out) for a in arguments)
     )
     assert not trap.sprung and not out.exists()
-    line = message.splitlines()[0]
-    assert line.startswith(f'{tool}: ') and str(file) in line and 'trap_' in line
+    (line,) = (line for line in message.splitlines() if line.startswith(f'{tool}: '))
+    assert str(file) in line and 'trap_' in line
     assert '--allow-imports' in line and 'Traceback' not in message
 
 
