@@ -81,7 +81,7 @@ def test_validation_denoises_the_same_images_every_time(toy_backbone):
     for seed in range(2):
         torch.manual_seed(seed)
         results = restorer.val_step(data)
-        assert [set(result) for result in results] == [{'held_out_denoising'}] * 3
+        assert [set(result) for result in results] == [{'held_out_denoising', 'path'}] * 3
         losses = [result['held_out_denoising'] for result in results]
         assert losses == pytest.approx(expected, rel=1e-10)
     odd = {**data, 'clean': nn.functional.pad(data['clean'], (0, 1, 0, 1))}
