@@ -206,9 +206,7 @@ def test_an_optimiser_of_many_groups_is_compared_group_by_group():
 
     other = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=5.0)})}
     config, wrapper, schedulers = built(other)
-    with pytest.raises(
-        ValueError, match=r'lr 0\.005 -> 0\.0025, .*_mult 10\.0 -> 5\.0\.'
-    ):
+    with pytest.raises(ValueError, match=r'lr 0\.005 -> 0\.0025, .*_mult 10\.0 -> 5\.0\.'):
         resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False)
     resume_optimization(checkpoint, recorded, config, wrapper, schedulers, True)
     _, anew, schedule = built(other)
