@@ -15,11 +15,15 @@ FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
 LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
-BOTTOM = {'compat', 'files', 'image_io', 'randomness', 'registry'}
+BOTTOM = {
+    'compat', 'files', 'image_io', 'memory_limit', 'randomness', 'registry', 'weights_file',
+}  # fmt: skip
 ALLOWED = {
     'compat': set(),
     'files': set(),
     'image_io': {'files'},
+    'memory_limit': {'weights_file'},
+    'weights_file': {'compat'},
     'randomness': set(),
     'registry': {'compat'},
     'diffusion': {'files', 'randomness'},

@@ -12,8 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from dtir_mm.engine.checkpoint import (
-    CheckpointError,
-    checkpoints_in,
+    checkpoint_to_resume,
     config_of,
     config_to_json,
     load_checkpoint,
@@ -21,7 +20,6 @@ from dtir_mm.engine.checkpoint import (
     online_weights,
     save_checkpoint,
 )
-from dtir_mm.engine.checkpoint_meta import require_resumable
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.precision import check_precision, resolve_precision
@@ -189,16 +187,9 @@ class RestorationRunner(Runner):
         """What ``resume`` means: a checkpoint's path, or True for the newest of this run if any."""
         if not self._resume:
             return None
-        named = isinstance(self._resume, str)
-        source = self._resume if named else self.work_dir
-        try:
-            checkpoint = load_checkpoint(source)
-        except CheckpointError as error:
-            if named or checkpoints_in(self.work_dir):  # there, but none can be read
-                raise
-            self.logger.warning(f'nothing to resume, starting from the beginning: {error}')
-            return None
-        require_resumable(checkpoint, source)
+        checkpoint = checkpoint_to_resume(self._resume, self.work_dir)
+        if checkpoint is None:
+            self.logger.warning(f'nothing to resume in {self.work_dir}: a new run begins')
         return checkpoint
 
     def load_or_resume(self) -> None:
