@@ -30,7 +30,7 @@ ALLOWED = {
     'randomness': set(),
     'registry': {'compat'},
     'trust': {'compat', 'registry'},
-    'weights_file': set(),
+    'weights_file': {'compat'},
     'diffusion': {'files', 'json_files', 'randomness', 'trust'},
     'models/regularizers': {'randomness', 'registry', 'models/gradients'},
     'datasets': BOTTOM,

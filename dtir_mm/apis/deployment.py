@@ -150,7 +150,7 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
             f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
         )
     values, config = _described(metadata, path)
-    with torch.no_grad(), trust.building(config, 'backbone', path), in_proportion_to(path):
+    with torch.no_grad(), in_proportion_to(path), trust.building(config, 'backbone', path):
         scaled = checked_range(values)
         backbone = MODELS.build(config)
         net = fold_time(backbone, 1)  # any time step gives the structure

@@ -68,7 +68,7 @@ def load_restorer(
     if ours:  # else the config's own
         model['timesteps'] = timesteps_of(loaded)
     trusted = config is not None or allow_imports
-    with trust.building(model, 'model', checkpoint, trusted), limit:
+    with limit, trust.building(model, 'model', checkpoint, trusted):
         restorer = MODELS.build({**model, **overrides})
     load_weights(restorer, loaded, str(checkpoint))
     return restorer.to(get_device()).eval()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 
-from dtir_mm.engine.checkpoint_meta import check_meta, meta_of
+from dtir_mm.engine.checkpoint_meta import check_meta, meta_of, require_resumable
 from dtir_mm.engine.old_checkpoints import upgraded
 from dtir_mm.engine.sharding import divided_like
 from dtir_mm.files import replacing
@@ -111,6 +111,23 @@ def latest_checkpoint(work_dir: str | Path) -> Path:
     others = sorted(p.name for p in Path(work_dir).iterdir() if p.suffix in _SUFFIXES)
     named = f'; it holds {", ".join(others[:3])}: name the file itself' if others else ''
     raise CheckpointError(f'no checkpoint iter_*.pth in the directory {work_dir}{named}')
+
+
+def checkpoint_to_resume(resume: str | bool, work_dir: str | Path) -> dict[str, Any] | None:
+    """What a run goes on from: the checkpoint that ``resume`` names, or the newest of the run's.
+
+    None where there is none. What is there and cannot be read is no reason to begin anew.
+
+    Raises:
+        CheckpointError: it cannot be read, or not be resumed from.
+    """
+    named = isinstance(resume, str)
+    if not named and not checkpoints_in(work_dir):
+        return None
+    source = resume if named else work_dir
+    checkpoint = load_checkpoint(source)
+    require_resumable(checkpoint, source)
+    return checkpoint
 
 
 def config_to_json(config: dict[str, Any]) -> str:

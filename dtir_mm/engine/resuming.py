@@ -97,6 +97,46 @@ def resume_optimization(
     return changed
 
 
+def settled_precision(checkpoint: Mapping[str, Any], precision: str) -> str:
+    """The precision of the run to resume, which that of the config may be, or "auto".
+
+    Raises:
+        ValueError: it is another one.
+    """
+    before = checkpoint['meta']['precision']
+    if precision not in ('auto', before):
+        raise ValueError(
+            f'the run to resume has precision {before}, the config has precision={precision!r}: '
+            f'it would be another run. Set precision={before!r}'
+        )
+    return before
+
+
+def settled_seed(checkpoint: Mapping[str, Any], seed: int | None) -> int:
+    """The seed of the run to resume, which that of the config may be, or None.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    before = checkpoint['meta']['seed']
+    if seed not in (None, before):
+        raise ValueError(
+            f'the run to resume has seed {before}, the config has randomness.seed={seed}: it would '
+            f'continue with other samples. Set randomness=dict(seed={before})'
+        )
+    return before
+
+
+def other_batch(before: int, now: int, processes: int) -> str:
+    """That the run to resume had another number of samples an update, and how to have as many."""
+    return (
+        f'the run to resume had {before} samples an update over all processes, this one has {now}: '
+        f'it is another run from here on. The same would be train_dataloader.batch_size='
+        f'{before / processes:g} on {processes} processes (model.step.micro_batch_size makes it '
+        f'fit)'
+    )
+
+
 def other_differences(recorded: Config, config: Config) -> list[Difference]:
     """What else of the run the config has otherwise, which a resumed run takes."""
     return list(

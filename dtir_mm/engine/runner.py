@@ -16,8 +16,7 @@ from torch import nn
 
 from dtir_mm.config import check_config
 from dtir_mm.engine.checkpoint import (
-    CheckpointError,
-    checkpoints_in,
+    checkpoint_to_resume,
     config_of,
     config_to_json,
     load_checkpoint,
@@ -25,15 +24,20 @@ from dtir_mm.engine.checkpoint import (
     online_weights,
     save_checkpoint,
 )
-from dtir_mm.engine.checkpoint_meta import require_resumable
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
 from dtir_mm.engine.log_failures import report_failures_once
 from dtir_mm.engine.precision import check_precision, resolve_precision
-from dtir_mm.engine.resuming import other_differences, resume_optimization
+from dtir_mm.engine.resuming import (
+    other_batch,
+    other_differences,
+    resume_optimization,
+    settled_precision,
+    settled_seed,
+)
 from dtir_mm.engine.sharding import whole
-from dtir_mm.engine.work_dir_lock import lock_work_dir, unlock_work_dir
+from dtir_mm.engine.work_dir_lock import lock_for_all_processes, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.models.restorers.freezing import require_same_freeze
@@ -111,19 +115,7 @@ class RestorationRunner(Runner):
                 )
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
-        self._lock_work_dir()
-
-    def _lock_work_dir(self) -> None:
-        """The first process locks for all of them, which learn of a refusal together."""
-        refusal: list[OSError | None] = [None]
-        if is_main_process():
-            try:
-                lock_work_dir(self.work_dir)
-            except OSError as error:
-                refusal = [error]
-        broadcast_object_list(refusal)
-        if refusal[0] is not None:
-            raise refusal[0]
+        lock_for_all_processes(self.work_dir)
 
     def build_logger(self, log_level: int | str = 'INFO', **options: Any) -> MMLogger:
         """mmengine's, which a full disk does not disturb."""
@@ -204,44 +196,21 @@ class RestorationRunner(Runner):
         """Resolves "auto", unless the checkpoint that is resumed has settled it already."""
         checkpoint = self._checkpoint_to_resume()
         if checkpoint is not None:
-            before = checkpoint['meta']['precision']
-            if self.precision not in ('auto', before):
-                raise ValueError(
-                    f'the run to resume has precision {before}, the config has precision='
-                    f'{self.precision!r}: it would be another run. Set precision={before!r}'
-                )
-            self.precision = before
-            self._settle_seed(checkpoint['meta']['seed'])
+            self.precision = settled_precision(checkpoint, self.precision)
+            self._seed = settled_seed(checkpoint, self.cfg.get('randomness', {}).get('seed'))
         settled = [resolve_precision(self.precision, get_device())]
         broadcast_object_list(settled)
         self.precision = settled[0]
         self.logger.info(f'precision: {self.precision}')
         self.restorer.set_precision(self.precision)
 
-    def _settle_seed(self, seed: int) -> None:
-        """Goes on with the seed of the run that is resumed."""
-        if self.cfg.get('randomness', {}).get('seed') is None:
-            self._seed = seed
-        elif seed != self.seed:
-            raise ValueError(
-                f'the run to resume has seed {seed}, the config has randomness.seed={self.seed}: '
-                f'it would continue with other samples. Set randomness=dict(seed={seed})'
-            )
-
     def _checkpoint_to_resume(self) -> dict[str, Any] | None:
         """What ``resume`` means: a checkpoint's path, or True for the newest of this run if any."""
         if not self._resume:
             return None
-        named = isinstance(self._resume, str)
-        source = self._resume if named else self.work_dir
-        try:
-            checkpoint = load_checkpoint(source)
-        except CheckpointError as error:
-            if named or checkpoints_in(self.work_dir):  # there, but none can be read
-                raise
-            self.logger.warning(f'nothing to resume, starting from the beginning: {error}')
-            return None
-        require_resumable(checkpoint, source)
+        checkpoint = checkpoint_to_resume(self._resume, self.work_dir)
+        if checkpoint is None:
+            self.logger.warning(f'nothing to resume in {self.work_dir}: a new run begins')
         return checkpoint
 
     def load_or_resume(self) -> None:
@@ -275,7 +244,9 @@ class RestorationRunner(Runner):
     def _resume_from(self, checkpoint: dict[str, Any]) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_weights(self.restorer, online_weights(checkpoint), 'the checkpoint to resume')
-        self._report_other_batch(checkpoint['meta'].get('global_batch', self.global_batch))
+        before = checkpoint['meta'].get('global_batch', self.global_batch)
+        if before != self.global_batch:
+            self.logger.warning(other_batch(before, self.global_batch, self.world_size))
         recorded, config = config_of(checkpoint), json.loads(self.config_json)
         changed = resume_optimization(
             checkpoint,
@@ -289,15 +260,6 @@ class RestorationRunner(Runner):
         self.logger.info(f'resumed at iteration {self.iter}')
         for difference in changed + other_differences(recorded, config):
             self.logger.warning(f'from here on other than in the run to resume: {difference}')
-
-    def _report_other_batch(self, before: int) -> None:
-        if before != self.global_batch:
-            self.logger.warning(
-                f'the run to resume had {before} samples an update over all processes, this one '
-                f'has {self.global_batch}: it is another run from here on. The same would be '
-                f'train_dataloader.batch_size={before / self.world_size:g} on {self.world_size} '
-                f'processes (model.step.micro_batch_size makes it fit)'
-            )
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
         """Writes everything that a resumed run needs, and what a user of the weights asks.

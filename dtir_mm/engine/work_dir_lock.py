@@ -9,6 +9,8 @@ import time
 import warnings
 from pathlib import Path
 
+from mmengine.dist import broadcast_object_list, is_main_process
+
 LOCK_FILE = '.lock'
 _held: dict[Path, int] = {}  # descriptors of this process's lock files
 
@@ -46,6 +48,23 @@ def lock_work_dir(folder: str | Path) -> None:
         raise
     # No other descriptor of the file may be closed in this process: that would drop the lock.
     _held[key] = file
+
+
+def lock_for_all_processes(folder: str | Path) -> None:
+    """The first process of a run locks for all of them, which learn of a refusal together.
+
+    Raises:
+        WorkDirInUseError, OSError: see ``lock_work_dir``; in all processes.
+    """
+    refusal: list[OSError | None] = [None]
+    if is_main_process():
+        try:
+            lock_work_dir(folder)
+        except OSError as error:
+            refusal = [error]
+    broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise refusal[0]
 
 
 def unlock_work_dir(folder: str | Path) -> None:

@@ -5,26 +5,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import build_schedule, like
-from dtir_mm.diffusion.sampling import ddim_denoise
 from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
+from dtir_mm.models.restorers.padding import apply_padded
+from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.models.restorers.tiling import tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
-from dtir_mm.randomness import seed_of
 from dtir_mm.registry import MODELS
 
 PASSES = ('one', 'sdedit')
-_DDIM_STEPS = 10
 # Prefixes of weights that earlier stages do not have.
 NEW_PARAMETERS = ('backbone.adapters.', 'backbone.restoration_head.', 'classifier.')
 
@@ -176,7 +174,7 @@ class Restorer(BaseModel):
     def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
         """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) at steps (B,)."""
         if self.passes == 'sdedit':
-            return self._sdedit(degraded, t)
+            return sdedit(self, degraded, t)
         return degraded - like(self.head.scale(self.schedule, t), degraded) * self.nuisance(
             degraded, t
         )
@@ -194,17 +192,6 @@ class Restorer(BaseModel):
         nuisance, features = self.backbone.nuisance_and_features(u, t)
         require_finite_output(self, nuisance, lambda: self.backbone.nuisance_and_features(u, t))
         return nuisance, features
-
-    def _sdedit(self, degraded: Tensor, t: Tensor) -> Tensor:
-        """Diffuses images to their steps and back; the noise is that of every image of a size."""
-        rng = torch.Generator().manual_seed(seed_of(0, 'sdedit'))
-        noise = torch.randn(degraded.shape[1:], generator=rng).to(degraded)
-        noisy = self.schedule.add_noise(degraded, noise.expand_as(degraded), t)
-        restored = [
-            ddim_denoise(self.schedule, self.predict_noise, image[None], int(step), _DDIM_STEPS)
-            for image, step in zip(noisy, t, strict=True)
-        ]
-        return torch.cat(restored)
 
     # --- restoring ----------------------------------------------------------------------------
 
@@ -248,13 +235,7 @@ class Restorer(BaseModel):
             yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
-        """The restored image from one reflected at right and bottom to a size of the backbone's."""
-        height, width = degraded.shape[-2:]
-        padded_height, padded_width = self.backbone.size_rule.enclosing(height, width)
-        bottom, right = padded_height - height, padded_width - width
-        mode = 'reflect' if bottom < height and right < width else 'replicate'
-        padded = F.pad(degraded, (0, right, 0, bottom), mode=mode) if bottom or right else degraded
-        return self(padded, t)[..., :height, :width]
+        return apply_padded(lambda image: self(image, t), degraded, self.backbone.size_rule)
 
     def part_for_noise(self, images: Tensor) -> Tensor:
         """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
