@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 import torch
@@ -46,6 +47,9 @@ def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[Non
         tool: its name.
         interrupted: what Ctrl-C is answered with, with status 130.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may be in no encoding
+            stream.reconfigure(errors='backslashreplace')
     try:
         yield
     except KeyboardInterrupt:

@@ -11,6 +11,8 @@ from dtir_mm.config.checking import check_config
 from dtir_mm.config.options import overridden
 from dtir_mm.config.sections import known_keys
 
+_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+
 
 def read_config(path: str | Path) -> Config:
     """The config of a file, checked (``check_config``).
@@ -21,6 +23,11 @@ def read_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no such config: {path}')
+    if Path(path).suffix not in _SUFFIXES:
+        raise ValueError(
+            f'{path} is no config, which is a file {", ".join(_SUFFIXES)}. Are config and '
+            f'checkpoint swapped?'
+        )
     try:
         config = Config.fromfile(path)
     except Exception as error:  # the config is a program of the user's, which may raise anything
@@ -59,6 +66,8 @@ def override_config(config: Config, options: Sequence[str] | None) -> None:
 
 def _explain(path: str | Path, error: Exception) -> str:
     """Where in which file a config went wrong, in a line."""
+    if isinstance(error, RecursionError):
+        return f'{path}: lists or dicts in one another are too deep to be read'
     file, line = str(path), None
     for frame, number in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == '_file2dict':

@@ -1,6 +1,7 @@
 """One line for what the user can mend, a traceback for what they cannot."""
 
 import importlib.util
+import io
 
 import pytest
 import torch
@@ -55,6 +56,14 @@ def test_what_we_did_not_foresee_has_its_traceback_and_asks_for_a_report(
     lines = text.splitlines()
     assert status == 1 and lines[0].startswith('Traceback')
     assert lines[-1].startswith('tool: this is a fault of dtir_mm') and 'report' in lines[-1]
+
+
+def test_names_in_no_encoding_are_printed_as_escapes(monkeypatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr('sys.stdout', io.TextIOWrapper(printed, encoding='utf-8'))
+    with one_line_errors('tool'):
+        print('written: \udcff.png', flush=True)
+    assert printed.getvalue() == b'written: \\udcff.png\n'
 
 
 def test_code_of_the_users_keeps_its_traceback(tmp_path, capsys):

@@ -39,3 +39,9 @@ def test_other_files_are_refused(tmp_path):
     for name in ('x.txt', 'bytes.py'):
         with pytest.raises(ValueError, match=name):
             read_config(tmp_path / name)
+    (tmp_path / 'iter_2.pth').write_bytes(b'PK')
+    with pytest.raises(ValueError, match=r'iter_2\.pth is no config.*checkpoint swapped'):
+        read_config(tmp_path / 'iter_2.pth')
+    (tmp_path / 'deep.json').write_text('{"a": ' + '[' * 100_000 + ']' * 100_000 + '}')
+    with pytest.raises(ValueError, match=r'deep\.json: lists or dicts .* too deep'):
+        read_config(tmp_path / 'deep.json')
