@@ -5,6 +5,7 @@ import json
 
 import mmcv.cnn  # noqa: F401 - registers its layers, with which a file could do more
 import pytest
+from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as MMEngineRegistry
 from safetensors.torch import save_file
 from torch import nn
@@ -126,7 +127,9 @@ def test_a_list_of_networks_is_looked_up_part_by_part(trap):
         assert 'trap_' in refused(load_restorer, file, trap)
 
 
-def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed):
+def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed, monkeypatch):
+    # A runner that was built here before would have mmcv look it up in our own registry.
+    monkeypatch.setattr(DefaultScope, 'get_current_instance', lambda: None)
     for padding in ('trap_module', 'trap_module.function', 'trap_package.Padding'):
         network = dict(type='BuildsLayers', padding=padding)
         layer = dict(type='ConvModule', in_channels=3, out_channels=3, kernel_size=1)

@@ -64,7 +64,7 @@ class WatchedPhotosDataset(CleanPhotosDataset):
 
 @pytest.mark.parametrize('stage', ['pretrain', 'finetune'])
 def test_a_run_has_the_bits_of_one_that_was_not_tried(runner_of, tmp_path, monkeypatch, stage):
-    dropout = "model['backbone']['backbone'].update(type='Forgetful')\n"
+    dropout = "model['backbone']['backbone'].update(type='Counting')\n"
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'tried')).train()
     monkeypatch.setattr(train_loop, 'dry_pass', lambda runner: None)
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'not')).train()
@@ -148,7 +148,7 @@ def test_a_resumed_run_is_tried_too(runner_of, faults_of):
 
 
 @MODELS.register_module()
-class Forgetful(MODELS.get('DtirUNet')):
+class Counting(MODELS.get('DtirUNet')):
     """With dropout, which draws, and a buffer that counts training passes."""
 
     def __init__(self, **arguments) -> None:

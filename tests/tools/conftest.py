@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -9,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from dtir_mm.image_io import save_image
 
@@ -70,6 +72,8 @@ def call(name: str, *arguments: object) -> int | str | None:
     """Calls a tool's ``main`` with a command line; gives what it returns or leaves with."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+        # mmengine names loggers by the second: two calls in one would share what was captured.
+        patch.setattr(MMLogger, '_instance_dict', OrderedDict())
         try:
             return load_tool(name).main()
         except SystemExit as leaving:

@@ -275,9 +275,16 @@ def test_what_an_image_carries_and_a_result_does_not_is_said(toy, run_tool, tmp_
 
 def test_weights_that_are_not_finite_restore_nothing_in_silence(toy, failure_of, tmp_path):
     checkpoint = torch.load(toy.finetune / 'iter_2.pth')
-    checkpoint['state_dict']['backbone.net.conv_out.weight'].view(-1)[0] = torch.nan
+    weight = checkpoint['state_dict']['backbone.net.conv_out.weight']
+    weight.view(-1)[0] = torch.nan
     torch.save(checkpoint, tmp_path / 'nan.pth')
     message = failure_of('restore', tmp_path / 'nan.pth', toy.photos, tmp_path / 'out')
+    assert f'{tmp_path}/nan.pth' in message and 'net.conv_out.weight are not finite' in message
+    assert not (tmp_path / 'out').exists()
+
+    weight[:] = 3e38
+    torch.save(checkpoint, tmp_path / 'huge.pth')
+    message = failure_of('restore', tmp_path / 'huge.pth', toy.photos, tmp_path / 'out')
     lines = [line for line in message.splitlines() if 'conv_out (Conv2d) is the first' in line]
     assert [str(toy.photos / f'{i}.png') in line for i, line in enumerate(lines)] == [True] * 6
     assert contents(tmp_path / 'out') == {}

@@ -1,5 +1,6 @@
 """tools/train.py: OpenMMLab's flags, and what it says of bad input."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,12 @@ def test_resume_continues_to_a_later_end(run_tool, toy, tmp_path):
     assert state['step'] == 3
 
 
-def test_resume_with_another_learning_rate_needs_a_word(run_tool, toy, tmp_path):
+def test_resume_with_another_learning_rate_needs_a_word(run_tool, failure_of, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path)
     options = ('optim_wrapper.optimizer.lr=0.01', 'train_cfg.max_iters=3')
     other = ('--resume', '--cfg-options', *options)
-    with pytest.raises(ValueError, match=r'optimizer\.lr 0\.03 -> 0\.01\. .*--allow-changes'):
-        run_tool('train', toy.config, '--work-dir', tmp_path, *other)
+    message = failure_of('train', toy.config, '--work-dir', tmp_path, *other)
+    assert re.search(r'optimizer\.lr 0\.03 -> 0\.01\. .*--allow-changes', message)
     run_tool('train', toy.config, '--work-dir', tmp_path, '--allow-changes', *other)
     assert learning_rate(tmp_path) == 0.01
 

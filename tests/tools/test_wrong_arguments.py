@@ -174,7 +174,7 @@ def test_the_file_of_the_log_has_what_was_not_shown(toy, places, tmp_path, capsy
     assert 'System environment' in log.read_text()
 
 
-def test_the_log_is_shown_once_training_begins(run_tool, toy, tmp_path):
+def test_the_log_is_shown_once_training_begins(toy, run_tool, tmp_path):
     printed = run_tool('train', toy.config, '--work-dir', tmp_path)
     place = printed.index
     assert place('System environment') < place('Hooks will be') < place('precision: fp32')
