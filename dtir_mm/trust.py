@@ -6,7 +6,6 @@ name is refused before anything is built, with its key, and mmengine's and mmcv'
 held to the same while the rest is built.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +14,16 @@ from mmengine.config.utils import MODULE2PACKAGE as OPENMMLAB
 from mmengine.utils import import_modules_from_strings
 
 from dtir_mm import compat
-from dtir_mm.registry import scopes
+from dtir_mm.registry import DATASETS, TRANSFORMS, scopes
 
 # Keys by which mmengine finds code, or other files.
 _CODE_KEYS = ('_scope_', '_base_', 'custom_imports')
 # Registered, and they read another file or download it.
 _READING = ('PublicNetwork', 'Pretrained')
-_ADDRESS = re.compile(r'[A-Za-z][\w+.-]*://')
+# By these, mmengine's readers of files import the clients of their backends.
+_BACKEND_KEYS = ('backend_args', 'file_client_args')
+# Their data sets unpickle annotations, and read by any backend.
+_FOREIGN_DATA = ('mmengine', 'mmcv', 'mmagic')
 _SHOWN = 80
 _OTHERWISE = 'A checkpoint that you trust goes with --allow-imports or your own --config'
 
@@ -109,13 +111,35 @@ def building(part: Any, key: str, source: object, trusted: bool = False) -> Iter
             raise ValueError(f'{source}: its {key} cannot be built: {reason}') from error
 
 
+def refuse_foreign_data(part: Any, key: str, source: object) -> None:
+    """Refuses data sets and transforms that are neither ours nor registered by the user.
+
+    Args:
+        part: the config of a data set out of a file.
+        key: its name in the whole config, for the message.
+        source: the file, for the message.
+
+    Raises:
+        ValueError: it names one of mmengine, mmcv or mmagic; the message has key and value.
+    """
+    for path, name, value in _nested(part, key):
+        if name != 'type' or not isinstance(value, str):
+            continue
+        found = DATASETS.get(value) or TRANSFORMS.get(value)
+        if getattr(found, '__module__', '').partition('.')[0] in _FOREIGN_DATA:
+            why = 'the data sets and transforms that a file names must be of dtir_mm or your own'
+            raise _refused(source, path, value, why)
+
+
 def _refuse_reading(part: Any, key: str, source: object) -> None:
     for path, name, value in _nested(part, key):
+        if name in _BACKEND_KEYS and value:
+            raise _refused(source, path, value, 'a file may not say how other files are read')
         if not isinstance(value, str):
             continue
         reads = name == 'type' and value.rpartition('.')[2] in _READING
         reads |= name == 'timesteps' and value.endswith('.json')
-        if reads or _ADDRESS.match(value):
+        if reads or '://' in value:
             why = 'what a file describes may not read other files or addresses'
             raise _refused(source, path, value, why)
 

@@ -76,7 +76,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     Raises:
         ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, or the restorer gives
             NaN or infinity.
-        RuntimeError: the two differ on a random picture: the network does something behind a norm's
+        ValueError: the two differ on a random picture: the network does something behind a norm's
             scale or its last layer that cannot be folded.
     """
     if not 1 <= t <= restorer.schedule.num_steps:
@@ -98,7 +98,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     contract.scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
     error = _relative_error(network.unclamped(degraded), expected)
     if not error <= _TOLERANCE:
-        raise RuntimeError(
+        raise ValueError(
             f'{type(network.net).__name__} cannot be deployed: without time it differs from the '
             f'restorer by {error:.2g} of the largest value, more than {_TOLERANCE:g}. Its last '
             f'layer must be a convolution whose output is used as it is, and what time conditions '
@@ -194,7 +194,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
         ``network.size_rule.multiple``.
 
     Raises:
-        RuntimeError: onnxruntime gives another picture than the network.
+        ValueError: onnxruntime gives another picture than the network.
     """
     import onnxruntime
 
@@ -222,7 +222,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
         for multiple in (network.size_rule.multiple * 2**i for i in range(7)):
             if _agrees(session, network, multiple):
                 return multiple
-        raise RuntimeError(
+        raise ValueError(
             f'{type(network.net).__name__} cannot be exported: onnxruntime gives another picture '
             f'than the network does. Its operations must not depend on the size of the picture'
         )

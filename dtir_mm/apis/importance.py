@@ -68,6 +68,8 @@ def accumulate_importance(
     running = RunningImportance()
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
     trusted = config is not None or allow_imports
+    if not trusted:
+        trust.refuse_foreign_data(data['dataset'], 'train_dataloader.dataset', checkpoint)
     with trust.building(data['dataset'], 'train_dataloader.dataset', checkpoint, trusted):
         loader = _loader(data, meta_of(loaded))
     batches = iter(loader)

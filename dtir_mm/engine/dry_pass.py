@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
 from dtir_mm.engine.loader_faults import held_out_faults, training_faults
 from dtir_mm.models.backbones.probe import cause, undisturbed
+from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.trial import (
     deployment_obstacle,
     idle_batch_norms,
@@ -85,6 +86,8 @@ def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
             trial = copy.copy(metric)
             trial.results = []
             trial.process(batch, samples)
+    except NotFiniteError:  # of weights that have diverged, to which the runner has an answer
+        raise
     except Exception as error:  # the data set, the network and the metric may be the user's own
         size = ' x '.join(map(str, extent.size or ()))
         named = f'{extent.file} ({size} pixels)' if size else f'sample {index}'

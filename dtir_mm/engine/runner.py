@@ -40,6 +40,7 @@ from dtir_mm.engine.sharding import whole
 from dtir_mm.engine.work_dir_lock import lock_for_all_processes, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
+from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.freezing import require_same_freeze
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
@@ -154,7 +155,8 @@ class RestorationRunner(Runner):
         Raises:
             ValueError: the config asks for mmengine's own activation checkpointing, which gradients
                 as we take them do not pass.
-            FloatingPointError: a loss is not finite; the message names the last good checkpoint.
+            FloatingPointError: a loss or an image is not finite; the message names the last good
+                checkpoint.
         """
         if self.cfg.get('activation_checkpointing'):
             raise ValueError(
@@ -165,7 +167,7 @@ class RestorationRunner(Runner):
         self._introduced = NEW_PARAMETERS
         try:
             return super().train()
-        except FloatingPointError as error:
+        except (FloatingPointError, NotFiniteError) as error:
             hooks = [hook for hook in self.hooks if isinstance(hook, RestorationCheckpointHook)]
             ways = [hook.way_back(self) for hook in hooks]
             raise FloatingPointError('. '.join([str(error), *ways])) from error
@@ -243,7 +245,11 @@ class RestorationRunner(Runner):
 
     def _resume_from(self, checkpoint: dict[str, Any]) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_weights(self.restorer, online_weights(checkpoint), 'the checkpoint to resume')
+        load_weights(
+            self.restorer,
+            online_weights(checkpoint),
+            f'iter_{checkpoint["meta"]["iter"]}.pth to resume',
+        )
         before = checkpoint['meta'].get('global_batch', self.global_batch)
         if before != self.global_batch:
             self.logger.warning(other_batch(before, self.global_batch, self.world_size))

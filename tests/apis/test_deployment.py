@@ -207,7 +207,7 @@ def test_a_step_out_of_range_is_refused(t):
 
 def test_what_cannot_fold_is_refused_with_the_difference():
     restorer = trained(wrapped(dict(type='ScalesAfterwards', skip=False)))
-    with pytest.raises(RuntimeError, match=r'ScalesAfterwards cannot be deployed.*0\.\d+'):
+    with pytest.raises(ValueError, match=r'ScalesAfterwards cannot be deployed.*0\.\d+'):
         deploy(restorer, 8)
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_fold_is_refused_with_the_difference():
 def test_an_adapter_between_what_folds_is_refused(site):
     adapters = dict(ADAPTERS, sites=[site])
     backbone = wrapped(dict(type='ConvolutionsOnly', skip=True), adapters=adapters)
-    with pytest.raises(RuntimeError, match='no adapter'):
+    with pytest.raises(ValueError, match='no adapter'):
         deploy(trained(backbone), 8)
 
 

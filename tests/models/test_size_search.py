@@ -175,3 +175,16 @@ def test_what_no_image_fits_is_refused(network, message):
     with pytest.raises(ValueError, match=message) as error:
         MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=network)))
     assert '\n' not in str(error.value)
+
+
+class InPlace(nn.Conv2d):
+    def forward(self, u: Tensor) -> Tensor:
+        u -= 0.5
+        return super().forward(u)
+
+
+def test_a_network_that_changes_its_input_is_refused():
+    with pytest.raises(
+        ValueError, match='InPlace cannot be a backbone: changes its input in place'
+    ):
+        settle_sizes(InPlace(3, 3, 1))

@@ -1,12 +1,13 @@
 """tools/train.py: OpenMMLab's flags, and what it says of bad input."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 
-from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 
 
 def learning_rate(work_dir: Path) -> float:
@@ -81,6 +82,22 @@ def test_a_work_dir_that_cannot_be_written_is_named(failure_of, toy, tmp_path):
     message = failure_of('train', toy.config, '--work-dir', tmp_path / 'file' / 'run')
     assert f'cannot write to the output folder {tmp_path}/file/run' in message
     assert (tmp_path / 'file').read_text() == 'in the way'
+
+
+def test_resuming_weights_that_overflow_names_the_last_good_ones(
+    run_tool, failure_of, toy, tmp_path
+):
+    every = ('--cfg-options', 'default_hooks.checkpoint.interval=1', 'train_cfg.max_iters=3')
+    run_tool('train', toy.config, '--work-dir', tmp_path / 'my run', *every)
+    newest = tmp_path / 'my run' / 'iter_3.pth'
+    checkpoint = load_checkpoint(newest)
+    checkpoint['state_dict']['backbone.net.conv_out.weight'][:] = 3e38
+    save_checkpoint(checkpoint, newest)
+    longer = (*every[:-1], 'train_cfg.max_iters=5', '--resume')
+    message = failure_of('train', toy.config, '--work-dir', tmp_path / 'my run', *longer)
+    assert 'its values overflow' in message
+    good = shlex.quote(str(tmp_path / 'my run' / 'iter_2.pth'))
+    assert f'--resume {good} --allow-changes' in message
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failure_of):

@@ -72,27 +72,40 @@ def test_tools_that_take_weights_alone_do_not_look_at_the_config(toy, run_tool, 
     assert not trap.sprung
 
 
-def test_a_data_set_in_a_checkpoint_reads_no_address(toy, failure_of, trap):
+BACKEND = dict(backend='memcached', server_list_cfg='a', client_cfg='b')
+
+
+@pytest.mark.parametrize(
+    ('update', 'named'),
+    [
+        ({'folder': 'http://127.0.0.1:9/'}, 'dataset.folder='),
+        ({'folder': 'cluster:petrel://a'}, 'dataset.folder='),
+        ({'pipeline': [{'type': 'trap_module'}]}, 'trap_module'),
+        ({'type': 'mmagic.BasicImageDataset', 'data_root': '/tmp'}, "dataset.type='mmagic.Basic"),
+        ({'type': 'BaseDataset', 'ann_file': 'a.pkl'}, "type='BaseDataset' is not registered"),
+        ({'pipeline': [{'type': 'mmagic.LoadImageFromFile'}]}, 'dataset.pipeline.0.type='),
+        ({'backend_args': BACKEND}, 'dataset.backend_args='),
+        ({'pipeline': [{'type': 'PackSample', 'backend_args': BACKEND}]}, '.0.backend_args='),
+    ],
+    ids=str,
+)
+def test_a_data_set_in_a_checkpoint_imports_and_reads_nothing_else(
+    toy, failure_of, trap, update, named
+):
+    """mmengine's file backends import their clients, one from a folder that the config names."""
+    (trap.folder / 'mc.py').write_text((trap.folder / 'trap_module.py').read_text())
+    if 'backend_args' in update:
+        update['backend_args'] |= {'sys_path': str(trap.folder)}
     checkpoint = load_checkpoint(toy.finetune)
     config = json.loads(checkpoint['meta']['config_json'])
-    for update in (
-        {'type': 'mmagic.BasicImageDataset', 'data_root': 'http://127.0.0.1:9/'},
-        {'pipeline': [{'type': 'trap_module'}]},
-    ):
-        config['train_dataloader']['dataset'].update(update)
-        checkpoint['meta']['config_json'] = json.dumps(config)
-        save_checkpoint(checkpoint, trap.folder / 'hostile.pth')
-        arguments = (trap.folder / 'hostile.pth', trap.folder / 'out.pth')
-        message = failure_of('accumulate_importance', *arguments)
-        assert 'hostile.pth' in message and not trap.sprung
-        expected = 'train_dataloader.dataset.data_root=' if 'data_root' in update else 'data_root'
-        assert expected in message
-    del config['train_dataloader']['dataset']['data_root']
-    config['train_dataloader']['dataset']['type'] = 'DegradedPhotosDataset'
+    config['train_dataloader']['dataset'].update(update)
     checkpoint['meta']['config_json'] = json.dumps(config)
     save_checkpoint(checkpoint, trap.folder / 'hostile.pth')
-    assert 'trap_module' in failure_of('accumulate_importance', *arguments)
-    assert not trap.sprung
+    message = failure_of(
+        'accumulate_importance', trap.folder / 'hostile.pth', trap.folder / 'out.pth'
+    )
+    assert 'hostile.pth' in message and named in message
+    assert not trap.sprung and not (trap.folder / 'out.pth').exists()
 
 
 def test_deep_json_is_one_line_in_every_tool_that_reads_json(toy, failure_of, tmp_path):

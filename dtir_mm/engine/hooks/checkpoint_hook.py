@@ -1,6 +1,7 @@
 """When checkpoints are written, and which are kept."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,9 @@ class RestorationCheckpointHook(Hook):
     def way_back(self, runner: Any) -> str:
         """What to do about losses that are no longer finite."""
         self._watch.judge(None)
-        path = Path(runner.work_dir) / (self._watch.good or '')
+        good = self._watch.good or self._former.get('good')  # the latter before any update
+        path = Path(runner.work_dir) / (good or '')
+        quoted = shlex.quote(str(path))
         if not path.is_file():
             return (
                 'If no file is at fault, the weights have diverged, and no checkpoint here is '
@@ -120,7 +123,7 @@ class RestorationCheckpointHook(Hook):
             )
         return (
             f'If no file is at fault, the weights have diverged. The last good checkpoint is '
-            f'{path}: go on from it with a lower learning rate, --resume {path} --allow-changes '
+            f'{path}: go on from it with a lower learning rate, --resume {quoted} --allow-changes '
             f'--cfg-options optim_wrapper.optimizer.lr=...'
         )
 

@@ -99,6 +99,8 @@ def _obstacle(net: nn.Module, height: int, width: int, channels: int = 3) -> str
             output = net(image)
     except Exception as error:  # a network of the user's own may raise anything
         return f'on {tuple(image.shape)} it fails: {cause(error)}'
+    if bool((image != 0).any()):
+        return 'changes its input in place, which others read afterwards: let it work on a copy'
     if isinstance(output, torch.Tensor) and output.shape == image.shape:
         return None
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
