@@ -151,7 +151,7 @@ def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, 'write_bytes', full_disk)
-        with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d+ MiB'):
+        with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d KiB'):
             save_image(path, 255 - picture)
     np.testing.assert_array_equal(read_image(path), picture)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
