@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -263,3 +264,13 @@ def test_notes_are_counted_with_the_first_names(tmp_path):
         f'grey: 7 image(s): {named} and 2 more',
         f'odd: 1 image(s): {tmp_path / "0.png"}',
     ]
+
+
+def test_what_is_there_but_no_file_is_told_from_what_is_not(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'folder.png').mkdir()
+    for name in ('pipe.png', 'folder.png'):
+        with pytest.raises(FileNotFoundError, match=rf'{name} \(there is a folder, pipe'):
+            read_image(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r'no such image file: .*none\.png$'):
+        read_image(tmp_path / 'none.png')
