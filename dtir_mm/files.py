@@ -66,15 +66,17 @@ def _lack_of_space(path: Path, temporary: Path, needed: int | None) -> str:
     free = shutil.disk_usage(path.parent).free
     if temporary.is_file():
         free += temporary.stat().st_size
-    wanted = 'more' if needed is None else _mebibytes(needed)
+    wanted = f'more than the {_amount(free)} that were free'
+    if needed is not None:
+        wanted = f'{_amount(needed)}, and {_amount(free)} were free'
     return (
-        f'the disk (or your quota on it) is full: {path} needs {wanted}, and {_mebibytes(free)} '
-        f'were free. What was there before stays; make room, or name another folder'
+        f'the disk (or your quota on it) is full: {path} needs {wanted}. '
+        'What was there before stays; make room, or name another folder'
     )
 
 
-def _mebibytes(size: int) -> str:
-    return f'{size / 2**20:.2f} MiB'
+def _amount(size: int) -> str:
+    return f'{size / 2**20:.2f} MiB' if size >= 2**20 else f'{size / 2**10:.1f} KiB'
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -155,6 +155,8 @@ def _naming(path: Path) -> Iterator[None]:
     name = shown(path)
     if not path.is_file():
         where = f' (a link to {shown(os.readlink(path))})' if path.is_symlink() else ''
+        if path.exists():
+            where += ' (there is a folder, pipe or device of that name)'
         raise FileNotFoundError(f'no such image file: {name}{where}')
     try:
         yield

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -151,7 +152,7 @@ def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, 'write_bytes', full_disk)
-        with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d+ MiB'):
+        with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d KiB'):
             save_image(path, 255 - picture)
     np.testing.assert_array_equal(read_image(path), picture)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
@@ -263,3 +264,13 @@ def test_notes_are_counted_with_the_first_names(tmp_path):
         f'grey: 7 image(s): {named} and 2 more',
         f'odd: 1 image(s): {tmp_path / "0.png"}',
     ]
+
+
+def test_what_is_there_but_no_file_is_told_from_what_is_not(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'folder.png').mkdir()
+    for name in ('pipe.png', 'folder.png'):
+        with pytest.raises(FileNotFoundError, match=rf'{name} \(there is a folder, pipe'):
+            read_image(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r'no such image file: .*none\.png$'):
+        read_image(tmp_path / 'none.png')

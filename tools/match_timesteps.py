@@ -168,12 +168,19 @@ def _match(args: argparse.Namespace, restorer: Restorer, task: str, method: str)
     }
     grid = grids.get(method)
     total = len(grid) if grid else None
+    # probe_train trains these weights, and time may take effect meanwhile: its curve tells.
+    no_effect = (
+        None
+        if method == 'probe_train'
+        else timestep_errors.why_no_effect(restorer, pairs[0], num_steps)
+    )
     with tqdm(desc=f'{task}: {method}', unit='step', total=total) as bar, torch.no_grad():
         errors_at = _criterion(args, restorer, method, pairs, bar)
         stand_in = _stand_in(args, restorer)
         return match_timestep(
-            errors_at, task, method, num_steps, args.seed, stand_in, grid, lambda t: bar.update()
-        )
+            errors_at, task, method, num_steps, args.seed, stand_in, grid,
+            lambda t: bar.update(), no_effect,
+        )  # fmt: skip
 
 
 def _criterion(

@@ -1,6 +1,7 @@
 """What the command-line tools share."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -86,7 +87,9 @@ class ToolParser(argparse.ArgumentParser):
     """A parser whose errors are one line, with the option that was meant where it can be told."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See argparse."""
+        """See argparse; an empty argument, which would be the current folder, is an error."""
+        if '' in (sys.argv[1:] if args is None else args):
+            self.error('an argument is empty: is a variable of the shell not set?')
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]

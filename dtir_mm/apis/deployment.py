@@ -127,9 +127,10 @@ def save_deployed(
         'backbone': json.dumps(backbone),
         **about,
     }
-    with replacing(path) as temporary:
-        # Not save_file, whose files nobody but their owner may read.
-        temporary.write_bytes(save(network.state_dict(), {k: str(v) for k, v in metadata.items()}))
+    # Not save_file, whose files nobody but their owner may read.
+    content = save(network.state_dict(), {k: str(v) for k, v in metadata.items()})
+    with replacing(path, lambda: len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_deployed(path: str | Path) -> DeployedNetwork:

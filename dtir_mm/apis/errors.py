@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from dtir_mm.engine.checkpoint import CheckpointError
+from dtir_mm.names import shown
 
 _MENDED_BY_THE_USER = (
     OSError,
@@ -63,10 +64,22 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         said = str(error).partition('.')[0] or 'out of memory'
         return f'{said}. A smaller train_dataloader.batch_size, patch or tile takes less'
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f'{_word_around(error)} has characters that are not UTF-8, which configs, logs and '
+            f'weights cannot hold: rename that file or folder, or name another one'
+        )
     message = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
     if re.match(r'Caught \w+ in \w+ worker process', message):
         message = re.sub(r'^[\w.]+(Error|Exception): ', '', message.splitlines()[-1])
     return message.strip('\'"') if isinstance(error, KeyError) else message
+
+
+def _word_around(error: UnicodeEncodeError) -> str:
+    """The path, or the quoted text of a line, in which what cannot be encoded stands."""
+    before = re.split(r'[\n\'"]', error.object[: error.start])[-1]
+    after = re.split(r'[\n\'"]', error.object[error.start :])[0]
+    return shown(before + after)
 
 
 def _account_of(tool: str, error: Exception) -> str:

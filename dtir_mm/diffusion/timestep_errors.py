@@ -24,6 +24,8 @@ _RIDGE = 1e-2
 _SDEDIT_STEPS = 10
 FEWEST = 4
 _PURE_NOISE = 1e-2
+# What float32 makes of equal outputs, relative to the largest of their values.
+_EQUAL = 1e-6
 SCORE_SCALES = ('sigma', 'mu_step')
 
 
@@ -184,6 +186,30 @@ def changed_pairs(degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
             f'one, got {int(differ.sum())} of {len(differ)}'
         )
     return degraded[differ], clean[differ]
+
+
+@torch.no_grad()
+def why_no_effect(network: NoisePredictor, degraded: Tensor, num_steps: int) -> str | None:
+    """Why no criterion can tell the steps of these weights apart, or None where one may.
+
+    What ``score`` and ``trajectory`` scale by the schedule has a minimum even so, which says
+    nothing of the network. Compares its outputs and features for a few images at three steps.
+
+    Args:
+        network: the pre-trained network.
+        degraded: images (N, 3, H, W) in the schedule's image range.
+        num_steps: T.
+    """
+    images = degraded[:FEWEST]
+    first, *others = (
+        network.nuisance_and_features(images, _steps(images, t))
+        for t in (1, (num_steps + 1) // 2, num_steps)
+    )
+    for other in others:
+        for before, after in zip(first, other, strict=True):
+            if (before - after).abs().max() > _EQUAL * before.abs().max():
+                return None
+    return f'the time step has no effect on these weights: they give the same in 1..{num_steps}'
 
 
 def _by_restoring(

@@ -95,6 +95,7 @@ def match_timestep(
     stand_in: str,
     grid: Sequence[int] | None = None,
     progress: Callable[[int], None] | None = None,
+    why_flat: str | None = None,
 ) -> TimestepMatch:
     """Searches 1..T from coarse to fine; at most 18 evaluations of ``errors_at``.
 
@@ -108,6 +109,7 @@ def match_timestep(
             if it has one and T is 50; "found", the best step of the curve itself.
         grid: evaluate these steps alone instead of the coarse grid and its refinement.
         progress: called with each step that was evaluated.
+        why_flat: why the curve counts as flat whatever its shape; None to judge by its shape.
 
     Raises:
         ValueError: an error is not finite, or ``stand_in`` is neither.
@@ -132,17 +134,22 @@ def match_timestep(
             evaluate(range(max(best - _REFINE, 1), min(best + _REFINE, num_steps) + 1))
     table_4 = stand_in == 'paper' and num_steps == PAPER_NUM_STEPS
     paper = PAPER_TIMESTEPS.get(task) if table_4 else None
-    return _conclude(evaluated, method, num_steps, seed, paper)
+    return _conclude(evaluated, method, num_steps, seed, paper, why_flat)
 
 
 def _conclude(
-    evaluated: dict[int, np.ndarray], method: str, num_steps: int, seed: int, paper: int | None
+    evaluated: dict[int, np.ndarray],
+    method: str,
+    num_steps: int,
+    seed: int,
+    paper: int | None,
+    why_flat: str | None,
 ) -> TimestepMatch:
     steps = np.array(sorted(evaluated))
     errors = _smoothed(np.stack([evaluated[t] for t in steps]), steps, num_steps)
     weights = _resamples(errors.shape[1], seed)
     best = errors.mean(1).argmin()
-    flat = _why_flat(errors, weights)
+    flat = why_flat or _why_flat(errors, weights)
     if flat:
         best_steps = np.arange(1, num_steps + 1)
         low, high = 1, num_steps

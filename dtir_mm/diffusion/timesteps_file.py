@@ -65,8 +65,8 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
         steps = {task: match.get('t_mat') for task, match in tasks.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}: '
-            f'{error!r}'
+            f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}. '
+            f'Make it with tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
         ) from error
     if num_steps is not None and matched_at not in (num_steps, math.inf):
         raise ValueError(

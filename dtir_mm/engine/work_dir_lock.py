@@ -35,7 +35,13 @@ def lock_work_dir(folder: str | Path) -> None:
     key = Path(folder).resolve()
     if key in _held:
         return
-    file = os.open(key / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        file = os.open(key / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise OSError(
+            f'cannot lock the work directory {folder}: its {LOCK_FILE} must be a file that can be '
+            f'written ({error.strerror}). Move that away, or name another folder (--work-dir)'
+        ) from error
     try:
         if os.fstat(file).st_uid == os.geteuid():
             os.fchmod(file, 0o666)  # whoever may write to the folder may lock it

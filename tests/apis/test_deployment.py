@@ -1,6 +1,8 @@
 """A deployed network: the same pictures as the restorer at one time step, without any time."""
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,6 +236,20 @@ def test_a_file_gives_the_network_back(tmp_path, network, adapters):
     with torch.no_grad():
         assert torch.equal(loaded(image), deployed(image))
     assert loaded.size_rule == deployed.size_rule and not loaded.training
+
+
+def test_a_full_disk_is_told_with_the_size_of_the_file(tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    backbone = wrapped(dict(type='ConvolutionsOnly', skip=True))
+    deployed = deploy(trained(backbone, 'fp32'), 8)
+    file = tmp_path / 'a.safetensors'
+    save_deployed(deployed, file, backbone)
+    needed = f'{file.stat().st_size / 2**10:.1f} KiB'
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match=rf'a\.safetensors needs {needed}, and .* were free'):
+        save_deployed(deployed, file, backbone)
 
 
 def test_other_files_are_refused(tmp_path):

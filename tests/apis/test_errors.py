@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 
 import pytest
 import torch
@@ -64,6 +65,21 @@ def test_names_in_no_encoding_are_printed_as_escapes(monkeypatch):
     with one_line_errors('tool'):
         print('written: \udcff.png', flush=True)
     assert printed.getvalue() == b'written: \\udcff.png\n'
+
+
+@pytest.mark.parametrize('text', ['{}', "work_dir = '{}'\nseed = 1", 'a\n"{}"'])
+def test_a_name_that_is_not_utf_8_is_named_with_what_to_do(text, capsys, monkeypatch):
+    monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
+    path = os.fsdecode(b'/data/caf\xe9 two/run')
+
+    @one_line_errors('tool')
+    def encode():
+        text.format(path).encode()
+
+    status, said = ending(encode, capsys)
+    assert status == 1 and said.count('\n') == 1
+    assert said.startswith(r'tool: /data/caf\udce9 two/run has characters that are not UTF-8')
+    assert 'rename' in said
 
 
 def test_code_of_the_users_keeps_its_traceback(tmp_path, capsys):

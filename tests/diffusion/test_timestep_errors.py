@@ -12,7 +12,13 @@ from dtir_mm.diffusion.noise_schedule import (
     VarianceExploding,
     VariancePreserving,
 )
-from dtir_mm.diffusion.timestep_errors import linear_probe, score, sdedit, trajectory
+from dtir_mm.diffusion.timestep_errors import (
+    linear_probe,
+    score,
+    sdedit,
+    trajectory,
+    why_no_effect,
+)
 from dtir_mm.diffusion.timestep_matching import match_timestep
 
 SCHEDULE = VariancePreserving()
@@ -282,3 +288,20 @@ def test_errors_depend_on_nothing_but_the_seed(criterion):
     assert torch.equal(torch.stack(errors[0]), torch.stack(errors[1]))
     assert torch.equal(errors[0][0], errors[0][2]), 'nor on what was asked before'
     assert torch.equal(errors[0][0], errors[2][0]) == (criterion == 'score')
+
+
+@pytest.mark.parametrize(
+    ('predict', 'read', 'effect'),
+    [
+        (lambda u, t: 0.5 * u, lambda u, t: u, False),
+        (lambda u, t: u * (0.5 + 1e-9 * t), lambda u, t: u, False),  # less than float32 can tell
+        (lambda u, t: u * (0.5 + 1e-4 * t), lambda u, t: u, True),
+        (lambda u, t: 0.5 * u, lambda u, t: u + t, True),  # the features alone
+        (lambda u, t: 0.5 * u + (t == 25), lambda u, t: u, True),  # in the middle alone
+        (lambda u, t: 0 * u, lambda u, t: u, False),
+    ],
+)
+def test_steps_that_have_no_effect_on_a_network_are_told(predict, read, effect):
+    degraded, _ = noisy_pairs(0.1)
+    reason = why_no_effect(Network(predict, read), degraded, 50)
+    assert (reason is None) == effect

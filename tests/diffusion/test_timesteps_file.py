@@ -112,7 +112,8 @@ def test_a_missing_file_names_the_command(tmp_path, read):
     [
         ('{"tasks": ', 'is not JSON'),
         ([], 'is not a file of matched time steps'),
-        ({}, "is not a file of matched time steps.*'tasks'"),
+        ([1], r'"t_mat": t}}}\. Make it with tools/match_timesteps.py CHECKPOINT /'),
+        ({}, 'is not a file of matched time steps.*"tasks"'),
         ({'tasks': [8]}, 'is not a file of matched time steps'),
         ({'tasks': {'rainy': 8}}, 'is not a file of matched time steps'),
         ({'tasks': {}, 'source': None}, 'is not a file of matched time steps'),

@@ -79,8 +79,8 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_pa
     monkeypatch.setattr(checkpoint_module, 'open', open_device, raising=False)
     with pytest.raises(OSError, match=r'is full: .*run/iter_4\.pth needs') as error:
         train(config, work_dir)
-    needed = (tmp_path / 'whole' / 'iter_4.pth').stat().st_size / 2**20
-    assert f'needs {needed:.2f} MiB, and ' in str(error.value)
+    needed = (tmp_path / 'whole' / 'iter_4.pth').stat().st_size / 2**10
+    assert f'needs {needed:.1f} KiB, and ' in str(error.value)
     assert str(error.value).endswith('Then --resume goes on from iter_2.pth')
     assert names(work_dir) == ['iter_2.pth']
     assert not list(work_dir.glob('.iter_*'))

@@ -98,6 +98,13 @@ def test_a_second_run_is_refused_and_leaves_the_first_one_alone(toy_config, tmp_
     assert not list(work_dir.glob('.iter_*'))
 
 
+def test_a_lock_that_is_no_file_is_named(tmp_path):
+    (tmp_path / '.lock').mkdir()
+    with pytest.raises(OSError, match=r'its \.lock must be a file.*Is a directory') as error:
+        lock_work_dir(tmp_path)
+    assert str(tmp_path) in str(error.value) and '--work-dir' in str(error.value)
+
+
 def test_this_process_locks_again_and_lets_others_in(tmp_path, hold):
     for _ in range(2):
         lock_work_dir(tmp_path)
