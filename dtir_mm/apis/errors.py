@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
+import cv2
 import torch
 
 from dtir_mm.engine.checkpoint import CheckpointError
@@ -22,8 +23,6 @@ _MENDED_BY_THE_USER = (
     ImportError,
     CheckpointError,
     FloatingPointError,
-    MemoryError,
-    torch.OutOfMemoryError,
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = (sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib'))
@@ -60,13 +59,25 @@ def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[Non
 
 def message_of(error: BaseException) -> str:
     """What an error says; of one out of a worker process of a data loader its last line."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        said = str(error).partition('.')[0] or 'out of memory'
+    if _lacks_memory(error):
+        asked = re.search(r'allocate (\d+) bytes', str(error))  # the CPU's say so after a file
+        said = (
+            f'out of memory, {asked[1]} bytes asked for' if asked else str(error).partition('.')[0]
+        )
+        said = said or 'out of memory'
         return f'{said}. A smaller train_dataloader.batch_size, patch or tile takes less'
     message = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
     if re.match(r'Caught \w+ in \w+ worker process', message):
         message = re.sub(r'^[\w.]+(Error|Exception): ', '', message.splitlines()[-1])
     return message.strip('\'"') if isinstance(error, KeyError) else message
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Also torch's on CPUs and OpenCV's, which have no class of their own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = ("can't allocate memory", 'Insufficient memory')
+    return isinstance(error, RuntimeError | cv2.error) and any(each in str(error) for each in said)
 
 
 def _account_of(tool: str, error: Exception) -> str:
@@ -86,7 +97,8 @@ def _account_of(tool: str, error: Exception) -> str:
 def _is_foreseen(error: Exception, message: str) -> bool:
     """Whether it is meant for the user: a key that a dict of ours lacks is not."""
     is_sentence = ' ' in message or not isinstance(error, KeyError)
-    return isinstance(error, _MENDED_BY_THE_USER) and bool(message) and is_sentence
+    mended = isinstance(error, _MENDED_BY_THE_USER) or _lacks_memory(error)
+    return mended and bool(message) and is_sentence
 
 
 def _place_in_the_users_code(error: Exception) -> str | None:
