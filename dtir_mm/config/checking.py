@@ -52,6 +52,7 @@ def check_config(config: Config) -> None:
     for key, (built, _) in SECTIONS.items():
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
+    problems += _own_precision(config.get('optim_wrapper'))
     if problems:
         if len(problems) > _LINES:
             first = f'{len(problems)} faults of the config, the first of which are:'
@@ -70,6 +71,13 @@ def require_parts(config: Config, use: str) -> None:
                 f'the config has no {", ".join(missing)}: to {_USES[name]} it must have '
                 f'{", ".join(keys)}'
             )
+
+
+def _own_precision(wrapper: Any) -> Iterator[str]:
+    """Wrappers that bring a precision of their own, which gradients as we take them do not have."""
+    kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
+    if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
+        yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'
 
 
 def _unread(config: Config) -> Iterator[str]:
