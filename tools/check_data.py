@@ -63,6 +63,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def check(config: Config, workers: int) -> int:
     """Prints every fault and a table; gives the number of faults."""
     parts, unknown = parts_of(config)
+    if not parts and not unknown:
+        raise ValueError('the config names no data set, so there is nothing to check')
     images = images_of(parts)
     files = list(dict.fromkeys(file for listed in images.values() for file in listed))
     inspected = map_in_processes(inspect_image, files, workers, 'decoding')

@@ -79,7 +79,8 @@ def parse_args() -> argparse.Namespace:
     )
     add_config_arguments(parser)
     args = parser.parse_args()
-    if bool(args.photos) == bool(args.degraded and args.clean):
+    own = (bool(args.degraded), bool(args.clean))
+    if own != ((False, False) if args.photos else (True, True)):
         parser.error('give either --photos, or --degraded and --clean')
     if args.output.suffix != '.json':
         parser.error(f'the output must be a .json file, got {args.output}')

@@ -91,7 +91,7 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if meta and not caution:  # pre-training used no task's step
+    if config.get('model') and meta and not caution:  # pre-training used no task's step
         config.model.timesteps = timesteps_of(checkpoint)
     config.launcher = args.launcher
     config.load_from = None

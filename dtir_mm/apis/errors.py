@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
+import cv2
 import torch
 
 from dtir_mm.engine.checkpoint import CheckpointError
@@ -23,8 +24,6 @@ _MENDED_BY_THE_USER = (
     ImportError,
     CheckpointError,
     FloatingPointError,
-    MemoryError,
-    torch.OutOfMemoryError,
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = (sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib'))
@@ -61,8 +60,12 @@ def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[Non
 
 def message_of(error: BaseException) -> str:
     """What an error says; of one out of a worker process of a data loader its last line."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        said = str(error).partition('.')[0] or 'out of memory'
+    if _lacks_memory(error):
+        asked = re.search(r'allocate (\d+) bytes', str(error))  # the CPU's say so after a file
+        said = (
+            f'out of memory, {asked[1]} bytes asked for' if asked else str(error).partition('.')[0]
+        )
+        said = said or 'out of memory'
         return f'{said}. A smaller train_dataloader.batch_size, patch or tile takes less'
     if isinstance(error, UnicodeEncodeError):
         return (
@@ -82,6 +85,14 @@ def _word_around(error: UnicodeEncodeError) -> str:
     return shown(before + after)
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Also torch's on CPUs and OpenCV's, which have no class of their own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = ("can't allocate memory", 'Insufficient memory')
+    return isinstance(error, RuntimeError | cv2.error) and any(each in str(error) for each in said)
+
+
 def _account_of(tool: str, error: Exception) -> str:
     own = _place_in_the_users_code(error)
     message = message_of(error)
@@ -99,7 +110,8 @@ def _account_of(tool: str, error: Exception) -> str:
 def _is_foreseen(error: Exception, message: str) -> bool:
     """Whether it is meant for the user: a key that a dict of ours lacks is not."""
     is_sentence = ' ' in message or not isinstance(error, KeyError)
-    return isinstance(error, _MENDED_BY_THE_USER) and bool(message) and is_sentence
+    mended = isinstance(error, _MENDED_BY_THE_USER) or _lacks_memory(error)
+    return mended and bool(message) and is_sentence
 
 
 def _place_in_the_users_code(error: Exception) -> str | None:

@@ -49,6 +49,7 @@ def accumulate_importance(
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
         ValueError: ``num_batches`` is below 1, or ``fisher`` of weights that were not pre-trained
             alone: which objective a sample has depends on its batch then.
+        FloatingPointError: the importance is not finite.
     """
     if num_batches < 1:
         raise ValueError(f'num_batches={num_batches} must be at least 1')
@@ -80,6 +81,11 @@ def accumulate_importance(
                 running.update(gradient.square())
         else:
             step.gradient(restorer, batch)
+        if not running.mean.isfinite().all():
+            raise FloatingPointError(
+                f'{checkpoint}: gradients of batch {done} are not finite: its weights have '
+                f'diverged, and have no importance. Take an earlier checkpoint'
+            )
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
     importance = importance_of(restorer, running, statistic)

@@ -6,6 +6,7 @@ effect, and no message.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter
 from typing import Any
 
 from mmengine.config import Config
@@ -35,7 +36,7 @@ _KNOWN_PACKAGES = ('dtir_mm', 'mmengine', 'torch')
 
 
 def check_config(config: Config) -> None:
-    """Checks every key of a config, and the types of the values of our own classes.
+    """Checks every key of a config, and the types of their values where they are known.
 
     A key at the top that nothing reads may be a variable, which other lines of the config's files
     use; one that begins with ``_`` is never looked at.
@@ -51,6 +52,7 @@ def check_config(config: Config) -> None:
     for key, (built, _) in SECTIONS.items():
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
+    problems += _own_precision(config.get('optim_wrapper'))
     if problems:
         if len(problems) > _LINES:
             first = f'{len(problems)} faults of the config, the first of which are:'
@@ -69,6 +71,13 @@ def require_parts(config: Config, use: str) -> None:
                 f'the config has no {", ".join(missing)}: to {_USES[name]} it must have '
                 f'{", ".join(keys)}'
             )
+
+
+def _own_precision(wrapper: Any) -> Iterator[str]:
+    """Wrappers that bring a precision of their own, which gradients as we take them do not have."""
+    kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
+    if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
+        yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'
 
 
 def _unread(config: Config) -> Iterator[str]:
@@ -167,10 +176,28 @@ def _check_arguments(
             yield from _check(at, each, nested)
         elif key in known and is_ours(function):
             yield from _of_type(at, each, arguments.known[key].annotation)
+        elif key in known and package in _KNOWN_PACKAGES:
+            yield from _of_kind(at, each, arguments.known[key])
     if not arguments.open:
         missing = [k for k in arguments.required if k not in value and k not in given]
         if missing:
             yield f'{path}: {name} needs {", ".join(missing)}, which the config does not give'
+
+
+def _of_kind(path: str, value: Any, parameter: Parameter) -> Iterator[str]:
+    """As ``_of_type`` for annotations of others, which are loose about numbers and None.
+
+    Where there is none that we can check, a default that is a number says as much.
+    """
+    accepted, default = plain_types(parameter.annotation), parameter.default
+    if accepted is None and isinstance(default, int | float):
+        accepted = (bool if isinstance(default, bool) else float,)
+    loose = isinstance(value, bool | int | float) and {bool, int, float} & set(accepted or ())
+    if isinstance(value, float) and accepted and float not in accepted:
+        loose = loose and value.is_integer()
+    plain = value is None or isinstance(value, bool | int | float | str | list | tuple | Mapping)
+    if accepted and plain and value != default and not loose and not fits(value, accepted):
+        yield f'{path}={value!r} must be {in_words(accepted)}'
 
 
 def _of_type(path: str, value: Any, annotation: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 from dtir_mm.config.arguments import nearest
 from dtir_mm.config.checking import check_config
@@ -39,9 +40,12 @@ def read_config(path: str | Path) -> Config:
 def override_config(config: Config, options: Sequence[str] | None) -> None:
     """Changes a config by options KEY=VALUE, and checks it again.
 
+    Modules that the options name (``custom_imports``) are imported, as those of a file are.
+
     Raises:
         ValueError: an option is not of that form, or its key has no effect: at the top it must be
-            one that is read, as what the config's files made of a variable is there already.
+            one that is read, as what the config's files made of a variable is there already. Or a
+            module cannot be imported.
     """
     if not options:
         return
@@ -61,7 +65,19 @@ def override_config(config: Config, options: Sequence[str] | None) -> None:
             + (f'nearest: {close}' if close else f'known are {", ".join(known)}')
         )
     overridden(config, options)
+    if any(option.startswith('custom_imports') for option in options):
+        _import_modules(config)
     check_config(config)
+
+
+def _import_modules(config: Config) -> None:
+    try:
+        import_modules_from_strings(**(config.custom_imports or {}))
+    except Exception as error:  # modules of the user's, which may raise anything
+        raise ValueError(
+            f'--cfg-options custom_imports={config.custom_imports!r}: {type(error).__name__}: '
+            f'{str(error).splitlines()[0] if str(error) else "no message"}'
+        ) from error
 
 
 def _explain(path: str | Path, error: Exception) -> str:

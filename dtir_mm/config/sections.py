@@ -59,6 +59,18 @@ def _mp_cfg(mp_start_method: str = 'fork', opencv_num_threads: int = 0) -> None:
     """
 
 
+def _set_randomness(
+    seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
+) -> None:
+    """What ``Runner.set_randomness`` reads.
+
+    Args:
+        seed: of all random numbers; None draws one.
+        diff_rank_seed: another seed for each process.
+        deterministic: let torch take deterministic algorithms alone.
+    """
+
+
 def _auto_scale_lr(enable: bool = False, base_batch_size: int | None = None) -> None:
     """What ``Runner.scale_lr`` reads.
 
@@ -166,7 +178,7 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
     'log_processor': (Built((registry.LOG_PROCESSORS,), LogProcessor), 'what logs average'),
     'visualizer': (Built((registry.VISUALIZERS,)), 'where curves go'),
     'env_cfg': (Built(default=_env_cfg), 'processes and their communication'),
-    'randomness': (Built(default=Runner.set_randomness, given=('self',)), 'seed'),
+    'randomness': (Built(default=_set_randomness), 'seed'),
     'custom_imports': (
         Built(default=import_modules_from_strings),
         'imports=[...], modules of your own that register classes; allow_failed_imports',

@@ -35,6 +35,9 @@ _PARTS: dict[str, dict[str, type]] = {
 }
 _RESUMED = ('iter', 'seed', 'precision', 'config_json')
 _STATES = ('state_dict', 'optimizer', 'param_schedulers')
+# What a run goes on with, beside its weights.
+_OPTIMIZER = {'state': dict, 'param_groups': list}
+_LOSS_WATCH = {'good': (str, type(None)), 'lowest': (float, type(None))}
 
 
 def meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +78,8 @@ def check_meta(checkpoint: Mapping[str, Any], source: str | Path) -> None:
 def require_resumable(checkpoint: Mapping[str, Any], source: str | Path) -> None:
     """Raises CheckpointError unless a run can go on from a checkpoint; the message says what can.
 
-    ``check_meta`` has seen it.
+    ``check_meta`` has seen it. Whether optimiser and schedules are the config's, which is another
+    matter, ``resuming.py`` says.
     """
     meta = meta_of(checkpoint)
     missing = [f'meta.{key}' for key in _RESUMED if key not in meta]
@@ -86,6 +90,22 @@ def require_resumable(checkpoint: Mapping[str, Any], source: str | Path) -> None
             f'{source} is no checkpoint that a run of dtir_mm can be resumed from ({lacks}): start '
             f'a new run from its weights with load_from instead'
         )
+    optimizer, schedules = checkpoint['optimizer'], checkpoint['param_schedulers']
+    watch = meta.get('loss_watch', {})
+    _require_kind(watch, dict, f'{source}: its meta.loss_watch')
+    for name, kind in _LOSS_WATCH.items():
+        _require_kind(watch.get(name), kind, f'{source}: its meta.loss_watch.{name}')
+    for name, kind in _OPTIMIZER.items():
+        _require_kind(optimizer.get(name), kind, f'{source}: its optimizer.{name}')
+    _require_kind(schedules, list, f'{source}: its param_schedulers')
+    for name, parts in (
+        ('optimizer.param_groups', optimizer['param_groups']),
+        ('param_schedulers', schedules),
+    ):
+        for part in parts:
+            _require_kind(part, dict, f'{source}: a part of its {name}')
+    for group in optimizer['param_groups']:
+        _require_kind(group.get('params'), list, f'{source}: params in its optimizer.param_groups')
 
 
 def not_fine_tuned(checkpoint: Mapping[str, Any], source: str | Path) -> str | None:

@@ -23,6 +23,9 @@ class IterationTrainLoop(BaseLoop):
             another one that starts at any iteration (``TaskMixtureSampler``).
         max_iters: optimiser updates in all.
         val_interval: validate after every so many updates, and at the end.
+
+    Raises:
+        ValueError: ``max_iters`` or ``val_interval`` is below 1.
     """
 
     max_epochs = 1
@@ -31,6 +34,9 @@ class IterationTrainLoop(BaseLoop):
     def __init__(
         self, runner: Any, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000
     ) -> None:
+        for name, value in (('max_iters', max_iters), ('val_interval', val_interval)):
+            if value < 1:
+                raise ValueError(f'train_cfg.{name}={value} must be at least 1')
         if isinstance(dataloader, dict):
             own = dataloader.get('sampler', {'type': 'dtir_mm.IterationSampler'})
             sampler = {**own, 'batch_size': dataloader['batch_size']}

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 
+import cv2
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -37,6 +38,20 @@ def raising(error: BaseException):
         (FloatingPointError('not finite at iteration 3'), 'not finite at iteration 3'),
         (torch.OutOfMemoryError('CUDA out of memory. Tried to'), 'CUDA out of memory. A smaller'),
         (MemoryError(), 'out of memory. A smaller'),
+        (
+            RuntimeError(
+                "[enforce] DefaultCPUAllocator: can't allocate memory: you tried to "
+                'allocate 4000 bytes. Error code 12'
+            ),
+            'out of memory, 4000 bytes asked for. A smaller',
+        ),
+        (
+            cv2.error(
+                'OpenCV(4) a.cpp:73: error: (-4:Insufficient memory) Failed to allocate 90 '
+                "bytes in function 'OutOfMemoryError'"
+            ),
+            'out of memory, 90 bytes asked for. A smaller',
+        ),
     ],
 )
 def test_what_the_user_can_mend_is_a_line(error, said, capsys, monkeypatch):

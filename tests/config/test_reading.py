@@ -1,8 +1,10 @@
 """What is wrong with a config's file is said with file and line."""
 
+import sys
+
 import pytest
 
-from dtir_mm.config import read_config
+from dtir_mm.config import override_config, read_config
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,16 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / 'deep.json').write_text('{"a": ' + '[' * 100_000 + ']' * 100_000 + '}')
     with pytest.raises(ValueError, match=r'deep\.json: lists or dicts .* too deep'):
         read_config(tmp_path / 'deep.json')
+
+
+def test_modules_that_options_name_are_imported(tmp_path, monkeypatch):
+    """Whatever was named before; one that is not there is named."""
+    (tmp_path / 'module_of_options.py').write_text('')
+    (tmp_path / 'own.py').write_text('')
+    monkeypatch.syspath_prepend(tmp_path)
+    config = read_config(tmp_path / 'own.py')
+    override_config(config, ['custom_imports.imports=[module_of_options]'])
+    assert sys.modules.pop('module_of_options')
+    with pytest.raises(ValueError, match=r"custom_imports=.*'imports': .*no_such_module") as error:
+        override_config(config, ['custom_imports.imports=[no_such_module]'])
+    assert len(str(error.value).splitlines()) == 1

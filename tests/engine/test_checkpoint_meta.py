@@ -16,7 +16,10 @@ META = dict(
     timesteps={'rainy': 8}, fixed_timestep=None, global_batch=8,
 )  # fmt: skip
 IMPORTANCE = {'omega': {}, 'anchor': {}, 'statistic': 'abs_gradient'}
-REST = {'state_dict': {}, 'optimizer': {}, 'param_schedulers': [], 'importance': IMPORTANCE}
+OPTIMIZER = {'state': {}, 'param_groups': [{'params': [0], 'lr': 0.1}]}
+REST = {
+    'state_dict': {}, 'optimizer': OPTIMIZER, 'param_schedulers': [], 'importance': IMPORTANCE,
+}  # fmt: skip
 WHOLE = {'meta': META, **REST}
 
 
@@ -63,6 +66,26 @@ def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
     with pytest.raises(CheckpointError, match=message) as raised:
         check_meta(checkpoint, 'a.pth')
     assert str(raised.value).startswith('a.pth: ') and len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'message'),
+    [
+        ({**WHOLE, 'optimizer': {'x': 1}}, 'its optimizer.state is None, but must be of type dict'),
+        ({**WHOLE, 'optimizer': {**OPTIMIZER, 'param_groups': [3]}}, 'optimizer.param_groups is 3'),
+        ({**WHOLE, 'optimizer': {**OPTIMIZER, 'param_groups': [{}]}}, 'params in its optimizer'),
+        ({**WHOLE, 'param_schedulers': 'x'}, "its param_schedulers is 'x'"),
+        ({**WHOLE, 'param_schedulers': [1]}, 'a part of its param_schedulers is 1'),
+        (with_meta(loss_watch='x'), "its meta.loss_watch is 'x', but must be of type dict"),
+        (with_meta(loss_watch={'lowest': 'a'}), "loss_watch.lowest is 'a', .* float or None"),
+        (with_meta(loss_watch={'good': 3}), 'loss_watch.good is 3, .* str or None'),
+    ],
+)
+def test_a_run_cannot_go_on_with_a_broken_optimizer_or_watch(checkpoint, message):
+    check_meta(checkpoint, 'a.pth')
+    with pytest.raises(CheckpointError, match=message) as raised:
+        require_resumable(checkpoint, 'a.pth')
+    assert str(raised.value).startswith('a.pth: ')
 
 
 def test_weights_from_elsewhere_tell_nothing():

@@ -257,3 +257,17 @@ def test_the_network_does_not_run_without_its_wrapper():
         conditioned(images(height=7), torch.tensor([1, 2, 3]))
     with pytest.raises(RuntimeError, match='norm2 ran without a time step'):
         conditioned.net(images())
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'said'),
+    [
+        (UNET | dict(width=-8), 'width=-8.*negative dimension'),
+        (UNET | dict(width=8 * 10**12), "width=8000000000000.*can't allocate memory"),
+        (NAFNET | dict(mid_channels=-4), 'mid_channels=-4.*negative dimension'),
+    ],
+)
+def test_a_size_that_cannot_be_is_named_by_its_key(backbone, said):
+    with pytest.raises(ValueError, match=f'^model.backbone.backbone, with .*{said}') as error:
+        wrap(backbone)
+    assert len(str(error.value).splitlines()) == 1

@@ -12,6 +12,7 @@ from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.randomness import seed_of
+from dtir_mm.weights_file import CheckpointError
 
 PIPELINE = [
     dict(type='RandomPatch', size=32),
@@ -158,3 +159,35 @@ def test_weights_of_two_architectures_have_nothing_between_them(toy, failure_of,
     assert name in failure_of('interpolate_weights', *arguments)
     message = failure_of('interpolate_weights', toy.pretrain, *arguments[1:], '--share', 2)
     assert 'share=2.0' in message and '[0, 1]' in message
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'said'),
+    [
+        ([1.0, torch.nan], [1.0, 2.0], 'the pre-trained checkpoint: 1 of 2 values of a are not'),
+        ([1.0, 2.0], [1.0, torch.inf], 'the fine-tuned checkpoint: 1 of 2 values of a are not'),
+        ([1, 2], [1.0, 2.0], 'a is torch.int64 in the pre-trained checkpoint, but torch.float32'),
+    ],
+)
+def test_broken_weights_have_nothing_between_them(before, after, said):
+    states = [{'state_dict': {'a': torch.tensor(values)}} for values in (before, after)]
+    with pytest.raises(CheckpointError, match=said):
+        interpolate_weights(*states, 0.5)
+
+
+def test_infinities_of_a_mask_stay():
+    state = {'state_dict': {'mask': torch.tensor([0.0, -torch.inf])}}
+    mask = interpolate_weights(state, state, 0.5)['state_dict']['mask']
+    assert mask.tolist() == [0.0, -torch.inf]
+
+
+@pytest.mark.parametrize('fisher', [(), ('--fisher',)])
+def test_an_importance_that_is_not_finite_is_refused(toy, failure_of, tmp_path, fisher):
+    checkpoint = load_checkpoint(toy.pretrain)
+    checkpoint['state_dict'] = {name: 1e30 * w for name, w in checkpoint['state_dict'].items()}
+    save_checkpoint(checkpoint, tmp_path / 'big.pth')
+    said = failure_of(
+        'accumulate_importance', tmp_path / 'big.pth', tmp_path / 'a.pth', '--batches', 1, *fisher
+    )
+    assert 'big.pth: gradients of batch 1 are not finite' in said
+    assert not (tmp_path / 'a.pth').exists()

@@ -32,6 +32,8 @@ CASES = [
     ('train', '{config} --cfg-options load_from=nowhere.pth', 'nowhere.pth'),
     ('train', '{config} --cfg-options load_from={text}', 'notes.pth'),
     ('train', '{config} --cfg-options optim_wrapper.optimizer.lr=-1', 'Invalid learning rate'),
+    ('train', '{config} --cfg-options optim_wrapper.optimizer.lr=abc', 'must be a number'),
+    ('train', '{config} --cfg-options train_cfg.val_interval=0', 'must be at least 1'),
     ('train', '{config} --cfg-options precision=fp8', 'bf16'),
     ('train', '{config} --cfg-options test_cfg=None', 'to test it must have test_dataloader'),
     ('train', '{config} --cfg-options train_cfg=None', 'to train it must have'),
@@ -44,6 +46,7 @@ CASES = [
     ('test', '{config} {text}', 'notes.pth'),
     ('test', 'nowhere.py {finetune}', 'no such config: nowhere.py'),
     ('test', '{pretraining} {pretrain}', 'to test it must have'),
+    ('test', '{empty} {finetune}', 'the config has no model'),
     ('test', '{config} {finetune} --protocol psnr', "choose from"),
     ('test', '{config} {finetune} --pictures -1', 'at least 0'),
     ('test', '{config} {finetune} --cfg-options model.tlie=3', 'nearest: tile'),
@@ -57,6 +60,7 @@ CASES = [
     ('check_data', '{misspelt}', 'nearest: load_from'),
     ('check_data', '{config} --workers 0', 'at least 1'),
     ('check_data', '', 'give a config'),
+    ('check_data', '{empty}', 'names no data set'),
     ('check_data', '--generate-fixture Nothing x', 'Nothing'),
     ('prepare_decoded', '{config}', 'decoded=data/decoded'),
     ('prepare_decoded', '{config} --workers two', 'at least 1'),
@@ -81,6 +85,8 @@ CASES = [
     ('match_timesteps', '{pretrain} {out}.json --photos {photos} --tasks rainny', "'rainy'"),
     ('match_timesteps', '{pretrain} {out}.json --photos no --tasks rainy', 'images: no'),
     ('match_timesteps', '{pretrain} {out}.json --tasks rainy', 'give either --photos'),
+    ('match_timesteps', '{pretrain} {out}.json --photos {photos} --degraded x --tasks rainy',
+     'give either --photos'),
     ('match_timesteps', '{pretrain} {out}.json --photos {photos} --tasks rainy --num-images 0',
      'at least 4'),
     ('match_timesteps', '{pretrain} {out}.json --photos {photos} --tasks rainy --method best',
@@ -117,6 +123,7 @@ def places(toy, tmp_path_factory) -> dict[str, Path]:
     """What the cases name: files of a user's, right and wrong."""
     folder = tmp_path_factory.mktemp('wrong')
     files = {
+        'empty': ('empty.py', ''),
         'syntax': ('syntax.py', 'a = 1\nb = = 2\n'),
         'baseless': ('baseless.py', "_base_ = 'gone.py'\n"),
         'misspelt': ('misspelt.py', f"_base_ = {str(toy.config)!r}\nload_form = 'x'\n"),

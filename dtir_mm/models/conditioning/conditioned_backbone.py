@@ -24,6 +24,9 @@ from dtir_mm.models.conditioning.film import FiLM
 from dtir_mm.models.conditioning.restoration_head import RestorationHead
 from dtir_mm.registry import MODELS
 
+# What torch says where a width, say, is negative or beyond the memory.
+_SIZES_THAT_CANNOT_BE = ('negative dimension', "can't allocate memory", 'size calculation overflow')
+
 
 @MODELS.register_module()
 class ConditionedBackbone(nn.Module):
@@ -63,7 +66,7 @@ class ConditionedBackbone(nn.Module):
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
-        self.net = settle_sizes(compat.mend_custom_functions(MODELS.build(backbone)))
+        self.net = settle_sizes(compat.mend_custom_functions(_build(backbone)))
         self.global_skip = contract.has_global_skip(self.net)
         self.size_rule = size_rule(self.net)
         # Its hook comes first: what conditions or adapts the last convolution does so to the head.
@@ -250,3 +253,17 @@ class ConditionedBackbone(nn.Module):
             for handle in handles:
                 handle.remove()
         return nuisance, captured[0][..., : u.shape[-2], : u.shape[-1]]
+
+
+def _build(backbone: dict) -> nn.Module:
+    try:
+        return MODELS.build(backbone)
+    except RuntimeError as error:
+        reason = str(error)
+        if not any(each in reason for each in _SIZES_THAT_CANNOT_BE):
+            raise
+        settings = ', '.join(f'{key}={value!r}' for key, value in backbone.items())
+        raise ValueError(
+            f'model.backbone.backbone, with {settings}, has weights of a size that cannot be: '
+            f'{reason.splitlines()[0]}'
+        ) from error

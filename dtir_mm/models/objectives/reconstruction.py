@@ -48,7 +48,16 @@ class Reconstruction:
         """See ``Objective``; with top-k routing, the balance of the experts comes on top.
 
         The balance is that of each micro-batch and process: it is not linear in the samples.
+
+        Raises:
+            ValueError: the samples are clean images alone.
         """
+        if 'degraded' not in samples:
+            raise ValueError(
+                f'model.step.objective {self.name!r} learns from pairs, but the samples of '
+                f'train_dataloader.dataset have no degraded image, as those of CleanPhotosDataset '
+                f'have none: take a data set of pairs (DegradedPhotosDataset, PairedFolderDataset)'
+            )
         degraded, clean = samples['degraded'], samples['clean']
         t = restorer.timesteps_of(samples)
         restored = restorer(degraded, t)

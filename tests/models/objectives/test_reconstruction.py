@@ -72,3 +72,10 @@ def test_validation_measures_nothing_beside_the_images(toy_backbone):
     restorer = build(toy_backbone, step_of(None))
     batch = restorer.data_preprocessor(make_data([0, 1]))
     assert restorer.step.held_out(restorer, batch) == {}
+
+
+def test_clean_images_alone_are_no_pairs(toy_backbone):
+    data = make_data([1, 0])
+    del data['degraded']
+    with pytest.raises(ValueError, match='train_dataloader.dataset have no degraded image'):
+        compute(build(toy_backbone, step_of(None)), data)
