@@ -167,7 +167,7 @@ def test_whether_it_deploys_is_known_in_advance(network, scale, deploys):
         deploy(restorer, 1)
     else:
         assert 'its last layer must be a convolution whose output is used as it is' in obstacle
-        with pytest.raises(RuntimeError, match='cannot be deployed'):
+        with pytest.raises(ValueError, match='cannot be deployed'):
             deploy(restorer, 1)
 
 
