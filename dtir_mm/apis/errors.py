@@ -94,7 +94,7 @@ def _lacks_memory(error: BaseException) -> bool:
 
 
 def _account_of(tool: str, error: Exception) -> str:
-    own = _place_in_the_users_code(error)
+    own = _place_in_the_users_code(tool, error)
     message = message_of(error)
     if own is None and _is_foreseen(error, message):
         return f'{tool}: {message}'
@@ -114,14 +114,20 @@ def _is_foreseen(error: Exception, message: str) -> bool:
     return mended and bool(message) and is_sentence
 
 
-def _place_in_the_users_code(error: Exception) -> str | None:
-    """The last line that ran outside of dtir_mm, its tools and what is installed, if any did."""
+def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
+    """The last line that ran outside of dtir_mm, its tools and what is installed, if any did.
+
+    The tool may lie in another clone than the package that is installed.
+    """
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     frames += re.findall(r'^ *File "([^"]+)", line (\d+)', str(error), re.M)  # of a worker process
     own = [
         f'{file}, line {line}'
         for file, line in frames
-        if Path(file).is_file() and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
+        if Path(file).is_file()
+        and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
+        and Path(file).parts[-2:]
+        != ('tools', f'{tool}.py')
     ]
     return own[-1] if own else None
 

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+from pathlib import Path
 
 import cv2
 import pytest
@@ -72,6 +73,21 @@ def test_what_we_did_not_foresee_has_its_traceback_and_asks_for_a_report(
     lines = text.splitlines()
     assert status == 1 and lines[0].startswith('Traceback')
     assert lines[-1].startswith('tool: this is a fault of dtir_mm') and 'report' in lines[-1]
+
+
+def test_the_tool_of_another_clone_than_what_is_installed_is_not_the_users(tmp_path, capsys):
+    (tmp_path / 'tools').mkdir()
+    for name in ('tools/train.py', 'tools/own.py'):
+        (tmp_path / name).write_text('def function():\n    raise ValueError("t=0 must be 1")\n')
+        spec = importlib.util.spec_from_file_location('tool', tmp_path / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(
+                errors, '_NOT_THE_USERS', (str(Path(__file__).parent), *errors._NOT_THE_USERS)
+            )
+            _, text = ending(module.function, capsys, 'train')
+        assert (text == 'train: t=0 must be 1\n') == (name == 'tools/train.py')
 
 
 def test_names_in_no_encoding_are_printed_as_escapes(monkeypatch):
