@@ -126,8 +126,7 @@ def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
         for file, line in frames
         if Path(file).is_file()
         and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
-        and Path(file).parts[-2:]
-        != ('tools', f'{tool}.py')
+        and Path(file).parts[-2:] != ('tools', f'{tool}.py')
     ]
     return own[-1] if own else None
 
