@@ -46,16 +46,23 @@ def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterat
         temporary.unlink(missing_ok=True)
 
 
+def names_full_disk(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that the disk or a quota on it is full."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DiskFullError) or getattr(cause, 'errno', None) in _FULL:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
 def _is_of_full_disk(error: Exception, folder: Path) -> bool:
     """Whether a full disk is behind an error; numpy and ``torch.save`` raise errors of their own.
 
     Where these name no reason, the disk is asked: the unfinished file still takes its last bytes.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
-            return True
-        cause = cause.__cause__ or cause.__context__
+    if names_full_disk(error):
+        return True
     unexplained = isinstance(error, RuntimeError) or (
         isinstance(error, OSError) and error.errno is None
     )

@@ -13,7 +13,7 @@ from mmengine.registry import Registry as MMEngineRegistry
 
 from dtir_mm import compat
 
-_SHOWN = 80  # characters of a name that is not registered
+SHOWN = 80  # characters of what a message quotes
 
 
 class Registry(MMEngineRegistry):
@@ -82,7 +82,7 @@ class Registry(MMEngineRegistry):
 
     def explain_miss(self, name: str) -> str:
         """That nothing is registered as ``name``, with the closest names and what to add."""
-        name = name if len(name) <= _SHOWN else f'{name[:_SHOWN]} ...'
+        name = cut_short(name)
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
             known += [f'mmagic.{network}' for network in compat.MMAGIC_MODULES]
@@ -96,6 +96,11 @@ class Registry(MMEngineRegistry):
             f'your own, add to the config: custom_imports = dict(imports=["the.module.that.'
             f'registers_it"], allow_failed_imports=False)'
         )
+
+
+def cut_short(text: str) -> str:
+    """A text for a message, which may come out of any file."""
+    return text if len(text) <= SHOWN else f'{text[:SHOWN]} ...'
 
 
 def _registered(registry: MMEngineRegistry, name: str) -> type | None:

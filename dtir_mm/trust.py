@@ -14,7 +14,7 @@ from mmengine.config.utils import MODULE2PACKAGE as OPENMMLAB
 from mmengine.utils import import_modules_from_strings
 
 from dtir_mm import compat
-from dtir_mm.registry import DATASETS, TRANSFORMS, scopes
+from dtir_mm.registry import DATASETS, SHOWN, TRANSFORMS, cut_short, scopes
 
 # Keys by which mmengine finds code, or other files.
 _CODE_KEYS = ('_scope_', '_base_', 'custom_imports')
@@ -24,7 +24,6 @@ _READING = ('PublicNetwork', 'Pretrained')
 _BACKEND_KEYS = ('backend_args', 'file_client_args')
 # Their data sets unpickle annotations, and read by any backend.
 _FOREIGN_DATA = ('mmengine', 'mmcv', 'mmagic')
-_SHOWN = 80
 _OTHERWISE = 'A checkpoint that you trust goes with --allow-imports or your own --config'
 
 
@@ -146,8 +145,8 @@ def _refuse_reading(part: Any, key: str, source: object) -> None:
 
 def _refused(source: object, path: str, value: Any, why: str) -> ValueError:
     key = repr(path)[1:-1]  # on one line, whatever the file has
-    if len(key) > _SHOWN:
-        key = f'... {key[-_SHOWN:]}'
+    if len(key) > SHOWN:
+        key = f'... {key[-SHOWN:]}'
     return ValueError(f'{source}: {key}={_shown(value)} is refused: {why}. {_OTHERWISE}')
 
 
@@ -179,5 +178,4 @@ def _nested(data: Any, key: str = '') -> Iterator[tuple[str, str, Any]]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]} ...'
+    return cut_short(repr(value))

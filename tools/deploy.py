@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -43,14 +44,15 @@ def main() -> None:
         if source.is_dir():
             source = latest_checkpoint(source)
         restorer = load_restorer(source, args.config, args.allow_imports)
-        if caution := not_fine_tuned(load_checkpoint(source), source):
+        checkpoint = load_checkpoint(source)
+        if caution := not_fine_tuned(checkpoint, source):
             print(caution)
         t = restorer.timesteps[args.task] if args.t is None else args.t
         network = deploy(restorer, t)
         about = {'t': t, 'checkpoint': '/'.join(source.resolve().parts[-2:])}
         if args.task is not None:
             about['task'] = args.task
-        save_deployed(network, weights, _backbone_config(source, args.config), **about)
+        save_deployed(network, weights, _backbone_config(checkpoint, source, args.config), **about)
         backbone = restorer.backbone
         print(
             f'parameters: {_size(backbone):,} of the training graph, {_size(backbone.net):,} of '
@@ -61,12 +63,8 @@ def main() -> None:
             print(f'written: {onnx} (heights and widths must be multiples of {multiple})')
 
 
-def _backbone_config(checkpoint: Path, config: str | None) -> dict:
-    settings = (
-        read_config(config).to_dict()
-        if config
-        else config_of(load_checkpoint(checkpoint), checkpoint)
-    )
+def _backbone_config(checkpoint: dict[str, Any], source: Path, config: str | None) -> dict:
+    settings = read_config(config).to_dict() if config else config_of(checkpoint, source)
     return self_contained(settings['model']['backbone'])
 
 

@@ -1,9 +1,10 @@
 """Restores an image, or every image of a folder: no ground truth, no config needed."""
 
 import argparse
-import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,14 +14,13 @@ from dtir_mm.apis.restoring import require_step
 from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.engine.checkpoint_meta import meta_of, not_fine_tuned
-from dtir_mm.files import require_writable
+from dtir_mm.files import names_full_disk, require_writable
 from dtir_mm.image_io import note_lines, read_with_notes, save_image
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
 
 _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
 _NAMED = 20
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,11 +69,13 @@ def main() -> None:
         if args.tile <= _OVERLAP:
             settings['tile_overlap'] = args.tile // 2
         restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **settings)
-        if caution := not_fine_tuned(load_checkpoint(args.checkpoint), args.checkpoint):
+        checkpoint = load_checkpoint(args.checkpoint)
+        if caution := not_fine_tuned(checkpoint, args.checkpoint):
             print(caution)
         t = args.t
         if t is None and not (args.task is None and _finds_out(restorer)):
-            t = _step(restorer, args.checkpoint, args.task)
+            t = _step(restorer, checkpoint, args.task)
+        del checkpoint  # as large as the restorer
         require_step(restorer, t)
         described = 'degradation unknown' if t is None else f't = {t}'
         require_writable(args.output if args.input.is_dir() else args.output.parent)
@@ -84,7 +86,7 @@ def main() -> None:
                 carried = _restore_file(restorer, source, target, t, args.max_pixels)
             except (OSError, ValueError) as error:  # the others are restored all the same
                 failed.append(str(error))
-                if _no_room(error):
+                if names_full_disk(error):  # where the next ones would fail as well
                     break
                 continue
             done += 1
@@ -113,13 +115,13 @@ def _finds_out(restorer: Restorer) -> bool:
     return True
 
 
-def _step(restorer: Restorer, checkpoint: str, task: str | None) -> int:
+def _step(restorer: Restorer, checkpoint: Mapping[str, Any], task: str | None) -> int:
     """The time step of a task, or of the only one that there is."""
     if task is not None:
         return restorer.timesteps[task]
     if restorer.timesteps.fixed is not None:
         return restorer.timesteps.fixed
-    tasks = meta_of(load_checkpoint(checkpoint)).get('tasks') or list(restorer.timesteps.by_task)
+    tasks = meta_of(checkpoint).get('tasks') or list(restorer.timesteps.by_task)
     if len(tasks) == 1:
         return restorer.timesteps[tasks[0]]
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
@@ -138,12 +140,6 @@ def _restore_file(
         raise ValueError(f'{shown(source)} cannot be restored: {reason}') from error
     save_image(target, restored)
     return notes
-
-
-def _no_room(error: BaseException) -> bool:
-    """Whether it was for lack of room on the disk, where the next ones would fail as well."""
-    cause = error.__cause__
-    return getattr(error, 'errno', None) in _NO_ROOM or (cause is not None and _no_room(cause))
 
 
 def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:

@@ -20,9 +20,8 @@ from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.size_rule import SizeRule
-from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.conditioning.folding import fold_time, fold_time_and_scale
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.matching_weights import require_same_architecture, require_sound
 from dtir_mm.models.preprocessor import ImageRange, checked_range
@@ -74,10 +73,9 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
 
     Raises:
-        ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, or the restorer gives
-            NaN or infinity.
-        ValueError: the two differ on a random picture: the network does something behind a norm's
-            scale or its last layer that cannot be folded.
+        ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, the restorer gives NaN
+            or infinity, or the two differ on a random image: the network does something behind a
+            norm's scale or its last layer that cannot be folded.
     """
     if not 1 <= t <= restorer.schedule.num_steps:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
@@ -88,14 +86,13 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     degraded = original.image_range.from_unit_range(image)
     expected = original(degraded, steps)
 
+    scale = original.head.scale(original.schedule, steps).item()
     network = DeployedNetwork(
-        fold_time(original.backbone, t),
+        fold_time_and_scale(original.backbone, t, scale, degraded),
         original.backbone.global_skip,
         original.backbone.size_rule,
         original.image_range,
     )
-    scale = original.head.scale(original.schedule, steps).item()
-    contract.scale_last_layer(network.net, degraded, scale if network.global_skip else -scale)
     error = _relative_error(network.unclamped(degraded), expected)
     if not error <= _TOLERANCE:
         raise ValueError(

@@ -121,10 +121,16 @@ def scale_last_layer(net: nn.Module, image: Tensor, factor: float) -> None:
         parameter.mul_(factor)
 
 
-def check_output(net: nn.Module, image: Tensor, output: Tensor) -> None:
+def check_output(net: nn.Module, image: Tensor, output: object) -> None:
     """Raises ValueError unless ``output`` has the shape of ``image``."""
-    if not isinstance(output, Tensor) or output.shape != image.shape:
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(
-            f'{type(net).__name__} must map {tuple(image.shape)} to the same shape, but gave {got}'
-        )
+    wrong = what_is_wrong_with(output, image)
+    if wrong:
+        raise ValueError(f'{type(net).__name__} {wrong}')
+
+
+def what_is_wrong_with(output: object, image: Tensor) -> str | None:
+    """Why an output is not of the shape of the image that it was made of; None where it is."""
+    if isinstance(output, Tensor) and output.shape == image.shape:
+        return None
+    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    return f'must map {tuple(image.shape)} to the same shape, but gave {got}'

@@ -1,4 +1,4 @@
-"""The picture sizes that a network takes, found by trying where it does not state them."""
+"""The image sizes that a network takes, found by trying where it does not state them."""
 
 import inspect
 from itertools import product
@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
+from dtir_mm.models.backbones.contract import what_is_wrong_with
 from dtir_mm.models.backbones.probe import cause, undisturbed
 from dtir_mm.models.backbones.size_rule import SizeRule
 
@@ -22,7 +23,7 @@ _SIDE = 64
 def settle_sizes(net: nn.Module) -> nn.Module:
     """The network, which states the sizes that it takes: those found where it stated none.
 
-    They are found by running it on small blank pictures, in evaluation mode: an odd size, then
+    They are found by running it on small blank images, in evaluation mode: an odd size, then
     multiples of 2, 4, 8 ... until one is taken, and last the smallest that is.
 
     Raises:
@@ -101,10 +102,7 @@ def _obstacle(net: nn.Module, height: int, width: int, channels: int = 3) -> str
         return f'on {tuple(image.shape)} it fails: {cause(error)}'
     if bool((image != 0).any()):
         return 'changes its input in place, which others read afterwards: let it work on a copy'
-    if isinstance(output, torch.Tensor) and output.shape == image.shape:
-        return None
-    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    return f'must map {tuple(image.shape)} to the same shape, but gave {shape}'
+    return what_is_wrong_with(output, image)
 
 
 def _refusal(net: nn.Module) -> str:

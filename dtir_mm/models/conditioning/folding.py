@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.sites import Site
 from dtir_mm.models.conditioning.activation_checkpointing import keep_activations
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
@@ -31,6 +32,29 @@ class Shift(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """Tokens, or a feature map."""
         return h + self.shift.reshape(-1, *(1,) * (h.ndim - 1 - self.axis))
+
+
+@torch.no_grad()
+def fold_time_and_scale(
+    backbone: ConditionedBackbone, t: int, scale: float, image: Tensor
+) -> nn.Module:
+    """``fold_time``, and the head's c(t) in the last layer: what is left restores without either.
+
+    Its output is the restored image where the network has a global skip, else what to add to the
+    degraded one.
+
+    Args:
+        backbone: it is used up.
+        t: the time step.
+        scale: c(t) of the head (``restorers/head.py``).
+        image: (1, 3, H, W) of a size that the network takes, on which its last layer is found.
+
+    Raises:
+        ValueError: see ``fold_time``.
+    """
+    net = fold_time(backbone, t)
+    contract.scale_last_layer(net, image, scale if backbone.global_skip else -scale)
+    return net
 
 
 @torch.no_grad()

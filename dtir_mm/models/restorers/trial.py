@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.probe import cause, left_as_it_was, undisturbed
-from dtir_mm.models.conditioning.folding import fold_time
+from dtir_mm.models.conditioning.folding import fold_time_and_scale
 from dtir_mm.models.restorers.restorer import Restorer
 
 _SMALL, _LARGE = (32, 32), (128, 192)
@@ -68,12 +68,11 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
         parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng).to(parameter))
     image = _pictures(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
     t = torch.ones(1, dtype=torch.long, device=image.device)
-    factor = restorer.head.scale(restorer.schedule, t).item()
+    scale = restorer.head.scale(restorer.schedule, t).item()
     try:
         with left_as_it_was(backbone):
-            expected = image - factor * backbone.nuisance(image, t)
-            net = fold_time(backbone, 1)
-            contract.scale_last_layer(net, image, factor if backbone.global_skip else -factor)
+            expected = image - scale * backbone.nuisance(image, t)
+            net = fold_time_and_scale(backbone, 1, scale, image)
             restored = net(image) if backbone.global_skip else image + net(image)
     except Exception as error:  # a network of the user's own may raise anything
         return cause(error)
