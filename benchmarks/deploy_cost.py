@@ -2,7 +2,7 @@
 
     python benchmarks/deploy_cost.py [--json FILE] [--networks unet nafnet restormer]
 
-Four variants of each network restore the same random picture: bare, conditioned on time, with
+Four variants of each network restore the same random image: bare, conditioned on time, with
 adapters too (the graph of training), and deployed (time folded in, adapters merged). Time is the
 median of forwards of all variants in turn. Memory is that of the weights and of what a forward in a
 fresh process adds at its peak.
@@ -66,14 +66,14 @@ def build(network: str, variant: str) -> tuple[nn.Module, Callable[[Tensor], Ten
     return restorer.backbone, lambda image: restorer(image, torch.tensor([T]))
 
 
-def picture(size: int) -> Tensor:
+def random_image(size: int) -> Tensor:
     return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 @torch.no_grad()
 def measure(network: str, size: int, repeats: int) -> dict[str, dict[str, float]]:
     """Parameters, multiply-adds and median seconds of every variant."""
-    image, results, forwards = picture(size), {}, {}
+    image, results, forwards = random_image(size), {}, {}
     for variant in VARIANTS:
         module, forwards[variant] = build(network, variant)
         with FlopCounterMode(display=False) as counter:
@@ -97,7 +97,7 @@ def measure(network: str, size: int, repeats: int) -> dict[str, dict[str, float]
 def peak_memory(network: str, variant: str, size: int) -> float:
     """Bytes of the weights, and of what a forward adds to this process."""
     module, forward = build(network, variant)
-    image = picture(size)
+    image = random_image(size)
     forward(image)  # the first one loads libraries, unless building did
     Path('/proc/self/clear_refs').write_text('5')  # starts the peak anew
     before = _high_water()
@@ -129,7 +129,7 @@ def rows_of(network: str, results: dict[str, dict[str, float]], size: int) -> li
             rows.append(
                 {
                     'case': f'{network}: {variant}', 'metric': metric, 'ratio': round(ratio, 3),
-                    'baseline': f'the bare network, a picture of {size} x {size}',
+                    'baseline': f'the bare network, an image of {size} x {size}',
                     'target': targets.get(metric), 'better': 'lower',
                 }
             )  # fmt: skip
@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--json', type=Path, help='file to write the rows to')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument('--size', type=int, default=256, help='side of the picture')
+    parser.add_argument('--size', type=int, default=256, help='side of the image')
     parser.add_argument('--repeats', type=int, default=30, help='timed forwards of each variant')
     parser.add_argument('--measure', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -2,7 +2,7 @@
 
     python benchmarks/finetune_step.py [--json FILE] [--networks mini paper nafnet]
 
-Each part runs in a fresh process, on the same random batch of 8 pictures of 64 px, 2 of them
+Each part runs in a fresh process, on the same random batch of 8 images of 64 px, 2 of them
 generative under the preprint's recipe, all or none under that of the released code. Memory is the
 peak resident size less that before the first update; time is the median of updates that alternate
 with plain ones. What acts in some updates alone is averaged by their share: "group" acts every 8

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, fixed seeds, small pictures and a small network."""
+"""What all tests share: one thread, fixed seeds, small images and a small network."""
 
 import os
 
@@ -82,10 +82,10 @@ def toy_backbone() -> dict:
 
 @pytest.fixture
 def photos_dir(tmp_path: Path) -> Path:
-    """A folder of six pictures, ``photo_0.png`` to ``photo_5.png``, 48 x 64 or 64 x 48 pixels."""
+    """A folder of six images, ``photo_0.png`` to ``photo_5.png``, 48 x 64 or 64 x 48 pixels."""
     for i in range(6):
         size = (48, 64) if i % 2 else (64, 48)
-        save_image(tmp_path / 'photos' / f'photo_{i}.png', natural_picture(i, *size))
+        save_image(tmp_path / 'photos' / f'photo_{i}.png', natural_image(i, *size))
     return tmp_path / 'photos'
 
 
@@ -118,12 +118,12 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
     made.reset()
 
 
-def natural_picture(seed: int, height: int, width: int) -> np.ndarray:
+def natural_image(seed: int, height: int, width: int) -> np.ndarray:
     """Random fields smooth like photographs, in colour: uint8 RGB (H, W, 3)."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
     spectrum = np.fft.fft2(rng.standard_normal((4, height, width)))
     grey, *colours = np.fft.ifft2(spectrum / np.maximum(frequency, 0.5 / width) ** 1.4).real
-    picture = grey + 0.5 * np.stack(colours)
-    picture = 128 + 50 * (picture - picture.mean()) / picture.std()
-    return picture.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    image = grey + 0.5 * np.stack(colours)
+    image = 128 + 50 * (image - image.mean()) / image.std()
+    return image.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)

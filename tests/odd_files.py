@@ -57,7 +57,7 @@ def make_files(folder: Path, count: int, seed: int) -> list[OddFile]:
 def _make(folder: Path, rng: np.random.Generator, number: int) -> OddFile:
     kind = _drawn(rng, list(_MAKERS))
     suffix, make = _MAKERS[kind]
-    content, image = make(rng, _picture(rng))
+    content, image = make(rng, _random_image(rng))
     tolerance, lossy = (LOSSY, True) if kind.startswith('lossy') else (0.0, False)
     if 'profile' in kind and not lossy:
         tolerance = PROFILED
@@ -75,7 +75,7 @@ def _make(folder: Path, rng: np.random.Generator, number: int) -> OddFile:
     return file
 
 
-def _picture(rng: np.random.Generator) -> np.ndarray:
+def _random_image(rng: np.random.Generator) -> np.ndarray:
     """Smooth, of odd sizes, in few colours: what every format can hold."""
     height, width = (int(side) for side in rng.integers(9, 40, 2))
     coarse = rng.integers(30, 226, (3, 3, 3)).astype(np.float32)

@@ -24,41 +24,41 @@ from dtir_mm.image_io import (
 
 
 @pytest.fixture
-def picture():
-    """A smooth, strongly coloured picture: (H, W, 3) = (48, 64, 3)."""
+def photo():
+    """A smooth, strongly coloured image: (H, W, 3) = (48, 64, 3)."""
     rows, columns = np.mgrid[0:48, 0:64]
     return np.stack([rows * 5, columns * 4, 255 - rows * 5], axis=2).astype(np.uint8)
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.bmp', '.tif', '.PNG'])
-def test_lossless_formats_return_the_same_pixels(tmp_path, picture, suffix):
+def test_lossless_formats_return_the_same_pixels(tmp_path, photo, suffix):
     path = tmp_path / 'made' / 'here' / f'a{suffix}'
-    save_image(path, picture)
-    np.testing.assert_array_equal(read_image(path), picture)
+    save_image(path, photo)
+    np.testing.assert_array_equal(read_image(path), photo)
     assert [p.name for p in path.parent.iterdir()] == [path.name], 'a temporary file was left'
 
 
-def test_jpeg_is_read_and_written_in_rgb_order(tmp_path, picture):
-    save_image(tmp_path / 'a.jpg', picture)
+def test_jpeg_is_read_and_written_in_rgb_order(tmp_path, photo):
+    save_image(tmp_path / 'a.jpg', photo)
     restored = read_image(tmp_path / 'a.jpg').astype(int)
-    assert np.abs(restored - picture).mean() < 3
+    assert np.abs(restored - photo).mean() < 3
     opencv = cv2.imread(str(tmp_path / 'a.jpg'))[..., ::-1]
     assert np.abs(restored - opencv).max() <= 3
 
 
-def test_read_image_gives_a_contiguous_writable_array(tmp_path, picture):
-    save_image(tmp_path / 'a.png', picture)
+def test_read_image_gives_a_contiguous_writable_array(tmp_path, photo):
+    save_image(tmp_path / 'a.png', photo)
     image = read_image(str(tmp_path / 'a.png'))
     assert image.dtype == np.uint8 and image.flags.c_contiguous and image.flags.writeable
 
 
-def test_grey_palette_and_alpha_become_rgb(tmp_path, picture):
-    grey = picture[..., 0]
+def test_grey_palette_and_alpha_become_rgb(tmp_path, photo):
+    grey = photo[..., 0]
     Image.fromarray(grey).save(tmp_path / 'grey.png')
     np.testing.assert_array_equal(read_image(tmp_path / 'grey.png'), np.dstack([grey] * 3))
-    alpha = np.dstack([picture, grey])
+    alpha = np.dstack([photo, grey])
     Image.fromarray(alpha).save(tmp_path / 'alpha.png')
-    np.testing.assert_array_equal(read_image(tmp_path / 'alpha.png'), picture)
+    np.testing.assert_array_equal(read_image(tmp_path / 'alpha.png'), photo)
     flat = Image.new('RGB', (8, 8), (200, 30, 10))
     flat.convert('P', palette=Image.Palette.ADAPTIVE).save(tmp_path / 'palette.png')
     np.testing.assert_array_equal(read_image(tmp_path / 'palette.png'), np.asarray(flat))
@@ -75,11 +75,11 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path, suffix, channels):
     np.testing.assert_array_equal(read_image(path), expected)
 
 
-def test_camera_orientation_is_applied(tmp_path, picture):
+def test_camera_orientation_is_applied(tmp_path, photo):
     exif = Image.Exif()
     exif[274] = 6  # "turn clockwise by a quarter to view"
-    Image.fromarray(picture).save(tmp_path / 'a.png', exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), np.rot90(picture, k=-1))
+    Image.fromarray(photo).save(tmp_path / 'a.png', exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), np.rot90(photo, k=-1))
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.webp', '.bmp'])
@@ -93,9 +93,9 @@ def test_truncated_files_are_named(tmp_path, suffix, kept):
         read_image(path)
 
 
-def test_a_jpeg_without_its_last_bytes_is_truncated(tmp_path, picture):
+def test_a_jpeg_without_its_last_bytes_is_truncated(tmp_path, photo):
     path = tmp_path / 'cut.jpg'
-    save_image(path, picture)
+    save_image(path, photo)
     path.write_bytes(path.read_bytes()[:-2])
     with pytest.raises(ValueError, match='truncated'):
         read_image(path)
@@ -122,28 +122,28 @@ def test_floating_point_pixels_are_refused(tmp_path):
         read_image(tmp_path / 'float.tif')
 
 
-def test_save_refuses_what_is_no_rgb_uint8(tmp_path, picture):
-    for wrong in (picture / 255.0, picture[..., 0], np.dstack([picture, picture])):
+def test_save_refuses_what_is_no_rgb_uint8(tmp_path, photo):
+    for wrong in (photo / 255.0, photo[..., 0], np.dstack([photo, photo])):
         with pytest.raises(ValueError, match=r'a\.png.*uint8 \(H, W, 3\)'):
             save_image(tmp_path / 'a.png', wrong)
     with pytest.raises(ValueError, match=r"suffix '\.xyz'"):
-        save_image(tmp_path / 'a.xyz', picture)
+        save_image(tmp_path / 'a.xyz', photo)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unwritable_path_is_named(tmp_path, picture):
+def test_an_unwritable_path_is_named(tmp_path, photo):
     (tmp_path / 'file').write_text('in the way')
     with pytest.raises(OSError, match=r'cannot write the image .*file/a\.png'):
-        save_image(tmp_path / 'file' / 'a.png', picture)
+        save_image(tmp_path / 'file' / 'a.png', photo)
     (tmp_path / 'folder.png').mkdir()
     with pytest.raises(OSError, match=r'cannot write the image .*folder\.png'):
-        save_image(tmp_path / 'folder.png', picture)
+        save_image(tmp_path / 'folder.png', photo)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'folder.png']
 
 
-def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
+def test_a_failed_save_leaves_the_old_image(tmp_path, photo, monkeypatch):
     path = tmp_path / 'a.png'
-    save_image(path, picture)
+    save_image(path, photo)
 
     def full_disk(self, content):
         with open(self, 'wb') as half:
@@ -153,8 +153,8 @@ def test_a_failed_save_leaves_the_old_image(tmp_path, picture, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Path, 'write_bytes', full_disk)
         with pytest.raises(OSError, match=r'a\.png: the disk .* is full: .* needs \d+\.\d KiB'):
-            save_image(path, 255 - picture)
-    np.testing.assert_array_equal(read_image(path), picture)
+            save_image(path, 255 - photo)
+    np.testing.assert_array_equal(read_image(path), photo)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
 
 
@@ -164,32 +164,32 @@ def noted(path):
     return notes
 
 
-def test_what_is_dropped_or_changed_is_said(tmp_path, picture):
-    grey = picture[..., 0]
-    Image.fromarray(picture).save(tmp_path / 'plain.png')
+def test_what_is_dropped_or_changed_is_said(tmp_path, photo):
+    grey = photo[..., 0]
+    Image.fromarray(photo).save(tmp_path / 'plain.png')
     assert noted(tmp_path / 'plain.png') == []
     Image.fromarray(grey).save(tmp_path / 'grey.png')
     assert noted(tmp_path / 'grey.png') == ['grey was repeated over three channels']
-    cv2.imwrite(str(tmp_path / 'deep.png'), picture.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / 'deep.png'), photo.astype(np.uint16) * 257)
     assert noted(tmp_path / 'deep.png') == ['of 16 bits a channel the upper 8 were taken']
     transparency = ['transparency was dropped, the colours below it are kept']
-    Image.fromarray(np.dstack([picture, grey])).save(tmp_path / 'alpha.png')
+    Image.fromarray(np.dstack([photo, grey])).save(tmp_path / 'alpha.png')
     assert noted(tmp_path / 'alpha.png') == transparency
-    Image.fromarray(np.dstack([picture, grey * 0 + 255])).save(tmp_path / 'opaque.png')
+    Image.fromarray(np.dstack([photo, grey * 0 + 255])).save(tmp_path / 'opaque.png')
     assert noted(tmp_path / 'opaque.png') == []
-    Image.fromarray(picture).quantize(8).save(tmp_path / 'palette.png', transparency=0)
+    Image.fromarray(photo).quantize(8).save(tmp_path / 'palette.png', transparency=0)
     assert noted(tmp_path / 'palette.png') == transparency
-    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    frames = [Image.fromarray(photo), Image.fromarray(255 - photo)]
     for suffix in ('.tif', '.png', '.webp', '.gif'):
         file = tmp_path / f'frames{suffix}'
         frames[0].save(file, save_all=True, append_images=frames[1:])
         assert noted(file) == ['of several frames or pages the first was taken']
-    np.testing.assert_array_equal(read_image(tmp_path / 'frames.tif'), picture)
+    np.testing.assert_array_equal(read_image(tmp_path / 'frames.tif'), photo)
 
 
-def test_a_png_says_of_its_colours_what_is_not_applied(tmp_path, picture):
+def test_a_png_says_of_its_colours_what_is_not_applied(tmp_path, photo):
     png = io.BytesIO()
-    Image.fromarray(picture).save(png, 'PNG')
+    Image.fromarray(photo).save(png, 'PNG')
     for value, notes in ((45455, []), (100000, ['a gamma of 1.000 was ignored'])):
         content = with_chunk(png.getvalue(), b'gAMA', struct.pack('>I', value))
         (tmp_path / 'a.png').write_bytes(content)
@@ -234,10 +234,10 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
         read_image(file)
 
 
-def test_the_limit_can_be_raised_over_pillows_own(tmp_path, picture, monkeypatch):
-    save_image(tmp_path / 'a.png', picture)
+def test_the_limit_can_be_raised_over_pillows_own(tmp_path, photo, monkeypatch):
+    save_image(tmp_path / 'a.png', photo)
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
-    assert (read_image(tmp_path / 'a.png') == picture).all()
+    assert (read_image(tmp_path / 'a.png') == photo).all()
     assert Image.MAX_IMAGE_PIXELS == 100, "Pillow's limit is left as it was for others"
     assert pixel_count(tmp_path / 'a.png') == 48 * 64
 

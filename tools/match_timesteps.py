@@ -219,7 +219,8 @@ def _pairs(args: argparse.Namespace, restorer: Restorer, task: str) -> tuple[Ten
     else:
         dataset = PairedFolderDataset(args.degraded, args.clean, task, pipeline)
     keys = [SampleKey(args.seed, 0, i, i % len(dataset)) for i in range(args.num_images)]
-    samples = [dataset[key] for key in tqdm(keys, desc=f'{task}: reading pairs', leave=False)]
+    with tqdm(keys, desc=f'{task}: reading pairs', leave=False) as bar:
+        samples = [dataset[key] for key in bar]
     degraded, clean = (
         restorer.from_uint8(torch.stack([sample[name] for sample in samples]).to(get_device()))
         for name in ('degraded', 'clean')

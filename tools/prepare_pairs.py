@@ -68,9 +68,10 @@ def link(args: argparse.Namespace) -> None:
     pairs = published_pairs(layout, args.split, args.source)
     chosen = list(pairs) if args.limit is None else spread(list(pairs), args.limit)
     for folder in folders:
-        for key in tqdm(chosen, desc=str(folder), unit='pair'):
-            for kind, file in zip((DEGRADED, CLEAN), pairs[key], strict=True):
-                place(file, folder / kind / f'{key}{file.suffix.lower()}', args.copy)
+        with tqdm(chosen, desc=str(folder), unit='pair') as bar:
+            for key in bar:
+                for kind, file in zip((DEGRADED, CLEAN), pairs[key], strict=True):
+                    place(file, folder / kind / f'{key}{file.suffix.lower()}', args.copy)
         print(f'{folder}: {len(chosen)} pairs')
     expected = layout.split(args.split).pairs
     if expected is not None and expected != len(chosen):

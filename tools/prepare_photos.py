@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='folder to make')
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--photos', type=Path, help='folder of your own pictures')
+    source.add_argument('--photos', type=Path, help='folder of your own images')
     source.add_argument(
         '--packages',
         choices=PACKAGE_SETS,
@@ -112,15 +112,16 @@ def collect_packages(names: Sequence[str], scratch: Path) -> list[PhotoFile]:
         ValueError: neither can be had.
     """
     photos: list[PhotoFile] = []
-    for name in tqdm(names, desc='packages', unit='package'):
-        try:
-            root = fetch_package(name, scratch)
-        except RuntimeError as error:
-            tqdm.write(f'Debian package {name} cannot be had: {error}')
-            continue
-        found = package_photos(PACKAGES[name], root, scratch)
-        tqdm.write(f'{name}: {len(found)} photographs')
-        photos += found
+    with tqdm(names, desc='packages', unit='package') as bar:
+        for name in bar:
+            try:
+                root = fetch_package(name, scratch)
+            except RuntimeError as error:
+                bar.write(f'Debian package {name} cannot be had: {error}')
+                continue
+            found = package_photos(PACKAGES[name], root, scratch)
+            bar.write(f'{name}: {len(found)} photographs')
+            photos += found
     if photos:
         return photos
     photos = python_package_photos()
@@ -182,9 +183,9 @@ def build(out: Path, args: argparse.Namespace, arguments: dict[str, Any]) -> Non
             photos = folder_photos(args.photos, outside=out)
         else:
             photos = collect_packages(PACKAGE_SETS[args.packages], scratch)
-        progress = tqdm(photos, desc='photographs', unit='photo')
         try:
-            left_out = write_photos(progress, scratch / 'ready', arguments, args.split_seed)
+            with tqdm(photos, desc='photographs', unit='photo') as bar:
+                left_out = write_photos(bar, scratch / 'ready', arguments, args.split_seed)
         except ValueError as error:
             raise ValueError(f'{args.photos or "Debian packages"}: {error}') from error
         for line in left_out[:NAMED]:

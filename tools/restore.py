@@ -81,16 +81,17 @@ def main() -> None:
         require_writable(args.output if args.input.is_dir() else args.output.parent)
         todo = [(source, target) for source, target in plan.items() if target not in skipped]
         done, notes, failed = 0, [], []
-        for source, target in tqdm(todo, unit='image', desc=described):
-            try:
-                carried = _restore_file(restorer, source, target, t, args.max_pixels)
-            except (OSError, ValueError) as error:  # the others are restored all the same
-                failed.append(str(error))
-                if names_full_disk(error):  # where the next ones would fail as well
-                    break
-                continue
-            done += 1
-            notes += [(source, note) for note in carried]
+        with tqdm(todo, unit='image', desc=described) as bar:
+            for source, target in bar:
+                try:
+                    carried = _restore_file(restorer, source, target, t, args.max_pixels)
+                except (OSError, ValueError) as error:  # the others are restored all the same
+                    failed.append(str(error))
+                    if names_full_disk(error):  # where the next ones would fail as well
+                        break
+                    continue
+                done += 1
+                notes += [(source, note) for note in carried]
     print(f'restored {done} image(s) to {shown(args.output)}')
     if skipped:
         print(f'skipped {len(skipped)} whose result exists')

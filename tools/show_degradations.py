@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--tasks', nargs='+', default=list(DEGRADATIONS), help='default: all ten')
     parser.add_argument('--count', type=at_least(1), default=2, help='photographs (default: 2)')
     parser.add_argument(
-        '--width', type=at_least(8), default=320, help='of a picture (default: 320 px)'
+        '--width', type=at_least(8), default=320, help='of an image (default: 320 px)'
     )
     parser.add_argument('--crop', action='store_true', help='the middle in full size, not shrunk')
     parser.add_argument('--seed', type=int, default=0)
@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def panel(image: np.ndarray, caption: str, width: int, crop: bool) -> np.ndarray:
-    """A picture of 4:3 below its caption: (3/4 width + CAPTION, width, 3)."""
+    """An image of 4:3 below its caption: (3/4 width + CAPTION, width, 3)."""
     height = width * 3 // 4
     scale = 1.0 if crop else max(width / image.shape[1], height / image.shape[0])
     if scale != 1:

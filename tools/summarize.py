@@ -10,7 +10,7 @@ from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.diffusion.timesteps_file import describe_match, read_matches
 from dtir_mm.json_files import read_json
 
-_KEYS = {'config_hash', 'pictures', 'precision', 'protocol', 'rows', 'seed'}
+_KEYS = {'config_hash', 'images', 'precision', 'protocol', 'rows', 'seed'}
 _ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         task: {key: match[key] for key in ('t_mat', 'interval', 'status')}
         for task, match in matches.items()
     }
-    pictures = [picture for part in parts for picture in part['pictures']]
+    images = [image for part in parts for image in part['images']]
     hashes = ' '.join(part['config_hash'] for part in parts)
     write_summary(
         args.output,
@@ -62,7 +62,7 @@ def main() -> None:
         parts[0]['seed'],
         git_commit(),
         hashlib.sha256(hashes.encode()).hexdigest()[:12],
-        pictures,
+        images,
     )
     if said := verdict(rows):
         print(said)
@@ -71,8 +71,8 @@ def main() -> None:
         print(note)
     for task, match in matches.items():
         print(f'{task}: {describe_match(match)}')
-    print('pictures (input | restored | ground truth):')
-    for folder in sorted({str(Path(picture).parent) for picture in pictures}):
+    print('images (input | restored | ground truth):')
+    for folder in sorted({str(Path(image).parent) for image in images}):
         print(f'  {folder}')
     print(f'written: {args.output}')
 

@@ -77,7 +77,7 @@ def main() -> None:
             raise ValueError(f'{args.work} needs runs scratch_s*, it has {sorted(present)}')
         result = {
             'name': 'sanity check of the pilot recipe on synthetic rain, not a result of the paper',
-            'protocol': 'rgb: PSNR, SSIM, LPIPS on 8-bit RGB, every second picture of CBSD68',
+            'protocol': 'rgb: PSNR, SSIM, LPIPS on 8-bit RGB, every second image of CBSD68',
             'machine': f'{platform.machine()}, CPU',
             'arms': {arm: text for arm, text in ARMS.items() if arm in present},
             'psnr_gap_to_scratch_dB': {

@@ -1,4 +1,4 @@
-"""Tests a checkpoint: a table beside the input's own figures, a CSV of all images, pictures.
+"""Tests a checkpoint: a table beside the input's own figures, a CSV, images to compare.
 
 A restorer that can find out the degradation is tested twice: told it, and blind. With --publish the
 figures go into the README beside the config, with seed, commit and protocol.
@@ -13,8 +13,8 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from dtir_mm.analysis.comparison_hook import ComparisonHook
 from dtir_mm.analysis.identification import format_identification, identification
-from dtir_mm.analysis.picture_hook import ComparisonPictureHook
 from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
     format_table,
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     add_config_with_options(parser)
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
     parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
-    parser.add_argument('--method', default='ours', help='its name in tables and pictures')
+    parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
     parser.add_argument(
         '--online-weights',
@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--replace', action='store_true', help='overwrite published figures')
     parser.add_argument(
-        '--pictures', type=at_least(0), default=3, help='pictures a task and domain'
+        '--images', type=at_least(0), default=3, help='saved of each task and domain'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -106,13 +106,13 @@ def main() -> None:
     runner = HeldLogs().build(config)
     weights = online_weights(checkpoint) if args.online_weights else checkpoint
     load_weights(runner.restorer, weights, args.checkpoint)
-    pictures = ComparisonPictureHook(out / 'pictures', args.method, args.pictures)
-    runner.register_hook(pictures)
+    comparisons = ComparisonHook(out / 'images', args.method, args.images)
+    runner.register_hook(comparisons)
     if caution and is_main_process():
         print(caution, flush=True)
     runner.test()
     rows = runner.test_evaluator.metrics[0].rows
-    pictures.count = 0  # those of the first test stay
+    comparisons.count = 0  # those of the first test stay
     blind = _test_blind(runner)
     writes = is_main_process()
     end_communication()
@@ -134,7 +134,7 @@ def main() -> None:
         meta.get('seed'),
         git_commit(),
         hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
-        pictures.paths,
+        comparisons.paths,
         decay,
     )
     print(format_table(means))
@@ -142,7 +142,7 @@ def main() -> None:
         print(format_identification(identification(rows, blind)))
     print(f'weights: {_weights(meta, decay)}{", of pre-training alone" if caution else ""}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
-    print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "pictures"}')
+    print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
         publication.write(means, args.method, args.replace)
         print(f'published: {publication.page}')

@@ -1,4 +1,4 @@
-"""Finds out which of ten degradations a picture has: 4000 updates on patches of 64 px."""
+"""Finds out which of ten degradations an image has: 4000 updates on patches of 64 px."""
 
 _base_ = [
     '../_base_/backbones/dtir_unet_w16.py',

@@ -13,7 +13,7 @@ def plot_curves(matches: Mapping[str, TimestepMatch], path: str | Path) -> None:
 
     Args:
         matches: for each task a match that was searched for, so that it has a curve.
-        path: the picture to write; its suffix gives the format.
+        path: the image to write; its suffix gives the format.
     """
     from matplotlib.figure import Figure
 

@@ -156,7 +156,7 @@ def write_summary(
     seed: int | None,
     commit: str | None,
     config_hash: str,
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     ema_decay: float | None = None,
 ) -> None:
     """Writes ``summary.json``, whole or not at all.
@@ -170,7 +170,7 @@ def write_summary(
         seed: of the run; None where the weights tell of none.
         commit: of ``git_commit``.
         config_hash: of the config that was run.
-        pictures: the files of the pictures made.
+        images: the files of the images made.
         ema_decay: of the averaged weights that were tested; None for those of the last update.
 
     Raises:
@@ -184,7 +184,7 @@ def write_summary(
         'seed': seed,
         'commit': commit,
         'config_hash': config_hash,
-        'pictures': [str(picture) for picture in pictures],
+        'images': [str(image) for image in images],
         'ema_decay': ema_decay,
     }
     try:

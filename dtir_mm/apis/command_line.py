@@ -130,4 +130,6 @@ def map_in_processes(
         raise ValueError(f'workers={workers} must be at least 1')
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(function, items, chunksize=_CHUNK)
-        return list(tqdm(results, desc=name, total=len(items), unit='image'))
+        # Closed here: an abandoned bar breaks another one's ``write`` when it is collected.
+        with tqdm(results, desc=name, total=len(items), unit='image') as bar:
+            return list(bar)

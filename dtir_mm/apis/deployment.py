@@ -82,7 +82,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     original = copy.deepcopy(restorer).cpu().eval()
     steps = torch.tensor([t])
     height, width = original.backbone.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
-    image = _picture(1, height, width).to(next(original.parameters()))
+    image = _random_image(1, height, width).to(next(original.parameters()))
     degraded = original.image_range.from_unit_range(image)
     expected = original(degraded, steps)
 
@@ -188,11 +188,11 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
 
     Returns:
         what heights and widths must be multiples of in the file. A network that pads by itself may
-        decide so by the picture's size, which a trace does not keep: then it is more than
+        decide so by the image's size, which a trace does not keep: then it is more than
         ``network.size_rule.multiple``.
 
     Raises:
-        ValueError: onnxruntime gives another picture than the network.
+        ValueError: onnxruntime gives another image than the network.
     """
     import onnxruntime
 
@@ -207,7 +207,7 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 network,
-                (_picture(1, height, width),),
+                (_random_image(1, height, width),),
                 str(temporary),
                 dynamo=False,
                 input_names=['image'],
@@ -221,15 +221,15 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
             if _agrees(session, network, multiple):
                 return multiple
         raise ValueError(
-            f'{type(network.net).__name__} cannot be exported: onnxruntime gives another picture '
-            f'than the network does. Its operations must not depend on the size of the picture'
+            f'{type(network.net).__name__} cannot be exported: onnxruntime gives another image '
+            f'than the network does. Its operations must not depend on the size of the image'
         )
 
 
 def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     """Whether an ONNX session restores sizes that are odd multiples as the network does."""
     height = multiple * (_PROBE_SIZE // 2 // multiple | 1)
-    image = _picture(2, *network.size_rule.enclosing(height, height + 2 * multiple))
+    image = _random_image(2, *network.size_rule.enclosing(height, height + 2 * multiple))
     try:
         (restored,) = session.run(None, {'image': image.numpy()})
     except Exception:  # onnxruntime's errors share no other base
@@ -240,8 +240,8 @@ def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
     return _relative_error(torch.from_numpy(restored), expected) <= _TOLERANCE
 
 
-def _picture(batch: int, height: int, width: int) -> Tensor:
-    """Random pictures in [0, 1], the same each time."""
+def _random_image(batch: int, height: int, width: int) -> Tensor:
+    """Random images in [0, 1], the same each time."""
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 

@@ -52,7 +52,7 @@ class RestorationDataset(Dataset, ABC):
     Args:
         pipeline: configs of transforms; each maps a dict to a dict and draws from ``rng``.
         cache: keep samples in memory, once for all workers; for sets that are small enough.
-        decoded: folder to keep decoded images in, for large pictures that patches are cut from: a
+        decoded: folder to keep decoded images in, for large images that patches are cut from: a
             patch then costs no decoding. See ``DecodedImages``.
     """
 

@@ -1,4 +1,4 @@
-"""Images kept decoded on disk, so that a patch is read without decoding the picture around it."""
+"""Images kept decoded on disk, so that a patch is read without decoding the image around it."""
 
 import hashlib
 import os

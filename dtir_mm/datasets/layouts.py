@@ -257,7 +257,7 @@ def find_split(folder: str | Path) -> tuple[Layout, str] | None:
 def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> list[Path]:
     """Makes a tiny copy of a data set where configs look for it, for tests and for trying things.
 
-    The pictures are random, of 48 x 64 pixels, and the same at each call; degraded synthetically.
+    The images are random, of 48 x 64 pixels, and the same at each call; degraded synthetically.
 
     Args:
         name: one of ``LAYOUTS``.
@@ -280,13 +280,13 @@ def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> li
         count = pairs if pairs is not None else layout.split(split).pairs or 2
         for number in range(count):
             rng = generator(0, 'fixture', name, split, number)
-            clean = _random_picture(rng)
+            clean = _random_image(rng)
             save_image(path / CLEAN / f'{number:04d}.png', clean)
             save_image(path / DEGRADED / f'{number:04d}.png', degradation.degrade(clean, rng))
     return made
 
 
-def _random_picture(rng: np.random.Generator) -> np.ndarray:
+def _random_image(rng: np.random.Generator) -> np.ndarray:
     """Patches of colour with some grain: RGB uint8."""
     height, width = _FIXTURE_SIZE
     coarse = rng.uniform(20, 235, (height // 8, width // 8, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Hashes that a picture keeps when it is stored anew or resized, to find what is there twice.
+"""Hashes that an image keeps when it is stored anew or resized, to find what is there twice.
 
 The signs of the lowest frequencies (Zauner, "Implementation and Benchmarking of Perceptual Image
 Hash Functions", 2010, with 16 x 16 instead of 8 x 8 of them).
@@ -9,7 +9,7 @@ import numpy as np
 
 _SIDE, _LOWEST = 64, 16
 BITS = _LOWEST**2 - 1
-SAME_PICTURE = 40
+SAME_IMAGE = 40
 """Of 255 bits. Any two of 529 photographs were 90 bits and more apart; a photograph and the same
 as JPEG of quality 10, at half size, darker or noisier 18 at most, cropped by 4 px all around 36."""
 _ROWS = 4096
@@ -24,7 +24,7 @@ def perceptual_hash(image: np.ndarray) -> np.ndarray:
 
 
 def find_same(
-    some: np.ndarray, others: np.ndarray, most_bits: int = SAME_PICTURE
+    some: np.ndarray, others: np.ndarray, most_bits: int = SAME_IMAGE
 ) -> list[tuple[int, int, int]]:
     """The pairs whose hashes differ in few bits.
 

@@ -25,7 +25,7 @@ MAX_SHORT_SIDE = 720
 TINIEST = 96
 # By this photographs are shrunk at least: it hides what JPEG and WebP left in them.
 MIN_SHRINK = 2.0
-# Standard deviation on the scale 0..255; below it a picture is nearly flat and teaches nothing.
+# Standard deviation on the scale 0..255; below it an image is nearly flat and teaches nothing.
 MIN_CONTRAST = 15.0
 
 

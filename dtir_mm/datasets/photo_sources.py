@@ -1,7 +1,7 @@
 """Where clean photographs come from without a data set: Debian packages, Python packages, a folder.
 
 The lists of packages are curated by eye: they leave out drawings and screenshots. Licences differ
-from picture to picture, so photographs are collected on each machine and never shipped.
+from image to image, so photographs are collected on each machine and never shipped.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class PhotoPackage:
         licence: a note from the package's copyright file.
         pattern: path of a photograph in the package, with {} for its title; wildcards allowed.
         titles: the curated photographs.
-        archives: Qt resource archives -> which of their large pictures to take; None for all.
+        archives: Qt resource archives -> which of their large images to take; None for all.
     """
 
     name: str
@@ -90,7 +90,7 @@ PACKAGES = {
         ),
         PhotoPackage(
             'palapeli-data',
-            'see the .desktop file beside the picture in the package',
+            'see the .desktop file beside the image in the package',
             'usr/share/palapeli/collection/{}.*',
             tuple(
                 'castle-maintenon cincinnati-bridge citrus-fruits european-honey-bee '
@@ -123,7 +123,7 @@ PACKAGES = {
         ),
         PhotoPackage(
             'lxqt-themes',
-            'LGPL-2.1+ (pictures not named singly)',
+            'LGPL-2.1+ (images not named singly)',
             'usr/share/lxqt/wallpapers/{}.*',
             tuple(
                 'Butterfly-Kenneth-Wimer Valendas after-the-rain appleflower beam butterfly cloud '
@@ -151,7 +151,7 @@ def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[Pho
     Args:
         package: what to look for.
         root: folder of the unpacked package.
-        scratch: folder that pictures out of archives are written to.
+        scratch: folder that images out of archives are written to.
     """
     files: list[tuple[str, Path]] = []
     for title in package.titles:
@@ -167,7 +167,7 @@ def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[Pho
         if not (root / archive).is_file():
             continue
         stem = Path(archive).stem
-        for number, (suffix, data) in enumerate(carve_pictures((root / archive).read_bytes())):
+        for number, (suffix, data) in enumerate(carve_images((root / archive).read_bytes())):
             if wanted is None or number in wanted:
                 file = scratch / f'{stem}_{number:02d}{suffix}'
                 file.write_bytes(data)
@@ -178,11 +178,11 @@ def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[Pho
     ]
 
 
-def carve_pictures(archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """The large JPEG and WebP pictures in a Qt resource archive (.rcc), as (suffix, file content).
+def carve_images(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """The large JPEG and WebP images in a Qt resource archive (.rcc), as (suffix, file content).
 
     Such an archive stores compressed formats as they are, each after its length in four bytes, the
-    highest first: pictures are found by their header, without reading the archive's directory.
+    highest first: images are found by their header, without reading the archive's directory.
     """
     position = 0
     while header := _IMAGE_HEADER.search(archive, position):
@@ -193,12 +193,12 @@ def carve_pictures(archive: bytes) -> Iterator[tuple[str, bytes]]:
             continue
         data = archive[start : start + size]
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                picture.load()
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
         except (OSError, SyntaxError, ValueError):
             continue
         position = start + size
-        if min(picture.size) >= _MIN_ARCHIVED_SIDE:
+        if min(image.size) >= _MIN_ARCHIVED_SIDE:
             yield ('.webp' if data.startswith(b'RIFF') else '.jpg'), data
 
 
@@ -216,14 +216,14 @@ def python_package_photos() -> list[PhotoFile]:
 
 
 def folder_photos(folder: Path, outside: Path | None = None) -> list[PhotoFile]:
-    """All pictures of a folder and the folders in it, hidden ones excepted; what is left is logged.
+    """All images of a folder and the folders in it, hidden ones excepted; what is left is logged.
 
     Args:
-        folder: the user's pictures.
+        folder: the user's images.
         outside: leave out what lies in this folder.
 
     Raises:
-        FileNotFoundError: the folder does not exist, or holds no picture.
+        FileNotFoundError: the folder does not exist, or holds no image.
     """
     files, left_out = list_tree(folder, without=outside)
     if not files:

@@ -190,7 +190,7 @@ def summary_arguments():
         'seed': 3,
         'commit': None,
         'config_hash': 'abc',
-        'pictures': ['strip.png'],
+        'images': ['strip.png'],
         'ema_decay': 0.999,
     }
 

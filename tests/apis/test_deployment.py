@@ -1,4 +1,4 @@
-"""A deployed network: the same pictures as the restorer at one time step, without any time."""
+"""A deployed network: the same images as the restorer at one time step, without any time."""
 
 import errno
 import json
@@ -80,13 +80,13 @@ def trained(backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
     return restorer.eval()
 
 
-def pictures(batch: int = 2, height: int = 16, width: int = 24, dtype=torch.float64) -> Tensor:
+def images(batch: int = 2, height: int = 16, width: int = 24, dtype=torch.float64) -> Tensor:
     return torch.rand(batch, 3, height, width, dtype=dtype)
 
 
 def assert_same(network: nn.Module, restorer: nn.Module, t: int, atol: float = 1e-12) -> None:
-    """Same pictures at ``t``, clamped and unclamped, which are others than the degraded ones."""
-    image = pictures(dtype=next(network.parameters()).dtype)
+    """Same images at ``t``, clamped and unclamped, which are others than the degraded ones."""
+    image = images(dtype=next(network.parameters()).dtype)
     steps = torch.full((len(image),), t)
     with torch.no_grad():
         restored, unclamped = network(image), network.unclamped(image * 2 - 1)
@@ -116,7 +116,7 @@ def test_it_restores_as_the_restorer_does_at_its_time_step(network):
 
 def test_another_time_step_gives_another_network():
     restorer = trained(wrapped(UNET))
-    image = pictures()
+    image = images()
     with torch.no_grad():
         difference = deploy(restorer, 8)(image) - deploy(restorer, 9)(image)
     assert difference.abs().max() > 1e-3
@@ -153,7 +153,7 @@ def test_hooks_of_the_networks_own_stay():
     restorer.backbone.net.stem.register_forward_hook(lambda *_: seen.append('stem'))
     network = deploy(restorer, 8)
     seen.clear()
-    network(pictures())
+    network(images())
     assert seen == ['stem']
 
 
@@ -176,7 +176,7 @@ def test_adapters_inside_one_another_merge():
     assert_same(deploy(restorer, 8), restorer, 8)
 
 
-def test_adapters_that_look_at_the_picture_are_refused():
+def test_adapters_that_look_at_the_image_are_refused():
     adapters = dict(ADAPTERS, router_input='t+content')
     with pytest.raises(ValueError, match='t\\+content'):
         deploy(trained(wrapped(UNET, adapters=adapters)), 8)
@@ -190,7 +190,7 @@ def test_a_restoration_head_takes_the_place_of_the_networks_own(tmp_path, networ
         assert_same(deploy(restorer, t), restorer, t)
     deployed = deploy(restorer.float(), 8)
     save_deployed(deployed, tmp_path / 'a.safetensors', backbone)
-    image = pictures(dtype=torch.float32)
+    image = images(dtype=torch.float32)
     with torch.no_grad():
         assert torch.equal(load_deployed(tmp_path / 'a.safetensors')(image), deployed(image))
 
@@ -232,7 +232,7 @@ def test_a_file_gives_the_network_back(tmp_path, network, adapters):
     (tmp_path / 'any').touch()
     assert (tmp_path / 'a.safetensors').stat().st_mode == (tmp_path / 'any').stat().st_mode
     loaded = load_deployed(tmp_path / 'a.safetensors')
-    image = pictures(dtype=torch.float32)
+    image = images(dtype=torch.float32)
     with torch.no_grad():
         assert torch.equal(loaded(image), deployed(image))
     assert loaded.size_rule == deployed.size_rule and not loaded.training
@@ -278,7 +278,7 @@ def test_other_files_are_refused(tmp_path):
     ('network', 'multiple'),
     [('unet', 2), ('nafnet', 1), ('restormer without bias', 8), ('convolutions', 1)],
 )
-def test_onnxruntime_gives_the_same_pictures(tmp_path, network, multiple):
+def test_onnxruntime_gives_the_same_images(tmp_path, network, multiple):
     import onnxruntime
 
     adapters = None if network == 'convolutions' else ADAPTERS
@@ -287,7 +287,7 @@ def test_onnxruntime_gives_the_same_pictures(tmp_path, network, multiple):
     assert [file.name for file in tmp_path.iterdir()] == ['a.onnx']
     session = onnxruntime.InferenceSession(tmp_path / 'a.onnx')
     for shape in ((2, 24, 40), (1, 72, 16)):
-        image = pictures(*shape, dtype=torch.float32)
+        image = images(*shape, dtype=torch.float32)
         (restored,) = session.run(['restored'], {'image': image.numpy()})
         with torch.no_grad():
             np.testing.assert_allclose(restored, deployed(image).numpy(), rtol=0, atol=1e-4)

@@ -6,7 +6,7 @@ update, or is tested where it is not meant to be trained, from the weights that 
 ``load_from`` left; where tasks join one after another, for two updates with a hand-over between.
 
 Leaves that are alike in everything but the names of folders, single tasks and other runs share a
-toy run. That is as good: a step reads pictures, whatever their folder's name, and of a task only
+toy run. That is as good: a step reads images, whatever their folder's name, and of a task only
 its time step, which comes out of a table that has all of them.
 """
 

@@ -10,7 +10,7 @@ from dtir_mm.datasets.checking import find_faults, images_of, inspect_image, par
 from dtir_mm.image_io import read_image, save_image
 
 
-def picture(seed: int, height: int, width: int) -> np.ndarray:
+def image(seed: int, height: int, width: int) -> np.ndarray:
     """Patches of colour with some grain."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(0, 255, (height // 8, width // 8, 3)).astype(np.float32)
@@ -23,7 +23,7 @@ def sets(tmp_path):
     """Three training pairs and two test pairs, all different."""
     for seed in range(5):
         folder = tmp_path / ('train' if seed < 3 else 'test')
-        clean = picture(seed, 40, 56)
+        clean = image(seed, 40, 56)
         save_image(folder / 'LQ' / f'{seed}.png', clean // 2)
         save_image(folder / 'GT' / f'{seed}.png', clean)
     return tmp_path

@@ -187,7 +187,7 @@ def test_haze_density_lies_in_its_range_and_thickens_upwards(severity, least, mo
 
 
 def streaks(image):
-    """Labels and boxes of the bright things on a black picture."""
+    """Labels and boxes of the bright things on a black image."""
     _, _, boxes, _ = cv2.connectedComponentsWithStats((image[..., 1] > 25).astype(np.uint8))
     return boxes[1:]
 

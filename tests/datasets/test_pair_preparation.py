@@ -50,7 +50,7 @@ DOWNLOADS = {
 }
 
 
-def picture(seed: int, size=(24, 32)) -> np.ndarray:
+def random_image(seed: int, size=(24, 32)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
@@ -108,7 +108,7 @@ def test_a_file_is_placed_once_and_nothing_is_replaced(tmp_path, copy):
 
 
 def test_jpeg_is_of_quality_10(tmp_path):
-    clean = np.kron(picture(0, (6, 8)), np.ones((8, 8, 1), np.uint8))
+    clean = np.kron(random_image(0, (6, 8)), np.ones((8, 8, 1), np.uint8))
     save_image(tmp_path / 'a.png', clean)
     PairMaker('jpeg', tmp_path / 'out')(tmp_path / 'a.png')
     degraded = read_image(tmp_path / 'out' / 'LQ' / 'a.png')
@@ -137,7 +137,7 @@ def test_noise_has_sigma_50_and_does_not_wrap_around(tmp_path):
 
 
 def test_holes_of_a_mask_are_white(tmp_path):
-    image = picture(1)
+    image = random_image(1)
     mask = np.full((48, 64, 3), 255, np.uint8)
     mask[10:20, 32:] = 0
     filled = fill_holes(image, mask)
@@ -156,7 +156,7 @@ def test_pairs_depend_on_the_name_alone_and_are_not_made_again(tmp_path):
         masks.append(tmp_path / 'masks' / f'{number}.png')
         save_image(masks[-1], mask)
     for name in 'abcdef':
-        save_image(tmp_path / f'{name}.png', picture(2) // 2)
+        save_image(tmp_path / f'{name}.png', random_image(2) // 2)
     makers = {
         'noisy': PairMaker('noisy', tmp_path / 'noisy'),
         'strokes': PairMaker('inpainting', tmp_path / 'strokes'),

@@ -12,7 +12,7 @@ from dtir_mm.image_io import read_image, save_image
 FILES = {'a': ('a.png', 'a.bmp'), 'b': ('b.bmp', 'b.PNG'), 'c.1': ('c.1.tif', 'c.1.webp')}
 
 
-def picture(seed, size=(12, 10)):
+def random_image(seed, size=(12, 10)):
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
@@ -20,8 +20,8 @@ def picture(seed, size=(12, 10)):
 def folders(tmp_path):
     """Folders ``degraded`` and ``clean`` of three pairs."""
     for seed, (degraded, clean) in enumerate(FILES.values()):
-        save_image(tmp_path / 'degraded' / degraded, picture(seed))
-        save_image(tmp_path / 'clean' / clean, picture(seed + 100))
+        save_image(tmp_path / 'degraded' / degraded, random_image(seed))
+        save_image(tmp_path / 'clean' / clean, random_image(seed + 100))
     (tmp_path / 'clean' / 'a.txt').write_text('a note, which is no second image of its stem')
     return tmp_path
 
@@ -40,8 +40,8 @@ def test_files_of_one_stem_are_a_pair_whatever_their_formats(folders):
         for name, file in (('degraded', degraded), ('clean', clean)):
             image = read_image(folders / name / file)
             np.testing.assert_array_equal(sample[name].numpy(), image.transpose(2, 0, 1))
-    np.testing.assert_array_equal(pairs.load(0)['degraded'], picture(0))
-    np.testing.assert_array_equal(pairs.load(0)['clean'], picture(100))
+    np.testing.assert_array_equal(pairs.load(0)['degraded'], random_image(0))
+    np.testing.assert_array_equal(pairs.load(0)['clean'], random_image(100))
     with pytest.raises(IndexError):
         pairs[3]
 
@@ -58,7 +58,7 @@ def test_samples_name_task_and_domain(folders, domain):
 
 @pytest.mark.parametrize(('lacks', 'has'), [('degraded', 'clean'), ('clean', 'degraded')])
 def test_a_missing_partner_is_named_with_the_folder_that_lacks_it(folders, lacks, has):
-    save_image(folders / has / 'lonely.png', picture(5))
+    save_image(folders / has / 'lonely.png', random_image(5))
     with pytest.raises(FileNotFoundError) as caught:
         pairs_of(folders)
     message = str(caught.value)
@@ -68,7 +68,7 @@ def test_a_missing_partner_is_named_with_the_folder_that_lacks_it(folders, lacks
 
 def test_of_many_missing_partners_the_first_five_are_named(folders):
     for i in range(7):
-        save_image(folders / 'clean' / f'lonely_{i}.png', picture(i))
+        save_image(folders / 'clean' / f'lonely_{i}.png', random_image(i))
     with pytest.raises(FileNotFoundError, match=r"^7 image.*'lonely_0'.*'lonely_4' \.\.\.$"):
         pairs_of(folders)
 
@@ -86,7 +86,7 @@ def test_missing_and_empty_folders_are_named(folders, name):
 
 @pytest.mark.parametrize('name', ['degraded', 'clean'])
 def test_two_images_of_one_stem_are_both_named(folders, name):
-    save_image(folders / name / 'b.tif', picture(7))
+    save_image(folders / name / 'b.tif', random_image(7))
     with pytest.raises(ValueError) as caught:
         pairs_of(folders)
     files = [folders / name / file for file in (FILES['b'][name == 'clean'], 'b.tif')]
@@ -98,14 +98,14 @@ def test_a_truncated_image_is_named_when_it_is_read(folders, name):
     file = folders / name / FILES['b'][name == 'clean']
     file.write_bytes(file.read_bytes()[:-40])
     pairs = pairs_of(folders)
-    np.testing.assert_array_equal(pairs[0]['clean'], picture(100))
+    np.testing.assert_array_equal(pairs[0]['clean'], random_image(100))
     with pytest.raises(ValueError) as caught:
         pairs[1]
     assert str(file) in str(caught.value)
 
 
 def test_two_sizes_in_a_pair_are_named_with_their_files(folders):
-    save_image(folders / 'clean' / 'b.PNG', picture(8, (10, 12)))
+    save_image(folders / 'clean' / 'b.PNG', random_image(8, (10, 12)))
     pairs = pairs_of(folders)
     with pytest.raises(ValueError) as caught:
         pairs[1]

@@ -1,4 +1,4 @@
-"""Hashes stay when a picture is stored anew, and are those of an independent computation."""
+"""Hashes stay when an image is stored anew, and are those of an independent computation."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
-from dtir_mm.datasets.perceptual_hash import BITS, SAME_PICTURE, find_same, perceptual_hash
+from dtir_mm.datasets.perceptual_hash import BITS, SAME_IMAGE, find_same, perceptual_hash
 
 
-def picture(seed: int, height: int, width: int) -> np.ndarray:
+def image(seed: int, height: int, width: int) -> np.ndarray:
     """Patches of colour with some grain."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(0, 255, (height // 8, width // 8, 3)).astype(np.float32)
@@ -22,7 +22,7 @@ def bits_apart(one, other) -> int:
 
 
 def test_the_bits_are_the_signs_of_the_lowest_frequencies_about_their_median():
-    clean = picture(0, 128, 192)
+    clean = image(0, 128, 192)
     grey = np.asarray(Image.fromarray(clean).convert('L'), float)
     small = grey.reshape(64, 2, 64, 3).mean(axis=(1, 3))
     lowest = dctn(small, norm='ortho')[:16, :16].ravel()[1:]
@@ -33,25 +33,25 @@ def test_the_bits_are_the_signs_of_the_lowest_frequencies_about_their_median():
     assert (ours != expected).sum() <= 4
 
 
-def stored_as_jpeg(picture):
-    return cv2.imdecode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1)
+def stored_as_jpeg(image):
+    return cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1)
 
 
 @pytest.mark.parametrize(
     'change',
     [
         stored_as_jpeg,
-        lambda picture: cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_CUBIC),
-        lambda picture: (picture * 0.6 + 20).astype(np.uint8),
-        lambda picture: picture[2:-2, 2:-2],
+        lambda image: cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_CUBIC),
+        lambda image: (image * 0.6 + 20).astype(np.uint8),
+        lambda image: image[2:-2, 2:-2],
     ],
     ids=['stored as JPEG', 'resized', 'darker', 'cropped'],
 )
-def test_the_same_picture_is_near_and_another_is_far(change):
-    pictures = [picture(seed, 200, 300) for seed in range(4)]
-    for i, one in enumerate(pictures):
-        for j, other in enumerate(pictures):
-            assert (bits_apart(change(one), other) <= SAME_PICTURE) == (i == j)
+def test_the_same_image_is_near_and_another_is_far(change):
+    images = [image(seed, 200, 300) for seed in range(4)]
+    for i, one in enumerate(images):
+        for j, other in enumerate(images):
+            assert (bits_apart(change(one), other) <= SAME_IMAGE) == (i == j)
 
 
 def test_pairs_are_found_as_by_comparing_each_with_each(monkeypatch):

@@ -90,7 +90,7 @@ def prepared(tmp_path):
     photos.append(photo_file(tmp_path / 'in', 'red', red))
     photos.append(photo_file(tmp_path / 'in', 'icon', noise(64, 640)))
     photos.append(PhotoFile('text', tmp_path / 'in' / 'text.jpg', 'mine', 'CC0'))
-    photos[-1].file.write_text('no picture')
+    photos[-1].file.write_text('no image')
     left_out = write_photos(photos, tmp_path / 'out', {'photos': 'in'}, seed=0)
     return tmp_path / 'out', left_out
 

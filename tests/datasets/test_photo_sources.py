@@ -11,7 +11,7 @@ from dtir_mm.datasets.photo_sources import (
     PACKAGE_SETS,
     PACKAGES,
     PhotoPackage,
-    carve_pictures,
+    carve_images,
     folder_photos,
     package_photos,
     python_package_photos,
@@ -20,7 +20,7 @@ from dtir_mm.image_io import read_image, save_image
 
 
 def encoded(image_format, width=400, height=320, seed=0):
-    """The file content of a smooth random picture."""
+    """The file content of a smooth random image."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(small).resize((width, height)).save(buffer, image_format)
@@ -38,23 +38,23 @@ def write(path, content=b'x'):
     return path
 
 
-def test_carving_gives_the_large_pictures_byte_for_byte():
+def test_carving_gives_the_large_images_byte_for_byte():
     webp, jpeg, second = encoded('WEBP'), encoded('JPEG'), encoded('WEBP', 320, 300, seed=1)
     thumbnail, script = encoded('JPEG', 64, 48), b'function (a) { return RIFF }'
     noise = b'\xff\xd8\xff\xe0' + np.random.default_rng(0).bytes(500)
-    carved = list(carve_pictures(archive(script, webp, noise, thumbnail, jpeg, second)))
+    carved = list(carve_images(archive(script, webp, noise, thumbnail, jpeg, second)))
     assert carved == [('.webp', webp), ('.jpg', jpeg), ('.webp', second)]
 
 
-def test_carving_passes_over_previews_inside_pictures_and_cut_off_ones():
+def test_carving_passes_over_previews_inside_images_and_cut_off_ones():
     preview = encoded('JPEG', 640, 400)
     # A chunk of metadata at the end of a WebP file, as cameras' previews come.
     chunk = b'EXIF' + (len(preview) + 4).to_bytes(4, 'little') + len(preview).to_bytes(4, 'big')
     body = encoded('WEBP')[8:] + chunk + preview + b'\0' * (len(preview) % 2)
     webp = b'RIFF' + len(body).to_bytes(4, 'little') + body
-    assert list(carve_pictures(archive(webp))) == [('.webp', webp)]
-    assert list(carve_pictures(archive(encoded('JPEG'))[:-200])) == []
-    assert list(carve_pictures(b'')) == []
+    assert list(carve_images(archive(webp))) == [('.webp', webp)]
+    assert list(carve_images(archive(encoded('JPEG'))[:-200])) == []
+    assert list(carve_images(b'')) == []
 
 
 def test_curated_titles_are_found_and_others_left(tmp_path):
@@ -75,13 +75,13 @@ def test_curated_titles_are_found_and_others_left(tmp_path):
 
 
 def test_archives_are_carved_by_number(tmp_path):
-    pictures = [encoded('JPEG', seed=seed) for seed in range(4)]
-    write(tmp_path / 'root/rcc/zoo.rcc', archive(*pictures))
+    images = [encoded('JPEG', seed=seed) for seed in range(4)]
+    write(tmp_path / 'root/rcc/zoo.rcc', archive(*images))
     archives = {'rcc/zoo.rcc': (0, 2), 'rcc/gone.rcc': None}
     package = PhotoPackage('game', 'mixed', archives=archives)
     photos = package_photos(package, tmp_path / 'root', tmp_path)
     assert [photo.name for photo in photos] == ['game__zoo_00', 'game__zoo_02']
-    assert [photo.file.read_bytes() for photo in photos] == [pictures[0], pictures[2]]
+    assert [photo.file.read_bytes() for photo in photos] == [images[0], images[2]]
     everything = PhotoPackage('game', 'mixed', archives={'rcc/zoo.rcc': None})
     assert len(package_photos(everything, tmp_path / 'root', tmp_path)) == 4
 

@@ -67,7 +67,7 @@ def test_an_update_with_all_terms_is_the_same(toy_backbone):
     assert list(restorer.state_dict()) == keys
 
 
-def test_pictures_of_validation_are_not_compiled(toy_backbone):
+def test_image_of_validation_are_not_compiled(toy_backbone):
     restorer = build(toy_backbone)
     compiled = []
     restorer.backbone.compile_network(backend=lambda graph, _: compiled.append(1) or graph)

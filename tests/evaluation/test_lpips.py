@@ -196,12 +196,12 @@ def random_lpips(tmp_path_factory):
     return Lpips(path, device='cpu'), trunk
 
 
-def red_picture(noise=0.0):
-    """A strongly coloured picture, (64, 72, 3)."""
+def red_image(noise=0.0):
+    """A strongly coloured image, (64, 72, 3)."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[0:64, 0:72]
-    picture = np.stack([200 + 50 * np.sin(rows / 5), columns * 1.0, columns * 0 + 20], axis=2)
-    return np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
+    photo = np.stack([200 + 50 * np.sin(rows / 5), columns * 1.0, columns * 0 + 20], axis=2)
+    return np.clip(photo + rng.normal(0, noise, photo.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning:torchvision')
@@ -213,7 +213,7 @@ def test_the_distance_is_that_of_lpips_for_rgb_and_not_for_bgr(random_lpips):
         convolution = getattr(theirs.net, f'slice{block}').get_submodule(str(layer))
         convolution.weight.data = trunk[f'features.{layer}.weight']
         convolution.bias.data = trunk[f'features.{layer}.bias']
-    noisy, clean = red_picture(noise=30), red_picture()
+    noisy, clean = red_image(noise=30), red_image()
 
     def reference(*images):
         with torch.no_grad():
@@ -226,7 +226,7 @@ def test_the_distance_is_that_of_lpips_for_rgb_and_not_for_bgr(random_lpips):
 
 
 def test_equal_images_have_no_distance(random_lpips):
-    assert random_lpips[0](red_picture(), red_picture()) == 0
+    assert random_lpips[0](red_image(), red_image()) == 0
 
 
 def test_construction_leaves_the_global_random_state_alone(random_lpips, tmp_path):
@@ -237,12 +237,12 @@ def test_construction_leaves_the_global_random_state_alone(random_lpips, tmp_pat
 
 
 def test_wrong_sizes_are_refused_and_the_smallest_one_works(random_lpips):
-    lpips, picture = random_lpips[0], red_picture()
+    lpips, photo = random_lpips[0], red_image()
     with pytest.raises(ValueError, match=r'\(63, 72, 3\).*\(64, 72, 3\)'):
-        lpips(picture[:-1], picture)
+        lpips(photo[:-1], photo)
     with pytest.raises(ValueError, match='at least 31 x 31 pixels, got 30 x 72'):
-        lpips(picture[:30], picture[:30])
-    assert lpips(red_picture(20)[:31, :31], picture[:31, :31]) > 0
+        lpips(photo[:30], photo[:30])
+    assert lpips(red_image(20)[:31, :31], photo[:31, :31]) > 0
 
 
 # The real weights, where the machine has them

@@ -279,7 +279,7 @@ def test_a_network_that_cannot_be_probed_is_named():
         execution_order(Broken())
 
 
-def test_the_picture_is_one_of_64_pixels_in_the_type_of_the_weights():
+def test_the_image_is_one_of_64_pixels_in_the_type_of_the_weights():
     seen = []
     net = nn.Conv2d(3, 3, 1).double()
     assert execution_order(net, seen.append) == ['']  # never executed, and yet in the order
@@ -322,7 +322,7 @@ def test_film_belongs_to_the_deepest_of_its_sites():
     assert blocks['net.d.norm.weight'] == 'd'
 
 
-def test_a_network_gets_a_picture_of_a_size_that_it_takes():
+def test_a_network_gets_a_image_of_a_size_that_it_takes():
     class InBlocksOf48(nn.Sequential):
         size_multiple = 48
 

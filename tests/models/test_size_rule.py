@@ -1,4 +1,4 @@
-"""Which sizes hold a picture, and which fit into it."""
+"""Which sizes hold an image, and which fit into it."""
 
 import itertools
 
@@ -57,7 +57,7 @@ def test_what_a_network_states_is_read():
 
 
 @pytest.mark.parametrize(('height', 'width'), [(5, 7), (12, 12), (13, 20), (31, 9)])
-def test_pictures_are_padded_to_what_the_network_takes(height, width):
+def test_image_are_padded_to_what_the_network_takes(height, width):
     backbone = dict(type='ConditionedBackbone', backbone=dict(type=Demanding))
     restorer = MODELS.build(dict(type='Restorer', backbone=backbone)).eval()
     degraded, t = torch.rand(1, 3, height, width) * 2 - 1, torch.tensor([8])

@@ -176,7 +176,7 @@ def test_conditioned_it_has_one_time_layer_a_stage():
     }
 
 
-def test_pictures_of_any_size_are_restored():
+def test_image_of_any_size_are_restored():
     restorer = MODELS.build(
         dict(
             type='Restorer',

@@ -15,7 +15,7 @@ class Case(NamedTuple):
     films: int  # groups of norms (or convolutions) that share a FiLM layer
     first: str  # blocks that are executed first and last
     last: str
-    side: int = 16  # of the pictures that it is trained on
+    side: int = 16  # of the images that it is trained on
     learning_rate: float = 2e-3
     conditioning: list[str] | None = None
 

@@ -24,7 +24,7 @@ def load_tool():
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    """LOL-v1 and LOL-v2 with as many pictures as the real ones."""
+    """LOL-v1 and LOL-v2 with as many images as the real ones."""
     folder = tmp_path_factory.mktemp('data')
     for name in ('LOL-v1', 'LOL-v2'):
         generate_fixture(name, folder / 'data', pairs=None)
@@ -42,7 +42,7 @@ def test_a_sound_set_passes_and_it_says_what_was_checked(whole, run_tool, monkey
 
 
 def test_each_fault_is_named_and_ends_with_status_1(whole, capsys, monkeypatch, tmp_path):
-    # The pictures are shared with the other test by hard links, and broken ones written anew.
+    # The images are shared with the other test by hard links, and broken ones written anew.
     for file in whole.rglob('*.png'):
         copy = tmp_path / file.relative_to(whole)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from dtir_mm.apis.deployment import load_deployed
 from dtir_mm.image_io import read_image
 
 
-def picture(toy):
+def image(toy):
     """A photograph, (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(read_image(toy.photos / '1.png')).permute(2, 0, 1)[None] / 255
 
@@ -22,7 +22,7 @@ def picture(toy):
 def restored(toy, t):
     """By the restorer itself."""
     restorer = load_restorer(toy.finetune).cpu()
-    return restorer.restore_images(picture(toy) * 2 - 1, torch.tensor([t]))
+    return restorer.restore_images(image(toy) * 2 - 1, torch.tensor([t]))
 
 
 def names_in(folder):
@@ -36,9 +36,9 @@ def test_the_file_restores_as_the_checkpoint_does_at_the_step(toy, run_tool, tmp
     run_tool('deploy', toy.finetune, tmp_path / 'net', *step)
     assert names_in(tmp_path) == ['net.safetensors']
     with torch.no_grad():
-        result = load_deployed(tmp_path / 'net.safetensors')(picture(toy))
+        result = load_deployed(tmp_path / 'net.safetensors')(image(toy))
     torch.testing.assert_close(result, restored(toy, t), rtol=0, atol=1e-5)
-    assert (result - picture(toy)).abs().mean() > 0.01, 'the toy does nothing: no test of it'
+    assert (result - image(toy)).abs().mean() > 0.01, 'the toy does nothing: no test of it'
 
 
 def test_the_file_tells_what_it_is(toy, run_tool, tmp_path):
@@ -78,7 +78,7 @@ def test_onnx_on_demand(toy, run_tool, tmp_path):
     assert names_in(tmp_path) == ['net.onnx', 'net.safetensors']
     assert f'{tmp_path / "net.onnx"} (heights and widths must be multiples of 2)' in printed
     session = onnxruntime.InferenceSession(tmp_path / 'net.onnx')
-    (result,) = session.run(['restored'], {'image': picture(toy).numpy()})
+    (result,) = session.run(['restored'], {'image': image(toy).numpy()})
     np.testing.assert_allclose(result, restored(toy, 8).numpy(), rtol=0, atol=1e-4)
 
 

@@ -81,8 +81,8 @@ def test_one_node(run_script):
     _, calls = run_script('dist_train.sh', 'c.py', '8', '--resume', '--amp')
     train = ('train.py', 'c.py', '--launcher', 'pytorch', '--resume', '--amp')
     assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 8, *train)]
-    _, calls = run_script('dist_test.sh', 'c.py', 'run', '4', '--pictures', '1')
-    test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch', '--pictures', '1')
+    _, calls = run_script('dist_test.sh', 'c.py', 'run', '4', '--images', '1')
+    test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch', '--images', '1')
     assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 4, *test)]
 
 

@@ -164,7 +164,7 @@ def test_photographs_are_shrunk_as_in_training(match, toy, tmp_path):
 
 @pytest.fixture
 def unmatchable(tmp_path):
-    """Arguments for pairs of faint noise on pictures that are noise themselves.
+    """Arguments for pairs of faint noise on images that are noise themselves.
 
     No features tell the two apart.
     """

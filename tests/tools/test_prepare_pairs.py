@@ -7,7 +7,7 @@ from dtir_mm.datasets import PairedFolderDataset
 from dtir_mm.image_io import read_image, save_image
 
 
-def picture(seed: int) -> np.ndarray:
+def image(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
 
@@ -16,7 +16,7 @@ def download(tmp_path):
     """LOL-v1 as it is published, with four training pairs."""
     for number in range(4):
         for kind in ('low', 'high'):
-            save_image(tmp_path / 'LOL' / 'our485' / kind / f'{number}.png', picture(number))
+            save_image(tmp_path / 'LOL' / 'our485' / kind / f'{number}.png', image(number))
     return tmp_path / 'LOL'
 
 
@@ -53,7 +53,7 @@ def test_a_part_of_a_download(tmp_path, download, run_tool):
 
 def test_pairs_are_made_from_several_folders_with_masks(tmp_path, run_tool):
     for number in range(3):
-        save_image(tmp_path / str(number % 2) / f'{number}.png', picture(number) // 2)
+        save_image(tmp_path / str(number % 2) / f'{number}.png', image(number) // 2)
     mask = np.full((24, 32, 3), 255, np.uint8)
     mask[3:5] = 0
     save_image(tmp_path / 'masks' / '000000.png', mask)
@@ -64,7 +64,7 @@ def test_pairs_are_made_from_several_folders_with_masks(tmp_path, run_tool):
     assert pairs_in(out) == list('012')
     for number in range(3):
         degraded = read_image(out / 'LQ' / f'{number}.png')
-        expected = picture(number) // 2
+        expected = image(number) // 2
         expected[3:5] = 255
         np.testing.assert_array_equal(degraded, expected)
 
@@ -75,7 +75,7 @@ def test_mistakes_are_explained(tmp_path, download, failure_of):
     assert 'RESIDE-6k' in failure_of(*link, 'RESIDE', 'train', download, *data)
     assert 'no config reads' in failure_of(*link, 'LOL-v2', 'train', download, *data)
     assert 'eval15' in failure_of(*link, 'LOL-v1', 'test', download, *data)
-    save_image(tmp_path / 'data' / 'LOL-v1' / 'train' / 'GT' / '3.png', picture(9))
+    save_image(tmp_path / 'data' / 'LOL-v1' / 'train' / 'GT' / '3.png', image(9))
     assert 'GT/3.png is there' in failure_of(*link, 'LOL-v1', 'train', download, *data)
     clean = download / 'our485' / 'high'
     degrade = ('prepare_pairs', 'degrade', 'noisy', clean, '--out', tmp_path / 'out')

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from dtir_mm.datasets.photo_preparation import read_manifest
 from dtir_mm.image_io import save_image
@@ -41,7 +42,7 @@ def tool(monkeypatch):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     folder = tmp_path / 'mine'
     for i in range(5):
         image = np.random.default_rng(i).integers(0, 256, (110, 120, 3), dtype=np.uint8)
@@ -57,10 +58,10 @@ def contents(folder):
     }
 
 
-def test_own_pictures_are_prepared_and_then_reused(tool, pictures, tmp_path, capsys):
+def test_own_image_are_prepared_and_then_reused(tool, images, tmp_path, capsys):
     out = tmp_path / 'deep' / 'out'
-    (pictures / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
-    assert tool.main([str(out), '--photos', str(pictures)]) == 0
+    (images / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
+    assert tool.main([str(out), '--photos', str(images)]) == 0
     printed = capsys.readouterr().out
     assert 'broken.jpg' in printed and '1 of 6 photographs left out' in printed
     assert '5 photographs (train 3, val 1, test 1)' in printed
@@ -74,17 +75,17 @@ def test_own_pictures_are_prepared_and_then_reused(tool, pictures, tmp_path, cap
 
     before = contents(out)
     times = {file: file.stat().st_mtime_ns for file in out.rglob('*')}
-    assert tool.main([str(out), '--photos', str(pictures)]) == 0
+    assert tool.main([str(out), '--photos', str(images)]) == 0
     assert 'Reusing' in capsys.readouterr().out
     assert {file: file.stat().st_mtime_ns for file in out.rglob('*')} == times
 
-    assert tool.main([str(tmp_path / 'again'), '--photos', str(pictures)]) == 0
+    assert tool.main([str(tmp_path / 'again'), '--photos', str(images)]) == 0
     assert contents(tmp_path / 'again') == before, 'the same input gives the same bytes'
 
 
-def test_other_arguments_and_damage_need_overwrite(tool, pictures, tmp_path, capsys):
+def test_other_arguments_and_damage_need_overwrite(tool, images, tmp_path, capsys):
     out = tmp_path / 'out'
-    arguments = [str(out), '--photos', str(pictures)]
+    arguments = [str(out), '--photos', str(images)]
     assert tool.main(arguments) == 0
     before = contents(out)
 
@@ -105,46 +106,47 @@ def test_other_arguments_and_damage_need_overwrite(tool, pictures, tmp_path, cap
     assert read_manifest(out)['arguments']['split_seed'] == 3
 
 
-def test_files_of_others_are_never_deleted(tool, pictures, tmp_path, capsys):
+def test_files_of_others_are_never_deleted(tool, images, tmp_path, capsys):
     out = tmp_path / 'out'
     (out / 'thesis').mkdir(parents=True)
     (out / 'thesis' / 'text.txt').write_text('years of work')
-    arguments = [str(out), '--photos', str(pictures), '--overwrite']
+    arguments = [str(out), '--photos', str(images), '--overwrite']
     assert status_of(tool, arguments) == 1
     assert 'not made by this tool' in capsys.readouterr().err
     assert contents(out) == {'thesis/text.txt': b'years of work'}
 
     made = tmp_path / 'made'
-    assert tool.main([str(made), '--photos', str(pictures)]) == 0
+    assert tool.main([str(made), '--photos', str(images)]) == 0
     (made / 'test' / 'mine.txt').write_text('a note')
-    assert status_of(tool, [str(made), '--photos', str(pictures), '--overwrite']) == 1
+    assert status_of(tool, [str(made), '--photos', str(images), '--overwrite']) == 1
     assert 'mine.txt' in capsys.readouterr().err
     assert (made / 'test' / 'mine.txt').exists()
 
 
-def test_a_failure_leaves_nothing_behind(tool, pictures, tmp_path, monkeypatch, capsys):
+def test_a_failure_leaves_nothing_behind(tool, images, tmp_path, monkeypatch, capsys):
     assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(tmp_path / 'nowhere')]) == 1
     assert 'nowhere' in capsys.readouterr().err
-    for file in sorted(pictures.iterdir())[2:]:
-        file.write_text('no picture')
-    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(pictures)]) == 1
+    for file in sorted(images.iterdir())[2:]:
+        file.write_text('no image')
+    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(images)]) == 1
     error = capsys.readouterr().err
-    assert f'{pictures}: 2 usable' in error and '2.png' in error
+    assert f'{images}: 2 usable' in error and '2.png' in error
 
     monkeypatch.setattr(tool, 'write_photos', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(pictures)]) == 130
+    assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(images)]) == 130
     assert capsys.readouterr().err.endswith('prepare_photos: interrupted\n')
     assert [entry.name for entry in tmp_path.iterdir()] == ['mine']
+    assert not tqdm._instances  # an open bar, collected later, breaks the lines of the next one
 
 
-def test_an_empty_folder_is_used(tool, pictures, tmp_path):
+def test_an_empty_folder_is_used(tool, images, tmp_path):
     (tmp_path / 'out').mkdir()
-    assert tool.main([str(tmp_path / 'out'), '--photos', str(pictures)]) == 0
+    assert tool.main([str(tmp_path / 'out'), '--photos', str(images)]) == 0
     assert len(list((tmp_path / 'out' / 'train').iterdir())) == 3
 
 
 def fake_package(name, scratch):
-    """An unpacked gcompris-qt-data of four pictures; the other packages cannot be had."""
+    """An unpacked gcompris-qt-data of four images; the other packages cannot be had."""
     if name != 'gcompris-qt-data':
         raise RuntimeError('unable to locate package')
     parts = [b'qres']

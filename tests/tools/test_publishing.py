@@ -37,7 +37,7 @@ def publish(toy, tmp_path, monkeypatch) -> SimpleNamespace:
     page = folder / 'README.md'
     page.write_text(PAGE)
     out = tmp_path / 'out'
-    arguments = ('test', config, toy.finetune, '--work-dir', out, '--pictures', '0', '--publish')
+    arguments = ('test', config, toy.finetune, '--work-dir', out, '--images', '0', '--publish')
     return SimpleNamespace(config=config, page=page, out=out, arguments=arguments)
 
 

@@ -23,7 +23,7 @@ NETWORKS = {
 
 
 def public_network(name: str) -> nn.Module:
-    """One of spandrel's with random weights, which change a picture clearly."""
+    """One of spandrel's with random weights, which change an image clearly."""
     network = MODELS.get(f'spandrel.{name}').network(**NETWORKS[name])
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -34,8 +34,8 @@ def restored_by_spandrel(network: nn.Module, image: np.ndarray) -> np.ndarray:
     registry = spandrel.MAIN_REGISTRY.copy()
     registry.add(*spandrel_extra_arches.EXTRA_REGISTRY)
     found = spandrel.ModelLoader(registry=registry).load_from_state_dict(network.state_dict())
-    picture = torch.from_numpy(image / 255).float().permute(2, 0, 1)[None]
-    return (found(picture)[0] * 255).permute(1, 2, 0).numpy()
+    photo = torch.from_numpy(image / 255).float().permute(2, 0, 1)[None]
+    return (found(photo)[0] * 255).permute(1, 2, 0).numpy()
 
 
 @pytest.mark.parametrize('name', NETWORKS)

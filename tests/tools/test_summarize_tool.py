@@ -90,7 +90,7 @@ def test_what_the_parts_say_of_themselves_is_joined(run_tool, tests, tmp_path):
     summary = json.loads((tmp_path / 'all.json').read_text())
     assert (summary['precision'], summary['seed']) == ('bf16 fp32', 3)
     assert summary['config_hash'] == hashlib.sha256(b'bb aa cc').hexdigest()[:12]
-    assert summary['pictures'] == [str(tmp_path / name / f'{name}.png') for name in 'bac']
+    assert summary['images'] == [str(tmp_path / name / f'{name}.png') for name in 'bac']
     assert summary['timesteps'] == {}
     assert all(f'  {folder}' in printed.splitlines() for folder in tests)
 
@@ -119,7 +119,7 @@ def test_a_step_outside_its_interval_is_told(run_tool, tests, tmp_path):
 
 def test_results_of_two_real_tests_are_joined(toy, run_tool, tmp_path):
     for method, t in (('scratch', 2), ('ours', 30)):
-        options = ('--method', method, '--pictures', 1, '--cfg-options')
+        options = ('--method', method, '--images', 1, '--cfg-options')
         run_tool(
             'test', toy.config, toy.finetune, '--work-dir', tmp_path / method, *options,
             f'model.timesteps=fixed:{t}',
@@ -132,8 +132,8 @@ def test_results_of_two_real_tests_are_joined(toy, run_tool, tmp_path):
     assert len(summary['rows']) == 6 == len(expected)
     figures = {expected[method, 'source']['psnr'] for method in ('input', 'scratch', 'ours')}
     assert len(figures) == 3, 'the tests do not tell their methods apart'
-    assert len(summary['pictures']) == 4
-    assert all(Path(picture).is_file() for picture in summary['pictures'])
+    assert len(summary['images']) == 4
+    assert all(Path(image).is_file() for image in summary['images'])
 
 
 def test_a_folder_without_results_is_named(failure_of, tests, tmp_path):

@@ -1,4 +1,4 @@
-"""tools/test.py: table, CSV of all images, summary and pictures, on one process or two."""
+"""tools/test.py: table, CSV of all images, summary and images, on one process or two."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ def test_weights_that_are_not_finite_have_no_figures(failure_of, toy, tmp_path):
 
 
 def test_figures_are_those_of_the_images(run_tool, toy, tmp_path):
-    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path, '--pictures', '1')
+    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path, '--images', '1')
     rows = rows_of(tmp_path)
     assert [(row['domain'], Path(row['path']).stem) for row in rows] == [
         ('source', '0'), ('source', '3'), ('target', '0'), ('target', '3'),
@@ -67,9 +67,9 @@ def test_figures_are_those_of_the_images(run_tool, toy, tmp_path):
         assert f'{mean["psnr"]:.2f}' in printed
     assert summary['timesteps'] == {'rainy': {'t_mat': 8}}
     assert (summary['precision'], summary['seed']) == ('fp32', 0)
-    assert len(summary['pictures']) == 2
-    for picture in summary['pictures']:
-        assert read_image(picture).shape[1] > 3 * 48
+    assert len(summary['images']) == 2
+    for photo in summary['images']:
+        assert read_image(photo).shape[1] > 3 * 48
 
 
 def test_images_of_odd_names_are_tested_and_their_rows_written(run_tool, toy, tmp_path):
@@ -82,7 +82,7 @@ def test_images_of_odd_names_are_tested_and_their_rows_written(run_tool, toy, tm
     assert 'PSNR' in printed
     stems = [Path(row['path']).stem for row in rows_of(tmp_path / 'out')]
     assert sorted(stems) == sorted(2 * [shown(names[0]), *names[1:]])
-    assert len(list((tmp_path / 'out' / 'pictures').iterdir())) == 6
+    assert len(list((tmp_path / 'out' / 'images').iterdir())) == 6
 
 
 def test_averaged_weights_are_tested_unless_those_of_the_last_update_are_named(

@@ -68,7 +68,7 @@ def test_tools_that_take_weights_alone_do_not_look_at_the_config(toy, run_tool, 
         run_tool('train', toy.config, '--work-dir', run, *options)
         more = ('--cfg-options', 'train_cfg.max_iters=3')
         run_tool('train', toy.config, '--work-dir', run, '--resume', file, *more)
-        run_tool('test', toy.config, file, '--work-dir', trap.folder / 'test', '--pictures', 0)
+        run_tool('test', toy.config, file, '--work-dir', trap.folder / 'test', '--images', 0)
     assert not trap.sprung
 
 

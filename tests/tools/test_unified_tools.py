@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from skimage.metrics import peak_signal_noise_ratio
 
-from dtir_mm.analysis.pictures import comparison_strip
+from dtir_mm.analysis.comparison_strip import comparison_strip
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
@@ -132,16 +132,16 @@ def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tm
     ] * 5
 
 
-def test_pictures_are_those_of_the_network_that_was_told(run_tool, unified, tmp_path):
-    """Also where there are fewer images than pictures that are wanted."""
-    run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path, '--pictures', 3)
-    listed = json.loads((tmp_path / 'summary.json').read_text())['pictures']
+def test_image_are_those_of_the_network_that_was_told(run_tool, unified, tmp_path):
+    """Also where there are fewer images than images that are wanted."""
+    run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path, '--images', 3)
+    listed = json.loads((tmp_path / 'summary.json').read_text())['images']
     assert len(listed) == len(set(listed)) == 2 + 2 + 2 + 3
     restorer = load_restorer(unified.rainy)
     row = dict(task='noisy', domain='source', path=str(unified.photos / '0.png'))
     degraded, clean = pair(row)
     strip = comparison_strip(degraded, {'ours': restore(restorer, degraded, 4)}, clean)
-    assert (read_image(tmp_path / 'pictures' / 'noisy_source_0.png') == strip).all()
+    assert (read_image(tmp_path / 'images' / 'noisy_source_0.png') == strip).all()
 
 
 def test_who_is_told_to_find_out_is_tested_once(run_tool, unified, tmp_path):

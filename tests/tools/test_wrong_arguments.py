@@ -48,7 +48,7 @@ CASES = [
     ('test', '{pretraining} {pretrain}', 'to test it must have'),
     ('test', '{empty} {finetune}', 'the config has no model'),
     ('test', '{config} {finetune} --protocol psnr', "choose from"),
-    ('test', '{config} {finetune} --pictures -1', 'at least 0'),
+    ('test', '{config} {finetune} --images -1', 'at least 0'),
     ('test', '{config} {finetune} --cfg-options model.tlie=3', 'nearest: tile'),
     ('test', '{config} {finetune} --cfg-options model.timesteps=fixed:99', '1..50'),
     ('test', '{config} {finetune} --cfg-options test_dataloader.dataset.folder=no', 'images: no'),

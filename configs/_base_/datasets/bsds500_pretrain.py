@@ -1,4 +1,4 @@
-"""BSDS500 less the pictures of CBSD68, shrunk to 60 %, in patches of 64 px, for pre-training."""
+"""BSDS500 less the images of CBSD68, shrunk to 60 %, in patches of 64 px, for pre-training."""
 
 _base_ = './photos_pretrain.py'
 pipeline = [

@@ -17,7 +17,7 @@ _MAX_TURN = np.deg2rad(100)
 
 @TRANSFORMS.register_module()
 class Blur(Degradation):
-    """Gaussian blur; unseen: motion blur along a curved path, the same over the whole picture.
+    """Gaussian blur; unseen: motion blur along a curved path, the same over the whole image.
 
     Both average encoded, not linear, values, as the common benchmarks do.
     """

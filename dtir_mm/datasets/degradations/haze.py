@@ -63,7 +63,7 @@ def _plasma(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A cloudy field (H, W), float32, whose smallest value is 0 and whose largest is 1.
 
     Random grids of 3, 5, 9, ... points, each half as strong as the one before, enlarged to the
-    picture: features are a fraction of the picture, whatever its resolution.
+    image: features are a fraction of the image, whatever its resolution.
     """
     height, width = size
     field = np.zeros(size, np.float32)

@@ -13,7 +13,7 @@ _STEPS = 32
 
 @dataclass(frozen=True)
 class StrokeStrength:
-    """Strokes of a picture; lengths are fractions of the square root of its area.
+    """Strokes of an image; lengths are fractions of the square root of its area.
 
     Args:
         strokes: how many, drawn uniformly.
@@ -35,7 +35,7 @@ class Inpainting(Degradation):
     """Wandering strokes whose pixels are lost, marked by pure white; heavier: more and wider ones.
 
     All other pixels are untouched. As in the set that the paper takes its holes from, a hole is
-    known by its white alone; there is no mask beside the picture.
+    known by its white alone; there is no mask beside the image.
     """
 
     task = 'inpainting'

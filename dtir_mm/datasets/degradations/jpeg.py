@@ -13,7 +13,7 @@ TARGET = 8
 
 @TRANSFORMS.register_module()
 class Jpeg(Degradation):
-    """A picture that was stored as JPEG of quality 20; heavier: 8.
+    """An image that was stored as JPEG of quality 20; heavier: 8.
 
     OpenCV's encoder with its default 4:2:0 chroma; nothing is random.
     """

@@ -23,7 +23,7 @@ class RainStrength:
         width: standard deviation across a streak, in pixels.
         max_angle: largest angle to the vertical, in degrees.
         strength: opacity in the middle of a streak.
-        max_veil: largest opacity of the far rain, which lies over the picture like mist.
+        max_veil: largest opacity of the far rain, which lies over the image like mist.
     """
 
     layers: int
@@ -41,7 +41,7 @@ TARGET = RainStrength(2, (1200, 3000), (13, 27), 0.65, 40, (0.6, 0.95), 0.15)
 
 @TRANSFORMS.register_module()
 class Rain(Degradation):
-    """Streaks of light grey over the picture; heavier rain has more, longer, steeper ones.
+    """Streaks of light grey over the image; heavier rain has more, longer, steeper ones.
 
     The ranges are those of the pilot (method.md 7); profile and colour of a streak are our choice.
     """

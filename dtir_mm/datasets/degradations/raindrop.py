@@ -16,11 +16,11 @@ _MARGIN = 1.4
 
 @dataclass(frozen=True)
 class DropStrength:
-    """Drops of a picture; ranges are drawn from uniformly.
+    """Drops of an image; ranges are drawn from uniformly.
 
     Args:
         drops: how many.
-        radius: a fraction of the square root of the picture's area.
+        radius: a fraction of the square root of the image's area.
         edge: width of a drop's soft edge, a share of its radius: the drops are out of focus.
         opacity: of a drop's middle.
     """

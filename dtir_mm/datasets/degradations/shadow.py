@@ -1,4 +1,4 @@
-"""Synthetic shadows that fall onto a part of the picture."""
+"""Synthetic shadows that fall onto a part of the image."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ _SKY = np.array([-0.05, 0.0, 0.07], np.float32)
 
 @dataclass(frozen=True)
 class ShadowStrength:
-    """Shadows of a picture; ranges are drawn from uniformly.
+    """Shadows of an image; ranges are drawn from uniformly.
 
     Args:
         shadows: how many.
         corners: of a shadow's outline, on an ellipse.
         jaggedness: how far a corner lies inside or outside the ellipse, at most, as a share of the
             ellipse's radius.
-        penumbra: standard deviation of the soft edge, a fraction of the picture's longer side.
+        penumbra: standard deviation of the soft edge, a fraction of the image's longer side.
         light: share of the light that is left in the core.
     """
 
@@ -44,7 +44,7 @@ class Shadow(Degradation):
     """One soft ellipse; heavier: two darker polygons whose edges are nearly hard.
 
     Values are multiplied by a slightly blue factor under a mask. Where two shadows overlap the
-    picture is no darker than in one: one thing already hides the sun.
+    image is no darker than in one: one thing already hides the sun.
     """
 
     task = 'shadowed'
@@ -71,7 +71,7 @@ def _mask(size: tuple[int, int], shadow: ShadowStrength, rng: np.random.Generato
 
 
 def _outline(shadow: ShadowStrength, rng: np.random.Generator) -> np.ndarray:
-    """Corners (K, 2) around the origin, in units of the square root of the picture's area."""
+    """Corners (K, 2) around the origin, in units of the square root of the image's area."""
     radii = rng.uniform(0.2, 0.4, 2)
     turn = rng.uniform(0, np.pi)
     angles = (np.arange(shadow.corners) + 0.5) * (2 * np.pi / shadow.corners)

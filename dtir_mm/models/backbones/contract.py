@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from dtir_mm.models.backbones.probe import blank_pictures, undisturbed
+from dtir_mm.models.backbones.probe import blank_images, undisturbed
 from dtir_mm.models.backbones.size_rule import size_rule
 
 _PROBE_SIZE = 64
@@ -55,7 +55,7 @@ def last_convolution(net: nn.Module) -> str:
     """
     name_of = {module: name for name, module in net.named_modules()}
     with undisturbed(net):
-        _, executed = run_layers(net, blank_pictures(net, 1, _PROBE_SIZE, _PROBE_SIZE))
+        _, executed = run_layers(net, blank_images(net, 1, _PROBE_SIZE, _PROBE_SIZE))
     last = executed[-1] if executed else net
     refused = f'{type(net).__name__} can have no restoration head of its own: its last executed '
     if not isinstance(last, nn.Conv2d) or is_parametrized(last):

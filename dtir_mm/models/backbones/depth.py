@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones.probe import blank_pictures, undisturbed
+from dtir_mm.models.backbones.probe import blank_images, undisturbed
 
 _PROBE_SIZE = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -43,11 +43,11 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
 
     Args:
         net: the network.
-        forward: runs it on a picture (1, 3, S, S), S = 64 or the next size that it takes; None for
+        forward: runs it on an image (1, 3, S, S), S = 64 or the next size that it takes; None for
             the network itself.
 
     Raises:
-        ValueError: it fails on that picture; the message says why.
+        ValueError: it fails on that image; the message says why.
     """
     blocks = dict(_blocks('', net))
     order: list[str] = []
@@ -61,13 +61,13 @@ def execution_order(net: nn.Module, forward: Callable[[Tensor], object] | None =
         for block, parts in blocks.items()
         for part in parts.values()
     ]
-    image = blank_pictures(net, 1, _PROBE_SIZE, _PROBE_SIZE)
+    image = blank_images(net, 1, _PROBE_SIZE, _PROBE_SIZE)
     try:
         with undisturbed(net):
             (forward or net)(image)
     except Exception as error:
         raise ValueError(
-            f'{type(net).__name__} cannot be run on a picture of {image.shape[2]} x '
+            f'{type(net).__name__} cannot be run on an image of {image.shape[2]} x '
             f'{image.shape[3]} pixels to find the order of its blocks: {error}'
         ) from error
     finally:

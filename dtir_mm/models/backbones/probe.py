@@ -49,14 +49,14 @@ def cause(error: Exception) -> str:
     return lines[0] if lines and not isinstance(error, LookupError) else repr(error)
 
 
-def blank_pictures(net: nn.Module, batch: int, height: int, width: int) -> Tensor:
-    """Pictures (B, 3, H, W) in the type of the weights, at least of that size."""
+def blank_images(net: nn.Module, batch: int, height: int, width: int) -> Tensor:
+    """Images (B, 3, H, W) in the type of the weights, at least of that size."""
     height, width = size_rule(net).enclosing(height, width)
     like = next(net.parameters(), torch.zeros(()))
     return like.new_zeros(batch, 3, height, width)
 
 
-def output_shapes(net: nn.Module, pictures: Tensor) -> dict[str, list[torch.Size]]:
+def output_shapes(net: nn.Module, images: Tensor) -> dict[str, list[torch.Size]]:
     """Shapes of what each module gives, at each of its calls; in the order of the last calls.
 
     Modules that do not run, or give something else than a tensor, are left out.
@@ -72,7 +72,7 @@ def output_shapes(net: nn.Module, pictures: Tensor) -> dict[str, list[torch.Size
     ]
     try:
         with undisturbed(net):
-            net(pictures)
+            net(images)
     finally:
         for handle in handles:
             handle.remove()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from dtir_mm.models.backbones.probe import blank_pictures, cause, output_shapes
+from dtir_mm.models.backbones.probe import blank_images, cause, output_shapes
 
 _BATCH = 2
 # No level of a U-Net has a side here that is a usual number of channels.
@@ -58,7 +58,7 @@ def conditioning_sites(
     not stated are one a stage and channel width.
 
     Args:
-        net: the network; it runs once on a small blank picture.
+        net: the network; it runs once on a small blank image.
         patterns: names of modules, with wildcards as in file names.
 
     Raises:
@@ -66,12 +66,12 @@ def conditioning_sites(
             matches none, or none is found.
     """
     named = dict(net.named_modules())
-    pictures = blank_pictures(net, _BATCH, _HEIGHT, _WIDTH)
+    images = blank_images(net, _BATCH, _HEIGHT, _WIDTH)
     try:
-        shapes = output_shapes(net, pictures)
+        shapes = output_shapes(net, images)
     except Exception as error:  # a network of the user's own may raise anything
         raise ValueError(
-            f'{type(net).__name__} cannot be run on {tuple(pictures.shape)} to find where time '
+            f'{type(net).__name__} cannot be run on {tuple(images.shape)} to find where time '
             f'enters: {cause(error)}. Does it take other sizes than it states (contract.py)?'
         ) from error
     if patterns is not None:
@@ -137,7 +137,7 @@ def _site(module: nn.Module, name: str, shapes: dict[str, list[torch.Size]]) -> 
         if shape[:1] != (_BATCH,) or len(shape) < 2:
             raise ValueError(
                 f'{refused}its output {tuple(shape)} has not the batch of {_BATCH} that the '
-                f'pictures have. Name modules whose output has'
+                f'images have. Name modules whose output has'
             )
     axis = _channel_axis(module, shapes[name][0])
     if axis is None:

@@ -1,4 +1,4 @@
-"""Which picture sizes a network takes, as data; padding and cropping follow from it."""
+"""Which image sizes a network takes, as data; padding and cropping follow from it."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class SizeRule:
     square: bool = False
 
     def takes(self, height: int, width: int) -> bool:
-        """Whether a picture of that size is taken as it is."""
+        """Whether an image of that size is taken as it is."""
         return self.enclosing(height, width) == (height, width)
 
     def describe(self) -> str:
@@ -31,13 +31,13 @@ class SizeRule:
         return f'the network takes {kind}{multiples}, from {smallest} on'
 
     def enclosing(self, height: int, width: int) -> tuple[int, int]:
-        """The smallest size that is taken and holds such a picture."""
+        """The smallest size that is taken and holds such an image."""
         height, width = (max(side, self.minimum) for side in (height, width))
         height, width = (side + -side % self.multiple for side in (height, width))
         return (max(height, width),) * 2 if self.square else (height, width)
 
     def inside(self, height: int, width: int) -> tuple[int, int]:
-        """The largest size that is taken and fits into such a picture.
+        """The largest size that is taken and fits into such an image.
 
         Raises:
             ValueError: none does.
@@ -45,7 +45,7 @@ class SizeRule:
         smallest, _ = self.enclosing(1, 1)
         if min(height, width) < smallest:
             raise ValueError(
-                f'a picture of {height} x {width} pixels is too small: {self.describe()}'
+                f'an image of {height} x {width} pixels is too small: {self.describe()}'
             )
         height, width = (side - side % self.multiple for side in (height, width))
         return (min(height, width),) * 2 if self.square else (height, width)

@@ -27,7 +27,7 @@ def settle_sizes(net: nn.Module) -> nn.Module:
     multiples of 2, 4, 8 ... until one is taken, and last the smallest that is.
 
     Raises:
-        ValueError: it takes no picture of three channels, or gives another shape than it is given;
+        ValueError: it takes no image of three channels, or gives another shape than it is given;
             the message says why.
     """
     require_image_alone(net)

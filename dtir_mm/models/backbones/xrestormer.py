@@ -1,7 +1,7 @@
 """X-Restormer: a U-Net of transformer blocks with channel and spatial attention.
 
 Chen et al., "A Comparative Study of Image Restoration Networks for General Backbone Network Design"
-(ECCV 2024). Restormer's transposed attention mixes channels over the whole picture; the overlapping
+(ECCV 2024). Restormer's transposed attention mixes channels over the whole image; the overlapping
 cross-attention that joins it here mixes pixels within a window's neighbourhood. The parameters have
 the names of the published implementation, so its weights load as they are.
 """
@@ -84,11 +84,11 @@ class RelativePosition(nn.Module):
 class OverlappingCrossAttention(nn.Module):
     """Pixels of a window attend to the window and its surroundings, ``1 + overlap_ratio`` as wide.
 
-    Beyond the picture's edge keys and values are zero.
+    Beyond the image's edge keys and values are zero.
 
     Args:
         channels: of the input and the output.
-        window_size: side of the windows, which tile the picture.
+        window_size: side of the windows, which tile the image.
         overlap_ratio: by what share of a window its keys reach over it, on both sides together.
         num_heads: attention heads.
         head_channels: channels of each head, whatever ``channels`` is.

@@ -144,7 +144,7 @@ class ConditionedBackbone(nn.Module):
     def compile_network(self, **options: Any) -> None:
         """From here on training runs the network compiled, but for ``twice_differentiable``.
 
-        Pictures of validation come in many sizes, each of which would be compiled by itself.
+        Images of validation come in many sizes, each of which would be compiled by itself.
 
         Args:
             options: of ``torch.compile``.

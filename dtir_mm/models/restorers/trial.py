@@ -24,7 +24,7 @@ def try_training(restorer: Restorer) -> None:
     """
     backbone = restorer.backbone
     name = type(backbone.net).__name__
-    image = _pictures(restorer, 2, *_SMALL)
+    image = _random_images(restorer, 2, *_SMALL)
     t = torch.ones(len(image), dtype=torch.long, device=image.device)
     trained = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
     with left_as_it_was(restorer), backbone.twice_differentiable(), torch.enable_grad():
@@ -38,12 +38,12 @@ def try_training(restorer: Restorer) -> None:
 
 
 def try_large(restorer: Restorer) -> None:
-    """Restores a picture of more than the usual patch.
+    """Restores an image of more than the usual patch.
 
     Raises:
         ValueError: the network does not take it.
     """
-    net, image = restorer.backbone.net, _pictures(restorer, 1, *_LARGE)
+    net, image = restorer.backbone.net, _random_images(restorer, 1, *_LARGE)
     t = torch.ones(1, dtype=torch.long, device=image.device)
     try:
         with undisturbed(restorer):
@@ -66,7 +66,7 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
     rng = torch.Generator().manual_seed(0)
     for parameter in backbone.parameters():  # those of zero would hide what is behind them
         parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng).to(parameter))
-    image = _pictures(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
+    image = _random_images(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
     t = torch.ones(1, dtype=torch.long, device=image.device)
     scale = restorer.head.scale(restorer.schedule, t).item()
     try:
@@ -96,13 +96,13 @@ def idle_batch_norms(net: nn.Module) -> list[str]:
     ]
 
 
-def _pictures(restorer: Restorer, batch: int, height: int, width: int) -> Tensor:
-    """Random pictures of the network's range and type, at least of that size."""
+def _random_images(restorer: Restorer, batch: int, height: int, width: int) -> Tensor:
+    """Random images of the network's range and type, at least of that size."""
     height, width = restorer.backbone.size_rule.enclosing(height, width)
     rng = torch.Generator().manual_seed(0)
-    pictures = torch.rand(batch, 3, height, width, generator=rng)
+    images = torch.rand(batch, 3, height, width, generator=rng)
     weight = next(restorer.backbone.parameters())
-    return restorer.image_range.from_unit_range(pictures).to(weight)
+    return restorer.image_range.from_unit_range(images).to(weight)
 
 
 def _advice(message: str) -> str:

@@ -102,7 +102,7 @@ def test_single_precision_stays_so(toy_backbone):
 
 
 @pytest.mark.parametrize('image_range', [(-1, 1), (0, 1)])
-def test_both_ranges_restore_the_same_picture(toy_backbone, image_range):
+def test_both_ranges_restore_the_same_image(toy_backbone, image_range):
     """Under a network whose output is in proportion to the range: a shift by 20 levels of 255."""
     restorer = build(toy_backbone, image_range=image_range, head=RESIDUAL)
     low, high = image_range

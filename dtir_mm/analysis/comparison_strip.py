@@ -1,4 +1,4 @@
-"""Pictures for reports: the input, what was made of it, and the ground truth, side by side."""
+"""Images for reports: the input, what was made of it, and the ground truth, side by side."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,7 @@ def comparison_strip(
         try:
             panels.append((f'{name} {psnr(image, clean):.2f} dB', image))
         except ValueError as error:
-            raise ValueError(f'picture {name!r}: {error}') from error
+            raise ValueError(f'image {name!r}: {error}') from error
     panels.append(('ground truth', clean))
     height, width = clean.shape[:2]
     panel_width = (MAX_WIDTH - _GAP * (len(panels) - 1)) // len(panels)

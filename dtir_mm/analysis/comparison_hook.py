@@ -1,4 +1,4 @@
-"""Comparison pictures while a test runs."""
+"""Comparison images while a test runs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from dtir_mm.analysis.pictures import comparison_strip
+from dtir_mm.analysis.comparison_strip import comparison_strip
 from dtir_mm.image_io import save_image
 from dtir_mm.names import shortened
 
 
-class ComparisonPictureHook(Hook):
+class ComparisonHook(Hook):
     """Saves input | restored | ground truth of the first images of each task and domain.
 
     Of several processes, the first saves what it sees.
 
     Args:
-        folder: where the pictures go.
+        folder: where the images go.
         method: caption of the restored image.
-        count: pictures of each task and domain; 0 for none.
+        count: images of each task and domain; 0 for none.
     """
 
     def __init__(self, folder: str | Path, method: str, count: int) -> None:
@@ -38,7 +38,7 @@ class ComparisonPictureHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[dict] | None = None,
     ) -> None:
-        """Saves the pictures of a batch that are still wanted."""
+        """Saves the images of a batch that are still wanted."""
         for sample in (outputs or ()) if is_main_process() else ():
             group = sample['task'], sample['domain']
             if self.saved[group] >= self.count:

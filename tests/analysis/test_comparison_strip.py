@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dtir_mm.analysis.picture_hook import ComparisonPictureHook
-from dtir_mm.analysis.pictures import MAX_WIDTH, comparison_strip
+from dtir_mm.analysis.comparison_hook import ComparisonHook
+from dtir_mm.analysis.comparison_strip import MAX_WIDTH, comparison_strip
 from dtir_mm.image_io import read_image
 
 CAPTION = 26
@@ -61,8 +61,8 @@ def test_an_image_of_another_size_is_named():
         comparison_strip(clean, {'ours': clean[:120]}, clean)
 
 
-def test_pictures_of_equal_names_stand_beside_each_other(tmp_path):
-    hook = ComparisonPictureHook(tmp_path, 'ours', count=3)
+def test_image_of_equal_names_stand_beside_each_other(tmp_path):
+    hook = ComparisonHook(tmp_path, 'ours', count=3)
     samples = [
         dict(task='rainy', domain='source', path=f'{folder}/0001.png',
              **{name: np.full((40, 40, 3), value, np.uint8)
