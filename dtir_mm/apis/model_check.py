@@ -5,7 +5,7 @@ from typing import Any
 
 from dtir_mm.datasets.named_folders import LOADERS
 from dtir_mm.datasets.sample_sizes import sample_extents
-from dtir_mm.engine.loader_faults import held_out_faults, training_faults
+from dtir_mm.engine.loader_faults import training_faults, val_faults
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import DATASETS, MODELS
 
@@ -37,7 +37,7 @@ def _loader_faults(restorer: Restorer, where: str, settings: Mapping[str, Any]) 
     if where == 'train_dataloader':
         return training_faults(restorer, dataset, size) if restorer.step else []
     extents = sample_extents(dataset)
-    return held_out_faults(restorer, where, dataset, extents, _batches(len(dataset), size))
+    return val_faults(restorer, where, dataset, extents, _batches(len(dataset), size))
 
 
 def _batches(count: int, size: int) -> Iterator[Sequence[int]]:

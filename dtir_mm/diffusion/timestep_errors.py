@@ -38,7 +38,7 @@ class NoisePredictor(Protocol):
         A network f that predicts the residual gives f / sigma_t.
         """
 
-    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """f(u, t) as the network gives it, and the features (B, C, H, W) that it was read from."""
 
 
@@ -73,8 +73,8 @@ def linear_probe(network: NoisePredictor, degraded: Tensor, clean: Tensor, seed:
 
 def _probe_inputs(network: NoisePredictor, degraded: Tensor, t: int, pixels: Tensor) -> Tensor:
     """What the residual is regressed on: (B, P, D) in float64."""
-    nuisance, features = network.nuisance_and_features(degraded, _steps(degraded, t))
-    local = _pick(torch.cat([features, nuisance, degraded], dim=1), pixels)
+    residual, features = network.residual_and_features(degraded, _steps(degraded, t))
+    local = _pick(torch.cat([features, residual, degraded], dim=1), pixels)
     means = features.double().mean((2, 3))[:, None].expand(-1, pixels.shape[1], -1)
     return torch.cat([local, means, torch.ones_like(local[..., :1])], dim=2)
 
@@ -202,7 +202,7 @@ def why_no_effect(network: NoisePredictor, degraded: Tensor, num_steps: int) -> 
     """
     images = degraded[:FEWEST]
     first, *others = (
-        network.nuisance_and_features(images, _steps(images, t))
+        network.residual_and_features(images, _steps(images, t))
         for t in (1, (num_steps + 1) // 2, num_steps)
     )
     for other in others:

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from dtir_mm.engine.checkpoint_meta import check_meta, meta_of, require_resumable
 from dtir_mm.engine.old_checkpoints import upgraded
-from dtir_mm.engine.sharding import divided_like
+from dtir_mm.engine.sharding import shard_like
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.models.backbones.release_weights import from_release, is_release
@@ -192,13 +192,13 @@ def load_weights(
     model: torch.nn.Module,
     checkpoint: dict[str, Any],
     source: str,
-    introduced: tuple[str, ...] = (),
+    new_parameter_prefixes: tuple[str, ...] = (),
     strict: bool = True,
 ) -> None:
     """Loads a restorer's weights, all of them and nothing else, unless it is not ``strict``.
 
-    Weights under a prefix that the stage has ``introduced`` keep their initial values where the
-    checkpoint has none under that prefix.
+    Weights under a prefix in ``new_parameter_prefixes``, which the stage adds, keep their initial
+    values where the checkpoint has none under that prefix.
 
     Another program's file may have them in a dict or under a prefix (``wrapped_weights.py``); what
     was taken goes into the log. The bare network's weights go into the wrapped network; what else
@@ -209,14 +209,14 @@ def load_weights(
         model: the restorer.
         checkpoint: of ``load_checkpoint``.
         source: what messages call it.
-        introduced: see above.
+        new_parameter_prefixes: see above.
         strict: False takes what fits by name and shape; the log lists what stayed as it was.
 
     Raises:
         CheckpointError: names or shapes differ (or, if not strict, nothing fits), or values are not
             finite; the message shows them.
     """
-    part, found = _fit_into(model, checkpoint, source, introduced)
+    part, found = _fit_into(model, checkpoint, source, new_parameter_prefixes)
     name = type(part).__name__
     if not found.names or (strict and not found.is_exact):
         raise CheckpointError(found.difference(source, name))
@@ -224,7 +224,7 @@ def load_weights(
     require_sound(weights, part, source)
     part.load_state_dict(
         {
-            key: divided_like(weights.get(key, value), value)
+            key: shard_like(weights.get(key, value), value)
             for key, value in part.state_dict().items()
         }
     )
@@ -241,16 +241,22 @@ def load_weights(
 
 
 def _fit_into(
-    model: torch.nn.Module, checkpoint: dict[str, Any], source: str, introduced: tuple[str, ...]
+    model: torch.nn.Module,
+    checkpoint: dict[str, Any],
+    source: str,
+    new_parameter_prefixes: tuple[str, ...],
 ) -> tuple[torch.nn.Module, Fit]:
     """The restorer, or the network in it, and the weights that fit it best."""
-    fits = list(_fits(model, checkpoint, source, introduced))
+    fits = list(_fits(model, checkpoint, source, new_parameter_prefixes))
     chosen = best(found for _, found in fits)
     return next((part, found) for part, found in fits if found is chosen)
 
 
 def _fits(
-    model: torch.nn.Module, checkpoint: dict[str, Any], source: str, introduced: tuple[str, ...]
+    model: torch.nn.Module,
+    checkpoint: dict[str, Any],
+    source: str,
+    new_parameter_prefixes: tuple[str, ...],
 ) -> Iterator[tuple[torch.nn.Module, Fit]]:
     for candidate in candidates(checkpoint, source):
         if is_release(candidate.weights):
@@ -262,6 +268,8 @@ def _fits(
         names = candidate.weights
         whole = any(name.startswith('backbone.') for name in names)
         part = model if whole else model.backbone.net
-        absent = tuple(p for p in introduced if not any(name.startswith(p) for name in names))
+        absent = tuple(
+            p for p in new_parameter_prefixes if not any(name.startswith(p) for name in names)
+        )
         expected = {n: v for n, v in part.state_dict().items() if not n.startswith(absent)}
         yield part, fit(candidate, expected)

@@ -21,7 +21,7 @@ class DistributedRestorer(nn.Module):
         module: the restorer.
     """
 
-    divides = False  # whether each process holds a part of the weights
+    shards = False  # whether each process holds a part of the weights
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
-from dtir_mm.engine.loader_faults import held_out_faults, training_faults
+from dtir_mm.engine.loader_faults import training_faults, val_faults
 from dtir_mm.models.backbones.probe import cause, undisturbed
 from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.trial import (
@@ -29,7 +29,7 @@ def dry_pass(runner: Any) -> None:
         ValueError: something of it would fail; the message has a line for each fault.
     """
     restorer = runner.restorer
-    if not runner.sharded:  # what is divided among processes cannot be tried by one
+    if not runner.sharded:  # sharded weights cannot be tried by one process
         _try_network(runner)
     train = runner.train_dataloader
     with undisturbed(restorer):
@@ -68,7 +68,7 @@ def _validation_faults(runner: Any) -> list[str]:
     """What does not fit, and what the smallest image of all meets on its way to the figures."""
     loader = runner.val_dataloader
     extents = sample_extents(loader.dataset)
-    return held_out_faults(
+    return val_faults(
         runner.restorer, 'val_dataloader', loader.dataset, extents, loader.batch_sampler
     ) or _try_smallest(runner, extents)
 

@@ -30,7 +30,7 @@ def training_faults(restorer: Restorer, dataset: Dataset, batch_size: int) -> li
     return faults
 
 
-def held_out_faults(
+def val_faults(
     restorer: Restorer,
     where: str,
     dataset: Dataset,

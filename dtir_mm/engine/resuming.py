@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
 
-from dtir_mm.engine.sharding import divided_state
+from dtir_mm.engine.sharding import sharded_state
 
 Config = Mapping[str, Any]
 
@@ -85,7 +85,7 @@ def resume_optimization(
         )
     settings = [dict(group) for group in optim_wrapper.param_groups]
     if not any(difference.key in _MOMENTS_DEPEND_ON for difference in changed):
-        optim_wrapper.load_state_dict(divided_state(state, optim_wrapper.param_groups))
+        optim_wrapper.load_state_dict(sharded_state(state, optim_wrapper.param_groups))
     if not changed:
         for scheduler, schedule in zip(schedulers, schedules, strict=True):
             scheduler.load_state_dict(schedule)

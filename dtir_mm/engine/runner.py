@@ -36,7 +36,7 @@ from dtir_mm.engine.resuming import (
     settled_precision,
     settled_seed,
 )
-from dtir_mm.engine.sharding import whole
+from dtir_mm.engine.sharding import gather_full
 from dtir_mm.engine.work_dir_lock import lock_for_all_processes, unlock_work_dir
 from dtir_mm.files import require_writable
 from dtir_mm.models.backbones.zoo import self_contained
@@ -69,7 +69,7 @@ class RestorationRunner(Runner):
         super().__init__(model, work_dir, **kwargs)
         self.config_json = config_to_json(self_contained(self.cfg.to_dict()))
         self.precision = check_precision(self.cfg.get('precision', 'fp32'))
-        self._introduced: tuple[str, ...] = ()  # only training may start with new weights
+        self._new_prefixes: tuple[str, ...] = ()  # only training may start with new weights
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'RestorationRunner':
@@ -84,8 +84,8 @@ class RestorationRunner(Runner):
 
     @property
     def sharded(self) -> bool:
-        """Whether weights are divided among the processes (FSDP)."""
-        return is_model_wrapper(self.model) and self.model.divides
+        """Whether weights are sharded over the processes (FSDP)."""
+        return is_model_wrapper(self.model) and self.model.shards
 
     @property
     def resumes(self) -> bool:
@@ -164,7 +164,7 @@ class RestorationRunner(Runner):
                 f'set model.backbone.checkpoint_activations=True instead'
             )
         self._settle_precision()
-        self._introduced = NEW_PARAMETERS
+        self._new_prefixes = NEW_PARAMETERS
         try:
             return super().train()
         except (FloatingPointError, NotFiniteError) as error:
@@ -175,7 +175,7 @@ class RestorationRunner(Runner):
             unlock_work_dir(self.work_dir)
 
     def _init_model_weights(self) -> None:
-        """See mmengine; what is divided has been initialised before (``ShardedRestorer``)."""
+        """See mmengine; what is sharded has been initialised before (``ShardedRestorer``)."""
         if not self.sharded:
             super()._init_model_weights()
 
@@ -239,7 +239,7 @@ class RestorationRunner(Runner):
         checkpoint = load_checkpoint(filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         strict = self.cfg.get('load_strict', True)
-        load_weights(self.restorer, checkpoint, str(filename), self._introduced, strict)
+        load_weights(self.restorer, checkpoint, str(filename), self._new_prefixes, strict)
         self.logger.info(f'weights from {filename}')
         return checkpoint
 
@@ -289,8 +289,8 @@ class RestorationRunner(Runner):
                 'timesteps': dict(restorer.timesteps.by_task),
                 'fixed_timestep': restorer.timesteps.fixed,
             },
-            'state_dict': {key: whole(v).cpu() for key, v in restorer.state_dict().items()},
-            'optimizer': whole(self.optim_wrapper.state_dict()),
+            'state_dict': {key: gather_full(v).cpu() for key, v in restorer.state_dict().items()},
+            'optimizer': gather_full(self.optim_wrapper.state_dict()),
             'param_schedulers': [s.state_dict() for s in self.param_schedulers or []],
         }
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)

@@ -27,7 +27,7 @@ class ShardedRestorer(DistributedRestorer):
         ValueError: it does more than pre-train, or there is a single process.
     """
 
-    divides = True
+    shards = True
 
     def __init__(self, module: nn.Module) -> None:
         if module.step.combines_gradients:

@@ -17,7 +17,7 @@ class FeatureNetwork:
         self.predict = predict
         self.read = read
 
-    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         (step,) = t.unique().tolist()
         assert t.shape == (len(u),)
         return self.predict(u, step), self.read(u, step)

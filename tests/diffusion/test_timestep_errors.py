@@ -50,7 +50,7 @@ class Network:
         self.calls.append((u, step))
         return self.predict(u, step)
 
-    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return self.predict_noise(u, t), self.read(u, int(t[0]))
 
 

@@ -75,7 +75,7 @@ def test_image_of_validation_are_not_compiled(toy_backbone):
     for side in (16, 24, 32):
         restorer.eval().restore_images(torch.zeros(1, 3, side, side), t)
     assert compiled == []
-    restorer.train().nuisance(torch.zeros(1, 3, 16, 16), t)
+    restorer.train().predict_residual(torch.zeros(1, 3, 16, 16), t)
     assert compiled == [1]
 
 
@@ -86,8 +86,8 @@ def test_a_copy_is_not_compiled(toy_backbone):
     with torch.no_grad():
         restorer.backbone.net.stem.weight.zero_()
         t, image = torch.tensor([8]), torch.rand(1, 3, 16, 16)
-        expected = twin.eval().nuisance(image, t)
-        torch.testing.assert_close(twin.train().nuisance(image, t), expected)
+        expected = twin.eval().predict_residual(image, t)
+        torch.testing.assert_close(twin.train().predict_residual(image, t), expected)
 
 
 def test_a_run_is_the_same_with_it(toy_config, tmp_path):

@@ -83,7 +83,7 @@ def omega_by_hand(path: Path, weights: Path, batches: int) -> dict[str, Tensor]:
             noise = torch.randn(clean.shape[1:], generator=rng)[None].double()
             noisy = clean + sigma[t] * noise
             losses.append(
-                (noisy - restorer.backbone.nuisance(noisy, t, False) - clean).abs().mean()
+                (noisy - restorer.backbone.predict_residual(noisy, t, False) - clean).abs().mean()
             )
         named = dict(restorer.named_parameters())
         grads = torch.autograd.grad(torch.stack(losses).mean(), list(named.values()))

@@ -235,7 +235,7 @@ def test_the_table_of_a_joint_run_and_of_one_that_is_under_way():
 
 def test_a_validation_without_psnr_is_refused_before_training(toy_run, tmp_path):
     path = tmp_path / 'no_psnr.py'
-    only = "\nval_evaluator = [dict(type='MeanMetric', names=['held_out_noise'])]\n"
+    only = "\nval_evaluator = [dict(type='MeanMetric', names=['val_noise_loss'])]\n"
     path.write_text(toy_run.unify.read_text() + only)
     with pytest.raises(ValueError, match='val_evaluator needs a RestorationMetric'):
         toy_run.train(path, tmp_path / 'run', **toy_run.start)

@@ -27,8 +27,8 @@ def test_losses_are_means_over_the_window_and_validation_is_not(toy_config, tmp_
     last = [row[name] for row in window if name in row][-1]
     assert last == pytest.approx(sum(losses) / 10, rel=1e-6)
 
-    held_out = f'held_out_{name}'
-    validations = [[row[held_out] for row in run if held_out in row]
+    validated = f'val_{name}_loss'
+    validations = [[row[validated] for row in run if validated in row]
                    for run in (each, window)]  # fmt: skip
     assert len(validations[0]) == 3 and len(set(validations[0])) == 3
     assert validations[0] == pytest.approx(validations[1], rel=1e-6)

@@ -55,9 +55,9 @@ def test_the_example_is_pretrained_fine_tuned_and_restores(importable, photos_di
 
     image = read_image(photos_dir / 'photo_0.png')
     y = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
-    nuisance = finetuned.backbone.nuisance(y, torch.tensor([4])).detach()
+    residual = finetuned.backbone.predict_residual(y, torch.tensor([4])).detach()
     scale = max(float(finetuned.schedule.sigma(torch.tensor(4))), 0.25)
-    expected = ((y - scale * nuisance + 1) / 2).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
+    expected = ((y - scale * residual + 1) / 2).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(restore(finetuned, image, 4) - expected).max() <= 0.501
 
 

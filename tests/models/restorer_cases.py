@@ -89,8 +89,8 @@ def content_loss(restorer: nn.Module, data: dict, i: int) -> Tensor:
     clean, degraded = (data[name][i].double() / 127.5 - 1 for name in ('clean', 'degraded'))
     t = STEPS[data['task'][i]]
     c = max(math.sqrt(1 - ALPHA_BAR[t - 1]), 0.25)
-    nuisance = restorer.backbone(degraded[None], torch.tensor([t]))[0]
-    return (degraded - c * nuisance - clean).abs().mean()
+    residual = restorer.backbone(degraded[None], torch.tensor([t]))[0]
+    return (degraded - c * residual - clean).abs().mean()
 
 
 # --- and of the released code ---------------------------------------------------------------------

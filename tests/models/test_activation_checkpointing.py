@@ -107,7 +107,7 @@ def test_first_and_second_derivatives_are_the_same(backbone, adapters):
     assert [*keeps.state_dict()] == [*forgets.state_dict()]
     results = []
     for restorer in (keeps, forgets):
-        loss = restorer.nuisance(image(1), STEPS).square().mean()
+        loss = restorer.predict_residual(image(1), STEPS).square().mean()
         first = gradient(loss, restorer, create_graph=True)
         second = gradient(first.sin().sum(), restorer)
         results.append((loss.detach(), first.detach(), second))
@@ -121,10 +121,10 @@ def test_each_forward_is_computed_again_at_its_own_time_steps(backbone, adapters
     keeps, forgets = both(backbone, adapters)
     results = []
     for restorer in (keeps, forgets):
-        first = restorer.nuisance(image(1), STEPS).square().mean()
-        second = restorer.nuisance(image(2), STEPS.flip(0), restoring=False).abs().mean()
+        first = restorer.predict_residual(image(1), STEPS).square().mean()
+        second = restorer.predict_residual(image(2), STEPS.flip(0), restoring=False).abs().mean()
         with torch.no_grad():
-            restorer.nuisance(image(3), torch.tensor([9, 30]))
+            restorer.predict_residual(image(3), torch.tensor([9, 30]))
         routed = latest_gates(restorer)
         results.append(gradient(first - 3 * second, restorer))
         assert torch.equal(latest_gates(restorer), routed)
@@ -151,7 +151,7 @@ def test_less_is_kept():
     kept = []
     for restorer in both(UNET):
         with kept_bytes() as count:
-            restorer.nuisance(image(1), STEPS)
+            restorer.predict_residual(image(1), STEPS)
         parameters = sum(p.numel() * p.element_size() for p in restorer.parameters())
         kept.append(count() - parameters)
     assert kept[1] < 0.5 * kept[0]
@@ -166,7 +166,7 @@ def test_a_copy_is_conditioned_by_its_own_layers():
     keeps, _ = both(UNET, ADAPTERS)
     keeps.load_state_dict(twin.state_dict())
     expected, got = (
-        gradient(restorer.nuisance(image(1), STEPS).square().mean(), restorer)
+        gradient(restorer.predict_residual(image(1), STEPS).square().mean(), restorer)
         for restorer in (keeps, twin)
     )
     assert (got - expected).norm() <= 1e-10 * expected.norm()

@@ -65,20 +65,20 @@ def test_the_wrapped_network_keeps_its_parameter_names(backbone):
     assert {name.split('.')[0] for name in rest} == {'films', 'time_embedding'}
 
 
-def test_the_nuisance_of_a_network_with_a_skip_is_what_it_takes_away():
+def test_the_residual_of_a_network_with_a_skip_is_what_it_takes_away():
     conditioned = wrap(NAFNET)
     u, t = images(), torch.tensor([1, 20, 50])
     body = []
     conditioned.net.ending.register_forward_hook(lambda module, inputs, output: body.append(output))
-    f, net = conditioned.nuisance(u, t), conditioned(u, t)
+    f, net = conditioned.predict_residual(u, t), conditioned(u, t)
     torch.testing.assert_close(f + net, u, rtol=0, atol=1e-14)
     torch.testing.assert_close(f, -body[0])
 
 
-def test_the_nuisance_of_a_network_without_a_skip_is_its_output():
+def test_the_residual_of_a_network_without_a_skip_is_its_output():
     conditioned = wrap(UNET)
     u, t = images(), torch.tensor([1, 20, 50])
-    assert torch.equal(conditioned.nuisance(u, t), conditioned(u, t))
+    assert torch.equal(conditioned.predict_residual(u, t), conditioned(u, t))
 
 
 @NETWORKS
@@ -155,22 +155,22 @@ def test_a_copy_is_independent(backbone):
 def test_features_of_nafnet_are_the_input_of_its_last_convolution(height, width, seen):
     conditioned = wrap(NAFNET)
     u, t = images(2, height, width), torch.tensor([4, 44])
-    nuisance, features = conditioned.nuisance_and_features(u, t)
-    assert torch.equal(nuisance, conditioned.nuisance(u, t))
+    residual, features = conditioned.residual_and_features(u, t)
+    assert torch.equal(residual, conditioned.predict_residual(u, t))
     ending = conditioned.net.ending
     b = F.conv2d(features, ending.weight, ending.bias, padding=1)
     assert features.shape == (2, 4, height, width)
     rows, columns = seen
-    torch.testing.assert_close(nuisance[..., :rows, :columns], -b[..., :rows, :columns])
+    torch.testing.assert_close(residual[..., :rows, :columns], -b[..., :rows, :columns])
     assert not any(module._forward_pre_hooks for module in conditioned.modules())
 
 
 def test_features_of_the_unet_are_the_input_of_its_last_convolution():
     conditioned = wrap(UNET)
     u, t = images(2), torch.tensor([4, 44])
-    nuisance, features = conditioned.nuisance_and_features(u, t)
+    residual, features = conditioned.residual_and_features(u, t)
     last = conditioned.net.conv_out
-    torch.testing.assert_close(nuisance, F.conv2d(features, last.weight, last.bias, padding=1))
+    torch.testing.assert_close(residual, F.conv2d(features, last.weight, last.bias, padding=1))
 
 
 class Windows(nn.Module):

@@ -69,7 +69,10 @@ def test_second_derivatives_agree_with_differences_of_first_ones(conditioned, by
 
     def squared_gradient(create_graph: bool = False) -> Tensor:
         """Half the squared norm of the gradient, by weights and input, of a smooth function."""
-        value = conditioned.nuisance(u, t).pow(3).mean() + conditioned.nuisance(u, t).sin().mean()
+        value = (
+            conditioned.predict_residual(u, t).pow(3).mean()
+            + conditioned.predict_residual(u, t).sin().mean()
+        )
         gradients = torch.autograd.grad(value, [*weights, u], create_graph=create_graph)
         return 0.5 * sum(gradient.square().sum() for gradient in gradients)
 
@@ -90,7 +93,7 @@ def test_two_forwards_before_one_backward(conditioned):
     weights = list(conditioned.parameters())
 
     def loss(u: Tensor, t: Tensor) -> Tensor:
-        return conditioned.nuisance(u, t).square().mean()
+        return conditioned.predict_residual(u, t).square().mean()
 
     first, second = (torch.autograd.grad(loss(*batch), weights) for batch in batches)
     losses = [loss(*batch) for batch in batches]

@@ -183,7 +183,7 @@ def test_generation_bypasses_them(backbone):
 @NETWORKS
 def test_every_parameter_gets_a_gradient(backbone):
     conditioned = wrap(backbone)
-    conditioned.nuisance(images(), STEPS).square().mean().backward()
+    conditioned.predict_residual(images(), STEPS).square().mean().backward()
     for name, parameter in conditioned.adapters.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
     for adapter in conditioned.adapters.experts.values():

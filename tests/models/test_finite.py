@@ -55,9 +55,9 @@ def test_degradations_and_figures_refuse_it_too(bad):
     for figure in (psnr, ssim):
         with pytest.raises(ValueError, match='the images hold NaN or infinity'):
             figure(image, IMAGE.astype(np.float64))
-    sample = {'path': 'in/a.png', 'held_out_noise': bad}
-    with pytest.raises(ValueError, match=f'in/a.png: held_out_noise is {bad}; no mean'):
-        MeanMetric(['held_out_noise']).process(None, [sample])
+    sample = {'path': 'in/a.png', 'val_noise_loss': bad}
+    with pytest.raises(ValueError, match=f'in/a.png: val_noise_loss is {bad}; no mean'):
+        MeanMetric(['val_noise_loss']).process(None, [sample])
 
 
 @BAD

@@ -66,11 +66,13 @@ def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
     assert unexpected == []
     u = images()
     assert torch.equal(conditioned(u, STEPS, restoring=False), plain(u, STEPS))
-    assert torch.equal(conditioned.nuisance(u, STEPS, restoring=False), plain.nuisance(u, STEPS))
-    nuisance, features = conditioned.nuisance_and_features(u, STEPS)
-    assert torch.equal(nuisance, plain.nuisance(u, STEPS))
-    assert torch.equal(features, plain.nuisance_and_features(u, STEPS)[1])
-    difference = conditioned.nuisance(u, STEPS) - plain.nuisance(u, STEPS)
+    assert torch.equal(
+        conditioned.predict_residual(u, STEPS, restoring=False), plain.predict_residual(u, STEPS)
+    )
+    residual, features = conditioned.residual_and_features(u, STEPS)
+    assert torch.equal(residual, plain.predict_residual(u, STEPS))
+    assert torch.equal(features, plain.residual_and_features(u, STEPS)[1])
+    difference = conditioned.predict_residual(u, STEPS) - plain.predict_residual(u, STEPS)
     assert difference.flatten(1).abs().amax(1).min() > 1e-3
     assert torch.equal(conditioned(u, STEPS, restoring=False), plain(u, STEPS))
 
@@ -159,7 +161,7 @@ def test_routing_by_content_cannot_be_told_from_time_steps():
 @pytest.mark.parametrize('router_input', ['t', 't+content'])
 def test_every_parameter_gets_a_gradient(backbone, router_input):
     conditioned = wrap(backbone, SMALL | dict(router_input=router_input))
-    conditioned.nuisance(images(), STEPS).square().mean().backward()
+    conditioned.predict_residual(images(), STEPS).square().mean().backward()
     for name, parameter in conditioned.adapters.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
     used = conditioned.adapters.prompt.table.grad.abs().amax(1).nonzero()[:, 0]

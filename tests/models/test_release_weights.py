@@ -196,7 +196,7 @@ def test_a_file_of_the_release_is_loaded_as_weights(adapters):
 def test_adapters_are_new_to_a_file_without_them():
     model = Model(ours(adapters=True))
     before = {name: value.clone() for name, value in model.backbone.adapters.state_dict().items()}
-    load_weights(model, theirs(), 'a.pth', introduced=('backbone.adapters.',))
+    load_weights(model, theirs(), 'a.pth', new_parameter_prefixes=('backbone.adapters.',))
     after = model.backbone.adapters.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert torch.equal(model.backbone.net.stem.weight, theirs()['intro.weight'])

@@ -141,7 +141,7 @@ def test_wiring_of_two_levels_and_where_time_enters(with_time):
     h = run('decoders.0.1', run('decoders.0.0', h))
     h = shuffled(F.conv2d(h, net.ups[1][0].weight)) + fine
     expected = net.conv_out(run('decoders.1.0', h))
-    got = conditioned.nuisance(u, t) if with_time else net(u)
+    got = conditioned.predict_residual(u, t) if with_time else net(u)
     torch.testing.assert_close(got, expected)
 
 

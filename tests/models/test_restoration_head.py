@@ -57,8 +57,8 @@ def images() -> Tensor:
 def test_nothing_is_wrong_with_any_image_at_first(backbone):
     network = new(backbone)
     u = images()
-    assert torch.equal(network.nuisance(u, STEPS), torch.zeros_like(u))
-    assert network.nuisance(u, STEPS, restoring=False).abs().mean() > 1e-2
+    assert torch.equal(network.predict_residual(u, STEPS), torch.zeros_like(u))
+    assert network.predict_residual(u, STEPS, restoring=False).abs().mean() > 1e-2
 
 
 @NETWORKS
@@ -70,9 +70,9 @@ def test_generation_keeps_the_networks_own(backbone):
     assert unexpected == ['restoration_head.weight', 'restoration_head.bias']
     u = images()
     assert torch.equal(network(u, STEPS, restoring=False), plain(u, STEPS))
-    nuisance, features = network.nuisance_and_features(u, STEPS)
-    assert torch.equal(nuisance, plain.nuisance(u, STEPS))
-    assert torch.equal(features, plain.nuisance_and_features(u, STEPS)[1])
+    residual, features = network.residual_and_features(u, STEPS)
+    assert torch.equal(residual, plain.predict_residual(u, STEPS))
+    assert torch.equal(features, plain.residual_and_features(u, STEPS)[1])
     assert network.execution_order() == plain.execution_order()
     assert not torch.equal(network(u, STEPS), plain(u, STEPS))
 
@@ -81,22 +81,22 @@ def test_generation_keeps_the_networks_own(backbone):
 def test_restoration_convolves_the_last_features_by_it(backbone):
     network = randomised(build(backbone))
     u, head = images(), network.restoration_head
-    _, features = network.nuisance_and_features(u, STEPS)
+    _, features = network.residual_and_features(u, STEPS)
     body = F.conv2d(features, head.weight, head.bias, padding=1)
     expected = -body if network.global_skip else body
-    torch.testing.assert_close(network.nuisance(u, STEPS), expected)
+    torch.testing.assert_close(network.predict_residual(u, STEPS), expected)
 
 
 @NETWORKS
 def test_the_gradient_reaches_the_head_alone_at_first(backbone):
     network = new(backbone)
-    network.nuisance(images(), STEPS).sub(images()).abs().mean().backward()
+    network.predict_residual(images(), STEPS).sub(images()).abs().mean().backward()
     reached = {
         name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()
     }
     assert reached == {'restoration_head.weight', 'restoration_head.bias'}
     randomised(network.restoration_head)
-    network.nuisance(images(), STEPS).square().mean().backward()
+    network.predict_residual(images(), STEPS).square().mean().backward()
     last = {f'net.{LAST[backbone["type"]]}.{name}' for name in ('weight', 'bias')}
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
     assert without == last  # which is generation's alone
@@ -138,7 +138,7 @@ def test_time_and_adapters_at_the_last_convolution_act_on_it():
     adapters = dict(type='DecoderAdapters', num_experts=2, sites=['conv_out'])
     network = randomised(build(UNET, conditioning=['conv_out'], adapters=adapters))
     u = images()
-    _, features = network.nuisance_and_features(u, STEPS)
+    _, features = network.residual_and_features(u, STEPS)
     h = network.restoration_head(features)
     adapter = network.adapters.experts['conv_out']
     gates = adapter.route(STEPS, h)[1]
@@ -158,7 +158,7 @@ def test_a_copy_is_independent():
     assert not torch.equal(duplicate(u, STEPS), before)
     assert torch.equal(original(u, STEPS), before)
     original.restoration_head.reset_parameters()
-    assert not torch.equal(duplicate.nuisance(u, STEPS), torch.zeros_like(u))
+    assert not torch.equal(duplicate.predict_residual(u, STEPS), torch.zeros_like(u))
 
 
 class Tail(nn.Module):
@@ -194,7 +194,7 @@ def test_two_forwards_before_a_backward_and_activations_computed_again(backbone)
 
     def loss(network: nn.Module, restoring: bool) -> Tensor:
         steps = STEPS if restoring else STEPS.flip(0)
-        return network.nuisance(u, steps, restoring).square().mean()
+        return network.predict_residual(u, steps, restoring).square().mean()
 
     def gradients(value: Tensor, parameters: list) -> list[Tensor]:
         return torch.autograd.grad(value, parameters, materialize_grads=True)

@@ -94,12 +94,12 @@ def test_the_output_depends_on_time_and_follows_its_permutation(name):
     backbone, side = trained(name).restorer.backbone, CASES[name].side
     u = torch.rand(3, 3, side, side) * 2 - 1
     t = torch.tensor([2, 25, 48])
-    output = backbone.nuisance(u, t)
-    other = backbone.nuisance(u, torch.tensor([2, 45, 48]))
+    output = backbone.predict_residual(u, t)
+    other = backbone.predict_residual(u, torch.tensor([2, 45, 48]))
     change = (other - output).flatten(1).abs().amax(1)
     assert change[1] > 1e-4 and change[[0, 2]].max() < 1e-5
     order = torch.tensor([2, 0, 1])
-    torch.testing.assert_close(backbone.nuisance(u[order], t[order]), output[order])
+    torch.testing.assert_close(backbone.predict_residual(u[order], t[order]), output[order])
 
 
 @EVERY
@@ -116,8 +116,8 @@ def test_at_first_it_is_the_bare_network_at_every_time_step(name):
     expected = in_its_own_way(name, bare, image)
     torch.testing.assert_close(output, expected.expand(3, -1, -1, -1), rtol=1e-5, atol=1e-5)
     assert (expected - u).abs().mean() > 1e-3
-    nuisance = backbone.nuisance(u, torch.tensor([1, 20, 50]))
-    torch.testing.assert_close(nuisance + output, u, rtol=0, atol=1e-6)
+    residual = backbone.predict_residual(u, torch.tensor([1, 20, 50]))
+    torch.testing.assert_close(residual + output, u, rtol=0, atol=1e-6)
 
 
 @EVERY

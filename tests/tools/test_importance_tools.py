@@ -37,7 +37,7 @@ def sample_gradients(toy, num_batches):
             noise = torch.randn(clean.shape[1:], generator=rng)[None]
             sigma = restorer.schedule.sigma(t)
             noisy = (1 - sigma**2).sqrt() * clean + sigma * noise
-            loss = F.mse_loss(restorer.backbone.nuisance(noisy.float(), t), noise)
+            loss = F.mse_loss(restorer.backbone.predict_residual(noisy.float(), t), noise)
             named = dict(restorer.named_parameters())
             gradients = torch.autograd.grad(loss, list(named.values()))
             batch.append(dict(zip(named, gradients, strict=True)))

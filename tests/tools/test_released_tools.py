@@ -24,7 +24,7 @@ def restored(work_dir: Path, image: np.ndarray, t: int, flips: tuple = ((),)) ->
         flipped = y.flip(axes) if axes else y
         with torch.no_grad():
             steps = torch.tensor([t], device=y.device)
-            result = flipped - restorer.backbone.nuisance(flipped, steps)
+            result = flipped - restorer.backbone.predict_residual(flipped, steps)
         results.append(result.flip(axes) if axes else result)
     return torch.stack(results).mean(0).clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy() * 255
 

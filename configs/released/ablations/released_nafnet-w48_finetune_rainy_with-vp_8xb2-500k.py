@@ -7,6 +7,6 @@ model = dict(
     image_range=(-1.0, 1.0),
     step=dict(mixing=dict(objective=dict(_delete_=True, type='NoisePrediction'))),
 )
-_metrics_ = [_base_.val_evaluator[0], dict(type='MeanMetric', names=['held_out_noise'])]
+_metrics_ = [_base_.val_evaluator[0], dict(type='MeanMetric', names=['val_noise_loss'])]
 val_evaluator = _metrics_
 load_from = 'work_dirs/released_nafnet-w48_pretrain_rainy_with-vp_8xb2-100k'

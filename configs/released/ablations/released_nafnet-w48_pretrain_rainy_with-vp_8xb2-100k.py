@@ -7,4 +7,4 @@ model = dict(
     image_range=(-1.0, 1.0),
     step=dict(objective=dict(_delete_=True, type='NoisePrediction')),
 )
-val_evaluator = dict(names=['held_out_noise'])
+val_evaluator = dict(names=['val_noise_loss'])

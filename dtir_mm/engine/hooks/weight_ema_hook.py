@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dtir_mm.engine.checkpoint import ONLINE
-from dtir_mm.engine.sharding import divided_like, whole
+from dtir_mm.engine.sharding import gather_full, shard_like
 from dtir_mm.registry import HOOKS
 
 
@@ -50,7 +50,7 @@ class WeightEMAHook(Hook):
         for name, parameter in _named(runner).items():
             start = self._former.get(name, parameter).detach()
             start = start.to(device=parameter.device, dtype=parameter.dtype)
-            self._averages[name] = divided_like(start, parameter).clone()
+            self._averages[name] = shard_like(start, parameter).clone()
         self._former = {}
         runner.logger.info(
             f'validation and checkpoints take averaged weights (EMA, decay {self.decay})'
@@ -88,7 +88,7 @@ class WeightEMAHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Makes the averages what the checkpoint offers."""
         online = checkpoint['state_dict']
-        averages = {name: whole(average).cpu() for name, average in self._averages.items()}
+        averages = {name: gather_full(average).cpu() for name, average in self._averages.items()}
         checkpoint[ONLINE] = online
         checkpoint['state_dict'] = {**online, **averages}
         checkpoint['meta']['ema_decay'] = self.decay

@@ -4,7 +4,7 @@ A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may 
 
 ``global_skip: bool``
     whether its output is the restored image, as it is where the input is added to the output,
-    ``net(u) = u + b(u)``; False where it is the nuisance;
+    ``net(u) = u + b(u)``; False where it is the residual;
 ``size_multiple: int``, ``size_minimum: int``, ``square_only: bool``
     the sizes that it takes (``size_rule.py``); one of them is enough for the others to be 1;
 ``conditioning_groups() -> dict[str, list[str]]``

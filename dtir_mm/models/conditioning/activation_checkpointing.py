@@ -60,18 +60,18 @@ def checkpoint_blocks(net: nn.Module, conditions: Callable[[], PresentConditions
             f'checkpoint_activations=True: {type(net).__name__} has no block of more than one layer'
         )
     for module in blocks:
-        module.forward = partial(_forgetful, module.forward, conditions)
+        module.forward = partial(_checkpointed, module.forward, conditions)
 
 
 def keep_activations(net: nn.Module) -> None:
     """Undoes ``checkpoint_blocks``."""
     for module in net.modules():
         wrapped = vars(module).get('forward')
-        if isinstance(wrapped, partial) and wrapped.func is _forgetful:
+        if isinstance(wrapped, partial) and wrapped.func is _checkpointed:
             del module.forward
 
 
-def _forgetful(
+def _checkpointed(
     forward: Callable[..., Any],
     conditions: Callable[[], PresentConditions],
     *args: Any,

@@ -30,7 +30,7 @@ _SIZES_THAT_CANNOT_BE = ('negative dimension', "can't allocate memory", 'size ca
 
 @MODELS.register_module()
 class ConditionedBackbone(nn.Module):
-    """A registered network that predicts the nuisance in an image at a time step per sample.
+    """A registered network that predicts the residual in an image at a time step per sample.
 
     The wrapped network lies unchanged at ``self.net``, with its own parameter names. FiLM layers
     hang behind its norms as forward hooks; their weights live here.
@@ -184,11 +184,11 @@ class ConditionedBackbone(nn.Module):
         head = [] if self.restoration_head is None else [self.restoration_head]
         return PresentConditions([*self.films.values(), *experts, *head])
 
-    def nuisance(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
+    def predict_residual(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         """``f(u, t)``: the noise or degradation in ``u``, (B, 3, H, W) (method.md 1.4).
 
         A network with a global skip, ``net(u) = u + b(u)``, or one that was made to restore already
-        predicts the clean image, so f = u - net(u); another predicts the nuisance directly.
+        predicts the clean image, so f = u - net(u); another predicts the residual directly.
         """
         output = self(u, t, restoring)
         return u - output if self.global_skip else output
@@ -235,7 +235,7 @@ class ConditionedBackbone(nn.Module):
 
         return depth.execution_order(self.net, forward)
 
-    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W).
 
         They come from the generator, without adapters or restoration head.
@@ -248,11 +248,11 @@ class ConditionedBackbone(nn.Module):
         convolutions = [m for m in self.net.modules() if isinstance(m, nn.Conv2d)]
         handles = [m.register_forward_pre_hook(capture) for m in convolutions]
         try:
-            nuisance = self.nuisance(u, t, restoring=False)
+            residual = self.predict_residual(u, t, restoring=False)
         finally:
             for handle in handles:
                 handle.remove()
-        return nuisance, captured[0][..., : u.shape[-2], : u.shape[-1]]
+        return residual, captured[0][..., : u.shape[-2], : u.shape[-1]]
 
 
 def _build(backbone: dict) -> nn.Module:

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from dtir_mm.models.conditioning.adapter_sites import encoder_and_middle
 from dtir_mm.models.conditioning.adapters import Adapters
-from dtir_mm.models.conditioning.moe_adapter import MergedAdapter, MoEAdapter, router_width
+from dtir_mm.models.conditioning.low_rank_adapter import LowRankAdapter, MergedAdapter, router_width
 from dtir_mm.models.conditioning.time_prompt import TimePrompt
 from dtir_mm.registry import MODELS
 
 
 @MODELS.register_module()
 class MoEAdapters(Adapters):
-    """One ``MoEAdapter`` behind each site of a network; all have the same rank.
+    """One ``LowRankAdapter`` behind each site of a network; all have the same rank.
 
     Args:
         net: the network; it runs once on an image without time, before time is attached to it.
@@ -23,7 +23,7 @@ class MoEAdapters(Adapters):
             is taken. The default is the paper's +1.8 M (Table 5).
         num_steps: T, the largest time step.
         prompt_dim: length of the prompt.
-        top_k, router_input, mix: see ``MoEAdapter``.
+        top_k, router_input, mix: see ``LowRankAdapter``.
         sites: names of modules that give a feature map; None for the stages of encoder and middle.
 
     Raises:
@@ -54,7 +54,7 @@ class MoEAdapters(Adapters):
             per_rank=num_experts * sum(2 * c + 9 for c in channels.values()),
         )
         same = (self.rank, num_experts, prompt_dim, top_k, router_input, mix)
-        self.attach(net, {site: MoEAdapter(c, *same) for site, c in channels.items()})
+        self.attach(net, {site: LowRankAdapter(c, *same) for site, c in channels.items()})
 
     def tell(self, t: Tensor) -> Tensor:
         """The prompts (B, D) of time steps (B,).
@@ -68,7 +68,8 @@ class MoEAdapters(Adapters):
         """What is left of each site's adapter at one time step: three convolutions.
 
         Raises:
-            ValueError: the adapters cannot be merged (``MoEAdapter.merged``), or t is not in 0..T.
+            ValueError: the adapters cannot be merged (``LowRankAdapter.merged``), or t is not in
+                0..T.
         """
         with torch.no_grad():
             prompt = self.prompt(torch.tensor([t], device=self.prompt.table.device))[0]

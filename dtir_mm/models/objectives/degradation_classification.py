@@ -39,6 +39,6 @@ class DegradationClassification:
         images = (restorer.image_range.to_signed(samples[name]) for name in ('degraded', 'clean'))
         return Losses(restorer.classifier.losses(*images, samples['task']), {})
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """Nothing."""
         return {}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dtir_mm.diffusion.noise_schedule import like
-from dtir_mm.models.objectives.noisy_samples import binned, bins, held_out_loss, noisy_samples
+from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples, val_loss
 from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
 from dtir_mm.models.objectives.pixel_losses import build_terms, sum_of
 from dtir_mm.registry import MODELS
@@ -46,6 +46,6 @@ class Denoising:
         total = sum_of(self.terms, restored, clean)
         return Losses(total, binned(self.name, total.detach(), t, schedule.num_steps))
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """The loss of each clean image, or of a part of it; the noise depends on its key alone."""
-        return held_out_loss(self, restorer, batch)
+        return val_loss(self, restorer, batch)

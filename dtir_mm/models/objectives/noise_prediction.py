@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule
-from dtir_mm.models.objectives.noisy_samples import binned, bins, held_out_loss, noisy_samples
+from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples, val_loss
 from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
 from dtir_mm.registry import MODELS
 
@@ -64,6 +64,6 @@ class NoisePrediction:
         snr = schedule.snr(t)
         return losses * (torch.clamp(snr, max=self.snr_cap) / snr).to(losses)
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """L_g of each clean image, or of a part of it; the noise depends on its key alone."""
-        return held_out_loss(self, restorer, batch)
+        return val_loss(self, restorer, batch)

@@ -46,10 +46,8 @@ def binned(name: str, losses: Tensor, t: Tensor, num_steps: int) -> dict[str, Te
     return {bin: losses[(t > low) & (t <= high)] for bin, (low, high) in ranges.items()}
 
 
-def held_out_loss(
-    objective: Objective, restorer: 'Restorer', batch: Samples
-) -> dict[str, list[float]]:
+def val_loss(objective: Objective, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
     """A generative objective on each clean image, or a part of it; its key makes the noise."""
-    part = {**batch, 'clean': restorer.part_for_noise(batch['clean'])}
+    part = {**batch, 'clean': restorer.crop_to_valid_size(batch['clean'])}
     with torch.no_grad():
-        return {f'held_out_{objective.name}': objective.losses(restorer, part).total.tolist()}
+        return {f'val_{objective.name}_loss': objective.losses(restorer, part).total.tolist()}

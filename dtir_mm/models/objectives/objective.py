@@ -31,7 +31,7 @@ class Objective(Protocol):
     def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
         """The names in ``Losses.parts``, which a process without samples must know too."""
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """What is measured in validation on whole images (B, 3, H, W), a value an image."""
 
 

@@ -75,6 +75,6 @@ class Reconstruction:
                 total = total + _BALANCE_WEIGHT * adapters.balance_loss
         return Losses(total, parts)
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """Nothing: the metrics judge the restored images."""
         return {}

@@ -35,7 +35,7 @@ def generative_inconsistency(restorer: 'Restorer', image: Tensor) -> Tensor:
 
     The noise is the same for every image and call, so that restorations are compared under one.
     """
-    image = restorer.part_for_noise(image)
+    image = restorer.crop_to_valid_size(image)
     rng = torch.Generator().manual_seed(0)
     errors = []
     for step in _NOISE_STEPS:

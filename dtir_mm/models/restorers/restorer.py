@@ -153,7 +153,7 @@ class Restorer(BaseModel):
 
     # --- the network in its two modes ---------------------------------------------------------
 
-    def nuisance(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
+    def predict_residual(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         """f(u, t): what is wrong with images ``u`` (B, 3, H, W), at steps ``t`` (B,).
 
         Adapters and a restoration head, where there are any, act while ``restoring`` alone.
@@ -166,32 +166,34 @@ class Restorer(BaseModel):
             torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
         )
         with context:
-            nuisance = self.backbone.nuisance(u, t, restoring).to(u.dtype)
+            residual = self.backbone.predict_residual(u, t, restoring).to(u.dtype)
         if not self.training:
-            require_finite_output(self, nuisance, lambda: self.backbone.nuisance(u, t, restoring))
-        return nuisance
+            require_finite_output(
+                self, residual, lambda: self.backbone.predict_residual(u, t, restoring)
+            )
+        return residual
 
     def forward(self, degraded: Tensor, t: Tensor) -> Tensor:
         """``x_hat = y - c(t) f(y, t)``, unclamped: (B, 3, H, W) at steps (B,)."""
         if self.passes == 'sdedit':
             return sdedit(self, degraded, t)
-        return degraded - like(self.head.scale(self.schedule, t), degraded) * self.nuisance(
-            degraded, t
-        )
+        scale = like(self.head.scale(self.schedule, t), degraded)
+        return degraded - scale * self.predict_residual(degraded, t)
 
     def predict_noise(self, noisy: Tensor, t: Tensor) -> Tensor:
         """The noise of variance one in x_t (B, 3, H, W), at steps (B,)."""
-        return self.head.noise(self.schedule, self.nuisance(noisy, t, restoring=False), t)
+        return self.head.noise(self.schedule, self.predict_residual(noisy, t, restoring=False), t)
 
     def noise_in(self, noisy: Tensor, t: Tensor) -> Tensor:
         """The noise in x_t (B, 3, H, W) at its own strength, at steps (B,)."""
-        return self.head.noise_in(self.schedule, self.nuisance(noisy, t, restoring=False), t)
+        residual = self.predict_residual(noisy, t, restoring=False)
+        return self.head.noise_in(self.schedule, residual, t)
 
-    def nuisance_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """f(u, t) of the generator, and the features (B, C, H, W) that it was read from."""
-        nuisance, features = self.backbone.nuisance_and_features(u, t)
-        require_finite_output(self, nuisance, lambda: self.backbone.nuisance_and_features(u, t))
-        return nuisance, features
+        residual, features = self.backbone.residual_and_features(u, t)
+        require_finite_output(self, residual, lambda: self.backbone.residual_and_features(u, t))
+        return residual, features
 
     # --- restoring ----------------------------------------------------------------------------
 
@@ -237,7 +239,7 @@ class Restorer(BaseModel):
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
         return apply_padded(lambda image: self(image, t), degraded, self.backbone.size_rule)
 
-    def part_for_noise(self, images: Tensor) -> Tensor:
+    def crop_to_valid_size(self, images: Tensor) -> Tensor:
         """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
 
         It has a size of the backbone's, the largest that fits into the image and a tile.
@@ -257,7 +259,7 @@ class Restorer(BaseModel):
         paths = [{'path': path} for path in batch['path']]
         samples = self.predict(batch) if 'degraded' in batch else paths
         with naming(batch['path']):
-            measured = self.step.held_out(self, batch) if self.step else {}
+            measured = self.step.val_losses(self, batch) if self.step else {}
         for name, values in measured.items():
             for sample, value in zip(samples, values, strict=True):
                 sample[name] = value

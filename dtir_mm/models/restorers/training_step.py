@@ -126,11 +126,11 @@ class TrainingStep:
         update.forward_and_differentiate(0)
         return update.main
 
-    def held_out(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """What the objectives measure in validation, a value an image (``Objective.held_out``)."""
-        measured = self.objective.held_out(restorer, batch)
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+        """What the objectives measure in validation: one value for each image."""
+        measured = self.objective.val_losses(restorer, batch)
         if self.mixing is not None:
-            measured |= self.mixing.objective.held_out(restorer, batch)
+            measured |= self.mixing.objective.val_losses(restorer, batch)
         return measured
 
     def _begin(self, restorer: 'Restorer', batch: Samples) -> Update:

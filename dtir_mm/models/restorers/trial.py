@@ -71,7 +71,7 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
     scale = restorer.head.scale(restorer.schedule, t).item()
     try:
         with left_as_it_was(backbone):
-            expected = image - scale * backbone.nuisance(image, t)
+            expected = image - scale * backbone.predict_residual(image, t)
             net = fold_time_and_scale(backbone, 1, scale, image)
             restored = net(image) if backbone.global_skip else image + net(image)
     except Exception as error:  # a network of the user's own may raise anything

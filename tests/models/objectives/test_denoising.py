@@ -68,7 +68,7 @@ def test_losses_are_logged_by_time_step(toy_backbone):
 def test_a_network_that_knows_the_noise_has_no_loss(toy_backbone):
     restorer = build(toy_backbone, STEP, **RELEASED)
     batch = restorer.data_preprocessor(make_data(range(3)))
-    restorer.nuisance = lambda noisy, t, restoring: noisy - batch['clean']
+    restorer.predict_residual = lambda noisy, t, restoring: noisy - batch['clean']
     assert float(restorer.step.objective.losses(restorer, batch).total.abs().max()) < 1e-15
 
 
@@ -81,9 +81,9 @@ def test_validation_denoises_the_same_images_every_time(toy_backbone):
     for seed in range(2):
         torch.manual_seed(seed)
         results = restorer.val_step(data)
-        assert [set(result) for result in results] == [{'held_out_denoising', 'path'}] * 3
-        losses = [result['held_out_denoising'] for result in results]
+        assert [set(result) for result in results] == [{'val_denoising_loss', 'path'}] * 3
+        losses = [result['val_denoising_loss'] for result in results]
         assert losses == pytest.approx(expected, rel=1e-10)
     odd = {**data, 'clean': nn.functional.pad(data['clean'], (0, 1, 0, 1))}
-    losses = [result['held_out_denoising'] for result in restorer.val_step(odd)]
+    losses = [result['val_denoising_loss'] for result in restorer.val_step(odd)]
     assert losses == pytest.approx(expected, rel=1e-10)

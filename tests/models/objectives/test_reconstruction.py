@@ -53,7 +53,7 @@ def test_the_loss_of_the_input_is_that_of_a_network_which_gives_it_back(toy_back
     restorer = build(toy_backbone, step_of(L1_AND_FFT), **RELEASED)
     data = make_data(range(4))
     _, logged = compute(restorer, data)
-    restorer.nuisance = lambda u, t: (0 * next(restorer.parameters()).sum()).expand_as(u)
+    restorer.predict_residual = lambda u, t: (0 * next(restorer.parameters()).sum()).expand_as(u)
     _, of_nothing = compute(restorer, data)
     torch.testing.assert_close(logged['content_of_input'], of_nothing['content'])
     assert not torch.isclose(logged['content'], of_nothing['content']).any()
@@ -62,8 +62,8 @@ def test_the_loss_of_the_input_is_that_of_a_network_which_gives_it_back(toy_back
 def test_each_sample_is_restored_at_the_step_of_its_task(toy_backbone):
     restorer = build(toy_backbone, step_of(None))
     seen = []
-    nuisance = restorer.nuisance
-    restorer.nuisance = lambda u, t: (seen.append(t.tolist()), nuisance(u, t))[1]
+    predict_residual = restorer.predict_residual
+    restorer.predict_residual = lambda u, t: (seen.append(t.tolist()), predict_residual(u, t))[1]
     compute(restorer, make_data([1, 0, 2]))
     assert seen == [[47, 8, 8]]
 
@@ -71,7 +71,7 @@ def test_each_sample_is_restored_at_the_step_of_its_task(toy_backbone):
 def test_validation_measures_nothing_beside_the_images(toy_backbone):
     restorer = build(toy_backbone, step_of(None))
     batch = restorer.data_preprocessor(make_data([0, 1]))
-    assert restorer.step.held_out(restorer, batch) == {}
+    assert restorer.step.val_losses(restorer, batch) == {}
 
 
 def test_clean_images_alone_are_no_pairs(toy_backbone):

@@ -140,7 +140,9 @@ def test_adapters_are_bypassed_by_generative_samples_alone(restorer):
     assert torch.equal(generative_inconsistency(restorer, batch['clean']), score)
     changed = (after[1] - before[1]).detach().abs()
     assert float(changed.min()) > 1e-6 and float(changed.max()) > 1e-3
-    adapted, bare = (restorer.nuisance(batch['degraded'], t, adapted) for adapted in (True, False))
+    adapted, bare = (
+        restorer.predict_residual(batch['degraded'], t, adapted) for adapted in (True, False)
+    )
     torch.testing.assert_close(
         restorer(batch['degraded'], t),
         batch['degraded']

@@ -74,11 +74,11 @@ def test_an_ensemble_leaves_clean_images_alone(toy_backbone):
     restorer = MODELS.build(dict(type='Restorer', backbone=toy_backbone, ensemble=True)).eval()
     calls = []
 
-    def nuisance(u: Tensor, t: Tensor) -> Tensor:
+    def predict_residual(u: Tensor, t: Tensor) -> Tensor:
         calls.append(t.tolist())
         return torch.ones_like(u)
 
-    restorer.nuisance = nuisance
+    restorer.predict_residual = predict_residual
     y = torch.rand(2, 3, 4, 4) * 2 - 1
     result = restorer.restore_images(y, torch.tensor([0, 8]))
     assert torch.equal(result[0], (y[0] + 1) / 2) and calls == [[8]] * 4

@@ -76,14 +76,14 @@ def test_a_restoration_that_is_right_wins_under_a_generator_that_knows_clean_ima
     restorer = build(inference='try_all')
     shifts = {4: 0.0, 8: -0.5, 47: 0.5}  # what each step restores leaves another ripple
 
-    def nuisance(u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
+    def predict_residual(u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         if not restoring:
             return (u - u.mean((2, 3), keepdim=True)) / restorer.schedule.sigma(t)[0]
         ripple = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat(4)
         part = torch.tensor([0.2 + shifts[int(step)] for step in t])[:, None, None, None]
         return part * ripple / restorer.head.scale(restorer.schedule, t)[:, None, None, None]
 
-    restorer.nuisance = nuisance
+    restorer.predict_residual = predict_residual
     ripple = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat(4).expand(3, 3, 8, 8)
     sizes = torch.tensor([0.2, -0.3, 0.7])[:, None, None, None]
     assert restorer.find_steps(0.1 + sizes * ripple).tolist() == [4, 8, 47]

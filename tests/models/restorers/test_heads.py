@@ -84,7 +84,7 @@ def test_the_clean_image_of_a_network_that_knows_the_noise(toy_backbone):
     for kind in ('NoiseHead', 'ResidualHead'):
         restorer = build(toy_backbone, schedule=EXPLODING, image_range=(0, 1), head=dict(type=kind))
         strength = column(EXPLODED if kind == 'ResidualHead' else np.ones(50))
-        restorer.nuisance = lambda u, t, restoring, strength=strength: strength * noise
+        restorer.predict_residual = lambda u, t, restoring, strength=strength: strength * noise
         noisy = restorer.schedule.add_noise(clean, noise, T)
         torch.testing.assert_close(noisy, clean + column(EXPLODED) * noise)
         torch.testing.assert_close(noisy - restorer.noise_in(noisy, T), clean)
@@ -106,7 +106,7 @@ def test_both_ranges_restore_the_same_image(toy_backbone, image_range):
     """Under a network whose output is in proportion to the range: a shift by 20 levels of 255."""
     restorer = build(toy_backbone, image_range=image_range, head=RESIDUAL)
     low, high = image_range
-    restorer.nuisance = lambda u, t: torch.full_like(u, -20 / 255 * (high - low))
+    restorer.predict_residual = lambda u, t: torch.full_like(u, -20 / 255 * (high - low))
     values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
     data = dict(degraded=values, clean=values.flip(-1), task=['rainy'], domain=['s'], path=['a'])
     (result,) = restorer.test_step(data)

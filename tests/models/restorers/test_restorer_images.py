@@ -159,12 +159,12 @@ def test_bf16_is_for_training_alone(toy_backbone):
     restorer = build(toy_backbone, 'fp32')
     y, t = images(2, 8, 8).float(), torch.tensor([8, 47])
     batch = restorer.data_preprocessor(make_data())
-    exact = restorer.nuisance(y, t)
+    exact = restorer.predict_residual(y, t)
     gradient = restorer.step.gradient(restorer, batch)[0]
     restorer.set_precision('bf16')
-    assert torch.equal(restorer.nuisance(y, t), exact)
+    assert torch.equal(restorer.predict_residual(y, t), exact)
     restorer.train()
-    rounded = restorer.nuisance(y, t)
+    rounded = restorer.predict_residual(y, t)
     assert rounded.dtype == torch.float32
     rounded_gradient, losses = restorer.step.gradient(restorer, batch)
     assert {rounded_gradient.dtype, losses['content'].dtype} == {torch.float32}

@@ -16,7 +16,7 @@ def test_one_pass_takes_a_perfectly_predicted_noise_away(toy_backbone):
     """The degraded image is taken for a noisy one, which is s_t of the network's output away."""
     restorer = build(toy_backbone, 'one', head=dict(type='NoiseHead', residual_scale='sigma'))
     clean, noise = torch.rand(2, 3, 8, 8) - 0.5, torch.randn(2, 3, 8, 8)
-    restorer.nuisance = lambda u, t: noise
+    restorer.predict_residual = lambda u, t: noise
     t = torch.tensor([4, 12])
     sigma = restorer.schedule.sigma(t).float().view(-1, 1, 1, 1)
     torch.testing.assert_close(restorer(clean + sigma * noise, t), clean)
@@ -37,7 +37,7 @@ def test_sdedit_of_a_network_that_knows_the_image_gives_the_image(toy_backbone, 
         alpha_bar = (1 - torch.linspace(0.002, 0.4, 50)).cumprod(0)[t - 1].view(-1, 1, 1, 1)
         return (u - alpha_bar.sqrt() * image) / (1 - alpha_bar).sqrt()
 
-    restorer.nuisance = perfect
+    restorer.predict_residual = perfect
     restored = restorer(clean, torch.tensor([8, 30]))
     torch.testing.assert_close(restored, clean, rtol=1e-4, atol=1e-4)
     assert calls[:8] == list(range(8, 0, -1)) and len(calls) == 18  # at most ten passes each
@@ -52,7 +52,7 @@ def test_sdedit_diffuses_to_the_step_that_it_is_told(toy_backbone):
         seen.append((int(t), u))
         return torch.zeros_like(u)
 
-    restorer.nuisance = watch
+    restorer.predict_residual = watch
     restorer(degraded, torch.tensor([1, 30]))
     for image, (t, noisy) in zip(degraded, (seen[0], seen[1]), strict=True):
         added = noisy[0] - image

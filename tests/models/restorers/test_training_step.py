@@ -149,7 +149,7 @@ class NotFinite:
 
     def losses(self, restorer: nn.Module, samples: dict) -> Losses:
         clean = samples['clean']
-        means = restorer.nuisance(clean, torch.ones(len(clean))).mean(dim=(1, 2, 3))
+        means = restorer.predict_residual(clean, torch.ones(len(clean))).mean(dim=(1, 2, 3))
         factors = torch.tensor([1.0] * (len(means) - 1) + [0.0 if self.steep else math.nan])
         return Losses((means * factors).abs().sqrt(), {})
 
@@ -209,7 +209,9 @@ class Blind(Reconstruction):
     name = 'blind'
 
     def losses(self, restorer: nn.Module, samples: dict) -> Losses:
-        total = restorer.nuisance(samples['degraded'], samples['t']).square().mean((1, 2, 3))
+        total = (
+            restorer.predict_residual(samples['degraded'], samples['t']).square().mean((1, 2, 3))
+        )
         return Losses(total, {self.of_input: total.detach()[:1]})
 
 

@@ -22,8 +22,8 @@ def test_validation_noise_stays_the_same(toy_backbone):
         batch = make_data(slots, iteration=0)
         del batch['degraded']
         results = restorer.val_step(batch)
-        assert [set(result) for result in results] == [{'path', 'held_out_noise'}] * len(slots)
-        losses = [result['held_out_noise'] for result in results]
+        assert [set(result) for result in results] == [{'path', 'val_noise_loss'}] * len(slots)
+        losses = [result['val_noise_loss'] for result in results]
         assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)
 
 
@@ -31,7 +31,7 @@ def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
     restorer = build(toy_backbone, step_of('finetuning'))
     data = make_data([0, 1], iteration=0)
     whole = restorer.val_step(data)
-    assert [row['held_out_noise'] for row in whole] == pytest.approx(
+    assert [row['val_noise_loss'] for row in whole] == pytest.approx(
         [noise_loss(restorer, data, i).item() for i in range(2)], rel=1e-10
     )
     odd = {
@@ -42,7 +42,7 @@ def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
     even = {**data, 'clean': data['clean'][..., :-2, :-2]}
     for row, i in zip(restorer.val_step(odd), range(2), strict=True):
         assert row['restored'].shape == (*odd['clean'].shape[-2:], 3)
-        assert row['held_out_noise'] == pytest.approx(
+        assert row['val_noise_loss'] == pytest.approx(
             noise_loss(restorer, even, i).item(), rel=1e-10
         )
 
@@ -55,11 +55,11 @@ def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(t
     for tile, side in ((None, 10), (7, 6)):  # it takes even sides
         restorer.tile, restorer.tile_overlap = tile, 2
         part = {**data, 'clean': data['clean'][..., :side, :side]}
-        losses = [row['held_out_noise'] for row in restorer.val_step(data)]
+        losses = [row['val_noise_loss'] for row in restorer.val_step(data)]
         expected = [noise_loss(restorer, part, i).item() for i in range(2)]
         assert losses == pytest.approx(expected, rel=1e-10)
     restorer.tile = 1  # which would be padded
-    assert restorer.part_for_noise(torch.zeros(1, 3, 11, 9)).shape == (1, 3, 2, 2)
+    assert restorer.crop_to_valid_size(torch.zeros(1, 3, 11, 9)).shape == (1, 3, 2, 2)
 
 
 RESULT = {'restored', 'degraded', 'clean', 'task', 'domain', 'path', 't'}
@@ -69,9 +69,9 @@ RESULT = {'restored', 'degraded', 'clean', 'task', 'domain', 'path', 't'}
     ('step', 'measured'),
     [
         (None, set()),
-        (step_of('pretraining'), {'held_out_noise'}),
+        (step_of('pretraining'), {'val_noise_loss'}),
         (dict(objective=dict(type='Reconstruction')), set()),
-        (step_of('finetuning', ratio=0.0), {'held_out_noise'}),
+        (step_of('finetuning', ratio=0.0), {'val_noise_loss'}),
     ],
     ids=['untrained', 'pre-training', 'reconstruction', 'fine-tuning'],
 )
@@ -94,6 +94,6 @@ def test_the_released_recipe_watches_what_is_left_of_denoising(toy_backbone):
     step = dict(objective=dict(type='Reconstruction'), mixing=mixing)
     restorer = build(toy_backbone, step, **RELEASED)
     data = make_data(range(3), iteration=0)
-    losses = [result['held_out_denoising'] for result in restorer.val_step(data)]
+    losses = [result['val_denoising_loss'] for result in restorer.val_step(data)]
     expected = [denoising_loss(restorer, data, i).item() for i in range(3)]
     assert losses == pytest.approx(expected, rel=1e-10)

@@ -36,7 +36,7 @@ default_hooks = dict(
 )
 val_evaluator = [
     dict(type='RestorationMetric', protocol='rgb_no_lpips'),
-    dict(type='MeanMetric', names=['held_out_noise']),  # what is left of pre-training
+    dict(type='MeanMetric', names=['val_noise_loss']),  # what is left of pre-training
 ]
 test_evaluator = dict(type='RestorationMetric', protocol='rgb')
 test_cfg = dict(type='TestLoop')

@@ -7,5 +7,5 @@ model = dict(
     head=dict(type='NoiseHead', residual_scale='sigma_floor'),
     step=dict(objective=dict(type='NoisePrediction')),
 )
-val_evaluator = dict(type='MeanMetric', names=['held_out_noise'])
+val_evaluator = dict(type='MeanMetric', names=['val_noise_loss'])
 default_hooks = dict(importance=dict(type='ImportanceAccumulationHook', n_batches=200))

@@ -11,4 +11,4 @@ model = dict(
     image_range=(0.0, 1.0),
     step=dict(objective=dict(type='Denoising')),
 )
-val_evaluator = dict(type='MeanMetric', names=['held_out_denoising'])
+val_evaluator = dict(type='MeanMetric', names=['val_denoising_loss'])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.conditioning.moe_adapter import MoEAdapter
+from dtir_mm.models.conditioning.low_rank_adapter import LowRankAdapter
 from dtir_mm.models.conditioning.time_prompt import TimePrompt
 
 BATCH, CHANNELS, RANK, EXPERTS, PROMPT = 3, 4, 2, 5, 6
@@ -17,9 +17,9 @@ ROUTER_INPUTS = pytest.mark.parametrize('router_input', ['t', 't+content'])
 TOP_KS = pytest.mark.parametrize('top_k', [None, 2])
 
 
-def random_adapter(**kwargs) -> MoEAdapter:
+def random_adapter(**kwargs) -> LowRankAdapter:
     """An adapter in float64 whose weights are all random, U too."""
-    adapter = MoEAdapter(CHANNELS, RANK, EXPERTS, PROMPT, **kwargs).double()
+    adapter = LowRankAdapter(CHANNELS, RANK, EXPERTS, PROMPT, **kwargs).double()
     for parameter in adapter.parameters():
         nn.init.normal_(parameter)
     return adapter
@@ -33,7 +33,7 @@ def prompts(batch: int = BATCH) -> Tensor:
     return torch.randn(batch, PROMPT, dtype=torch.float64)
 
 
-def run(adapter: MoEAdapter, prompt: Tensor, h: Tensor) -> Tensor:
+def run(adapter: LowRankAdapter, prompt: Tensor, h: Tensor) -> Tensor:
     adapter.set_time(prompt)
     return adapter.adapt('site', nn.Identity(), (), h)
 
@@ -46,7 +46,7 @@ def expert(down: Tensor, depthwise: Tensor, up: Tensor, h: Tensor) -> Tensor:
     return F.conv2d(low, up[:, :, None, None])[0]
 
 
-def expected_gates(adapter: MoEAdapter, prompt: Tensor, h: Tensor) -> list[list[float]]:
+def expected_gates(adapter: LowRankAdapter, prompt: Tensor, h: Tensor) -> list[list[float]]:
     """Softmax, and the selection of the largest, in plain Python."""
     rows = []
     for p, sample in zip(prompt, h, strict=True):
@@ -101,13 +101,13 @@ def test_every_sample_has_its_own_prompt(router_input, mix):
 
 @MIXES
 def test_a_new_adapter_changes_nothing(mix):
-    adapter = MoEAdapter(CHANNELS, RANK, EXPERTS, PROMPT, mix=mix).double()
+    adapter = LowRankAdapter(CHANNELS, RANK, EXPERTS, PROMPT, mix=mix).double()
     h = maps()
     assert torch.equal(run(adapter, prompts(), h), h)
 
 
 def test_experts_start_at_the_scale_of_their_own_inputs():
-    adapter = MoEAdapter(300, 50, 4, PROMPT)
+    adapter = LowRankAdapter(300, 50, 4, PROMPT)
     assert len({expert.sum().item() for expert in adapter.down_ERC}) == 4
     assert adapter.down_ERC.std().item() == pytest.approx(math.sqrt(2 / 300), rel=0.02)
     assert adapter.depthwise_ER33.std().item() == pytest.approx(math.sqrt(2 / 9), rel=0.1)
@@ -158,10 +158,10 @@ def test_what_cannot_be_merged_is_refused(kwargs, reason):
         random_adapter(**kwargs).merged(prompts(1)[0])
 
 
-def adapter_with_scores(scores: list[list[float]], **kwargs) -> MoEAdapter:
+def adapter_with_scores(scores: list[list[float]], **kwargs) -> LowRankAdapter:
     """An adapter that has just routed one sample for each row of router scores."""
     batch, experts = len(scores), len(scores[0])
-    adapter = MoEAdapter(CHANNELS, RANK, experts, batch, **kwargs).double()
+    adapter = LowRankAdapter(CHANNELS, RANK, experts, batch, **kwargs).double()
     adapter.router.weight.data = torch.tensor(scores, dtype=torch.float64).T
     nn.init.zeros_(adapter.router.bias)
     run(adapter, torch.eye(batch, dtype=torch.float64), maps(batch))
@@ -223,7 +223,7 @@ def test_every_parameter_gets_a_gradient(top_k, router_input, mix):
 @MIXES
 @ROUTER_INPUTS
 def test_second_derivatives(router_input, mix):
-    adapter = MoEAdapter(2, 2, 2, 2, mix=mix, router_input=router_input).double()
+    adapter = LowRankAdapter(2, 2, 2, 2, mix=mix, router_input=router_input).double()
     nn.init.normal_(adapter.up_ECR)
     names = [name for name, _ in adapter.named_parameters()]
     adapter.forward = lambda prompt, h: run(adapter, prompt, h)  # for functional_call

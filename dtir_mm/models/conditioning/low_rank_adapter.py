@@ -43,7 +43,7 @@ class MergedAdapter(nn.Module):
         return h_BCHW + self.up(F.gelu(self.depthwise(self.down(h_BCHW))))
 
 
-class MoEAdapter(RoutedAdapter):
+class LowRankAdapter(RoutedAdapter):
     """The experts behind one module of a network, and their router.
 
     Args:
