@@ -12,7 +12,7 @@ log_processor = dict(
     window_size=100,
     by_epoch=False,
     # others show their last value alone
-    mean_pattern=r'^(content|noise|denoising)|cosine|loss|time|grad_norm',
+    mean_pattern=r'^(?!val_)(content|noise|denoising|.*(cosine|loss|time|grad_norm))',
 )
 visualizer = dict(
     type='ScalarVisualizer',
