@@ -1,14 +1,15 @@
-"""Patches of 128 px a second out of large PNG pairs: ours, mmagic's data set, plain OpenCV.
+"""Patches of 128 px per second from large PNG pairs: our data set, mmagic's, plain OpenCV.
 
     python benchmarks/data_pipeline.py [--json FILE] [--pairs 200] [--folder DIR]
 
-Pairs of 2040 x 1356 are made (5 MB a PNG; 6 GB of disk in all) and fed to a DataLoader of two
-workers. Each way is timed in the middle of its stream, in turn with the others; medians of rounds:
+The script generates pairs of 2040 x 1356 (5 MB per PNG, 6 GB of disk in total) and reads them with
+a DataLoader of two workers. All data sets are timed in turn, without the start and end of their
+streams; the result is the median over several rounds in two states:
 
-- from disk: each pair once, after the page cache was told to drop all files; what a set larger than
-  the memory sees in every epoch. The first epoch is the first of these, ours with the time of
-  decoding all images before it;
-- in page cache: the files read before, as far as the memory goes.
+- from disk: each pair once, after all files were dropped from the page cache, as in every epoch
+  over a data set that is larger than the memory. The first epoch is the first such round; for
+  decoded images it includes the time to decode all of them;
+- in page cache: files that were read before, as far as they fit into memory.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from results_file import write_results
 from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
-import dtir_mm.datasets  # noqa: F401  registers what is built
+import dtir_mm.datasets  # noqa: F401  registers the classes
 from dtir_mm.compat import import_mmagic
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.datasets.decoded_images import DecodedImages
@@ -40,15 +41,15 @@ from dtir_mm.registry import DATASETS
 
 HEIGHT, WIDTH, PATCH = 1356, 2040, 128
 WORKERS, BATCH, PREFETCH = 2, 8, 2
-IN_FLIGHT = WORKERS * PREFETCH  # batches that a DataLoader works on ahead
+IN_FLIGHT = WORKERS * PREFETCH  # batches that a DataLoader prefetches
 ROUNDS = 3
 BASELINE, DECODED = 'mmagic BasicImageDataset', 'ours, decoded images'
-TARGET = 3.0  # times mmagic's, in steady state
-MANY = 8000  # patches that decoded images are timed over, where they are in the page cache
+TARGET = 3.0  # speed relative to mmagic's, in steady state
+MANY = 8000  # patches to time for decoded images in the page cache, which are fast
 
 
 def texture(seed: int) -> np.ndarray:
-    """A field as smooth as photographs are, in colour, that can be rolled: float32 (H, W, 3)."""
+    """A periodic colour texture as smooth as a photograph, in 0..255: float32 (H, W, 3)."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(HEIGHT)[:, None], np.fft.rfftfreq(WIDTH))
     noise = rng.standard_normal((3, HEIGHT, WIDTH), dtype=np.float32)
@@ -59,7 +60,7 @@ def texture(seed: int) -> np.ndarray:
 
 
 def make_pairs(folder: Path, numbers: Sequence[int]) -> None:
-    """Writes pairs of PNGs: one field, rolled anew for each pair, with another grain each."""
+    """Writes pairs of PNGs: one texture, rolled differently for each pair, with noise added."""
     field = texture(numbers[0])
     for number in numbers:
         rng = np.random.default_rng(number)
@@ -71,7 +72,7 @@ def make_pairs(folder: Path, numbers: Sequence[int]) -> None:
 
 
 class OpenCVDataset(Dataset):
-    """What is written by hand: two reads, a crop, a flip."""
+    """A minimal hand-written data set: two reads, a crop, a flip."""
 
     def __init__(self, folder: Path) -> None:
         self.files = [[str(file) for file in list_images(folder / kind)] for kind in ('LQ', 'GT')]
@@ -85,13 +86,13 @@ class OpenCVDataset(Dataset):
 
 
 def from_mmagic(name: str, **options: Any) -> dict[str, Any]:
-    """The config of a class of mmagic, whose module is imported."""
+    """Imports a class of mmagic and returns its config."""
     import_mmagic(name)
     return dict(type=f'mmagic.{name}', **options)
 
 
 def mmagic_dataset(folder: Path) -> Dataset:
-    """With the pipeline of mmagic's NAFNet configs; the crop is first, which is faster."""
+    """Uses the pipeline of mmagic's NAFNet configs, but crops first, which is faster."""
     both = ['img', 'gt']
     return DATASETS.build(
         from_mmagic(
@@ -113,7 +114,7 @@ def mmagic_dataset(folder: Path) -> Dataset:
 
 
 def our_dataset(folder: Path, decoded: Path | None) -> Dataset:
-    """With the pipeline of our configs of Settings A and B."""
+    """Uses the pipeline of our configs for Settings A and B."""
     return DATASETS.build(
         dict(
             type='PairedFolderDataset',
@@ -131,7 +132,7 @@ def our_dataset(folder: Path, decoded: Path | None) -> Dataset:
 
 
 def evict(folders: Sequence[Path]) -> None:
-    """Asks the system to drop the files from the page cache."""
+    """Drops the files from the page cache."""
     for file in (file for folder in folders for file in folder.iterdir()):
         descriptor = os.open(file, os.O_RDONLY)
         os.fsync(descriptor)
@@ -140,7 +141,7 @@ def evict(folders: Sequence[Path]) -> None:
 
 
 def stream(pairs: int, patches: int) -> Iterator[SampleKey]:
-    """Keys of shuffled epochs, for ``patches`` and the batches that are under way around them."""
+    """Keys of shuffled epochs, for ``patches`` plus the prefetched batches before and after."""
     rng = np.random.default_rng(patches)
     needed = patches + (2 * IN_FLIGHT + 1) * BATCH
     order = np.concatenate([rng.permutation(pairs) for _ in range(-(-needed // pairs))])
@@ -149,7 +150,7 @@ def stream(pairs: int, patches: int) -> Iterator[SampleKey]:
 
 
 def private_memory() -> int:
-    """Bytes that the workers share neither with this process nor with the page cache."""
+    """Private memory of the workers in bytes, without shared pages and the page cache."""
     children = Path(f'/proc/self/task/{os.getpid()}/children').read_text().split()
     lines = [
         line.split()
@@ -160,7 +161,7 @@ def private_memory() -> int:
 
 
 def measure(way: str, dataset: Dataset, pairs: int, patches: int) -> tuple[float, int]:
-    """Patches a second in the middle of a stream, and the most memory seen in its workers."""
+    """Patches per second in the middle of a stream, and the peak private memory of its workers."""
     keys = list(stream(pairs, patches))
     loader = DataLoader(
         dataset,
@@ -183,7 +184,7 @@ def measure(way: str, dataset: Dataset, pairs: int, patches: int) -> tuple[float
 
 
 def prepare(folder: Path, pairs: int) -> float:
-    """Makes the pairs, decodes them, and gives the seconds that decoding took."""
+    """Generates and decodes the pairs; returns the seconds spent on decoding."""
     for kind in ('GT', 'LQ'):
         (folder / kind).mkdir()
     blocks = [range(first, min(first + 20, pairs)) for first in range(0, pairs, 20)]
@@ -199,7 +200,7 @@ def prepare(folder: Path, pairs: int) -> float:
 
 
 def run(folder: Path, pairs: int) -> list[dict[str, Any]]:
-    """Everything; the rows."""
+    """Runs the whole benchmark and returns its rows."""
     preparation = prepare(folder, pairs)
     ways: dict[str, Callable[[], Dataset]] = {
         BASELINE: partial(mmagic_dataset, folder),
@@ -208,7 +209,7 @@ def run(folder: Path, pairs: int) -> list[dict[str, Any]]:
         DECODED: partial(our_dataset, folder, folder / 'decoded'),
     }
     datasets = {way: build() for way, build in ways.items()}
-    # All of an epoch but what is under way at its two ends.
+    # An epoch without the batches that are prefetched at its two ends.
     once = pairs - (2 * IN_FLIGHT + 1) * BATCH
     rates: dict[str, dict[str, list[float]]] = {
         state: {way: [] for way in ways} for state in ('from disk', 'in page cache')
@@ -216,13 +217,13 @@ def run(folder: Path, pairs: int) -> list[dict[str, Any]]:
     memory = dict.fromkeys(ways, 0)
     progress = tqdm(total=ROUNDS * len(rates) * len(ways), desc='timing', unit='stream')
     for _ in range(ROUNDS):
-        for state, of_ways in rates.items():
+        for state, by_way in rates.items():
             for way, dataset in datasets.items():
                 if state == 'from disk':
                     evict([folder / kind for kind in ('LQ', 'GT', 'decoded')])
                 many = state == 'in page cache' and way == DECODED
                 speed, taken = measure(way, dataset, pairs, MANY if many else once)
-                of_ways[way].append(speed)
+                by_way[way].append(speed)
                 memory[way] = max(memory[way], taken)
                 progress.update()
     progress.close()
@@ -236,12 +237,12 @@ def rows_of(
     folder: Path,
     pairs: int,
 ) -> list[dict[str, Any]]:
-    """The rows of every way but the baseline, printed."""
+    """Prints all speeds and returns the rows, except those of the baseline."""
     first = {way: values[0] for way, values in rates['from disk'].items()}
     first[DECODED] = pairs / (preparation + pairs / first[DECODED])
     cases = {'first epoch': first} | {
-        f'steady state, {state}': {way: median(values) for way, values in of_ways.items()}
-        for state, of_ways in rates.items()
+        f'steady state, {state}': {way: median(values) for way, values in by_way.items()}
+        for state, by_way in rates.items()
     }
     size = {
         kind: sum(file.stat().st_size for file in (folder / kind).iterdir()) / pairs / 1e6
@@ -253,9 +254,9 @@ def rows_of(
         for way, speed in speeds.items():
             disk = size['LQ'] + size['GT'] + (size['decoded'] if way == DECODED else 0)
             row = {
-                'case': f'{way}: {case}', 'metric': 'patches a second',
+                'case': f'{way}: {case}', 'metric': 'patches per second',
                 'ratio': round(speed / speeds[BASELINE], 3),
-                'baseline': f'{BASELINE}, {speeds[BASELINE]:.1f} patches a second',
+                'baseline': f'{BASELINE}, {speeds[BASELINE]:.1f} patches per second',
                 'target': TARGET if way == DECODED and case.startswith('steady') else None,
                 'better': 'higher', 'patches_per_second': round(speed, 1),
                 'preparation_seconds': round(preparation, 1) if way == DECODED else 0.0,
@@ -265,7 +266,7 @@ def rows_of(
             print(
                 f'{case:28} {way:25} {speed:8.1f} patches/s  x {row["ratio"]:.2f}'
                 f'{"" if row["target"] is None else f" (target {TARGET})"}, '
-                f'{disk:.1f} MB of disk a pair, {memory[way] / 1e6:.0f} MB of memory'
+                f'{disk:.1f} MB of disk per pair, {memory[way] / 1e6:.0f} MB of memory'
             )
             if way != BASELINE:
                 rows.append(row)
@@ -277,12 +278,12 @@ def main() -> None:
     parser.add_argument('--json', type=Path, help='file to write the rows to')
     parser.add_argument('--pairs', type=int, default=200, help='default: 200, 5 GB')
     parser.add_argument(
-        '--folder', type=Path, help='on the disk to measure; default: for temporary'
+        '--folder', type=Path, help='folder on the disk to measure; default: the temporary folder'
     )
     args = parser.parse_args()
-    least = (2 * IN_FLIGHT + 2) * BATCH
-    if args.pairs < least:
-        parser.error(f'--pairs {args.pairs}: at least {least} are needed')
+    minimum = (2 * IN_FLIGHT + 2) * BATCH
+    if args.pairs < minimum:
+        parser.error(f'--pairs {args.pairs}: must be at least {minimum}')
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         rows = run(Path(folder), args.pairs)

@@ -1,11 +1,12 @@
-"""What time steps cost at test time: parameters, MACs, time, memory, as ratios to the bare network.
+"""Cost of the time conditioning at test time: parameters, MACs, time and memory.
 
     python benchmarks/deploy_cost.py [--json FILE] [--networks unet nafnet restormer]
 
-Four variants of each network restore the same random image: bare, conditioned on time, with
-adapters too (the graph of training), and deployed (time folded in, adapters merged). Time is the
-median of forwards of all variants in turn. Memory is that of the weights and of what a forward in a
-fresh process adds at its peak.
+Four variants of each network restore the same random image: bare (unconditioned), conditioned on
+time, with adapters as well (as in training), and deployed (time conditioning folded, adapters
+merged). All numbers are ratios to the bare network. Time is the median over forward passes that
+alternate between the variants. Memory is that of the weights plus the peak increase during a
+forward pass in a fresh process.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from results_file import write_results
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import dtir_mm.models  # noqa: F401  registers what is built
+import dtir_mm.models  # noqa: F401  registers the classes
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.registry import MODELS
 
@@ -50,7 +51,7 @@ T = 8
 
 
 def build(network: str, variant: str) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """What holds the parameters of a variant, and its forward."""
+    """The module that holds the parameters of a variant, and its forward function."""
     torch.manual_seed(0)
     if variant == 'bare':
         net = MODELS.build(NETWORKS[network]).eval()
@@ -72,7 +73,7 @@ def random_image(size: int) -> Tensor:
 
 @torch.no_grad()
 def measure(network: str, size: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Parameters, multiply-adds and median seconds of every variant."""
+    """Parameters, MACs and median seconds of every variant."""
     image, results, forwards = random_image(size), {}, {}
     for variant in VARIANTS:
         module, forwards[variant] = build(network, variant)
@@ -95,11 +96,11 @@ def measure(network: str, size: int, repeats: int) -> dict[str, dict[str, float]
 
 @torch.no_grad()
 def peak_memory(network: str, variant: str, size: int) -> float:
-    """Bytes of the weights, and of what a forward adds to this process."""
+    """Bytes of the weights plus the peak increase of this process during a forward pass."""
     module, forward = build(network, variant)
     image = random_image(size)
-    forward(image)  # the first one loads libraries, unless building did
-    Path('/proc/self/clear_refs').write_text('5')  # starts the peak anew
+    forward(image)  # loads libraries
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak
     before = _high_water()
     forward(image)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
@@ -114,14 +115,14 @@ def _high_water() -> int:
 
 def in_fresh_process(network: str, variant: str, size: int) -> float:
     command = [sys.executable, __file__, '--size', str(size), '--measure', network, variant]
-    # Freed memory goes back at once, so that the forward cannot hide in what building has left.
+    # Freed memory is returned at once: otherwise the forward pass could reuse that of building.
     env = {**os.environ, 'MALLOC_MMAP_THRESHOLD_': '65536', 'MALLOC_TRIM_THRESHOLD_': '65536'}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     return float(done.stdout.splitlines()[-1])
 
 
 def rows_of(network: str, results: dict[str, dict[str, float]], size: int) -> list[dict[str, Any]]:
-    """The rows of one network, printed as they come."""
+    """Prints and returns the rows of one network."""
     rows = []
     for variant, targets in list(VARIANTS.items())[1:]:
         ratios = {metric: results[variant][metric] / results['bare'][metric] for metric in METRICS}
@@ -129,7 +130,7 @@ def rows_of(network: str, results: dict[str, dict[str, float]], size: int) -> li
             rows.append(
                 {
                     'case': f'{network}: {variant}', 'metric': metric, 'ratio': round(ratio, 3),
-                    'baseline': f'the bare network, an image of {size} x {size}',
+                    'baseline': f'bare network, image of {size} x {size}',
                     'target': targets.get(metric), 'better': 'lower',
                 }
             )  # fmt: skip
@@ -145,7 +146,7 @@ def _target(targets: dict[str, float], metric: str) -> str:
 
 
 def print_table(results: dict[str, dict[str, dict[str, float]]]) -> None:
-    """The columns of Table 5, whose "FLOPS" are multiply-adds."""
+    """Prints the columns of Table 5, whose "FLOPS" are multiply-adds."""
     print(f'\n{"network":24} {"#PARAM":>8} {"FLOPS":>8} {"RUNTIME":>8} {"memory":>9}')
     for network, variants in results.items():
         for variant, result in variants.items():
@@ -161,7 +162,9 @@ def main() -> None:
     parser.add_argument('--json', type=Path, help='file to write the rows to')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument('--size', type=int, default=256, help='side of the image')
-    parser.add_argument('--repeats', type=int, default=30, help='timed forwards of each variant')
+    parser.add_argument(
+        '--repeats', type=int, default=30, help='timed forward passes of each variant'
+    )
     parser.add_argument('--measure', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:

@@ -1,12 +1,12 @@
-"""What each part of fine-tuning costs: time and memory of an update, as ratios to the plain one.
+"""Cost of each part of a fine-tuning update: time and memory relative to a plain update.
 
     python benchmarks/finetune_step.py [--json FILE] [--networks mini paper nafnet]
 
-Each part runs in a fresh process, on the same random batch of 8 images of 64 px, 2 of them
-generative under the preprint's recipe, all or none under that of the released code. Memory is the
-peak resident size less that before the first update; time is the median of updates that alternate
-with plain ones. What acts in some updates alone is averaged by their share: "group" acts every 8
-updates, the generative loss and L_reg of the released code in a tenth of them.
+Each part runs in a fresh process on the same random batch of 8 images of 64 px. With recipe
+`paper`, 2 of them are generative; with recipe `released`, all or none. Memory is the increase in
+peak resident size since before the first update; time is the median over updates that alternate
+with plain ones. The cost of parts that are not active in every update is averaged over all updates:
+"group" is active in every 8th, the generative loss and L_reg of recipe `released` in a tenth.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from results_file import write_results
 
-import dtir_mm.models  # noqa: F401  registers what is built
+import dtir_mm.models  # noqa: F401  registers the classes
 from dtir_mm.engine import LayerWiseDecayHook
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.randomness import happens
@@ -42,13 +42,13 @@ NETWORKS = {
 
 
 class Part(NamedTuple):
-    """What is measured, against the plain update of its recipe."""
+    """A part of the update, compared with the plain update of its recipe."""
 
     recipe: str
-    step: dict[str, Any]  # of TrainingStep, beside the objective
+    step: dict[str, Any]  # config of TrainingStep without the objective
     time: float | None = None  # targets
     memory: float | None = None
-    share: float = 0.0  # of the updates in which all of it acts; 0: in each
+    share: float = 0.0  # share of updates in which the part is fully active; 0: all of them
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -71,18 +71,18 @@ MIXING = {'type': 'SampleMixing', 'ratio': 0.25, 'objective': {'type': 'NoisePre
 IMPORTANCE = {'importance': {'type': 'ImportancePenalty'}}
 PROJECT = {'projection': {'type': 'GradientProjection'}}
 GROUP = {'orthogonality': {'type': 'GradientOrthogonality', 'interval': 8}}
-WATCHED = 0.1
-WATCH = {
+RELEASED_SHARE = 0.1
+RELEASED_STEP = {
     'mixing': {
-        'type': 'UpdateMixing', 'probability': WATCHED, 'objective': {'type': 'Denoising'}
+        'type': 'UpdateMixing', 'probability': RELEASED_SHARE, 'objective': {'type': 'Denoising'}
     },
     'regularizers': {
-        'importance': {'type': 'ImportancePenalty', 'form': 'elementwise', 'share': WATCHED}
+        'importance': {'type': 'ImportancePenalty', 'form': 'elementwise', 'share': RELEASED_SHARE}
     },
 }  # fmt: skip
 PARTS = {
     **{plain: Part(recipe, {}) for recipe, plain in PLAIN.items()},
-    # Two kinds of samples are forwarded and differentiated apart: nothing with both costs less.
+    # Lower bound for mixing: generative and other samples need separate forward passes.
     'floor: 6 and 2 samples': Part('paper', {'micro_batch_size': 6}),
     'importance': Part('paper', {'regularizers': IMPORTANCE}, 1.05),
     'mixing and gate': Part('paper', {'mixing': MIXING}, 1.10),
@@ -91,22 +91,23 @@ PARTS = {
     'everything with project': Part(
         'paper', {'mixing': MIXING, 'regularizers': {**IMPORTANCE, **PROJECT}}, 1.35
     ),
-    'released: everything': Part('released', WATCH, 1.15, share=WATCHED),
+    'released: everything': Part('released', RELEASED_STEP, 1.15, share=RELEASED_SHARE),
 }
 BATCH, SIZE, T = 8, 64, 8
 
 
 def iterations(part: str) -> tuple[int, int]:
-    """One in which all of a part acts, and one in which what is not in each update does not."""
+    """An iteration in which the part is fully active, and one in which it is not."""
     if PARTS[part].recipe == 'paper':
         return 0, 1
     return tuple(
-        next(i for i in count() if happens(WATCHED, 0, i, 'mix') == acts) for acts in (True, False)
+        next(i for i in count() if happens(RELEASED_SHARE, 0, i, 'mix') == active)
+        for active in (True, False)
     )
 
 
 def build(network: str, part: str) -> tuple[Restorer, OptimWrapper]:
-    """A restorer in training, with an importance and the preprint's gate, and its optimiser."""
+    """A restorer in training mode with importance and the gate of Eq. 10, and its optimiser."""
     torch.manual_seed(0)
     recipe, step, *_ = PARTS[part]
     backbone = Config.fromfile(
@@ -129,7 +130,7 @@ def build(network: str, part: str) -> tuple[Restorer, OptimWrapper]:
 
 
 def make_batch(iteration: int) -> dict[str, Any]:
-    """A collated batch of an iteration."""
+    """A random collated batch with the keys of an iteration."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, BATCH, 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
     key = torch.stack(
@@ -140,7 +141,7 @@ def make_batch(iteration: int) -> dict[str, Any]:
 
 
 def seconds(restorer: Restorer, optimizer: OptimWrapper, iteration: int) -> float:
-    """Of one update."""
+    """Seconds that one update takes."""
     batch = make_batch(iteration)
     start = time.perf_counter()
     restorer.train_step(batch, optimizer)
@@ -148,24 +149,24 @@ def seconds(restorer: Restorer, optimizer: OptimWrapper, iteration: int) -> floa
 
 
 def measure(network: str, part: str) -> dict[str, float]:
-    """Memory in MiB, and median seconds of a plain, an ordinary and a full update here."""
+    """Memory in MiB, and median seconds of a plain, an ordinary and a fully active update."""
     restorer, optimizer = build(network, part)
-    due, not_due = iterations(part)
+    active, inactive = iterations(part)
     before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
-    for iteration in (due, not_due):
+    for iteration in (active, inactive):
         seconds(restorer, optimizer, iteration)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result = {'memory': (peak - before) / 2**20}
     if part in PLAIN.values():
         return result
     plain = build(network, PLAIN[PARTS[part].recipe])
-    seconds(*plain, not_due)
+    seconds(*plain, inactive)
     times: dict[str, list[float]] = {'plain': [], 'ordinary': [], 'full': []}
     for _ in range(NETWORKS[network][1]):
-        times['plain'].append(seconds(*plain, not_due))
-        times['ordinary'].append(seconds(restorer, optimizer, not_due))
+        times['plain'].append(seconds(*plain, inactive))
+        times['ordinary'].append(seconds(restorer, optimizer, inactive))
         if PARTS[part].share:
-            times['full'].append(seconds(restorer, optimizer, due))
+            times['full'].append(seconds(restorer, optimizer, active))
     return {**result, **{name: median(values) for name, values in times.items() if values}}
 
 
@@ -175,7 +176,7 @@ def in_fresh_process(network: str, part: str) -> dict[str, float]:
 
 
 def rows_of(network: str) -> list[dict[str, Any]]:
-    """The rows of one network, printed as they come."""
+    """Prints and returns the rows of one network."""
     rows = []
     memory = {recipe: in_fresh_process(network, plain) for recipe, plain in PLAIN.items()}
     for name, part in PARTS.items():
@@ -191,7 +192,7 @@ def rows_of(network: str) -> list[dict[str, Any]]:
             rows.append(
                 {
                     'case': f'{network}: {name}', 'metric': metric, 'ratio': round(ratio, 3),
-                    'baseline': f'{PLAIN[part.recipe]} update of the same network and batch',
+                    'baseline': f'{PLAIN[part.recipe]} update with the same network and batch',
                     'target': target, 'better': 'lower',
                 }
             )  # fmt: skip

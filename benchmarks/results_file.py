@@ -1,4 +1,4 @@
-"""The results of a benchmark as JSON: the rows, and what they were measured on."""
+"""Writes benchmark results as JSON, with the machine and commit."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Prints the environment that dtir_mm finds, then one line for each thing that is wrong with it."""
+"""Prints the environment of dtir_mm, followed by one line for each problem."""
 
 import argparse
 import importlib
@@ -69,7 +69,7 @@ def lpips_weights() -> str:
     try:
         return str(weights_file())
     except FileNotFoundError:
-        return f'not found; only protocols with LPIPS need them: {COMMAND}'
+        return f'not found; needed only for protocols with LPIPS: {COMMAND}'
 
 
 def cpu() -> str:
@@ -86,8 +86,8 @@ def precision() -> str:
     from dtir_mm.engine.precision import time_precisions
 
     seconds = time_precisions(get_device())
-    figures = ', '.join(f'{name} {value:.4f} s a step' for name, value in seconds.items())
-    return f'{figures}; precision="auto" takes {min(seconds, key=seconds.__getitem__)}'
+    times = ', '.join(f'{name} {value:.4f} s per step' for name, value in seconds.items())
+    return f'{times}; precision="auto" selects {min(seconds, key=seconds.__getitem__)}'
 
 
 def main() -> int:
@@ -103,17 +103,17 @@ def main() -> int:
         ('CPU', cpu),
         ('precision', precision),
     ]
-    wrong = []
+    problems = []
     for name, check in checks:
         try:
             show(name, check())
-        except Exception as error:  # Whatever an import or a check raises is what we report.
+        except Exception as error:  # Any error of an import or a check is reported.
             message = str(error).strip().splitlines() or [repr(error)]
-            wrong.append(f'{name}: {message[0]}')
+            problems.append(f'{name}: {message[0]}')
             show(name, '-')
-    for line in wrong:
-        print(f'WRONG {line}', file=sys.stderr)
-    return 1 if wrong else 0
+    for line in problems:
+        print(f'PROBLEM {line}', file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Stage 2 on noise with the network of plain_resnet.py, at the time step of Table 4."""
+"""Fine-tunes PlainResNet for denoising at the time step of Table 4."""
 
 _base_ = '../../configs/mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py'
 custom_imports = dict(imports=['plain_resnet'], allow_failed_imports=False)

@@ -1,4 +1,4 @@
-"""A network of one's own, as dtir_mm takes it: images in, images of the same size out, no time."""
+"""A custom network for dtir_mm: maps images to images of the same size, without time steps."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from dtir_mm.registry import MODELS
 
 
 class Block(nn.Module):
-    """``u + conv(SiLU(conv(norm(u))))``; time will enter behind the norm."""
+    """``u + conv(SiLU(conv(norm(u))))``; dtir_mm adds the time conditioning after the norm."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -21,11 +21,11 @@ class Block(nn.Module):
 
 @MODELS.register_module()
 class PlainResNet(nn.Module):
-    """Residual blocks at full resolution, added to the input: (B, 3, H, W) to the same.
+    """Residual blocks at full resolution with a global skip: (B, 3, H, W) to (B, 3, H, W).
 
     Args:
-        width: channels of every block.
-        depth: how many blocks.
+        width: number of channels.
+        depth: number of blocks.
     """
 
     def __init__(self, width: int = 24, depth: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""Stage 1 with the network of plain_resnet.py."""
+"""Generative pre-training of PlainResNet."""
 
 _base_ = '../../configs/mini/quick_dtir-unet-w16_pretrain_1xb8-2000.py'
 custom_imports = dict(imports=['plain_resnet'], allow_failed_imports=False)

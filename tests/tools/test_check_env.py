@@ -18,7 +18,7 @@ def test_this_environment_is_fine_and_both_precisions_are_timed(run_tool):
     for package in ('numpy', 'mmengine', 'torchvision'):
         assert found[package] == version(package)
     assert re.fullmatch(r'builds \(\d+ parameters\)', found['mmagic.NAFNet'])
-    timing = r'fp32 (\S+) s a step, bf16 (\S+) s a step; precision="auto" takes (\S+)'
+    timing = r'fp32 (\S+) s per step, bf16 (\S+) s per step; precision="auto" selects (\S+)'
     fp32, bf16, taken = re.fullmatch(timing, found['precision']).groups()
     assert min(float(fp32), float(bf16)) > 0
     # Times are printed rounded: where they look alike, either may have been faster.
@@ -29,7 +29,7 @@ def test_this_environment_is_fine_and_both_precisions_are_timed(run_tool):
 def test_the_precision_that_auto_takes(run_tool, monkeypatch, faster):
     seconds = {'fp32': 0.25, 'bf16': 0.5} if faster == 'fp32' else {'fp32': 0.25, 'bf16': 0.125}
     monkeypatch.setattr(precision, 'time_precisions', lambda device: seconds)
-    assert f'bf16 {seconds["bf16"]:.4f} s a step; precision="auto" takes {faster}' in (
+    assert f'bf16 {seconds["bf16"]:.4f} s per step; precision="auto" selects {faster}' in (
         run_tool('check_env')
     )
     assert precision.resolve_precision('auto', 'cpu') == faster
@@ -48,9 +48,9 @@ def test_what_is_wrong_is_said_in_one_line_each(failure_of, capsys, monkeypatch)
     monkeypatch.setattr(precision, 'time_precisions', no_timing)
     status, *wrong = failure_of('check_env').splitlines()
     assert status == '1' and len(wrong) == 3
-    assert wrong[0].startswith('WRONG mmcv: not installed')
-    assert wrong[1].startswith('WRONG lpips: not installed')
-    assert wrong[2] == 'WRONG precision: the clock is broken'
+    assert wrong[0].startswith('PROBLEM mmcv: not installed')
+    assert wrong[1].startswith('PROBLEM lpips: not installed')
+    assert wrong[2] == 'PROBLEM precision: the clock is broken'
 
 
 def test_a_package_under_its_other_name_is_found(run_tool, monkeypatch):
