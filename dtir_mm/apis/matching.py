@@ -80,7 +80,10 @@ def match_timesteps(
         OSError: a folder is missing, or the output cannot be written.
     """
     if output is not None:
-        require_writable(_checked_output(Path(output)).parent)
+        output = Path(output)
+        if output.suffix != '.json':
+            raise ValueError(f'the output must be a .json file, got {output}')
+        require_writable(output.parent)
     datasets = _datasets(tasks, photos, size, shrink)
     if isinstance(checkpoint, Restorer):
         restorer, name = checkpoint.eval(), None
@@ -93,7 +96,7 @@ def match_timesteps(
         known = ', '.join([*FALLBACKS, *CRITERIA.module_dict])
         raise ValueError(f'fallback {_name(fallback)!r} must be one of {known}')
     source = _source(restorer, name, seed)
-    matches = {} if output is None or overwrite else _earlier_matches(Path(output), source)
+    matches = {} if output is None or overwrite else _earlier_matches(output, source)
     matcher = _Matcher(restorer, num_images, seed, progress)
     for task, dataset in datasets.items():
         try:
@@ -171,12 +174,6 @@ def _name(method: Method) -> str:
     return method if isinstance(method, str) else method['type']
 
 
-def _checked_output(path: Path) -> Path:
-    if path.suffix != '.json':
-        raise ValueError(f'the output must be a .json file, got {path}')
-    return path
-
-
 def _datasets(
     tasks: Sequence[str] | Mapping[str, tuple[Folder, Folder]],
     photos: Folder | None,
@@ -185,8 +182,7 @@ def _datasets(
 ) -> dict[str, RestorationDataset]:
     """The pairs of each task; a misspelt name is an error before the hours that matching takes."""
     pipeline: list[dict[str, Any]] = [{'type': 'RandomPatch', 'size': size}, {'type': 'PackSample'}]
-    own = isinstance(tasks, Mapping)
-    if own == (photos is not None):
+    if isinstance(tasks, Mapping) == (photos is not None):
         raise ValueError(
             f'tasks must be names of synthetic degradations with photos, or a dict from name to '
             f'(degraded folder, clean folder) without; got tasks={tasks!r}, photos={photos!r}'

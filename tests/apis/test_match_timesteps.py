@@ -93,23 +93,29 @@ def test_photos_are_shrunk_as_in_training(restorer, photos_dir, tmp_path):
 
 
 class Distance(Criterion):
-    """A criterion of the user's own, with an argument."""
+    """A criterion of the user's own, with arguments; its best relative error is 0.1."""
 
-    def __init__(self, to: int = 30) -> None:
+    def __init__(self, to: int = 30, min_gain: float = 0.8) -> None:
         self.to = to
+        self.min_gain = min_gain
 
     def errors_at(self, network, degraded, clean, seed):
         return lambda t: torch.full((len(clean),), 0.1 + abs(t - self.to) / 100)
 
 
 @pytest.mark.parametrize(
-    ('method', 't_mat'), [('distance', 30), (dict(type='distance', to=17), 17)]
+    ('method', 't_mat', 'status'),
+    [
+        ('distance', 30, 'identified'),
+        (dict(type='distance', to=17), 17, 'identified'),
+        (dict(type='distance', min_gain=0.95), 30, 'unidentified'),
+    ],
 )
-def test_a_criterion_of_ones_own(restorer, photos_dir, monkeypatch, method, t_mat):
+def test_a_criterion_of_ones_own(restorer, photos_dir, monkeypatch, method, t_mat, status):
     monkeypatch.setitem(CRITERIA.module_dict, 'distance', Distance)
     match = dtir_mm.match_timesteps(restorer, ['noisy'], photos_dir, method=method, **SMALL)
-    assert (match['noisy'].t_mat, match['noisy'].method) == (t_mat, 'distance')
-    assert match['noisy'].status == 'identified'
+    assert (match['noisy'].t_mat, match['noisy'].status) == (t_mat, status)
+    assert match['noisy'].method == 'distance'
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class PretrainedNetwork(Protocol):
     schedule: NoiseSchedule
 
     def predict_noise(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """eps of ``x_t = signal_t x_0 + sigma_t eps``, (B, 3, H, W), at steps (B,)."""
+        """The eps of ``x_t = signal_t x_0 + sigma_t eps``, (B, 3, H, W), at steps (B,)."""
 
     def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """f(u, t) and the features (B, C, H, W) of the last layer before it."""
