@@ -137,6 +137,8 @@ HOOKS = _child('HOOKS', 'dtir_mm.engine')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'dtir_mm.engine')
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'dtir_mm.engine')
 VISUALIZERS = _child('VISUALIZERS', 'dtir_mm.engine')
+# A root of its own: mmengine has no registry of criteria.
+CRITERIA = Registry('criterion', scope='dtir_mm', locations=['dtir_mm.matching.criteria'])
 
 # Nothing of ours lies in these; without a child mmengine warns at each look-up.
 OPTIMIZERS = _child('OPTIMIZERS')

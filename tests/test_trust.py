@@ -15,8 +15,8 @@ from trust_cases import BACKBONE, CONFIG, UNET, changed, checkpoint_of, refused
 from dtir_mm.apis import load_restorer
 from dtir_mm.apis.deployment import deploy, load_deployed, save_deployed
 from dtir_mm.datasets.photo_preparation import read_manifest
-from dtir_mm.diffusion.timesteps_file import load_timesteps
 from dtir_mm.json_files import MAX_DEPTH
+from dtir_mm.matching.timesteps_file import load_timesteps
 from dtir_mm.registry import MODELS
 
 # A plain name may be a word of anybody's: it is looked up where it is built, and nowhere else.

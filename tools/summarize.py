@@ -7,8 +7,9 @@ from typing import Any
 
 from dtir_mm.analysis.summary import format_table, git_commit, verdict, write_summary
 from dtir_mm.apis.command_line import ToolParser, one_line_errors
-from dtir_mm.diffusion.timesteps_file import describe_match, read_matches
 from dtir_mm.json_files import read_json
+from dtir_mm.matching.timestep_match import describe_match
+from dtir_mm.matching.timesteps_file import read_matches
 
 _KEYS = {'config_hash', 'images', 'precision', 'protocol', 'rows', 'seed'}
 _ORDER = ('input', 'scratch', 'scratch_equal', 'ours')

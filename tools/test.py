@@ -13,8 +13,8 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from dtir_mm.analysis.blind_accuracy import blind_accuracy, format_blind_accuracy
 from dtir_mm.analysis.comparison_hook import ComparisonHook
-from dtir_mm.analysis.identification import format_identification, identification
 from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
     format_table,
@@ -139,7 +139,7 @@ def main() -> None:
     )
     print(format_table(means))
     if blind:
-        print(format_identification(identification(rows, blind)))
+        print(format_blind_accuracy(blind_accuracy(rows, blind)))
     print(f'weights: {_weights(meta, decay)}{", of pre-training alone" if caution else ""}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')

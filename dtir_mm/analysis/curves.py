@@ -1,19 +1,19 @@
-"""The curves that matched time steps were read from."""
+"""The plot of a matching: error over time step, the matched step and its interval."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from dtir_mm.diffusion.timestep_matching import TimestepMatch
+from dtir_mm.matching.timestep_match import TimestepMatch
 
 _COLUMNS = 5
 
 
 def plot_curves(matches: Mapping[str, TimestepMatch], path: str | Path) -> None:
-    """Saves one panel a task: error over t, the matched step, and its 90 % interval as a band.
+    """Saves one panel per task: error over t, the matched step, and its 90 % interval as a band.
 
     Args:
-        matches: for each task a match that was searched for, so that it has a curve.
-        path: the image to write; its suffix gives the format.
+        matches: for each task a match that has a curve, so not one that was "given".
+        path: the image to write; its suffix determines the format.
     """
     from matplotlib.figure import Figure
 

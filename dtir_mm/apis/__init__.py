@@ -1,5 +1,6 @@
 """Functions for users of trained restorers."""
 
+from dtir_mm.apis.matching import match_timesteps
 from dtir_mm.apis.restoring import load_restorer, restore
 
-__all__ = ['load_restorer', 'restore']
+__all__ = ['load_restorer', 'match_timesteps', 'restore']

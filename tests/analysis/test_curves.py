@@ -1,15 +1,15 @@
-"""What the plot of matched time steps says."""
+"""The texts in the plot of matched time steps."""
 
 import re
 
 import pytest
 
 from dtir_mm.analysis.curves import plot_curves
-from dtir_mm.diffusion.timestep_matching import TimestepMatch
+from dtir_mm.matching.timestep_match import TimestepMatch
 
 
 def texts_of(path) -> list[str]:
-    """The texts of an SVG of matplotlib, which notes each beside its outlines."""
+    """The texts of matplotlib's SVG, which has each in a comment beside its outlines."""
     return re.findall(r'<!-- (.*?) -->', path.read_text())
 
 
@@ -22,7 +22,9 @@ def texts_of(path) -> list[str]:
         (9, None, ['t_mat = 9'], ['outside the interval']),
     ],
 )
-def test_a_panel_tells_where_t_mat_comes_from_and_lies(tmp_path, t_mat, fallback, said, unsaid):
+def test_a_panel_says_where_t_mat_comes_from_and_whether_it_is_in_the_interval(
+    tmp_path, t_mat, fallback, said, unsaid
+):
     curve = [(1, 0.5), (9, 0.4), (50, 0.6)]
     match = TimestepMatch(t_mat, (4, 12), 8, 0.9, 'unidentified', 'score', curve, 9, fallback)
     plot_curves({'low_light': match}, tmp_path / 'curves.svg')

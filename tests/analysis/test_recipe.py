@@ -14,7 +14,7 @@ from dtir_mm.analysis.recipe import (
     parse_name,
     summarize_recipe,
 )
-from dtir_mm.diffusion.timesteps_file import write_timesteps
+from dtir_mm.matching.timesteps_file import write_timesteps
 from dtir_mm.models.backbones import contract
 from dtir_mm.registry import MODELS
 

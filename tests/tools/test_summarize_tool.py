@@ -112,7 +112,7 @@ def test_a_step_outside_its_interval_is_told(run_tool, tests, tmp_path):
     steps.write_text(json.dumps({'tasks': {'low_light': match}}))
     printed = run_tool('summarize', tmp_path / 'all.json', *tests[2:], '--timesteps', steps)
     lines = printed.splitlines()
-    expected = 't_mat = 38 (Table 4; 90 % interval 1..12 does not hold it), unidentified'
+    expected = 't_mat = 38 (Table 4; 90 % interval 1..12 does not contain it), unidentified'
     assert f'low_light: {expected}' in lines
     assert lines[0].split()[0] == 'task', 'a verdict without anything to compare with'
 

@@ -122,9 +122,9 @@ def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tm
     assert summary['timesteps'] == {task: {'t_mat': t} for task, t in STEPS.items()}
 
     for line in (
-        'time step found, source: 50.0% (noisy 0%, rainy 100%)',
-        'time step found, target: 100.0% (rainy 100%)',
-        'time step found, clean: 0.0% (clean 0%)',
+        'time step predicted, source: 50.0% (noisy 0%, rainy 100%)',
+        'time step predicted, target: 100.0% (rainy 100%)',
+        'time step predicted, clean: 0.0% (clean 0%)',
     ):
         assert line in printed.splitlines()
     assert [line.split()[0] for line in printed.splitlines() if 'ours, blind' in line] == [
@@ -149,13 +149,13 @@ def test_who_is_told_to_find_out_is_tested_once(run_tool, unified, tmp_path):
     printed = run_tool('test', unified.config, unified.noisy, '--work-dir', tmp_path, *options)
     assert {row['t'] for row in rows_of(tmp_path / 'images.csv')} == {'4'}
     assert not (tmp_path / 'images_blind.csv').exists()
-    assert 'blind' not in printed and 'time step found' not in printed
+    assert 'blind' not in printed and 'time step predicted' not in printed
 
 
 def test_without_a_classifier_there_is_no_blind_test(run_tool, toy, tmp_path):
     printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path)
     assert not (tmp_path / 'images_blind.csv').exists()
-    assert 'blind' not in printed and 'time step found' not in printed
+    assert 'blind' not in printed and 'time step predicted' not in printed
 
 
 # --- restore ----------------------------------------------------------------------------------

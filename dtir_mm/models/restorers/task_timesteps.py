@@ -1,23 +1,25 @@
-"""Which time step stands for which task."""
+"""The time step of each task."""
 
 from collections.abc import Mapping
 
-from dtir_mm.diffusion.timesteps_file import PAPER_NUM_STEPS, PAPER_TIMESTEPS, load_timesteps
+from dtir_mm.matching.table4 import PAPER_NUM_STEPS, PAPER_TIMESTEPS
+from dtir_mm.matching.timesteps_file import load_timesteps
 
 CLEAN = 'clean'
 
 
 class TaskTimesteps:
-    """The matched time step t_mat of each task; that of "clean", nothing to restore, is 0.
+    """The matching time step t_mat of each task; that of "clean", nothing to restore, is 0.
 
     Args:
-        spec: "paper" (Table 4, which says nothing of another T than its own), "fixed:k" (one step
-            for every task), a path to the JSON that ``tools/match_timesteps.py`` wrote, or a dict
-            from task to step.
+        spec: "paper" (Table 4, which is for T = 50 only), "fixed:k" (one step for all tasks), the
+            path of a JSON file of ``match_timesteps``, or a dict from task to step.
         num_steps: T; steps lie in 1..T.
 
     Raises:
-        ValueError: the spec is none of these, is for another T, or a step lies outside 1..T.
+        FileNotFoundError: there is no such JSON file.
+        ValueError: the spec is none of these, the file is for another T, or a step lies outside
+            1..T.
     """
 
     def __init__(self, spec: str | Mapping[str, int], num_steps: int) -> None:
@@ -26,7 +28,7 @@ class TaskTimesteps:
         if isinstance(spec, Mapping):
             self.by_task = dict(spec)
         elif spec == 'paper':
-            # Pre-training needs none, at any T.
+            # Empty at another T: pre-training needs no steps.
             self.by_task = dict(PAPER_TIMESTEPS) if num_steps == PAPER_NUM_STEPS else {}
         elif spec.startswith('fixed:') and spec.removeprefix('fixed:').isdigit():
             self.fixed = int(spec.removeprefix('fixed:'))
@@ -43,14 +45,14 @@ class TaskTimesteps:
                 raise ValueError(f'timesteps: {task} has t={step!r}; it must lie in 1..{num_steps}')
 
     def __contains__(self, task: str) -> bool:
-        """Whether a step is known for a task."""
+        """Whether the task has a time step."""
         return task == CLEAN or self.fixed is not None or task in self.by_task
 
     def __getitem__(self, task: str) -> int:
         """t_mat of a task.
 
         Raises:
-            KeyError: no step is known for it; the message lists the tasks that have one.
+            KeyError: it has none; the message lists the tasks that have one.
         """
         if task == CLEAN:
             return 0
@@ -58,10 +60,10 @@ class TaskTimesteps:
             return self.fixed
         if task not in self:
             known = ', '.join(f'{name} (t={step})' for name, step in self.by_task.items())
-            none = f'no task (Table 4 is of T={PAPER_NUM_STEPS})'
+            none = f'no task (Table 4 is for T={PAPER_NUM_STEPS})'
             raise KeyError(
                 f'unknown task {task!r}: time steps are known for {known or none}. Match it with '
-                f'tools/match_timesteps.py, or set timesteps=dict({task}=t); '
-                f'where the base of a config has others, dict(_delete_=True, {task}=t)'
+                f'tools/match_timesteps.py, or set timesteps=dict({task}=t); to replace those of a '
+                f'base config, dict(_delete_=True, {task}=t)'
             )
         return self.by_task[task]

@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import ConfigDict
 
-from dtir_mm.diffusion.timesteps_file import write_timesteps
+from dtir_mm.matching.timesteps_file import write_timesteps
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 
 TABLE_4 = {
@@ -84,7 +84,7 @@ def test_steps_outside_the_schedule_are_refused(spec, named):
 def test_the_papers_steps_need_the_papers_schedule():
     for num_steps in (20, 100):
         timesteps = TaskTimesteps('paper', num_steps)  # pre-training asks for none
-        with pytest.raises(KeyError, match=r'known for no task \(Table 4 is of T=50\)\. Match it'):
+        with pytest.raises(KeyError, match=r'known for no task \(Table 4 is for T=50\)\. Match it'):
             timesteps['rainy']
 
 

@@ -1,39 +1,28 @@
-"""The linear probe against ridge regression by least squares, and where it finds the step."""
+"""The linear probe, against ridge regression by least squares."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from toy_networks import Network
 
-from dtir_mm.diffusion.timestep_errors import linear_probe
-from dtir_mm.diffusion.timestep_matching import match_timestep
-
-
-class FeatureNetwork:
-    """Gives ``predict(u, t)`` as the noise, and ``read(u, t)`` as features."""
-
-    def __init__(self, predict, read) -> None:
-        self.predict = predict
-        self.read = read
-
-    def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        (step,) = t.unique().tolist()
-        assert t.shape == (len(u),)
-        return self.predict(u, step), self.read(u, step)
+from dtir_mm.matching.conclusion import conclude
+from dtir_mm.matching.criteria import LinearProbe
+from dtir_mm.matching.search import search
 
 
-def random_convolutions(features: int = 5) -> FeatureNetwork:
+def random_convolutions(features: int = 5) -> Network:
     """A network whose features depend on t, and on neighbours, nonlinearly."""
     weights = torch.randn(features, 3, 3, 3, dtype=torch.float64)
 
     def read(u: Tensor, t: int) -> Tensor:
         return torch.tanh(F.conv2d(u, weights, padding=1) * (0.2 + t / 25))
 
-    return FeatureNetwork(lambda u, t: read(u, t)[:, 1:4].square() * 0.7, read)
+    return Network(lambda u, t: read(u, t)[:, 1:4].square() * 0.7, read)
 
 
-def ridge_errors(network: FeatureNetwork, degraded: Tensor, clean: Tensor, t: int) -> np.ndarray:
+def ridge_errors(network: Network, degraded: Tensor, clean: Tensor, t: int) -> np.ndarray:
     """Held-out relative errors, image by image, from least squares with rows for the penalty."""
     inputs, targets = [], []
     for y, x in zip(degraded, clean, strict=True):
@@ -65,7 +54,7 @@ def rough_pairs(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
 def test_linear_probe_is_a_cross_validated_ridge(count):
     network = random_convolutions()
     degraded, clean = rough_pairs(count, 12, 10)
-    errors_at = linear_probe(network, degraded, clean, seed=0)
+    errors_at = LinearProbe().errors_at(network, degraded, clean, seed=0)
     for t in (1, 20, 50):
         expected = ridge_errors(network, degraded, clean, t)
         np.testing.assert_allclose(errors_at(t), expected, rtol=1e-6)
@@ -77,7 +66,9 @@ def test_linear_probe_of_large_images_samples_pixels():
     degraded, clean = rough_pairs(6, 48, 64)
     downwards = torch.linspace(0, 1, 48, dtype=torch.float64)[:, None]
     degraded = clean + downwards * (degraded - clean)
-    one, again, other = (linear_probe(network, degraded, clean, seed)(9) for seed in (1, 1, 2))
+    one, again, other = (
+        LinearProbe().errors_at(network, degraded, clean, seed)(9) for seed in (1, 1, 2)
+    )
     assert torch.equal(one, again) and (one != other).all()
     expected = ridge_errors(network, degraded, clean, 9)
     np.testing.assert_allclose(one, expected, rtol=0.25)
@@ -86,7 +77,7 @@ def test_linear_probe_of_large_images_samples_pixels():
 
 @pytest.mark.parametrize('carrying', [1, 5, 19, 34, 50])
 def test_linear_probe_finds_the_step_whose_features_carry_the_residual(carrying):
-    """Clean values are multiples of 0.2 and the residual what is left: no linear function of y."""
+    """Clean values are multiples of 0.2, so that the residual is no linear function of y."""
     clean = torch.randint(-5, 6, (12, 3, 16, 16)).double() / 5
     degraded = clean + 0.1 * (torch.rand(clean.shape, dtype=torch.float64) - 0.5)
 
@@ -94,9 +85,9 @@ def test_linear_probe_finds_the_step_whose_features_carry_the_residual(carrying)
         residual = u - (u * 5).round() / 5
         return 20 * residual + 0.2 * abs(t - carrying) * torch.randn(u.shape, dtype=u.dtype)
 
-    network = FeatureNetwork(lambda u, t: torch.zeros_like(u), read)
-    errors_at = linear_probe(network, degraded, clean, seed=0)
-    match = match_timestep(errors_at, 'unknown', 'linear_probe', 50, seed=0, stand_in='found')
+    network = Network(lambda u, t: torch.zeros_like(u), read)
+    errors_at = LinearProbe().errors_at(network, degraded, clean, seed=0)
+    match = conclude(search(errors_at, 50), 'linear_probe', 50, 0, LinearProbe.min_gain)
     assert match.status == 'identified'
     assert abs(match.t_mat - carrying) <= 1
     curve = dict(match.curve)

@@ -1,4 +1,4 @@
-"""Matched time steps as data: Table 4 of the paper, and the JSON files of our own searches."""
+"""The JSON file of matched time steps: written by matching, read by training."""
 
 import json
 import math
@@ -10,28 +10,12 @@ from dtir_mm import trust
 from dtir_mm.files import write_text
 from dtir_mm.json_files import read_json
 
-# Table 4, for T = 50. It belongs to the paper's network and data, and to an image range that the
-# paper leaves open.
-PAPER_NUM_STEPS = 50
-PAPER_TIMESTEPS: dict[str, int] = {
-    'noisy': 4,
-    'rainy': 8,
-    'jpeg': 12,
-    'snowy': 15,
-    'inpainting': 19,
-    'raindrop': 22,
-    'shadowed': 27,
-    'low_light': 38,
-    'hazy': 47,
-    'blurry': 50,
-}
-
 
 def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping[str, Any]) -> None:
-    """Writes ``{"tasks": {task: match}, "source": ...}``, whole or not at all.
+    """Writes ``{"source": ..., "tasks": {task: match}}`` atomically.
 
     Args:
-        path: the JSON file; its folder is made.
+        path: the JSON file; missing folders are created.
         tasks: for each task, ``TimestepMatch.to_json()``.
         source: what the matches depend on: checkpoint, its hash, schedule, num_steps, image range.
     """
@@ -40,21 +24,21 @@ def write_timesteps(path: str | Path, tasks: Mapping[str, dict], source: Mapping
 
 
 def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, dict]:
-    """For each task of a file, what ``write_timesteps`` was given.
+    """The match of each task in a file, as ``write_timesteps`` was given it.
 
     Args:
         path: the JSON file.
-        num_steps: T of the schedule that the steps are for; None where they are only shown.
+        num_steps: T of the schedule that will use the time steps; None to accept any.
 
     Raises:
-        FileNotFoundError: there is no such file; the message names the command that makes one.
-        ValueError: it is not such a file, or was matched at another T, or a t_mat is no integer in
+        FileNotFoundError: there is no such file; the message names the command that creates one.
+        ValueError: it is not such a file, was matched at another T, or a t_mat is not an integer in
             1..T (T is the num_steps of its source, if it has one); the message names the file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'no such file of matched time steps: {path}. Make it with '
+            f'no such file of matched time steps: {path}. Create it with '
             f'tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
         )
     document = read_json(path)
@@ -66,7 +50,7 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}. '
-            f'Make it with tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
+            f'Create it with tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
         ) from error
     if num_steps is not None and matched_at not in (num_steps, math.inf):
         raise ValueError(
@@ -80,29 +64,12 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
 
 
 def same_source(path: str | Path, source: Mapping[str, Any]) -> bool:
-    """Whether a file's matches depend on the same weights and schedule as others, of ``source``."""
+    """Whether a file's matches are of the same weights, schedule and image range as ``source``."""
     document = read_json(path)
     names = ('weights_sha256', 'schedule', 'num_steps', 'image_range')
     return all(document.get('source', {}).get(name) == source[name] for name in names)
 
 
 def load_timesteps(path: str | Path, num_steps: int | None = None) -> dict[str, int]:
-    """t_mat of each task in a file; takes and raises what ``read_matches`` does."""
+    """t_mat of each task in a file; arguments and errors are those of ``read_matches``."""
     return {task: match['t_mat'] for task, match in read_matches(path, num_steps).items()}
-
-
-def describe_match(match: Mapping[str, Any]) -> str:
-    """A match in words, such as "t_mat = 9 (90 % interval 8..12), identified".
-
-    Args:
-        match: "t_mat", "interval" and "status", "fallback" where t_mat is not the step found, and
-            "reason" where none is identified: an entry of a file, be it older, or
-            ``TimestepMatch.to_json()``.
-    """
-    t, (low, high), status = match['t_mat'], match['interval'], match['status']
-    if status == 'given':
-        return f't_mat = {t}, given'
-    source = 'Table 4; ' if match.get('fallback') == 'paper' else ''
-    outside = '' if low <= t <= high else ' does not hold it'
-    why = f': {match["reason"]}' if match.get('reason') else ''
-    return f't_mat = {t} ({source}90 % interval {low}..{high}{outside}), {status}{why}'

@@ -1,0 +1,1 @@
+"""Matching: which time step fits a degradation, by which criterion, and how certain that is."""
