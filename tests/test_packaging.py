@@ -54,15 +54,19 @@ print('LOADED', [name for name in (*heavy, 'transformers') if name in sys.module
 
 CONFIG = """
 _base_ = [
-    '{configs}/backbones/dtir_unet_w16.py',
     '{configs}/stages/paper/pretrain.py',
     '{configs}/datasets/photos_pretrain.py',
     '{configs}/schedules/adam_cosine_mini.py',
+    '{configs}/runtime.py',
 ]
-model = dict(backbone=_base_.backbone)
+model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(
+    type='DtirUNet', width=16, channel_multipliers=(1, 2, 4), blocks_per_level=(1, 1),
+    middle_blocks=2, attention=False,
+)))
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = None
-train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
+global_batch_size = 2
+train_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}'))
 val_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
 precision = 'fp32'
 work_dir = '{work_dir}'

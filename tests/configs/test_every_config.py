@@ -150,7 +150,7 @@ def toy(config: Config) -> Config:
     importance = config.default_hooks.get('importance') or {}
     if importance.get('when') == 'start':
         importance.n_batches = 1
-    config.train_dataloader.batch_size = 4
+    config.global_batch_size = 4
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if config.get(loader):
             config[loader].num_workers = 0

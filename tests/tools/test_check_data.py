@@ -109,7 +109,7 @@ def test_what_is_left_out_or_dropped_is_said_and_broken_links_are_faults(tmp_pat
 
 
 MODEL = """
-_base_ = ['{root}/configs/mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py']
+_base_ = ['{root}/configs/mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py']
 pairs = dict(_delete_=True, type='PairedFolderDataset', degraded='{data}', clean='{data}')
 train_dataloader = dict(
     dataset=dict(

@@ -1,10 +1,10 @@
-"""Pairs from 16 photographs at half size, in patches of 32 px; tests on photographs of their own.
+"""Pairs from 16 photographs at half size, in patches of 32 px; tests on other photographs.
 
-The common user's regime: few pairs, many clean images.
+The usual situation of a user: few pairs, many clean images.
 """
 
+global_batch_size = 8
 train_dataloader = dict(
-    batch_size=8,
     num_workers=2,
     dataset=dict(
         type='DegradedPhotosDataset',
