@@ -1,4 +1,4 @@
-"""Every ablation leaf changes what its row of the table allows, and nothing else."""
+"""Every ablation config changes exactly the keys of its row in the table."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ VARIED += [(f'experts-{number}', 'Figure 8: N_E', number) for number in (1, 5, 2
 
 
 def base_of(leaf: Path) -> Path:
-    """The config that a leaf ablates, by its name alone."""
+    """The config that a leaf ablates, from its name."""
     row = re.search(r'_(wo-\w+?|order-\w+?|experts-\d+)_(?=b\d)', leaf.name)[0]
     name = leaf.name.replace(row, '_')
     if leaf.parent.parent.name == 'mini':

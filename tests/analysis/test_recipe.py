@@ -1,4 +1,4 @@
-"""What is derived from a config: its name, its parameters, its data and where it starts."""
+"""The summary of a config: name, parameters, data and initial weights."""
 
 from pathlib import Path
 

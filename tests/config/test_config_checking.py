@@ -1,4 +1,4 @@
-"""Keys that nothing reads are refused with the nearest one that is; every config passes."""
+"""Unknown keys are refused with the nearest known one; every config of the repository passes."""
 
 import re
 import sys
@@ -71,7 +71,7 @@ def test_every_config_of_the_repository_passes_without_a_warning(path):
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_refused_wherever_it_enters(toy_config, more, said):
-    """In a file; ``RUNNERS.build`` refuses the same, before it makes the work directory."""
+    """In a file, and by ``RUNNERS.build`` before it creates the work directory."""
     text = f'\nenv_cfg = randomness = dict()\n{more}\n' if 'cfg = ' in more else f'\n{more}\n'
     path = toy_config('finetune', text)
     with pytest.raises(ValueError) as error:

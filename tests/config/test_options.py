@@ -1,4 +1,4 @@
-"""What a value of --cfg-options becomes."""
+"""How values of --cfg-options are parsed."""
 
 import pytest
 from mmengine.config import Config, DictAction

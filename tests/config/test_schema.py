@@ -1,4 +1,4 @@
-"""The schema in docs is that of the code, and every config of the repository is of it."""
+"""The schema in docs matches the code, and configs of the repository are valid."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ KINDS |= {'array': list, 'object': dict}
 
 
 def accepts(schema: dict, value: object) -> bool:
-    """Whether a value is of a schema: as much of JSON schema as ours uses."""
+    """Whether a value is valid under the subset of JSON schema that ours uses."""
     if '$ref' in schema:
         return accepts(SCHEMA['$defs'][schema['$ref'].removeprefix('#/$defs/')], value)
     if 'anyOf' in schema and not any(accepts(part, value) for part in schema['anyOf']):
@@ -59,7 +59,7 @@ def test_docs_are_up_to_date():
 
 
 def as_data(stem: str) -> dict:
-    """A config as JSON would have it, without the variables of its files."""
+    """A config as JSON, without the variables of its files."""
     config = json.loads(json.dumps(load(BY_STEM[stem]).to_dict()))
     return {key: value for key, value in config.items() if not key.startswith('_')}
 
@@ -74,7 +74,7 @@ def as_data(stem: str) -> dict:
         'quick_dtir-unet-w16_pretrain_b8-2000',
     ],
 )
-def test_configs_are_of_the_schema(stem):
+def test_configs_are_valid(stem):
     assert accepts(SCHEMA, as_data(stem))
 
 
@@ -90,7 +90,7 @@ def test_configs_are_of_the_schema(stem):
         ('model.type', 3),
     ],
 )
-def test_other_keys_and_types_are_not(path, value):
+def test_other_keys_and_types_are_invalid(path, value):
     config = as_data('dtir-unet_finetune_rainy_b16-300k')
     *parts, last = path.split('.')
     section = config
