@@ -17,7 +17,7 @@ LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' no
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
 BOTTOM = {
     'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'names', 'randomness', 'registry',
-    'trust', 'weights_file',
+    'trust', 'typos', 'weights_file',
 }  # fmt: skip
 ALLOWED = {
     'compat': set(),
@@ -30,6 +30,7 @@ ALLOWED = {
     'randomness': set(),
     'registry': {'compat'},
     'trust': {'compat', 'registry'},
+    'typos': set(),
     'weights_file': {'compat'},
     'diffusion': {'files', 'json_files', 'randomness', 'trust'},
     'models/regularizers': {'randomness', 'registry', 'models/gradients'},

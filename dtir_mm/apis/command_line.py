@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from dtir_mm.apis.errors import one_line_errors
 from dtir_mm.config import read_config
-from dtir_mm.config.arguments import hint
 from dtir_mm.config.renamed import OPTIONS
+from dtir_mm.typos import hint
 
 __all__ = [
     'ToolParser',

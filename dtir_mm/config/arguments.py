@@ -1,11 +1,10 @@
 """The arguments of a callable, from its signature and docstring: names, types, descriptions."""
 
-import difflib
 import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union
@@ -109,15 +108,3 @@ def descriptions(function: Callable) -> dict[str, str]:
             entries = re.findall(_ENTRY, section, re.M | re.S)
             found = {**{name: ' '.join(said.split()) for name, said in entries}, **found}
     return found
-
-
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is most similar to another one, if any is similar."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return close[0] if close else None
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """How a message about an unknown name ends: with the nearest known one, if any is similar."""
-    close = nearest(name, known)
-    return f'; nearest: {close}' if close else ''

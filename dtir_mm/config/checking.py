@@ -14,16 +14,15 @@ from mmengine.config import Config
 from dtir_mm.config.arguments import (
     arguments_of,
     fits,
-    hint,
     in_words,
     is_ours,
-    nearest,
     plain_types,
 )
 from dtir_mm.config.renamed import renamed_values
 from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, known_keys, looked_up
 from dtir_mm.config.variables import unused_variables
 from dtir_mm.registry import Registry
+from dtir_mm.typos import hint, nearest
 
 _LINES = 3
 _SIMILAR = 0.8  # a name this similar is taken for a typo

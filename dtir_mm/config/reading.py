@@ -7,11 +7,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from dtir_mm.config.arguments import hint
 from dtir_mm.config.checking import check_config
 from dtir_mm.config.options import overridden
 from dtir_mm.config.renamed import renamed_config
 from dtir_mm.config.sections import known_keys
+from dtir_mm.typos import hint
 
 _SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 

@@ -77,7 +77,10 @@ def test_fixtures_from_the_command_line(run_tool, failure_of, tmp_path):
     assert 'replaces nothing' in failure_of('check_data', '--generate-fixture', 'GoPro', tmp_path)
     assert 'RESIDE-6k' in failure_of('check_data', '--generate-fixture', 'RESIDE', tmp_path)
     assert 'give a config' in failure_of('check_data')
-    without_folders = BASE.with_name('paired_finetune.py')
+    without_folders = tmp_path / 'own.py'
+    without_folders.write_text(
+        "train_dataloader = dict(dataset=dict(type='PairedFolderDataset'))\n"
+    )
     assert 'PairedFolderDataset needs degraded, clean' in failure_of('check_data', without_folders)
     assert 'nowhere.py' in failure_of('check_data', tmp_path / 'nowhere.py')
 

@@ -263,12 +263,12 @@ def test_the_plot_does_not_take_the_place_of_the_json(toy, failure_of, tmp_path)
 @pytest.mark.parametrize(
     ('arguments', 'parts'),
     [
-        (['--tasks', 'rain'], ["unknown task 'rain'", "did you mean 'rainy'"]),
+        (['--tasks', 'rain'], ["unknown task 'rain'", 'nearest: rainy']),
         (['--tasks', 'noisy', '--method', 'fixed:51'], ['fixed:51', '1..50']),
         (['--tasks', 'noisy', '--method', 'fixed:x'], ['fixed:x', 'fixed:k', *METHODS]),
         (['--tasks', 'noisy', '--method', 'scores'], ['scores', 'score,']),
         (['--tasks', 'mine', '--method', 'paper'], ["unknown task 'mine'", 'rainy']),
-        (['--tasks', 'rian', '--method', 'fixed:7'], ["'rian'", "did you mean 'rainy'"]),
+        (['--tasks', 'rian', '--method', 'fixed:7'], ["'rian'", 'nearest: rainy']),
         (['--tasks', 'noisy', '--shrink', '0'], ['shrink=0.0', '(0, 1]']),
         (
             ['--tasks', 'noisy', '--num-images', '0'],
