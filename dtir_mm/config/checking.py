@@ -82,8 +82,8 @@ def _own_precision(wrapper: Any) -> Iterator[str]:
 
 
 def _two_batch_sizes(config: Config) -> Iterator[str]:
-    total = config.get('global_batch_size')
-    each = (config.get('train_dataloader') or {}).get('batch_size')
+    total, loader = config.get('global_batch_size'), config.get('train_dataloader')
+    each = loader.get('batch_size') if isinstance(loader, Mapping) else None
     if total is not None and each is not None:
         yield (
             f'train_dataloader.batch_size={each} and global_batch_size={total} are both set. '

@@ -5,28 +5,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# Of options of the tools, and of values in a config.
+# Options of the tools, and values in a config.
 OPTIONS = {'--pictures': '--images'}
 VALUES = {
     'held_out_noise': 'val_noise_loss',
     'held_out_denoising': 'val_denoising_loss',
 }
-# Of config files, as regular expressions. The last two stood for what are options of a run now.
-_FILES = (
-    (r'one_gpu/', ''),
-    (r'_8xb2-|_1xb16-', '_b16-'),
-    (r'_1xb8-', '_b8-'),
-    (r'(quick\S*_(?:finetune|scratch))_(rainy|low_light)_', r'\1_noisy_'),
-    (r'(_b8)-3000|(_b16)-8500', lambda match: '_b8-1000' if match[1] else '_b16-2500'),
+# Parts of config file names, as regular expressions.
+_FILES = ((r'one_gpu/', ''), (r'_8xb2-|_1xb16-', '_b16-'), (r'_1xb8-', '_b8-'))
+# Config files that are options of another one now.
+_MERGED = (
+    (
+        r'(quick\S*)_(rainy|low_light)_b8',
+        r'\1_noisy_b8',
+        r'{train,val,test}_dataloader.dataset.task=\2',
+    ),
+    (r'_b8-3000', '_b8-1000', 'train_cfg.max_iters=3000'),
+    (r'_b16-8500', '_b16-2500', 'train_cfg.max_iters=8500'),
 )
 
 
-def renamed_config(path: str | Path) -> Path | None:
-    """The file that a config of an earlier version has become; None where there is none."""
-    name = Path(path).as_posix()
+def renamed_config(path: str | Path) -> str | None:
+    """What replaces a config file of an earlier version; None if nothing does."""
+    name, options = Path(path).as_posix(), []
     for old, new in _FILES:
         name = re.sub(old, new, name)
-    return Path(name) if Path(name).is_file() else None
+    for old, new, option in _MERGED:
+        if match := re.search(old, name):
+            name = name.replace(match[0], match.expand(new))
+            options.append(match.expand(option))
+    if not Path(name).is_file():
+        return None
+    return f'{name} with --cfg-options {" ".join(options)}' if options else name
 
 
 def renamed_values(config: Any, path: str = '') -> Iterator[str]:

@@ -53,24 +53,31 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('old', 'new'),
+    ('old', 'new', 'options'),
     [
-        ('setting_a/dtir-unet_scratch_hazy_8xb2-300k', 'setting_a/dtir-unet_scratch_hazy_b16-300k'),
-        ('setting_b/one_gpu/xrestormer_joint_1xb16-1m', 'setting_b/xrestormer_joint_b16-1m'),
         (
-            'mini/quick_dtir-unet-w16_scratch_rainy_1xb8-3000',
+            'setting_a/dtir-unet_scratch_hazy_8xb2-300k',
+            'setting_a/dtir-unet_scratch_hazy_b16-300k',
+            '',
+        ),
+        ('setting_b/one_gpu/dtir-unet_joint_1xb16-1m', 'setting_b/dtir-unet_joint_b16-1m', ''),
+        (
+            'mini/quick_dtir-unet-w16_scratch_low_light_1xb8-3000',
             'mini/quick_dtir-unet-w16_scratch_noisy_b8-1000',
+            ' with --cfg-options {train,val,test}_dataloader.dataset.task=low_light '
+            'train_cfg.max_iters=3000',
         ),
         (
             'mini/pilot_dtir-unet-w32_scratch_rainy_1xb16-8500',
             'mini/pilot_dtir-unet-w32_scratch_rainy_b16-2500',
+            ' with --cfg-options train_cfg.max_iters=8500',
         ),
     ],
 )
-def test_the_new_name_of_a_config_is_given(old, new):
+def test_the_new_name_of_a_config_is_given(old, new, options):
     with pytest.raises(FileNotFoundError) as error:
         read_config(CONFIGS / f'{old}.py')
-    assert str(error.value).endswith(f'{old}.py; it is now {CONFIGS / new}.py')
+    assert str(error.value).endswith(f'{old}.py; it is now {CONFIGS / new}.py{options}')
 
 
 def test_modules_that_options_name_are_imported(tmp_path, monkeypatch):

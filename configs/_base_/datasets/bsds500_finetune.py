@@ -17,22 +17,18 @@ train_dataloader = dict(
         ],
     ),
 )
-_val, _test = (
-    dict(
-        batch_size=1,
-        num_workers=1,
-        collate_fn=dict(type='default_collate'),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(
-            type='DegradedPhotosDataset',
-            folder='data/CBSD68',
-            shrink=1.0,
-            max_photos=max_photos,
-            severities=('source', 'target'),
-            pipeline=[dict(type='PackSample')],
-        ),
-    )
-    for max_photos in (8, 34)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='DegradedPhotosDataset',
+        folder='data/CBSD68',
+        shrink=1.0,
+        max_photos=8,
+        severities=('source', 'target'),
+        pipeline=[dict(type='PackSample')],
+    ),
 )
-val_dataloader = _val
-test_dataloader = _test
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], max_photos=34))

@@ -34,15 +34,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    collate_fn=dict(type='default_collate'),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='DegradedPhotosDataset',
-        folder='data/photos/test',
-        shrink=0.5,
-        severities=('source', 'target'),
-        pipeline=[dict(type='PackSample')],
-    ),
+    val_dataloader, dataset=dict(val_dataloader['dataset'], folder='data/photos/test')
 )
