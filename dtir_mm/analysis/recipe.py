@@ -75,7 +75,7 @@ def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, st
         ('network', _network(model)),
         ('updates', _updates(config)),
         ('global batch', _global_batch(config)),
-        ('optimizer', _optimizer(config)),
+        ('optimiser', _optimiser(config)),
         ('regularization', _regularization(config)),
         ('time steps', _timesteps(config)),
         *_data(config, 'train_dataloader', 'trains on'),
@@ -126,7 +126,7 @@ def _global_batch(config: Mapping[str, Any]) -> str:
     return text + (f', at most {micro} of a process at once' if micro else '')
 
 
-def _optimizer(config: Mapping[str, Any]) -> str:
+def _optimiser(config: Mapping[str, Any]) -> str:
     wrapper = config['optim_wrapper']
     optimizer = dict(wrapper['optimizer'])
     clip = wrapper.get('clip_grad') or {}

@@ -75,7 +75,7 @@ def require_parts(config: Config, use: str) -> None:
 
 
 def _own_precision(wrapper: Any) -> Iterator[str]:
-    """Optimizer wrappers with their own mixed precision, which our gradients bypass."""
+    """Optimiser wrappers with their own mixed precision, which our gradients bypass."""
     kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
     if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
         yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'

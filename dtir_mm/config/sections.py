@@ -96,7 +96,7 @@ def _paramwise_cfg(
         custom_keys: parts of parameter names, each with its lr_mult and decay_mult.
         bias_lr_mult: factor of the learning rate of biases.
         bias_decay_mult: factor of the weight decay of biases.
-        norm_decay_mult: factor of the weight decay of normalization layers.
+        norm_decay_mult: factor of the weight decay of normalisation layers.
         dwconv_decay_mult: factor of the weight decay of depth-wise convolutions.
         dcn_offset_lr_mult: factor of the learning rate of the offsets of deformable convolutions.
         flat_decay_mult: factor of the weight decay of one-dimensional parameters.
@@ -155,7 +155,7 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
     'test_evaluator': (_METRICS, 'test metrics'),
     'optim_wrapper': (
         Built((registry.OPTIM_WRAPPERS,), 'OptimWrapper', (), ('constructor', 'paramwise_cfg')),
-        'the optimizer, gradient clipping and learning rates per parameter',
+        'the optimiser, gradient clipping and learning rates per parameter',
     ),
     'param_scheduler': (
         Built(
@@ -195,7 +195,7 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
     ),
 }
 # Arguments in sections that are configs themselves, by their names in our classes, the data loader
-# and mmengine's optimizer wrapper.
+# and mmengine's optimiser wrapper.
 ARGUMENTS: Mapping[str, Built] = {
     'backbone': _MODEL,
     'head': Built((registry.MODELS,), 'NoiseHead'),
@@ -234,7 +234,7 @@ VALUES: Mapping[str, tuple[Any, str]] = {
     'load_from': (str | None, 'checkpoint or work directory with the initial weights'),
     'load_strict': (bool, 'whether all weights of load_from must match; default True'),
     'resume': (bool | str, 'continue the run in work_dir, or from this checkpoint'),
-    'allow_changes': (bool, "resume with the config's optimizer and schedule; default False"),
+    'allow_changes': (bool, "resume with the config's optimiser and schedule; default False"),
     'launcher': (str, 'launcher of the processes: none, pytorch, slurm or mpi'),
     'log_level': (str, 'of the log: DEBUG, INFO, WARNING or ERROR'),
     'default_scope': (str, 'scope in which names are looked up, dtir_mm'),

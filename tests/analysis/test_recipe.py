@@ -100,7 +100,7 @@ def test_the_summary_of_a_fine_tuning():
     assert lines['network'][0].startswith('DtirUNet, 27,')
     assert lines['updates'] == ['300,000, validation every 5,000']
     assert lines['global batch'] == ['16, at most 2 of a process at once']
-    assert lines['optimizer'] == [
+    assert lines['optimiser'] == [
         'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
     ]
     assert lines['time steps'] == ['rainy 8']

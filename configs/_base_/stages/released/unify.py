@@ -1,6 +1,6 @@
 """Recipe `released`, stage 3: tasks join in the order of Table 4, with the authors' adapters.
 
-Optimizer and cosine restart with each task. In the authors' code the importance is zero in this
+Optimiser and cosine restart with each task. In the authors' code the importance is zero in this
 stage, so there is no L_reg.
 """
 
