@@ -123,7 +123,7 @@ def _global_batch(config: Mapping[str, Any]) -> str:
     total = config.get('global_batch_size')
     micro = config['model']['step'].get('micro_batch_size')
     text = str(total or f'{config["train_dataloader"]["batch_size"]} x the number of processes')
-    return text + (f', at most {micro} of a process at once' if micro else '')
+    return text + (f', in micro-batches of {micro}' if micro else '')
 
 
 def _optimiser(config: Mapping[str, Any]) -> str:

@@ -99,7 +99,7 @@ def test_the_summary_of_a_fine_tuning():
     lines = summary_of('setting_a/dtir-unet_finetune_rainy_b16-300k.py')
     assert lines['network'][0].startswith('DtirUNet, 27,')
     assert lines['updates'] == ['300,000, validation every 5,000']
-    assert lines['global batch'] == ['16, at most 2 of a process at once']
+    assert lines['global batch'] == ['16, in micro-batches of 2']
     assert lines['optimiser'] == [
         'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
     ]

@@ -24,7 +24,7 @@ def test_the_whole_recipe_is_shown(run_tool):
 def test_overrides_are_in_both_parts(run_tool):
     options = ('--cfg-options', 'model.timesteps=fixed:31', 'global_batch_size=32')
     summary, text = run_tool('print_config', LEAF, *options).split('\n\n', 1)
-    assert '32, at most 2 of a process at once' in summary and 'rainy 31' in summary
+    assert '32, in micro-batches of 2' in summary and 'rainy 31' in summary
     assert Config.fromstring(text, '.py').model.timesteps == 'fixed:31'
 
 
