@@ -23,7 +23,6 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from results_file import write_results
 
@@ -35,10 +34,22 @@ from dtir_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {
-    'mini': ('dtir_unet_w32', 12),  # config of the backbone, timed updates
-    'paper': ('dtir_unet', 3),
-    'nafnet': ('nafnet_w32', 4),
-}
+    'mini': (
+        {
+            'type': 'DtirUNet', 'width': 32, 'channel_multipliers': (1, 2, 4),
+            'blocks_per_level': (1, 1), 'middle_blocks': 2, 'attention': False,
+        },
+        12,  # timed updates
+    ),
+    'paper': ({'type': 'DtirUNet'}, 3),
+    'nafnet': (
+        {
+            'type': 'mmagic.NAFNet', 'mid_channels': 32, 'enc_blk_nums': [1, 1, 1, 28],
+            'middle_blk_num': 1, 'dec_blk_nums': [1, 1, 1, 1],
+        },
+        4,
+    ),
+}  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -110,9 +121,7 @@ def build(network: str, part: str) -> tuple[Restorer, OptimWrapper]:
     """A restorer in training mode with importance and the gate of Eq. 10, and its optimiser."""
     torch.manual_seed(0)
     recipe, step, *_ = PARTS[part]
-    backbone = Config.fromfile(
-        ROOT / f'configs/_base_/backbones/{NETWORKS[network][0]}.py'
-    ).backbone
+    backbone = {'type': 'ConditionedBackbone', 'backbone': NETWORKS[network][0]}
     model = {
         'type': 'Restorer', 'timesteps': f'fixed:{T}', 'backbone': backbone, **RECIPES[recipe],
         'step': {'objective': OBJECTIVES[recipe], **step},

@@ -23,8 +23,10 @@ _base_ = [
     '{bases}/stages/{recipe}/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/runtime.py',
 ]
 model = dict(backbone={backbone})
+global_batch_size = None
 train_dataloader = dict(batch_size=4, dataset=dict(folder='{photos}', shrink=1.0))
 val_dataloader = dict(dataset=dict(folder='{photos}', shrink=1.0))
 train_cfg = dict(max_iters=10, val_interval=4)

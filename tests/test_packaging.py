@@ -17,7 +17,7 @@ LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' no
 # What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
 BOTTOM = {
     'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'names', 'randomness', 'registry',
-    'trust', 'weights_file',
+    'trust', 'typos', 'weights_file',
 }  # fmt: skip
 ALLOWED = {
     'compat': set(),
@@ -30,6 +30,7 @@ ALLOWED = {
     'randomness': set(),
     'registry': {'compat'},
     'trust': {'compat', 'registry'},
+    'typos': set(),
     'weights_file': {'compat'},
     'diffusion': set(),
     'matching': {'diffusion', 'files', 'json_files', 'registry', 'trust'},
@@ -55,15 +56,19 @@ print('LOADED', [name for name in (*heavy, 'transformers') if name in sys.module
 
 CONFIG = """
 _base_ = [
-    '{configs}/backbones/dtir_unet_w16.py',
     '{configs}/stages/paper/pretrain.py',
     '{configs}/datasets/photos_pretrain.py',
     '{configs}/schedules/adam_cosine_mini.py',
+    '{configs}/runtime.py',
 ]
-model = dict(backbone=_base_.backbone)
+model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(
+    type='DtirUNet', width=16, channel_multipliers=(1, 2, 4), blocks_per_level=(1, 1),
+    middle_blocks=2, attention=False,
+)))
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = None
-train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
+global_batch_size = 2
+train_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}'))
 val_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}'))
 precision = 'fp32'
 work_dir = '{work_dir}'

@@ -93,4 +93,4 @@ def test_every_stage_and_term_has_its_rows():
 )
 def test_a_key_that_nothing_takes_is_an_error(key):
     with pytest.raises(KeyError):
-        resolved(load('setting_a/dtir-unet_finetune_rainy_8xb2-300k'), key)
+        resolved(load('setting_a/dtir-unet_finetune_rainy_b16-300k'), key)

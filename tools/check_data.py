@@ -1,6 +1,6 @@
 """Checks the data sets that a config names: counts, pairs, files, sizes, leaks into training.
 
-    python tools/check_data.py configs/setting_a/dtir-unet_finetune_rainy_8xb2-300k.py
+    python tools/check_data.py configs/setting_a/dtir-unet_finetune_rainy_b16-300k.py
     python tools/check_data.py --generate-fixture Rain100L data      # a tiny set to try things with
 
 Every image is decoded in full. Each fault is named with its files, and ends the tool with status 1.

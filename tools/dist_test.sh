@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests a checkpoint on several processes of this node, or of several nodes.
 #   tools/dist_test.sh CONFIG CHECKPOINT PROCESSES_PER_NODE [arguments of tools/test.py]
-# Several nodes: run it on each with NNODES, NODE_RANK and MASTER_ADDR set (MASTER_PORT: 29500).
+# Several nodes: call it on each, with NNODES, NODE_RANK and MASTER_ADDR set (MASTER_PORT: 29500).
 set -euo pipefail
 if (($# < 3)); then
   echo "usage: $0 CONFIG CHECKPOINT PROCESSES_PER_NODE [arguments of tools/test.py]" >&2
@@ -12,7 +12,7 @@ checkpoint=$2
 processes=$3
 shift 3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# Before several processes do: see dist_train.sh.
+# Writes yapf's cache beforehand: see dist_train.sh.
 python -c 'import mmengine.config'
 exec python -m torch.distributed.run \
   --nnodes="${NNODES:-1}" \

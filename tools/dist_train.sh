@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a config on several processes of this node, or of several nodes.
 #   tools/dist_train.sh CONFIG PROCESSES_PER_NODE [arguments of tools/train.py]
-# Several nodes: run it on each with NNODES, NODE_RANK and MASTER_ADDR set (MASTER_PORT: 29500).
+# Several nodes: call it on each, with NNODES, NODE_RANK and MASTER_ADDR set (MASTER_PORT: 29500).
 set -euo pipefail
 if (($# < 2)); then
   echo "usage: $0 CONFIG PROCESSES_PER_NODE [arguments of tools/train.py]" >&2
@@ -11,8 +11,8 @@ config=$1
 processes=$2
 shift 2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# mmengine imports yapf 0.43, which moves a new cache of grammars into place before it is written: of
-# processes that start together in a new home, one may read an empty file. One alone writes it here.
+# mmengine imports yapf 0.43, which moves a new grammar cache into place before it is written: if
+# several processes start together in a new home, one may read an empty file. Write it beforehand.
 python -c 'import mmengine.config'
 exec python -m torch.distributed.run \
   --nnodes="${NNODES:-1}" \

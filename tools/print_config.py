@@ -1,4 +1,4 @@
-"""Shows a config's whole recipe: what it comes to, and every key after inheritance."""
+"""Prints a config: a summary, then every key after inheritance."""
 
 import argparse
 import signal
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 @one_line_errors('print_config')
 def main() -> None:
     args = parse_args()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends silently with `| head`
     config = config_with_options(args)
     require_parts(config, 'print')
     print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# From nothing to a table: installs, collects photographs, pre-trains a small network, finds the
-# matching time steps of noise, rain and low light, fine-tunes, trains the same network from scratch with
-# the updates of fine-tuning and with those of both stages, tests.
+# From installation to a table of results: collects photographs, pre-trains a small network, matches
+# time steps to noise, rain and low light, fine-tunes, trains the same network from scratch with the
+# updates of fine-tuning and with those of both stages, and tests all of them.
 #   bash tools/quickstart.sh [--recipe NAME] [--photos DIR]
-# NAME is paper (the default; preset paper_practical) or released (docs/method.md). Everything lies under work_dirs/quickstart
-# (with options: work_dirs/quickstart_<recipe>_<name>); a second call reuses what is there, and an
-# interrupted one goes on where it was.
+# NAME is paper (the default; preset paper_practical) or released (docs/method.md). Results are written
+# to work_dirs/quickstart (with options: work_dirs/quickstart_<recipe>_<name>). A second call reuses
+# them, and continues if the first was interrupted.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -31,7 +31,7 @@ kind=quick
 started=$SECONDS
 step() { printf '\n[%s/6, %d min] %s\n' "$1" $(((SECONDS - started) / 60)) "$2"; }
 
-# Runs a command, shows the lines that tell progress, and the end of its log if it fails.
+# Runs a command, shows its progress, and the end of its log if it fails.
 quietly() {
   local name=$1 log="$work/logs/$1.log" status=0
   shift
@@ -46,7 +46,7 @@ quietly() {
   fi
 }
 
-config() { ls configs/mini/"$kind"_*_"$1".py; }
+config() { ls configs/mini/"$kind"_dtir-unet-w16_"$1"_b8-*.py; }
 
 step 1 'installing (the first time about two minutes and 6 GB)'
 source tools/setup_env.sh
@@ -65,27 +65,26 @@ logger='default_hooks.logger.interval=200'
 
 step 3 'pre-training: the network learns to denoise photographs'
 [[ -f $work/pretrain/iter_2000.pth ]] || OMP_NUM_THREADS=2 quietly pretrain \
-  python tools/train.py "$(config pretrain_1xb8-2000)" --work-dir "$work/pretrain" --resume \
+  python tools/train.py "$(config pretrain)" --work-dir "$work/pretrain" --resume \
   --cfg-options "${folders[@]:0:2}" "$logger"
 
-step 4 'finding the matching time step of each degradation'
+step 4 'matching a time step to each degradation'
 [[ -f $work/timesteps.json ]] || OMP_NUM_THREADS=2 python tools/match_timesteps.py \
   "$work/pretrain" "$work/timesteps.json" --tasks "${tasks[@]}" \
   --photos "$work/photos/train" --num-images 32 --size 96 --shrink 0.5
 
-step 5 'fine-tuning from the pre-trained weights, and from scratch with two budgets'
+step 5 'fine-tuning, and training from scratch with two budgets'
 fit() { # arm task updates
-  local run="$work/$1_$2" stage=${1%_equal} from=()
-  [[ $1 == finetune ]] && from=("load_from=$work/pretrain")
-  local method=ours
-  [[ $1 == finetune ]] || method=$1
+  local run="$work/$1_$2" stage=${1%_equal} method=$1 data=("${folders[@]}") from=() split
+  for split in train val test; do data+=("${split}_dataloader.dataset.task=$2"); done
+  [[ $1 == finetune ]] && method=ours && from=("load_from=$work/pretrain")
   [[ -f $run/iter_$3.pth ]] || quietly "$1 $2" \
-    python tools/train.py "$(config "${stage}_$2_1xb8-$3")" --work-dir "$run" --resume \
-    --cfg-options "${folders[@]}" "train_dataloader.dataset.max_photos=$pairs" \
-    "model.timesteps=$work/timesteps.json" "$logger" "${from[@]}"
+    python tools/train.py "$(config "${stage}_noisy")" --work-dir "$run" --resume \
+    --cfg-options "${data[@]}" "train_dataloader.dataset.max_photos=$pairs" \
+    "train_cfg.max_iters=$3" "model.timesteps=$work/timesteps.json" "$logger" "${from[@]}"
   [[ -f $run/test/summary.json ]] || quietly "test $1 $2" \
-    python tools/test.py "$(config "${stage}_$2_1xb8-$3")" "$run" --work-dir "$run/test" \
-    --method "$method" --cfg-options "${folders[@]}"
+    python tools/test.py "$(config "${stage}_noisy")" "$run" --work-dir "$run/test" \
+    --method "$method" --cfg-options "${data[@]}"
 }
 # Two at a time, the long ones first.
 runs=()

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains a config on a Slurm cluster: one torchrun a node, one process a GPU.
+# Trains a config on a Slurm cluster: one torchrun per node, one process per GPU.
 #   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=...] [SRUN_ARGS="..."] \
 #     tools/slurm_train.sh PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of tools/train.py]
-# GPUS is their number over all nodes. CPUS_PER_TASK is that of a GPU: 5 by default, four of them
-# for the data. SRUN_ARGS are further arguments of srun, e.g. "--time=24:00:00 --quotatype=spot".
+# GPUS is the number over all nodes. CPUS_PER_TASK is per GPU: 5 by default, four of them to load
+# data. SRUN_ARGS are further arguments of srun, e.g. "--time=24:00:00 --quotatype=spot".
 set -euo pipefail
 if (($# < 3)); then
   echo "usage: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]" \
@@ -27,8 +27,8 @@ if ((gpus % per_node)); then
   exit 2
 fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# On each node: Slurm says which one it is, and which is the first. Jobs that share a node differ in
-# their ports.
+# Runs on each node: Slurm sets its rank and the first node. Jobs that share a node need different
+# ports.
 # shellcheck disable=SC2016
 on_node='
 export NNODES=$SLURM_NNODES NODE_RANK=$SLURM_NODEID

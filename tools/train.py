@@ -11,7 +11,7 @@ from dtir_mm.apis.command_line import (
     one_line_errors,
 )
 from dtir_mm.apis.held_logs import HeldLogs
-from dtir_mm.config import override_config, read_config, require_parts
+from dtir_mm.config import read_config, require_parts
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,8 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate by the samples of an update (train_dataloader.batch_size '
-        'times processes) over auto_scale_lr.base_batch_size',
+        help='scale the learning rate by global_batch_size / auto_scale_lr.base_batch_size',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it; torchrun sets the environment variable itself.
@@ -49,9 +48,8 @@ def parse_args() -> argparse.Namespace:
 @one_line_errors('train', 'interrupted; the same command with --resume goes on')
 def main() -> None:
     args = parse_args()
-    config = read_config(args.config)
+    config = read_config(args.config, args.cfg_options)
     config.launcher = args.launcher
-    override_config(config, args.cfg_options)
     require_parts(config, 'train')
     if args.work_dir:
         config.work_dir = args.work_dir
@@ -63,7 +61,7 @@ def main() -> None:
         if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
             raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N) in the config: the '
-                'samples of an update, over all processes, that its learning rate is meant for'
+                'global batch size that its learning rate is meant for'
             )
         config.auto_scale_lr.enable = True
     if args.resume:

@@ -1,7 +1,7 @@
-"""What each ablation of the paper may change in a config, and what its sweeps vary.
+"""The config keys that each ablation of the paper changes, and those that its sweeps vary.
 
-The leaves are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9, a task each, and Table 10) and
-``configs/mini/ablations/``; a test holds each to this table.
+The configs are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9 by task, and Table 10) and
+``configs/mini/ablations/``; a test compares each with this table.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ class Ablation:
 
     Args:
         label: the row's name in the paper.
-        keys: config keys that it may change, with all below them.
-        reading: what the row means, where the paper leaves it open (docs/method.md).
+        keys: config keys that it changes, including all below them.
+        reading: our interpretation of the row (docs/method.md).
     """
 
     label: str
@@ -28,17 +28,17 @@ ABLATIONS: dict[str, Ablation] = {
     'tmgp': Ablation(
         'w/o TMGP',
         ('load_from', 'model.step.regularizers.importance.form'),
-        'random weights, the same fine-tuning; without pre-training L_reg has nothing to keep',
+        'random weights, the same fine-tuning; there is no importance for L_reg then',
     ),
     't_mat': Ablation('w/o t^mat', ('model.timesteps',), 't = 1 for every degradation'),
     'w_decay': Ablation(
-        'w/o w_decay', ('default_hooks.layer_wise_decay',), 'neither gate nor decay of lambda'
+        'w/o w_decay', ('default_hooks.layer_wise_decay',), 'no gate, no decay of lambda'
     ),
     'gef': Ablation(
         'w/o GEF',
         ('model.passes', 'model.step'),
-        'the pre-trained generator restores by SDEdit from t_mat: the figures lie far below plain '
-        'fine-tuning, so that cannot be meant',
+        'the pre-trained generator restores by SDEdit from t_mat; plain fine-tuning cannot be '
+        'meant, since the figures are far below it',
     ),
     'l_reg': Ablation(
         'w/o L_reg', ('model.step.regularizers.importance.form',), 'no importance penalty'
@@ -63,18 +63,18 @@ UNIFIED_ABLATIONS: dict[str, Ablation] = {
             'default_hooks.importance.n_batches',
             'param_scheduler',
         ),
-        'all tasks together for as many updates; one stage has one schedule and no hand-over',
+        'all tasks together for as many updates; a single stage has one schedule and no hand-over',
     ),
     'moe': Ablation('w/o MoE', ('model.backbone.adapters',), 'no adapters; FiLM stays'),
 }
 
-# Figure or question: (config key, values), for one task. A value that is a dict sets keys below.
+# Figure or question: (config key, values), for one task. A dict sets the keys below.
 SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'Figure 3b, 3d: time step': (
         'model.timesteps',
         tuple(f'fixed:{t}' for t in (1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50)),
     ),
-    'Figure 3c: share of layers that are trained generatively': (
+    'Figure 3c: share of layers trained generatively': (
         'default_hooks.layer_wise_decay',
         tuple({'gate': 'cut', 'fraction': share} for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
     ),
@@ -94,7 +94,7 @@ UNIFIED_SWEEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 
 def changed_keys(config: Mapping[str, Any], base: Mapping[str, Any]) -> set[str]:
-    """Dotted keys whose values differ between two resolved configs, as deep as both are dicts."""
+    """Dotted keys that differ between two resolved configs."""
     changed = set()
     for key in config.keys() | base.keys():
         if key not in config or key not in base:

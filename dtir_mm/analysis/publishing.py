@@ -117,11 +117,10 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: dict[str, Any], st
         )
     if name is None:
         return
-    batch = name.processes * name.batch_size
-    if (meta['iter'], meta.get('global_batch')) != (name.updates, batch):
+    if (meta['iter'], meta.get('global_batch')) != (name.updates, name.batch_size):
         raise ValueError(
             f'the checkpoint has {meta["iter"]} updates of {meta.get("global_batch")} samples over '
-            f'all processes; {stem} means {name.updates} of {batch}'
+            f'all processes; {stem} means {name.updates} of {name.batch_size}'
         )
 
 

@@ -1,4 +1,4 @@
-"""What a config comes to: sizes, data and starting point, which its text leaves to be derived."""
+"""Summary of a config: sizes, data and starting point, which its text only implies."""
 
 import math
 import re
@@ -13,41 +13,39 @@ from dtir_mm.datasets.named_folders import dataset_configs, folders_of
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.registry import MODELS
 
-_NAME = re.compile(r'_(\d+)xb(\d+)-(\d+[xkm\d]*)$')
+_NAME = re.compile(r'_b(\d+)-(\d+[xkm\d]*)$')
 _UNITS = {'k': 1000, 'm': 1_000_000}
-_NUM_STEPS = 50  # T of the noise schedules where a config does not say
+_NUM_STEPS = 50  # default T of the noise schedules
 
 
 @dataclass(frozen=True)
 class RunName:
-    """What the end of a config's name says, such as ``_8xb2-10x100k``.
+    """What the end of a config's name says, such as ``_b16-10x100k``.
 
     Args:
-        processes: GPUs.
-        batch_size: samples of each.
-        updates: in all.
+        batch_size: samples of an update over all processes.
+        updates: in total.
     """
 
-    processes: int
     batch_size: int
     updates: int
 
 
 def parse_name(stem: str) -> RunName | None:
-    """The end of a config's name; None where it says nothing (an example, a user's own)."""
+    """The end of a config's name; None if it has no such end (an example, a user's own)."""
     match = _NAME.search(stem)
     if match is None:
         return None
-    processes, batch_size, updates = match.groups()
+    batch_size, updates = match.groups()
     factors = (int(part.rstrip('km')) * _UNITS.get(part[-1], 1) for part in updates.split('x'))
-    return RunName(int(processes), int(batch_size), math.prod(factors))
+    return RunName(int(batch_size), math.prod(factors))
 
 
 def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
     """Parameters of a restorer's parts: network, time conditioning, adapters and classifier.
 
-    It is built on the meta device, without memory for its weights, unless these have to be read to
-    know the network (``PublicNetwork``).
+    They are built on the meta device, which takes no memory for weights, unless the network is
+    known only from its weights (``PublicNetwork``).
 
     Args:
         model: config of the restorer.
@@ -69,16 +67,16 @@ def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
 
 
 def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, str]]:
-    """The lines of a summary, (what, value), of a resolved config whose file is called ``stem``."""
+    """The lines (what, value) of the summary of a resolved config from a file named ``stem``."""
     model = config['model']
     lines = [
         ('objective', _objective(model)),
         ('diffusion', _diffusion(model)),
         ('network', _network(model)),
         ('updates', _updates(config)),
-        ('global batch', _global_batch(config, stem)),
+        ('global batch', _global_batch(config)),
         ('optimiser', _optimiser(config)),
-        ('besides', _besides(config)),
+        ('regularization', _regularization(config)),
         ('time steps', _timesteps(config)),
         *_data(config, 'train_dataloader', 'trains on'),
         *_data(config, 'test_dataloader', 'tests on'),
@@ -96,7 +94,7 @@ def _precision_and_seed(config: Mapping[str, Any]) -> str:
 
 
 def format_summary(lines: list[tuple[str, str]]) -> str:
-    """The lines of ``summarize_recipe`` in two columns; what repeats is left blank."""
+    """The lines of ``summarize_recipe`` in two columns; repeated labels are left blank."""
     width = max(len(what) for what, _ in lines)
     shown, previous = [], None
     for what, value in lines:
@@ -121,14 +119,11 @@ def _updates(config: Mapping[str, Any]) -> str:
     return text
 
 
-def _global_batch(config: Mapping[str, Any], stem: str) -> str:
-    each = config['train_dataloader']['batch_size']
-    name = parse_name(stem)
-    text = f'{each} x the number of processes'
-    if name is not None:
-        text = f'{name.processes * each} = {name.processes} x {each}'
+def _global_batch(config: Mapping[str, Any]) -> str:
+    total = config.get('global_batch_size')
     micro = config['model']['step'].get('micro_batch_size')
-    return text + (f', {micro} forwarded at once' if micro else '')
+    text = str(total or f'{config["train_dataloader"]["batch_size"]} x the number of processes')
+    return text + (f', in micro-batches of {micro}' if micro else '')
 
 
 def _optimiser(config: Mapping[str, Any]) -> str:
@@ -162,18 +157,18 @@ def _diffusion(model: Mapping[str, Any]) -> str:
     )
 
 
-def _besides(config: Mapping[str, Any]) -> str:
-    """What the update has beside its objective."""
+def _regularization(config: Mapping[str, Any]) -> str:
+    """Mixing, regularizers and layer-wise decay."""
     step, hooks = config['model']['step'], config['default_hooks']
     texts = []
     mixing = step.get('mixing') or {}
     if mixing.get('ratio'):
         texts.append(f'{mixing["ratio"]:.0%} generative samples')
     if mixing.get('probability'):
-        use = 'added' if mixing.get('added') else 'only watched'
+        use = 'added' if mixing.get('added') else 'only logged'
         texts.append(f'generative loss in {mixing["probability"]:.0%} of the updates, {use}')
     if mixing.get('cap') and texts:
-        texts[-1] += f', capped at {mixing["cap"]} of the content a tensor'
+        texts[-1] += f', capped at {mixing["cap"]} of the content gradient per tensor'
     regularizers = step.get('regularizers') or {}
     if importance := regularizers.get('importance'):
         texts.append(f'L_reg {importance["form"]} x {importance.get("weight", 0)}')
@@ -196,7 +191,7 @@ def _timesteps(config: Mapping[str, Any]) -> str:
     if not tasks:
         return ''
     if isinstance(spec, str) and spec.endswith('.json') and not Path(spec).is_file():
-        return f'those of {spec}, which is not there yet'
+        return f'those of {spec}, which does not exist yet'
     schedule = config['model'].get('schedule') or {}
     steps = TaskTimesteps(spec, schedule.get('num_steps', _NUM_STEPS))
     known = [task for task in tasks if task in steps]

@@ -10,7 +10,7 @@ its cells are of; ``{row}`` stands for a row's first cell, the code in it if the
     -->
     | run | quoted | ours |
     |---|---|---|
-    | [`a_8xb2-300k`](a_8xb2-300k.py) | 29.08 / .933 | |
+    | [`a_b16-300k`](a_b16-300k.py) | 29.08 / .933 | |
 
     <!-- end of results -->
 
@@ -29,7 +29,7 @@ _BLOCK = re.compile(
     re.DOTALL,
 )
 _CODE = re.compile(r'`([^`]+)`')
-_BATCH = re.compile(r'_(\d+)xb(\d+)-')
+_BATCH = re.compile(r'_b\d+-')
 _AVERAGE, _BLIND = 'average', 'blind'
 _DECIMALS = {'psnr': 2, 'ssim': 3, 'lpips': 3}
 
@@ -141,7 +141,7 @@ class Block:
 
     def origin_of(self, config: str) -> str | None:
         """What the list says of a config's figures, if it has any."""
-        own = (line for line in self._origins if run_of(_CODE.match(line)[1]) == run_of(config))
+        own = (line for line in self._origins if _CODE.match(line)[1] == config)
         return next(own, None)
 
     def fill(self, cells: Sequence[Cell], texts: Sequence[str], origin: Origin) -> None:
@@ -161,11 +161,6 @@ class Block:
 
 def _split(line: str) -> list[str]:
     return [cell.strip() for cell in line.removeprefix('|').removesuffix('|').split('|')]
-
-
-def run_of(config: str) -> str:
-    """A config's name with its batch as a product: 8 x 2 and 1 x 16 samples are the same run."""
-    return _BATCH.sub(lambda match: f'_{int(match[1]) * int(match[2])}-', config)
 
 
 def blocks_of(page: str) -> list[Block]:
@@ -217,7 +212,7 @@ def fill_page(
 
 def cells_of(block: Block, config: str) -> list[Cell]:
     """The cells of a block that are a config's."""
-    return [cell for cell in block.cells() if run_of(cell.config) == run_of(config)]
+    return [cell for cell in block.cells() if cell.config == config]
 
 
 def require_on_page(blocks: Sequence[Block], config: str, protocol: str) -> None:

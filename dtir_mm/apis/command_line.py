@@ -12,8 +12,9 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 from dtir_mm.apis.errors import one_line_errors
-from dtir_mm.config import override_config, read_config
-from dtir_mm.config.arguments import nearest
+from dtir_mm.config import read_config
+from dtir_mm.config.renamed import OPTIONS
+from dtir_mm.typos import hint
 
 __all__ = [
     'ToolParser',
@@ -63,9 +64,7 @@ def _key_and_value(text: str) -> str:
 
 def config_with_options(args: argparse.Namespace) -> Config:
     """The config that ``add_config_with_options`` asked for, overridden and checked."""
-    config = read_config(args.config)
-    override_config(config, args.cfg_options)
-    return config
+    return read_config(args.config, args.cfg_options)
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -93,9 +92,10 @@ class ToolParser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
-            close = nearest(unknown[0].partition('=')[0], known)
-            hint = f'; nearest: {close}' if close else ''
-            self.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
+            first = unknown[0].partition('=')[0]
+            now = OPTIONS.get(first)
+            said = f'; it is now {now}' if now in known else hint(first, known)
+            self.error(f'unrecognized arguments: {" ".join(unknown)}{said}')
         return parsed
 
     def error(self, message: str) -> NoReturn:

@@ -66,7 +66,7 @@ def message_of(error: BaseException) -> str:
             f'out of memory, {asked[1]} bytes asked for' if asked else str(error).partition('.')[0]
         )
         said = said or 'out of memory'
-        return f'{said}. A smaller train_dataloader.batch_size, patch or tile takes less'
+        return f'{said}. A smaller model.step.micro_batch_size, patch or tile takes less'
     if isinstance(error, UnicodeEncodeError):
         return (
             f'{_word_around(error)} has characters that are not UTF-8, which configs, logs and '

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from dtir_mm import trust
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.config import read_config
+from dtir_mm.engine.batch_size import process_batch_size
 from dtir_mm.engine.checkpoint import config_of, load_checkpoint
 from dtir_mm.engine.checkpoint_meta import meta_of
 from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
@@ -65,14 +66,14 @@ def accumulate_importance(
         )
     step.regularizers.clear()
     # The batches of all processes, in parts as large as one process had.
-    step.micro_batch_size = step.micro_batch_size or data['batch_size']
+    step.micro_batch_size = step.micro_batch_size or process_batch_size(settings, 1)
     running = RunningImportance()
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
     trusted = config is not None or allow_imports
     if not trusted:
         trust.refuse_foreign_data(data['dataset'], 'train_dataloader.dataset', checkpoint)
     with trust.building(data['dataset'], 'train_dataloader.dataset', checkpoint, trusted):
-        loader = _loader(data, meta_of(loaded))
+        loader = _loader(settings, meta_of(loaded))
     batches = iter(loader)
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
@@ -102,8 +103,9 @@ def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Ten
         yield update.total * update.differentiate('main', select(batch, [i]), flat_gradient)
 
 
-def _loader(settings: dict[str, Any], meta: dict[str, Any]) -> DataLoader:
+def _loader(config: dict[str, Any], meta: dict[str, Any]) -> DataLoader:
+    settings = config['train_dataloader']
     dataset = DATASETS.build(settings['dataset'])
-    size = meta.get('global_batch', settings['batch_size'])
+    size = meta.get('global_batch') or process_batch_size(config, 1)
     sampler = IterationSampler(dataset, meta.get('seed', 0), size, meta.get('iter', 0))
     return DataLoader(dataset, size, sampler=sampler, num_workers=settings['num_workers'])

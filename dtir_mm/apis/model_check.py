@@ -5,6 +5,7 @@ from typing import Any
 
 from dtir_mm.datasets.named_folders import LOADERS
 from dtir_mm.datasets.sample_sizes import sample_extents
+from dtir_mm.engine.batch_size import process_batch_size
 from dtir_mm.engine.loader_faults import training_faults, val_faults
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import DATASETS, MODELS
@@ -19,23 +20,24 @@ def model_faults(config: Mapping[str, Any]) -> list[str]:
         ValueError: the model cannot be built.
     """
     restorer = MODELS.build(config['model'])
-    loaders = {where: config.get(where) for where in LOADERS}
     return [
         fault
-        for where, settings in loaders.items()
-        if settings
-        for fault in _loader_faults(restorer, where, settings)
+        for where in LOADERS
+        if config.get(where)
+        for fault in _loader_faults(restorer, where, config)
     ]
 
 
-def _loader_faults(restorer: Restorer, where: str, settings: Mapping[str, Any]) -> list[str]:
+def _loader_faults(restorer: Restorer, where: str, config: Mapping[str, Any]) -> list[str]:
+    settings = config[where]
     try:
         dataset = DATASETS.build(settings['dataset'])
     except (OSError, ValueError) as error:
         return [f'{where}: {error}']
-    size = settings['batch_size']
     if where == 'train_dataloader':
+        size = process_batch_size(config, 1)
         return training_faults(restorer, dataset, size) if restorer.step else []
+    size = settings['batch_size']
     extents = sample_extents(dataset)
     return val_faults(restorer, where, dataset, extents, _batches(len(dataset), size))
 

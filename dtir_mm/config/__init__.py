@@ -1,4 +1,4 @@
-"""Reads and checks a config, before anything is built of it."""
+"""Reads and checks configs, before anything is built from them."""
 
 from dtir_mm.config.checking import check_config, require_parts
 from dtir_mm.config.reading import override_config, read_config

@@ -1,11 +1,10 @@
-"""What a callable takes, out of its signature and docstring: names, types, descriptions."""
+"""The arguments of a callable, from its signature and docstring: names, types, descriptions."""
 
-import difflib
 import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union
@@ -20,9 +19,9 @@ class Arguments:
     """The arguments of a callable by name.
 
     Attributes:
-        known: all that it takes by name.
-        required: those that it cannot do without.
-        open: whether it takes any others (``**kwargs``), of which nothing is known.
+        known: those it takes by name.
+        required: those without a default.
+        open: whether it takes any others (``**kwargs``).
     """
 
     known: Mapping[str, inspect.Parameter]
@@ -32,9 +31,9 @@ class Arguments:
 
 @cache
 def arguments_of(function: Callable) -> Arguments:
-    """What a function or class takes by name.
+    """The arguments that a function or class takes by name.
 
-    Where an ``__init__`` hands on ``**kwargs``, those of the classes behind it count too.
+    If an ``__init__`` passes on ``**kwargs``, the arguments of its base classes count too.
     """
     if not inspect.isclass(function):
         return _arguments(inspect.signature(function, eval_str=is_ours(function)), False)
@@ -44,7 +43,7 @@ def arguments_of(function: Callable) -> Arguments:
         if not inspect.isfunction(own):
             continue
         found = _arguments(inspect.signature(own, eval_str=is_ours(cls)), True)
-        # What a class needs it may give to the one behind it.
+        # A class may supply what its base class requires.
         required = taken.required if taken.known else found.required
         taken = Arguments({**found.known, **taken.known}, required, found.open)
         if not found.open:
@@ -61,18 +60,20 @@ def _arguments(signature: inspect.Signature, bound: bool) -> Arguments:
 
 
 def is_ours(function: Callable) -> bool:
-    """Whether a class or function is one of dtir_mm, whose annotations are to be trusted."""
+    """Whether a class or function belongs to dtir_mm, whose annotations can be trusted."""
     return str(getattr(function, '__module__', '')).partition('.')[0] == 'dtir_mm'
 
 
 def plain_types(annotation: Any) -> tuple[type, ...] | None:
-    """The types of an annotation that JSON has; None where it says something that we cannot check.
+    """The JSON types of an annotation; None if it has others, which are not checked.
 
-    ``Sequence`` and ``Mapping`` stand for whatever of it, ``float`` for ``int`` too.
+    ``Sequence`` and ``Mapping`` accept any elements, and ``float`` accepts integers.
     """
     if typing.get_origin(annotation) in (Union, types.UnionType):
         parts = [plain_types(part) for part in typing.get_args(annotation)]
-        return None if None in parts else tuple(t for part in parts for t in part)
+        if any(part is None for part in parts):
+            return None
+        return tuple(kind for part in parts for kind in part or ())
     if annotation is None or annotation in _PLAIN:
         return (type(None) if annotation is None else annotation,)
     origin = typing.get_origin(annotation) or annotation
@@ -82,7 +83,7 @@ def plain_types(annotation: Any) -> tuple[type, ...] | None:
 
 
 def fits(value: Any, accepted: tuple[type, ...]) -> bool:
-    """Whether a value of a config is of one of the ``plain_types``."""
+    """Whether a value is of one of the accepted ``plain_types``."""
     if isinstance(value, bool):
         return bool in accepted
     if isinstance(value, int) and float in accepted:
@@ -92,14 +93,14 @@ def fits(value: Any, accepted: tuple[type, ...]) -> bool:
 
 
 def in_words(accepted: tuple[type, ...]) -> str:
-    """``plain_types`` as a message names them."""
+    """``plain_types`` in words, for messages."""
     words = {Sequence: 'a list', Mapping: 'a dict', bool: 'True or False', int: 'an integer'}
     words |= {float: 'a number', str: 'a string', type(None): 'None'}
     return ' or '.join(words[kind] for kind in accepted)
 
 
 def descriptions(function: Callable) -> dict[str, str]:
-    """What the "Args" of a docstring of ours, or of a base class of ours, say of each argument."""
+    """Descriptions of the arguments in "Args" of our docstrings, those of base classes included."""
     found: dict[str, str] = {}
     for documented in filter(is_ours, getattr(function, '__mro__', (function,))):
         text = inspect.cleandoc(documented.__doc__ or '')
@@ -107,9 +108,3 @@ def descriptions(function: Callable) -> dict[str, str]:
             entries = re.findall(_ENTRY, section, re.M | re.S)
             found = {**{name: ' '.join(said.split()) for name, said in entries}, **found}
     return found
-
-
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is most like another one, if any is."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return close[0] if close else None

@@ -1,7 +1,7 @@
-"""Finds what nothing reads in a config, and what is of the wrong type, before it is built.
+"""Finds unknown keys and values of the wrong type in a config, before anything is built.
 
-mmengine reads a config by ``get``: a misspelt key at its top, or of a part that is no class, has no
-effect, and no message.
+mmengine reads configs with ``get``: it silently ignores a misspelt key at the top level or in a
+section that is not passed to a class.
 """
 
 import warnings
@@ -16,36 +16,37 @@ from dtir_mm.config.arguments import (
     fits,
     in_words,
     is_ours,
-    nearest,
     plain_types,
 )
+from dtir_mm.config.renamed import renamed_values
 from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, known_keys, looked_up
 from dtir_mm.config.variables import unused_variables
 from dtir_mm.registry import Registry
+from dtir_mm.typos import hint, nearest
 
 _LINES = 3
-_SO_CLOSE = 0.8  # that a name is taken for a misspelt one
+_SIMILAR = 0.8  # a name this similar is taken for a typo
 _PARTS = {
     'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
     'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
 }
-_USES = {'train': 'train', 'val': 'validate while it trains', 'test': 'test'}
-# Packages whose arguments of the names in ``ARGUMENTS`` are the configs that we know.
+_USES = {'train': 'train', 'val': 'validate during training', 'test': 'test'}
+# Packages in which an argument named in ``ARGUMENTS`` is a config of that kind.
 _KNOWN_PACKAGES = ('dtir_mm', 'mmengine', 'torch')
 
 
 def check_config(config: Config) -> None:
-    """Checks every key of a config, and the types of their values where they are known.
+    """Checks every key of a config, and the types of its value where they are known.
 
-    A key at the top that nothing reads may be a variable, which other lines of the config's files
-    use; one that begins with ``_`` is never looked at.
+    A top-level key that nothing reads may be a variable that the config's files use; names that
+    begin with ``_`` are always taken for variables.
 
     Raises:
-        ValueError: a key is not read by anything, has a value of another type, or lacks its "type";
-            the message names it and what would be accepted.
+        ValueError: nothing reads a key, its value has the wrong type or an old name, or it lacks
+            its "type"; the message names it and what would be accepted.
     """
-    problems = [*_unread(config)]
+    problems = [*_unread(config), *_two_batch_sizes(config), *renamed_values(dict(config.items()))]
     for key, (annotation, _) in VALUES.items():
         if key in config:
             problems += _of_type(key, config[key], annotation)
@@ -55,13 +56,13 @@ def check_config(config: Config) -> None:
     problems += _own_precision(config.get('optim_wrapper'))
     if problems:
         if len(problems) > _LINES:
-            first = f'{len(problems)} faults of the config, the first of which are:'
+            first = f'{len(problems)} errors in the config, the first of which are:'
             problems = [first, *problems[: _LINES - 1]]
         raise ValueError('\n'.join(problems))
 
 
 def require_parts(config: Config, use: str) -> None:
-    """Raises ValueError unless a config has all that a use of it takes: "train" or "test"."""
+    """Raises ValueError unless a config has all parts that a use requires: "train" or "test"."""
     if config.get('model') is None:
         raise ValueError('the config has no model')
     for name, keys in _PARTS.items():
@@ -74,10 +75,20 @@ def require_parts(config: Config, use: str) -> None:
 
 
 def _own_precision(wrapper: Any) -> Iterator[str]:
-    """Wrappers that bring a precision of their own, which gradients as we take them do not have."""
+    """Optimiser wrappers with their own mixed precision, which our gradients bypass."""
     kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
     if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
         yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'
+
+
+def _two_batch_sizes(config: Config) -> Iterator[str]:
+    total, loader = config.get('global_batch_size'), config.get('train_dataloader')
+    each = loader.get('batch_size') if isinstance(loader, Mapping) else None
+    if total is not None and each is not None:
+        yield (
+            f'train_dataloader.batch_size={each} and global_batch_size={total} are both set. '
+            f'Change global_batch_size, samples of an update over all processes, or set it to None'
+        )
 
 
 def _unread(config: Config) -> Iterator[str]:
@@ -85,12 +96,10 @@ def _unread(config: Config) -> Iterator[str]:
     unread = [key for key in config if key not in known and not key.startswith('_')]
     left = []
     for key, is_own in unused_variables(config, unread).items():
-        if (close := nearest(key, known, _SO_CLOSE)) or is_own:
-            close = close or nearest(key, known)
+        if is_own or nearest(key, known, _SIMILAR):
             yield (
-                f'{key}: nothing reads this key of the config'
-                + (f'; nearest: {close}' if close else '')
-                + f'. A variable that nothing uses yet is called _{key}'
+                f'{key}: nothing reads this key of the config{hint(key, known)}. An unused '
+                f'variable must be named _{key}'
             )
         else:
             left.append(key)
@@ -98,17 +107,17 @@ def _unread(config: Config) -> Iterator[str]:
         warnings.warn(
             f'nothing reads these keys of the config: {", ".join(left)}. If they are variables, '
             f'begin their names with an underscore',
-            stacklevel=1,  # once, wherever it is found
+            stacklevel=1,  # warns once, wherever it is called from
         )
 
 
 def _check(path: str, value: Any, built: Built) -> Iterator[str]:
-    """The problems of a value that is a config, a list of configs, or a dict of configs by name."""
+    """Problems of a config, a list of configs, or a dict of named configs."""
     if built.named and isinstance(value, Mapping):
         present = [name for name, each in value.items() if each is not None]
         for name, each in value.items():
             if each is None:
-                close = nearest(name, present, _SO_CLOSE)
+                close = nearest(name, present, _SIMILAR)
                 if close:
                     yield f'{path}.{name}=None switches nothing off; nearest: {close}'
             elif isinstance(each, Mapping):
@@ -126,19 +135,18 @@ def _check(path: str, value: Any, built: Built) -> Iterator[str]:
 
 def _check_one(path: str, value: Mapping, built: Built, siblings: Any) -> Iterator[str]:
     own = {'_scope_', '_delete_', *built.besides}
-    function = built.default
+    function: Any = built.default
     if built.by_type:
         own.add('type')
         kind = value.get('type', function)
         if kind is None:
-            if 'by_epoch' in value or 'metrics' in value:  # mmengine's own way of a default
+            if 'by_epoch' in value or 'metrics' in value:  # mmengine has defaults for these
                 return
-            others = [name for name in siblings if name != path.rpartition('.')[-1]]
-            close = nearest(path.rpartition('.')[-1], others)
-            yield f'{path} must name its "type"' + (f'; nearest: {close}' if close else '')
+            name = path.rpartition('.')[-1]
+            yield f'{path} must name its "type"{hint(name, [n for n in siblings if n != name])}'
             return
         if 'type' in value and not isinstance(kind, str):
-            yield f'{path}.type={kind!r} must be the name of what is registered'
+            yield f'{path}.type={kind!r} must be a registered name'
             return
         function = looked_up(built, kind) if isinstance(kind, str) else kind
         if function is None:
@@ -168,10 +176,8 @@ def _check_arguments(
             if nested is not None and each is not None:
                 yield from _check(at, each, nested)
         elif key not in known and not arguments.open:
-            close = nearest(key, known)
-            yield f'{at} is no key of {name}; ' + (
-                f'nearest: {close}' if close else f'it takes {", ".join(known) or "none"}'
-            )
+            taken = f'; it takes {", ".join(known) or "none"}'
+            yield f'{at} is no key of {name}{hint(key, known) or taken}'
         elif nested is not None and each is not None:
             yield from _check(at, each, nested)
         elif key in known and is_ours(function):
@@ -181,18 +187,19 @@ def _check_arguments(
     if not arguments.open:
         missing = [k for k in arguments.required if k not in value and k not in given]
         if missing:
-            yield f'{path}: {name} needs {", ".join(missing)}, which the config does not give'
+            yield f'{path}: {name} needs {", ".join(missing)}, missing in the config'
 
 
 def _of_kind(path: str, value: Any, parameter: Parameter) -> Iterator[str]:
-    """As ``_of_type`` for annotations of others, which are loose about numbers and None.
+    """``_of_type`` for other packages, whose annotations are loose about numbers and None.
 
-    Where there is none that we can check, a default that is a number says as much.
+    Without an annotation that can be checked, a numeric default determines the type.
     """
     accepted, default = plain_types(parameter.annotation), parameter.default
     if accepted is None and isinstance(default, int | float):
         accepted = (bool if isinstance(default, bool) else float,)
-    loose = isinstance(value, bool | int | float) and {bool, int, float} & set(accepted or ())
+    loose = isinstance(value, bool | int | float)
+    loose = loose and not {bool, int, float}.isdisjoint(accepted or ())
     if isinstance(value, float) and accepted and float not in accepted:
         loose = loose and value.is_integer()
     plain = value is None or isinstance(value, bool | int | float | str | list | tuple | Mapping)

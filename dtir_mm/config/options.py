@@ -1,4 +1,4 @@
-"""The values of ``--cfg-options``: Python's where they are, and else the text as it was given."""
+"""Parses ``--cfg-options``: values are Python literals where possible, otherwise text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ _WORDS = {'true': True, 'false': False, 'none': None}
 
 
 def parse_value(text: str) -> Any:
-    """A value as it was written behind KEY=.
+    """Parses what follows KEY=.
 
-    Numbers, True, False and None are what they say; ``[a, b]``, ``(a, b)`` and ``a,b`` are lists.
-    What stands in quotes is text whatever is in it, and so is the path of what exists.
+    Numbers, True, False and None are recognized; ``[a, b]`` and ``a,b`` are lists, ``(a, b)`` is a
+    tuple. Text in quotes, and paths of existing files or folders, are taken literally.
 
     Raises:
-        ValueError: brackets or quotes are left open.
+        ValueError: a bracket or quote is not closed.
     """
     text = text.strip()
     if len(text) > 1 and text[0] in '\'"' and text[-1] == text[0] and text[0] not in text[1:-1]:
@@ -40,12 +40,12 @@ def parse_value(text: str) -> Any:
 
 
 def overridden(config: Config, options: Sequence[str]) -> None:
-    """Changes a config by options KEY=VALUE, whose keys have dots between their parts.
+    """Overrides a config by options KEY=VALUE with dotted keys.
 
-    A value with commas stays text where the config has text so far and it looks like a path.
+    A value with commas stays text if it looks like a path and replaces text.
 
     Raises:
-        ValueError: an option is not of that form, or its key leads through a value.
+        ValueError: an option is not of that form, or a part of its key is not a dict or list.
     """
     for option in options:
         key, sign, text = option.partition('=')
@@ -63,7 +63,7 @@ def overridden(config: Config, options: Sequence[str]) -> None:
 
 
 def _at(config: Mapping, key: str) -> Any:
-    """What a config has at a key of several parts; None where it has nothing."""
+    """The value at a dotted key of a config; None if there is none."""
     found: Any = config
     for part in key.split('.'):
         if isinstance(found, list) and part.isdigit() and int(part) < len(found):
@@ -78,27 +78,27 @@ def _at(config: Mapping, key: str) -> Any:
 def _exists(text: str) -> bool:
     try:
         return Path(text).exists()
-    except OSError:  # longer than a name may be
+    except OSError:  # the name is too long
         return False
 
 
 def _split(text: str) -> list[str]:
-    """The parts between the commas that stand in no brackets and no quotes."""
+    """The parts between commas that are not in brackets or quotes."""
     parts, opened, quote = [''], [], None
     for char in text:
         if quote:
             quote = None if char == quote else quote
         elif char in '\'"' and not parts[-1].strip(' [('):
-            quote = char  # elsewhere it is an apostrophe
+            quote = char  # otherwise it is an apostrophe
         elif char in _BRACKETS:
             opened.append(_BRACKETS[char])
         elif char in _BRACKETS.values():
             if not opened or opened.pop() != char:
-                raise ValueError(f'a bracket {char!r} closes none; quote text that has brackets')
+                raise ValueError(f'{char!r} closes no bracket; quote text that contains brackets')
         elif char == ',' and not opened:
             parts.append('')
             continue
         parts[-1] += char
-    if opened or quote:
-        raise ValueError(f'{(opened or [quote])[-1]!r} is missing; quote text that has brackets')
+    if missing := opened[-1] if opened else quote:
+        raise ValueError(f'{missing!r} is missing; quote text that contains brackets')
     return parts

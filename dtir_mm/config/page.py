@@ -1,20 +1,20 @@
-"""The schema of the config as a page to read: what each section and class takes."""
+"""The config schema as a page: the keys of each section and class."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _HEAD = """# Keys of a config
 
-Written by `python tools/config_schema.py` from the code: change docstrings, not this page. The same
-for editors is [config.schema.json](config.schema.json): in VS Code, map it to your `.yaml` or
-`.json` configs with `yaml.schemas` or `json.schemas`.
+Generated from docstrings by `python tools/config_schema.py`: do not edit this page. For editors
+there is [config.schema.json](config.schema.json): in VS Code, map it to your `.yaml` or `.json`
+configs with `yaml.schemas` or `json.schemas`.
 
-A key that is not listed here is refused, before anything is built, with the nearest one that is.
+A key that is not listed here is refused before anything is built, and the nearest one is named.
 Classes of mmengine, torch, mmagic, spandrel or your own take the arguments of their signatures.
-Variables of your own may stand at the top of a config if its file uses them, or if their names
-begin with an underscore; `--cfg-options` cannot set them, as they have been used by then.
+A config may have variables of its own if its files use them, or if their names begin with an
+underscore. They are dropped once the config is read, so `--cfg-options` cannot set them.
 
-## At the top
+## Top level
 
 """
 
@@ -29,7 +29,7 @@ def config_page(schema: Mapping[str, Any]) -> str:
                 '',
                 f'## {name}',
                 '',
-                f'`type` is one of: {", ".join(known)}; or another one.',
+                f'`type` is one of: {", ".join(known)}; or a class of another package.',
             ]
         else:
             lines += ['', f'## {name}', '', definition['description'], '']
@@ -44,7 +44,7 @@ def _table(properties: Mapping[str, Any], required: set[str]) -> Iterator[str]:
         if key != '_delete_' and 'const' not in value
     ]
     if not rows:
-        yield 'No keys of ours.'
+        yield 'No keys.'
         return
     yield '| Key | Value | |'
     yield '|---|---|---|'
@@ -53,7 +53,7 @@ def _table(properties: Mapping[str, Any], required: set[str]) -> Iterator[str]:
 
 
 def _accepted(value: Mapping[str, Any]) -> str:
-    """What a value may be, with its default."""
+    """The accepted values, with the default."""
     if 'anyOf' in value:
         return value['anyOf'][0]['$ref'].rpartition('/')[-1]
     if 'additionalProperties' in value:

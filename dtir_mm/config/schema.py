@@ -1,6 +1,6 @@
-"""The config as a JSON schema, which editors check and complete YAML and JSON by.
+"""The config as a JSON schema, by which editors check and complete YAML and JSON.
 
-Everything in it comes out of the table of sections, and of signatures and docstrings.
+It is derived from the table of sections, signatures and docstrings.
 """
 
 import inspect
@@ -24,7 +24,7 @@ _JSON = {
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema of a whole config: its sections, with the classes of ours that fit in each."""
+    """The schema of a config: its sections, and our classes for each."""
     definitions: dict[str, Any] = {}
     properties = {
         key: {**_type(annotation), 'description': said}
@@ -37,7 +37,7 @@ def config_schema() -> dict[str, Any]:
         'title': 'A config of dtir_mm',
         'type': 'object',
         'properties': dict(sorted(properties.items())),
-        'patternProperties': {'^_': {'description': 'a variable of the config'}},
+        'patternProperties': {'^_': {'description': 'a variable'}},
         'additionalProperties': False,
         '$defs': dict(sorted(definitions.items())),
     }
@@ -52,7 +52,7 @@ def _built(built: Built, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _define_any(built: Built, definitions: dict[str, Any]) -> str:
-    """Adds all that a value may become to the definitions; gives the name of one among them."""
+    """Defines everything that a value may be built into; returns the name of the definition."""
     choices = dict(_choices(built))
     names = [_define(name, function, built, definitions) for name, function in choices.items()]
     if not built.by_type:
@@ -60,7 +60,7 @@ def _define_any(built: Built, definitions: dict[str, Any]) -> str:
     name = f'any {getattr(built.by_type[0], "name", "schedule")}'
     if built.default is not None:
         name += f', {getattr(built.default, "__name__", built.default)} by default'
-    # Beside ours one of another package, or of the user's own.
+    # Besides ours, a class of another package or of the user.
     other = {
         'properties': {'type': {'type': 'string', 'not': {'enum': sorted(choices)}}},
         'required': ['type'],
@@ -72,8 +72,9 @@ def _define_any(built: Built, definitions: dict[str, Any]) -> str:
 
 
 def _choices(built: Built) -> Iterator[tuple[str, Callable]]:
-    """What a value may become, of what we know the arguments of, by name."""
+    """Names and classes that a value may be built into, of those whose arguments we know."""
     if not built.by_type:
+        assert callable(built.default)
         yield built.default.__name__.strip('_'), built.default
         return
     default = built.default if isinstance(built.default, str) else None
@@ -87,15 +88,15 @@ def _choices(built: Built) -> Iterator[tuple[str, Callable]]:
 
 
 def _define(name: str, function: Callable, built: Built, definitions: dict[str, Any]) -> str:
-    """Adds a class with its arguments to the definitions; gives the name that it has there."""
+    """Defines a class with its arguments; returns the name of the definition."""
     if name in definitions:
         return name
-    definitions[name] = {}  # it may hold itself, as data sets do
+    definitions[name] = {}  # it may contain itself, as data sets do
     arguments, said = arguments_of(function), descriptions(function)
     properties: dict[str, Any] = {}
     for key, parameter in arguments.known.items():
         if key in built.given or not (is_ours(function) or key in ARGUMENTS):
-            continue  # what others take depends on their version
+            continue  # arguments of other packages depend on their version
         value = _type(parameter.annotation)
         if key in ARGUMENTS:
             value = _built(ARGUMENTS[key], definitions)

@@ -1,4 +1,4 @@
-"""What each part of a config is built from: the one table behind the check and the schema."""
+"""What each part of a config is built into: the table behind both the check and the schema."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Built:
     """What a dict in a config becomes.
 
     Attributes:
-        by_type: where the class named by its "type" is looked up.
-        default: what takes its keys where it has no "type"; None where it must have one.
-        given: arguments that whoever builds it supplies.
-        besides: keys that whoever builds it takes out.
-        named: whether it is a dict of such dicts, by names that are the user's.
+        by_type: registries in which its "type" is looked up.
+        default: what takes its keys if it has no "type"; None if it must have one.
+        given: arguments supplied by the caller that builds it.
+        besides: further keys, which that caller removes.
+        named: whether it is a dict of such dicts, with names chosen by the user.
     """
 
     by_type: tuple[Any, ...] = ()
@@ -40,43 +40,43 @@ def _env_cfg(
     dist_cfg: dict | None = None,
     resource_limit: int = 4096,
 ) -> None:
-    """What ``Runner.setup_env`` reads.
+    """Arguments read by ``Runner.setup_env``.
 
     Args:
-        cudnn_benchmark: let cuDNN try which of its algorithms is the fastest.
+        cudnn_benchmark: let cuDNN choose the fastest of its algorithms by trying them.
         mp_cfg: how worker processes start.
         dist_cfg: arguments of ``torch.distributed.init_process_group``.
-        resource_limit: open files that a process may have.
+        resource_limit: maximum number of open files of a process.
     """
 
 
 def _mp_cfg(mp_start_method: str = 'fork', opencv_num_threads: int = 0) -> None:
-    """What ``set_multi_processing`` reads.
+    """Arguments read by ``set_multi_processing``.
 
     Args:
         mp_start_method: "fork", "spawn" or "forkserver".
-        opencv_num_threads: of every process.
+        opencv_num_threads: threads of OpenCV in every process.
     """
 
 
 def _set_randomness(
     seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
 ) -> None:
-    """What ``Runner.set_randomness`` reads.
+    """Arguments read by ``Runner.set_randomness``.
 
     Args:
-        seed: of all random numbers; None draws one.
-        diff_rank_seed: another seed for each process.
-        deterministic: let torch take deterministic algorithms alone.
+        seed: seed of all random numbers; None: a random one.
+        diff_rank_seed: a different seed in each process.
+        deterministic: restrict torch to deterministic algorithms.
     """
 
 
 def _auto_scale_lr(enable: bool = False, base_batch_size: int | None = None) -> None:
-    """What ``Runner.scale_lr`` reads.
+    """Arguments read by ``Runner.scale_lr``.
 
     Args:
         enable: scale the learning rate (``train.py --auto-scale-lr``).
-        base_batch_size: samples of an update that the learning rate is meant for.
+        base_batch_size: global batch size that the learning rate is meant for.
     """
 
 
@@ -90,26 +90,26 @@ def _paramwise_cfg(
     flat_decay_mult: float = 1.0,
     bypass_duplicate: bool = False,
 ) -> None:
-    """What ``DefaultOptimWrapperConstructor`` reads.
+    """Arguments read by ``DefaultOptimWrapperConstructor``.
 
     Args:
-        custom_keys: parts of parameters' names, each with its lr_mult and decay_mult.
+        custom_keys: parts of parameter names, each with its lr_mult and decay_mult.
         bias_lr_mult: factor of the learning rate of biases.
         bias_decay_mult: factor of the weight decay of biases.
         norm_decay_mult: factor of the weight decay of normalisation layers.
         dwconv_decay_mult: factor of the weight decay of depth-wise convolutions.
         dcn_offset_lr_mult: factor of the learning rate of the offsets of deformable convolutions.
         flat_decay_mult: factor of the weight decay of one-dimensional parameters.
-        bypass_duplicate: leave out parameters that are there twice.
+        bypass_duplicate: skip parameters that occur twice.
     """
 
 
 def _custom_key(lr_mult: float = 1.0, decay_mult: float = 1.0) -> None:
-    """What a parameter's own entry in ``paramwise_cfg.custom_keys`` may change.
+    """An entry of ``paramwise_cfg.custom_keys``.
 
     Args:
-        lr_mult: factor of its learning rate.
-        decay_mult: factor of its weight decay.
+        lr_mult: factor of the learning rate.
+        decay_mult: factor of the weight decay.
     """
 
 
@@ -121,14 +121,14 @@ def _clip_grad(
     clip_value: float | None = None,
     type: str = 'norm',
 ) -> None:
-    """What ``OptimWrapper`` clips gradients by: arguments of torch's functions that do so.
+    """Arguments of torch's functions by which ``OptimWrapper`` clips gradients.
 
     Args:
-        max_norm: of the gradient of all parameters together.
-        norm_type: which norm that is.
-        error_if_nonfinite: stop where the norm is not finite.
+        max_norm: maximum norm of the gradient of all parameters together.
+        norm_type: order of that norm.
+        error_if_nonfinite: raise an error if the norm is not finite.
         foreach: see ``torch.nn.utils.clip_grad_norm_``.
-        clip_value: of a single value of the gradient (type "value").
+        clip_value: maximum magnitude of each value of the gradient (type "value").
         type: "norm" or "value".
     """
 
@@ -138,24 +138,24 @@ _OF_LOOPS = ('runner', 'dataloader', 'evaluator')
 _METRICS = Built((registry.METRICS, registry.EVALUATOR))
 _MODEL = Built((registry.MODELS,))
 
-# The sections: keys of a config at its top, and what each is for.
+# Sections: top-level keys of a config, and their purpose.
 SECTIONS: Mapping[str, tuple[Built, str]] = {
     'model': (_MODEL, 'the restorer'),
-    'data_preprocessor': (_MODEL, 'of a model without one of its own'),
-    'train_dataloader': (_LOADER, 'what is trained on'),
-    'val_dataloader': (_LOADER, 'what is validated on during training'),
-    'test_dataloader': (_LOADER, 'what tools/test.py tests on'),
+    'data_preprocessor': (_MODEL, 'for a model that has none'),
+    'train_dataloader': (_LOADER, 'training data'),
+    'val_dataloader': (_LOADER, 'validation data, during training'),
+    'test_dataloader': (_LOADER, 'test data of tools/test.py'),
     'train_cfg': (
         Built((registry.LOOPS,), None, ('runner', 'dataloader'), ('by_epoch',)),
-        'how long training takes, and how often it validates',
+        'number of updates, and how often to validate',
     ),
-    'val_cfg': (Built((registry.LOOPS,), ValLoop, _OF_LOOPS), 'the loop of validation'),
-    'test_cfg': (Built((registry.LOOPS,), TestLoop, _OF_LOOPS), 'the loop of a test'),
-    'val_evaluator': (_METRICS, 'what validation measures'),
-    'test_evaluator': (_METRICS, 'what a test measures'),
+    'val_cfg': (Built((registry.LOOPS,), ValLoop, _OF_LOOPS), 'the validation loop'),
+    'test_cfg': (Built((registry.LOOPS,), TestLoop, _OF_LOOPS), 'the test loop'),
+    'val_evaluator': (_METRICS, 'validation metrics'),
+    'test_evaluator': (_METRICS, 'test metrics'),
     'optim_wrapper': (
         Built((registry.OPTIM_WRAPPERS,), 'OptimWrapper', (), ('constructor', 'paramwise_cfg')),
-        'the optimiser, and what gradients go through before it',
+        'the optimiser, gradient clipping and learning rates per parameter',
     ),
     'param_scheduler': (
         Built(
@@ -163,33 +163,39 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
             given=('optimizer', 'param_name'),
             besides=('convert_to_iter_based', 'epoch_length'),
         ),
-        "the learning rate's schedule, or its parts",
+        'schedule of the learning rate, or a list of its parts',
     ),
-    'auto_scale_lr': (Built(default=_auto_scale_lr), 'the batch that the learning rate is for'),
+    'auto_scale_lr': (
+        Built(default=_auto_scale_lr),
+        'the batch size that the learning rate is meant for',
+    ),
     'default_hooks': (
         Built((registry.HOOKS,), besides=('priority',), named=True),
-        'hooks by name, each of which a config may change or set to None',
+        'named hooks; None removes one',
     ),
     'custom_hooks': (Built((registry.HOOKS,), besides=('priority',)), 'further hooks'),
     'model_wrapper_cfg': (
         Built((registry.MODEL_WRAPPERS,), given=('module',)),
-        'how several processes share the model (ShardedRestorer)',
+        'how processes share the model (ShardedRestorer)',
     ),
-    'log_processor': (Built((registry.LOG_PROCESSORS,), LogProcessor), 'what logs average'),
-    'visualizer': (Built((registry.VISUALIZERS,)), 'where curves go'),
-    'env_cfg': (Built(default=_env_cfg), 'processes and their communication'),
+    'log_processor': (
+        Built((registry.LOG_PROCESSORS,), LogProcessor),
+        'which logged values are averaged',
+    ),
+    'visualizer': (Built((registry.VISUALIZERS,)), 'where curves are written'),
+    'env_cfg': (Built(default=_env_cfg), 'processes and communication'),
     'randomness': (Built(default=_set_randomness), 'seed'),
     'custom_imports': (
         Built(default=import_modules_from_strings),
-        'imports=[...], modules of your own that register classes; allow_failed_imports',
+        'imports=[...]: your modules that register classes; allow_failed_imports',
     ),
     'compile': (
         Built(default=torch.compile, given=('model',)),
-        'True, or arguments of torch.compile, to compile the network',
+        'True or arguments of torch.compile: compiles the network',
     ),
 }
-# Arguments within them that are configs themselves, by the names that our classes, the data loader
-# and mmengine's wrapper of an optimiser have for them.
+# Arguments in sections that are configs themselves, by their names in our classes, the data loader
+# and mmengine's optimiser wrapper.
 ARGUMENTS: Mapping[str, Built] = {
     'backbone': _MODEL,
     'head': Built((registry.MODELS,), 'NoiseHead'),
@@ -217,21 +223,28 @@ ARGUMENTS: Mapping[str, Built] = {
     'vis_backends': Built((registry.VISBACKENDS,), given=('save_dir',)),
     'metrics': Built((registry.METRICS,)),
 }
-# What is a value at the top, with its type and what it is for.
+# Top-level keys that are values, with type and purpose.
 VALUES: Mapping[str, tuple[Any, str]] = {
     'runner_type': (str, 'the runner, RestorationRunner'),
-    'work_dir': (str | None, 'folder of logs and checkpoints; default work_dirs/<config>'),
-    'load_from': (str | None, 'checkpoint or work directory whose weights training starts from'),
-    'load_strict': (bool, 'whether all weights of load_from must fit; default True'),
-    'resume': (bool | str, 'go on with the run in work_dir, or from the checkpoint named here'),
+    'global_batch_size': (
+        int | None,
+        'samples of an update over all processes, a multiple of their number',
+    ),
+    'work_dir': (str | None, 'folder for logs and checkpoints; default work_dirs/<config>'),
+    'load_from': (str | None, 'checkpoint or work directory with the initial weights'),
+    'load_strict': (bool, 'whether all weights of load_from must match; default True'),
+    'resume': (bool | str, 'continue the run in work_dir, or from this checkpoint'),
     'allow_changes': (bool, "resume with the config's optimiser and schedule; default False"),
-    'launcher': (str, 'how processes were started: none, pytorch, slurm or mpi'),
+    'launcher': (str, 'launcher of the processes: none, pytorch, slurm or mpi'),
     'log_level': (str, 'of the log: DEBUG, INFO, WARNING or ERROR'),
-    'default_scope': (str, 'where names without a scope are looked up, dtir_mm'),
-    'experiment_name': (str | None, "name in logs; default the config's"),
-    'activation_checkpointing': (Any, 'refused: model.backbone.checkpoint_activations does it'),
-    'efficient_conv_bn_eval': (Any, "mmengine's: modules whose convolution and batch norm merge"),
-    'precision': (str, '"fp32", "bf16", "fp64", or "auto": whichever of the first two is faster'),
+    'default_scope': (str, 'scope in which names are looked up, dtir_mm'),
+    'experiment_name': (str | None, 'name in logs; default: that of the config'),
+    'activation_checkpointing': (Any, 'refused: use model.backbone.checkpoint_activations'),
+    'efficient_conv_bn_eval': (
+        Any,
+        "mmengine's: modules in which convolution and batch norm are fused",
+    ),
+    'precision': (str, '"fp32", "bf16", "fp64", or "auto": the faster of the first two'),
 }
 
 
@@ -242,6 +255,6 @@ def looked_up(built: Built, name: str) -> Callable | None:
 
 
 def known_keys() -> tuple[str, ...]:
-    """The keys that are read at the top of a config: mmengine's and ours."""
+    """The top-level keys of a config that are read: mmengine's and ours."""
     mmengines = (key for key in arguments_of(Runner).known if key != 'cfg')
     return tuple(dict.fromkeys((*mmengines, *SECTIONS, *VALUES)))

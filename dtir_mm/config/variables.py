@@ -1,7 +1,7 @@
-"""Which keys at the top of a config are variables that its files use, and which nothing uses.
+"""Distinguishes top-level variables that a config's files use from keys that nothing uses.
 
-OpenMMLab's configs are Python files, each of whose variables becomes a key: ``pipeline``, which a
-data set is given further down, and ``load_form``, which was meant to be ``load_from``, look alike.
+In Python configs every variable becomes a key: ``pipeline``, used for a data set further down,
+looks the same as ``load_form``, a typo of ``load_from``.
 """
 
 import ast
@@ -13,19 +13,19 @@ from mmengine.config import Config
 
 
 def unused_variables(config: Config, names: Iterable[str]) -> dict[str, bool]:
-    """Those of the names that no file of a config uses, after it was assigned there.
+    """The names that no file of a config uses after assigning them.
 
     Returns:
-        name: whether the config's own file, which builds on others, assigns it: there it can have
-        no use but in this config. Variables of a base may be meant for other configs, and a file
-        that builds on none may have been written by ``Config.dump``, which keeps variables.
+        name: whether it is certainly an error, because a file with bases assigns it itself.
+        Variables of a base may be meant for other configs, and a file without bases may have been
+        written by ``Config.dump``, which keeps variables.
     """
     names = list(names)
     files = list(_files(Path(config.filename))) if names and config.filename else []
     unused = {}
     for name in names:
         assigning = [i for i, file in enumerate(files) if name in file.assigned]
-        # A base comes behind the files that build on it.
+        # Bases come after the files that build on them.
         left = [
             i
             for i in assigning
@@ -38,7 +38,7 @@ def unused_variables(config: Config, names: Iterable[str]) -> dict[str, bool]:
 
 
 class _File:
-    """What a file assigns at its top, what it reads of that, and what it reads of its bases."""
+    """The names that a config file assigns, reads, and reads from its bases."""
 
     def __init__(self, path: Path) -> None:
         text = path.read_text(encoding='utf-8')
@@ -62,11 +62,11 @@ class _File:
 
 
 def _files(path: Path) -> Iterator[_File]:
-    """A config's file and all that it builds on."""
+    """A config file and all files that it builds on."""
     file = _File(path)
     yield file
     for base in file.bases:
-        if base.is_file():  # else one of another package, "mmdet::..."
+        if base.is_file():  # otherwise of another package, "mmdet::..."
             yield from _files(base)
 
 

@@ -127,13 +127,12 @@ def settled_seed(checkpoint: Mapping[str, Any], seed: int | None) -> int:
     return before
 
 
-def other_batch(before: int, now: int, processes: int) -> str:
-    """That the run to resume had another number of samples an update, and how to have as many."""
+def other_batch(before: int, now: int) -> str:
+    """That the run to resume had another global batch size, and how to keep it."""
     return (
         f'the run to resume had {before} samples an update over all processes, this one has {now}: '
-        f'it is another run from here on. The same would be train_dataloader.batch_size='
-        f'{before / processes:g} on {processes} processes (model.step.micro_batch_size makes it '
-        f'fit)'
+        f'it is another run from here on. Set global_batch_size={before} to continue with as many '
+        f'(model.step.micro_batch_size saves memory)'
     )
 
 

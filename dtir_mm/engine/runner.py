@@ -11,10 +11,11 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from dtir_mm.config import check_config
+from dtir_mm.engine.batch_size import process_batch_size
 from dtir_mm.engine.checkpoint import (
     checkpoint_to_resume,
     config_of,
@@ -140,6 +141,13 @@ class RestorationRunner(Runner):
         hooks = {n: h for n, h in (hooks or {}).items() if h is not None or n in own}
         super().register_default_hooks(hooks)
 
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """See mmengine; each process gets its share of ``global_batch_size``."""
+        if isinstance(self._train_dataloader, dict):
+            size = process_batch_size(self.cfg, self.world_size)
+            self._train_dataloader = {**self._train_dataloader, 'batch_size': size}
+        return super().build_train_loop(loop)
+
     def build_param_scheduler(self, scheduler: Any) -> list:
         """The learning rate's schedule; a part of it without ``end`` lasts as long as training.
 
@@ -252,7 +260,7 @@ class RestorationRunner(Runner):
         )
         before = checkpoint['meta'].get('global_batch', self.global_batch)
         if before != self.global_batch:
-            self.logger.warning(other_batch(before, self.global_batch, self.world_size))
+            self.logger.warning(other_batch(before, self.global_batch))
         recorded, config = config_of(checkpoint), json.loads(self.config_json)
         changed = resume_optimization(
             checkpoint,

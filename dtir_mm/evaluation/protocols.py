@@ -1,9 +1,10 @@
 """Named ways to measure: colour space and crop can matter more to PSNR than the method does."""
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
+
+from dtir_mm.typos import hint
 
 _LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966]) / 255
 
@@ -65,9 +66,9 @@ def get_protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    close = difflib.get_close_matches(str(name), PROTOCOLS, n=1, cutoff=0.5)
-    hint = f' Did you mean {close[0]!r}?' if close else ''
-    raise ValueError(f'unknown protocol {name!r}; there are {", ".join(PROTOCOLS)}.{hint}')
+    raise ValueError(
+        f'unknown protocol {name!r}; there are {", ".join(PROTOCOLS)}{hint(str(name), PROTOCOLS)}'
+    )
 
 
 def luma(rgb: np.ndarray) -> np.ndarray:

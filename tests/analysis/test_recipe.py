@@ -1,4 +1,4 @@
-"""What is derived from a config: its name, its parameters, its data and where it starts."""
+"""The summary of a config: name, parameters, data and initial weights."""
 
 from pathlib import Path
 
@@ -34,14 +34,14 @@ def summary_of(name: str, **options) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ('stem', 'expected'),
     [
-        ('dtir-unet_finetune_rainy_8xb2-300k', RunName(8, 2, 300_000)),
-        ('xrestormer_unified_1xb16-10x100k', RunName(1, 16, 1_000_000)),
-        ('nafnet-w64_joint_8xb2-1m', RunName(8, 2, 1_000_000)),
-        ('pilot_dtir-unet-w32_scratch_rainy_1xb16-8500', RunName(1, 16, 8500)),
+        ('dtir-unet_finetune_rainy_b16-300k', RunName(16, 300_000)),
+        ('xrestormer_unified_b16-10x100k', RunName(16, 1_000_000)),
+        ('nafnet-w64_joint_b16-1m', RunName(16, 1_000_000)),
+        ('pilot_dtir-unet-w32_scratch_rainy_b16-2500', RunName(16, 2500)),
         ('finetune_noisy', None),
     ],
 )
-def test_a_name_says_processes_batch_and_updates(stem, expected):
+def test_a_name_says_batch_and_updates(stem, expected):
     assert parse_name(stem) == expected
 
 
@@ -96,10 +96,10 @@ def test_a_skip_is_found_in_a_network_without_weights(skip):
 
 
 def test_the_summary_of_a_fine_tuning():
-    lines = summary_of('setting_a/one_gpu/dtir-unet_finetune_rainy_1xb16-300k.py')
+    lines = summary_of('setting_a/dtir-unet_finetune_rainy_b16-300k.py')
     assert lines['network'][0].startswith('DtirUNet, 27,')
     assert lines['updates'] == ['300,000, validation every 5,000']
-    assert lines['global batch'] == ['16 = 1 x 16, 2 forwarded at once']
+    assert lines['global batch'] == ['16, in micro-batches of 2']
     assert lines['optimiser'] == [
         'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
     ]
@@ -110,37 +110,37 @@ def test_the_summary_of_a_fine_tuning():
     assert [line.split(':')[0] for line in lines['tests on']] == [
         'rainy (source)', 'rainy (target)',
     ]  # fmt: skip
-    assert lines['starts from'] == ['work_dirs/dtir-unet_pretrain_rainy_1xb16-500k']
-    assert lines['writes to'] == ['work_dirs/dtir-unet_finetune_rainy_1xb16-300k']
+    assert lines['starts from'] == ['work_dirs/dtir-unet_pretrain_rainy_b16-500k']
+    assert lines['writes to'] == ['work_dirs/dtir-unet_finetune_rainy_b16-300k']
 
 
 def test_the_summary_of_ten_tasks():
-    lines = summary_of('setting_b/nafnet-w64_unified_8xb2-10x100k.py')
+    lines = summary_of('setting_b/nafnet-w64_unified_b16-10x100k.py')
     assert lines['time steps'][0].startswith('noisy 4, rainy 8,')
     assert lines['time steps'][0].endswith('hazy 47, blurry 50')
     assert lines['updates'][0].endswith('tasks join one after another, asc, cumulative')
     assert len(lines['trains on']) == 10
     assert 'adapters 1.8' in lines['network'][0]
     text = format_summary(list(summarize_recipe(
-        Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_8xb2-10x100k.py').to_dict(), 'own',
+        Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_b16-10x100k.py').to_dict(), 'own',
     )))  # fmt: skip
     assert text.count('trains on') == 1
-    assert '2 x the number of processes' in text
 
 
 def test_what_is_missing_is_said(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # away from runs that were made here
-    lines = summary_of('setting_a/dtir-unet_pretrain_rainy_8xb2-500k.py')
+    lines = summary_of('setting_a/dtir-unet_pretrain_rainy_b16-500k.py')
     assert lines['starts from'] == ['random weights']
     assert 'time steps' not in lines and 'tests on' not in lines
     assert lines['trains on'] == ['data/Rain100L/train/GT']
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py')
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py')
     assert lines['time steps'] == [
-        'those of work_dirs/quickstart/timesteps.json, which is not there yet'
+        'those of work_dirs/quickstart/timesteps.json, which does not exist yet'
     ]
     matches = {'low_light': {'t_mat': 38}}
     write_timesteps('work_dirs/quickstart/timesteps.json', matches, {'num_steps': 50})
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py')
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py')
     assert lines['time steps'] == ['none yet for noisy']
-    lines = summary_of('mini/quick_dtir-unet-w16_finetune_low_light_1xb8-1000.py')
+    task = {'train_dataloader.dataset.task': 'low_light'}
+    lines = summary_of('mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py', **task)
     assert lines['time steps'] == ['low_light 38']

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from dtir_mm.analysis.results_page import Origin, blocks_of, cells_of, fill_page, run_of
+from dtir_mm.analysis.results_page import Origin, blocks_of, cells_of, fill_page
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PAGES = [
@@ -21,7 +21,7 @@ PAGE = """# A page
 
 | a table | of something else |
 |---|---|
-| `net_a_8xb2-1k` | |
+| `net_a_b16-1k` | |
 
 <!-- results
 protocol: rgb
@@ -32,8 +32,8 @@ unseen: {row} average target
 | run | quoted | ours | unseen |
 |---|---|---|---|
 | a rival | 30.00 / .900 | | |
-| [`net_a_8xb2-1k`](net_a_8xb2-1k.py) | 29.08 / .933 | | |
-| [`net_b_8xb2-1k`](net_b_8xb2-1k.py) | | | |
+| [`net_a_b16-1k`](net_a_b16-1k.py) | 29.08 / .933 | | |
+| [`net_b_b16-1k`](net_b_b16-1k.py) | | | |
 
 <!-- end of results -->
 
@@ -42,8 +42,8 @@ More text.
 <!-- results
 protocol: y
 figures: psnr
-told: net_c_8xb2-2k {row} source
-blind: net_c_8xb2-2k {row} source blind
+told: net_c_b16-2k {row} source
+blind: net_c_b16-2k {row} source blind
 -->
 | task | told | blind |
 |---|---|---|
@@ -69,18 +69,18 @@ MEANS = [
 ]
 
 
-def origin(config='net_a_8xb2-1k', protocol='rgb', commit='c' * 40) -> Origin:
+def origin(config='net_a_b16-1k', protocol='rgb', commit='c' * 40) -> Origin:
     return Origin(config, 3, commit, protocol, 'abc', 'def')
 
 
 def test_a_config_fills_its_own_cells_and_nothing_else():
     filled = fill_page(PAGE, MEANS, 'ours', origin())
     expected = PAGE.replace(
-        '(net_a_8xb2-1k.py) | 29.08 / .933 | | |',
-        '(net_a_8xb2-1k.py) | 29.08 / .933 | 30.04 / .942 | 8.00 / .600 |',
+        '(net_a_b16-1k.py) | 29.08 / .933 | | |',
+        '(net_a_b16-1k.py) | 29.08 / .933 | 30.04 / .942 | 8.00 / .600 |',
     ).replace(
         '\n\n<!-- end of results -->\n\nMore',
-        f'\n\n- `net_a_8xb2-1k`: seed 3, commit {"c" * 40}, protocol `rgb`, config abc, '
+        f'\n\n- `net_a_b16-1k`: seed 3, commit {"c" * 40}, protocol `rgb`, config abc, '
         f'checkpoint def\n\n<!-- end of results -->\n\nMore',
     )
     assert filled == expected
@@ -88,25 +88,18 @@ def test_a_config_fills_its_own_cells_and_nothing_else():
 
 
 def test_each_task_has_its_figures_and_the_average_theirs():
-    filled = fill_page(PAGE, MEANS, 'ours', origin('net_c_8xb2-2k', 'y'))
+    filled = fill_page(PAGE, MEANS, 'ours', origin('net_c_b16-2k', 'y'))
     assert '| hazy | 29.08 | 28.00 |' in filled
     assert f'| average | {fmean([29.084, 31.0]):.2f} | 27.00 |' in filled
 
 
 def test_a_config_may_have_cells_in_several_tables():
-    page = PAGE.replace('protocol: y', 'protocol: rgb').replace('net_c_8xb2-2k', 'net_a_8xb2-1k')
+    page = PAGE.replace('protocol: y', 'protocol: rgb').replace('net_c_b16-2k', 'net_a_b16-1k')
     filled = fill_page(page, MEANS, 'ours', origin())
-    assert '(net_a_8xb2-1k.py) | 29.08 / .933 | 30.04 / .942 |' in filled
+    assert '(net_a_b16-1k.py) | 29.08 / .933 | 30.04 / .942 |' in filled
     assert '| hazy | 29.08 | 28.00 |' in filled
-    assert filled.count('- `net_a_8xb2-1k`') == filled.count('<!-- end of results -->') == 2
+    assert filled.count('- `net_a_b16-1k`') == filled.count('<!-- end of results -->') == 2
     assert filled.startswith(PAGE.split('<!--')[0]) and '\n\nMore text.\n\n' in filled
-
-
-def test_one_gpu_fills_the_row_of_eight():
-    filled = fill_page(PAGE, MEANS, 'ours', origin('net_a_1xb16-1k'))
-    assert '(net_a_8xb2-1k.py) | 29.08 / .933 | 30.04 / .942 |' in filled
-    assert '- `net_a_1xb16-1k`: seed 3' in filled
-    assert run_of('net_a_8xb2-1k') == run_of('net_a_1xb16-1k') != run_of('net_a_8xb1-1k')
 
 
 def test_other_figures_are_shown_and_not_overwritten():
@@ -120,23 +113,23 @@ def test_other_figures_are_shown_and_not_overwritten():
         fill_page(filled, MEANS, 'ours', origin(commit='d' * 40))
     replaced = fill_page(filled, better, 'ours', origin(commit='d' * 40), replace=True)
     assert '31.04 / .942 | 9.00 / .600' in replaced and 'c' * 40 not in replaced
-    assert replaced.count('- `net_a_8xb2-1k`') == 1
+    assert replaced.count('- `net_a_b16-1k`') == 1
 
 
 def test_two_configs_have_their_origins_side_by_side():
-    page = fill_page(PAGE, MEANS, 'ours', origin('net_b_8xb2-1k'))
+    page = fill_page(PAGE, MEANS, 'ours', origin('net_b_b16-1k'))
     page = fill_page(page, MEANS, 'ours', origin())
     listed = [line for line in page.splitlines() if line.startswith('- ')]
-    assert [re.match(r'- `(\w+)', line)[1] for line in listed] == ['net_a_8xb2', 'net_b_8xb2']
+    assert [re.match(r'- `(\w+)', line)[1] for line in listed] == ['net_a_b16', 'net_b_b16']
     assert page.count('30.04 / .942') == 2
 
 
 @pytest.mark.parametrize(
     ('config', 'protocol', 'message'),
     [
-        ('net_d_8xb2-1k', 'rgb', 'no table of the page has a cell for net_d'),
-        ('net_a_8xb2-1k', 'y', 'under the protocol rgb, this test is under y'),
-        ('net_a_8xb2-2k', 'rgb', 'no table of the page has a cell for net_a_8xb2-2k'),
+        ('net_d_b16-1k', 'rgb', 'no table of the page has a cell for net_d'),
+        ('net_a_b16-1k', 'y', 'under the protocol rgb, this test is under y'),
+        ('net_a_b16-2k', 'rgb', 'no table of the page has a cell for net_a_b16-2k'),
     ],
 )
 def test_what_is_not_on_the_page_is_refused(config, protocol, message):
@@ -201,7 +194,7 @@ def test_quoted_averages_are_those_of_the_quoted_rows():
 
 def test_the_whole_recipe_is_quoted_alike_on_both_pages():
     quoted = re.findall(
-        r'dtir-unet_finetune_(\w+)_8xb2-300k.py\) \| (\S+ / \S+) \|.*?\| (\S+ / \S+) \|',
+        r'dtir-unet_finetune_(\w+)_b16-300k.py\) \| (\S+ / \S+) \|.*?\| (\S+ / \S+) \|',
         PAGES[0].read_text(),
     )
     everything = re.findall(

@@ -1,14 +1,14 @@
-"""Keys that nothing reads are refused with the nearest one that is; every config passes."""
+"""Unknown keys are refused with the nearest known one; every config of the repository passes."""
 
+import re
 import sys
 import warnings
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from dtir_mm.config import check_config, override_config, read_config, require_parts
+from dtir_mm.config import check_config, read_config, require_parts
 from dtir_mm.registry import RUNNERS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'configs'))
@@ -48,7 +48,7 @@ def test_every_config_of_the_repository_passes_without_a_warning(path):
         ('model["step"].update(mixng=None)', 'model.step.mixng is no key of TrainingStep'),
         ('model.update(schedule=dict(type="VarianceExplodin"))', 'VarianceExploding'),
         ('model.update(tile="big")', "model.tile='big' must be an integer or None"),
-        ('model.update(type=3)', 'model.type=3 must be the name'),
+        ('model.update(type=3)', 'model.type=3 must be a registered name'),
         ('randomness = 3', 'randomness=3 must be a dict'),
         ('model.update(ensemble=1)', 'model.ensemble=1 must be True or False'),
         ('optim_wrapper = dict(paramwise_cfg=dict(norm_decay=0))', 'nearest: norm_decay_mult'),
@@ -71,7 +71,7 @@ def test_every_config_of_the_repository_passes_without_a_warning(path):
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_refused_wherever_it_enters(toy_config, more, said):
-    """In a file; ``RUNNERS.build`` refuses the same, before it makes the work directory."""
+    """In a file, and by ``RUNNERS.build`` before it creates the work directory."""
     text = f'\nenv_cfg = randomness = dict()\n{more}\n' if 'cfg = ' in more else f'\n{more}\n'
     path = toy_config('finetune', text)
     with pytest.raises(ValueError) as error:
@@ -124,6 +124,20 @@ def test_what_a_config_was_dumped_to_passes_with_a_warning(toy_config, tmp_path)
         read_config(tmp_path / 'dumped.py')
 
 
+def test_old_names_are_answered_with_the_new_ones(toy_config):
+    old = "\nval_evaluator = [dict(type='MeanMetric', names=['held_out_noise'])]\n"
+    said = "val_evaluator.0.names.0='held_out_noise': it is now 'val_noise_loss'"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_config(toy_config('pretrain', old))
+
+
+def test_two_batch_sizes_are_refused(toy_config):
+    both = '\nglobal_batch_size = 16\n'  # beside the toy's train_dataloader.batch_size
+    with pytest.raises(ValueError, match='batch_size=4 and global_batch_size=16 are both set'):
+        read_config(toy_config('pretrain', both))
+    assert read_config(toy_config('pretrain', both), ['global_batch_size=None'])
+
+
 def test_several_faults_take_three_lines(toy_config):
     path = toy_config(
         'finetune', '\nmodel.update(tlie=1, ensmble=True, tile_overlp=3, passs="one")\n'
@@ -131,22 +145,22 @@ def test_several_faults_take_three_lines(toy_config):
     with pytest.raises(ValueError) as error:
         read_config(path)
     first, *others = str(error.value).splitlines()
-    assert first.startswith('4 faults of the config') and len(others) == 2
+    assert first.startswith('4 errors in the config') and len(others) == 2
     assert all('nearest:' in line for line in others)
 
 
 def test_a_variable_is_not_changed_on_the_command_line(toy_config):
-    """It would have no effect: the config's files have used it already."""
+    """It would have no effect, since the config's files have already used it."""
     text = '\nwidth = 8\nmodel["backbone"]["backbone"]["width"] = width\n'
-    config = read_config(toy_config('finetune', text))
+    path = toy_config('finetune', text)
     for option, said in (
-        ('width=32', 'width is a variable'),
+        ('width=32', 'nothing reads width'),
         ('modle.tile=32', 'nothing reads modle; nearest: model'),
         ('model.tlie=32', 'model.tlie is no key of Restorer; nearest: tile'),
         ('_x=1', 'nothing reads _x'),
     ):
         with pytest.raises(ValueError, match=said):
-            override_config(deepcopy(config), [option])
+            read_config(path, [option])
 
 
 def test_parts_that_are_missing_are_named(toy_config):

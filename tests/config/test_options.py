@@ -1,4 +1,4 @@
-"""What a value of --cfg-options becomes."""
+"""How values of --cfg-options are parsed."""
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -50,7 +50,7 @@ def test_a_path_in_the_place_of_text_stays_text():
     [
         ('model', 'must be KEY=VALUE'),
         ('steps=[1,2', "']' is missing"),
-        ('steps=1],2', 'closes none'),
+        ('steps=1],2', 'closes no bracket'),
         ('steps.7=1', 'steps.7=1'),
         ('folder.x=1', 'folder.x=1'),
     ],

@@ -1,10 +1,13 @@
-"""What is wrong with a config's file is said with file and line."""
+"""Errors in a config file name the file and line."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from dtir_mm.config import override_config, read_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 @pytest.mark.parametrize(
@@ -42,11 +45,39 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(ValueError, match=name):
             read_config(tmp_path / name)
     (tmp_path / 'iter_2.pth').write_bytes(b'PK')
-    with pytest.raises(ValueError, match=r'iter_2\.pth is no config.*checkpoint swapped'):
+    with pytest.raises(ValueError, match=r'iter_2\.pth is not a config.*checkpoint swapped'):
         read_config(tmp_path / 'iter_2.pth')
     (tmp_path / 'deep.json').write_text('{"a": ' + '[' * 100_000 + ']' * 100_000 + '}')
-    with pytest.raises(ValueError, match=r'deep\.json: lists or dicts .* too deep'):
+    with pytest.raises(ValueError, match=r'deep\.json: lists or dicts .* too deeply'):
         read_config(tmp_path / 'deep.json')
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'options'),
+    [
+        (
+            'setting_a/dtir-unet_scratch_hazy_8xb2-300k',
+            'setting_a/dtir-unet_scratch_hazy_b16-300k',
+            '',
+        ),
+        ('setting_b/one_gpu/dtir-unet_joint_1xb16-1m', 'setting_b/dtir-unet_joint_b16-1m', ''),
+        (
+            'mini/quick_dtir-unet-w16_scratch_low_light_1xb8-3000',
+            'mini/quick_dtir-unet-w16_scratch_noisy_b8-1000',
+            ' with --cfg-options {train,val,test}_dataloader.dataset.task=low_light '
+            'train_cfg.max_iters=3000',
+        ),
+        (
+            'mini/pilot_dtir-unet-w32_scratch_rainy_1xb16-8500',
+            'mini/pilot_dtir-unet-w32_scratch_rainy_b16-2500',
+            ' with --cfg-options train_cfg.max_iters=8500',
+        ),
+    ],
+)
+def test_the_new_name_of_a_config_is_given(old, new, options):
+    with pytest.raises(FileNotFoundError) as error:
+        read_config(CONFIGS / f'{old}.py')
+    assert str(error.value).endswith(f'{old}.py; it is now {CONFIGS / new}.py{options}')
 
 
 def test_modules_that_options_name_are_imported(tmp_path, monkeypatch):

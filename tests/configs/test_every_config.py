@@ -1,13 +1,12 @@
-"""Every leaf config builds its data, model and hooks, and takes a step, in toy size.
+"""Every leaf config builds its data, model and hooks, and takes a step, at toy size.
 
-The data sets of each leaf are built as the leaf names them, in a folder that holds the 14 data sets
-in the layout of ``dtir_mm/datasets/layouts.py``, and photographs. Then each leaf is trained for an
-update, or is tested where it is not meant to be trained, from the weights that a toy run of its own
-``load_from`` left; where tasks join one after another, for two updates with a hand-over between.
+The data sets of each leaf are built with its own paths, in a folder with toy versions of the 14
+data sets in the layout of ``dtir_mm/datasets/layouts.py``, and photographs. Each leaf is then
+trained for one update (two with a hand-over between them if tasks join one after another), or
+tested if it is not meant to be trained, from the weights of a toy run of its own ``load_from``.
 
-Leaves that are alike in everything but the names of folders, single tasks and other runs share a
-toy run. That is as good: a step reads images, whatever their folder's name, and of a task only
-its time step, which comes out of a table that has all of them.
+Leaves that differ only in the names of folders, single tasks and other runs share a toy run: a step
+depends on neither folder names nor, apart from the time step in a table, the task.
 """
 
 import json
@@ -56,13 +55,13 @@ TOY_NETWORKS = {
     ),
     'PlainResNet': dict(width=8, depth=2),
 }
-# As few photographs as the leaves of configs/mini, which say how many they take, can do with.
+# The smallest numbers of photographs that the leaves of configs/mini accept.
 PHOTOS = {'photos/train': 16, 'photos/val': 2, 'photos/test': 1, 'BSDS500': 16, 'CBSD68': 34}
 
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
-    """Toy runs in a folder that has what configs name below ``data`` and ``work_dirs``."""
+    """Toy runs in a folder with the ``data`` and ``work_dirs`` that configs name."""
     folder = tmp_path_factory.mktemp('configs')
     for name in LAYOUTS:
         generate_fixture(name, folder / 'data', pairs=1)
@@ -79,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(EXAMPLES / 'custom_backbone'))
-        # Logs of them, which take most of the time: compilers are asked for, configs formatted.
+        # Logging takes most of the time: compilers are queried, configs formatted.
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         patch.setattr(Config, 'pretty_text', property(lambda config: ''))
         yield ToyRuns()
@@ -88,13 +87,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
 
 
 class ToyRuns:
-    """Toy runs, each done when it is first asked for."""
+    """Toy runs, each done when first requested."""
 
     def __init__(self) -> None:
         self.done: dict[str, Path] = {}
 
     def of(self, path: Path) -> Path:
-        """The checkpoint of a toy run that is alike to a leaf's in all that matters."""
+        """The checkpoint of a toy run equivalent to that of a leaf."""
         config = toy(load(path))
         start = config.get('load_from')
         if start is not None:
@@ -108,14 +107,14 @@ class ToyRuns:
 
 
 class StopBehindHandOver(Hook):
-    """Ends a run in which tasks join after two of its updates, which are two stages."""
+    """Stops a run in which tasks join after two updates, that is two stages."""
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         runner.train_loop.stop_training = runner.iter + 1 == UPDATES
 
 
 def run(config: Config, name: str) -> Path:
-    """Trains, or tests what is not trained; gives what this leaves or starts from."""
+    """Trains, or tests what is not trained; returns the checkpoint written or tested."""
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     config.work_dir, config.experiment_name = f'toy/{name}', name
@@ -133,7 +132,7 @@ read = cache(load_checkpoint)
 
 
 def toy(config: Config) -> Config:
-    """The same recipe with a network, patches and a run that a test has time for."""
+    """The same recipe with a network, patches and length fit for a test."""
     config = deepcopy(config)
     network = config.model.backbone.backbone
     network.update(TOY_NETWORKS[network.type])
@@ -150,7 +149,7 @@ def toy(config: Config) -> Config:
     importance = config.default_hooks.get('importance') or {}
     if importance.get('when') == 'start':
         importance.n_batches = 1
-    config.train_dataloader.batch_size = 4
+    config.global_batch_size = 4
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if config.get(loader):
             config[loader].num_workers = 0
@@ -197,7 +196,7 @@ def test_a_leaf_takes_a_step(path, runs):
     checkpoint = read(runs.of(path))
     config = toy(load(path))
     if is_only_tested(config):
-        return  # it was tested, which raises where it cannot be
+        return  # it was tested, which raises an error if that fails
     objective = MODELS.get(config.model.step.objective.type).name
     assert checkpoint['meta']['objective'] == objective
     assert ('importance' in checkpoint) == bool(carries_importance(config))
@@ -210,6 +209,6 @@ def test_a_leaf_takes_a_step(path, runs):
 
 
 def carries_importance(config: Config) -> bool:
-    """Whether its checkpoint hands on what training has learnt to rely on."""
+    """Whether its checkpoint carries importance."""
     hook = config.default_hooks.get('importance')
     return bool(hook) and (hook.n_batches > 0 or config.get('load_from') is not None)

@@ -1,8 +1,8 @@
-"""Every leaf at full size has the parameters that are recorded, counted on the meta device.
+"""Every leaf has the recorded number of parameters, counted on the meta device.
 
-What a leaf is made of follows from its name: a network with its time conditioning, adapters where
-tasks are many, a classifier where it is trained. PUBLISHED are the figures of the networks' authors
-and of Table 5 of the paper, in millions.
+The parts of a leaf follow from its name: a network with time conditioning, adapters for several
+tasks, a classifier if it is trained. PUBLISHED are the figures of the networks' authors and of
+Table 5 of the paper, in millions.
 """
 
 import json
@@ -22,7 +22,7 @@ ADAPTERS = 1.8  # Table 5: "+ 1.8M"
 
 @cache
 def counted(model: str) -> dict[str, int]:
-    """The parameters of a model's parts, by its config as JSON."""
+    """Parameters of the parts of a model, given its config as JSON."""
     return count_parameters(json.loads(model))
 
 
@@ -33,7 +33,7 @@ def parts_of(path: Path) -> dict[str, int]:
 
 
 def expected(path: Path) -> dict[str, int]:
-    """What is recorded for a leaf of this name."""
+    """The recorded parameters for a leaf of this name."""
     name = NAME.fullmatch(path.stem)
     recorded = RECORDED[name['backbone']]
     kept = ['network', 'time conditioning']
@@ -62,7 +62,7 @@ def test_a_leaf_has_the_parameters_on_record(path):
 def test_the_record_agrees_with_what_is_published(backbone):
     recorded = RECORDED[backbone]
     network = recorded['network']
-    if backbone in ('dtir-unet', 'nafnet-w48'):  # the authors' come with their conditioning
+    if backbone in ('dtir-unet', 'nafnet-w48'):  # published with conditioning
         network += recorded['time conditioning']
     assert round(network / 1e6, 1) == PUBLISHED[backbone]
     counts = {name: c for name, c in recorded['adapters'].items() if name != 'released'}

@@ -91,7 +91,7 @@ def test_transform_degrades_and_names_task_and_domain(severity, photo):
 
 
 def test_unknown_names_are_explained():
-    with pytest.raises(ValueError, match=r"'rany'.*noisy, rainy.*did you mean 'rainy'"):
+    with pytest.raises(ValueError, match=r"'rany'.*noisy, rainy.*nearest: rainy"):
         degradation_for('rany', 'source')
     with pytest.raises(ValueError, match=r"'heavy' of Snow.*'source', 'target'"):
         degradation_for('snowy', 'heavy')

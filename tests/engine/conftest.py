@@ -26,9 +26,10 @@ BACKBONE = dict(
 PRETRAIN = """
 _base_ = [
     '{bases}/stages/paper/pretrain.py', '{bases}/datasets/photos_pretrain.py',
-    '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/schedules/adam_cosine_mini.py', '{bases}/runtime.py',
 ]
 model = dict(backbone={backbone})
+global_batch_size = None
 train_dataloader = dict(batch_size=4, num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
 val_dataloader = val_cfg = val_evaluator = None
 default_hooks = dict(importance=dict(n_batches=2), checkpoint=dict(interval=2))
@@ -40,7 +41,7 @@ precision = 'fp64'
 UNIFY = """
 _base_ = [
     '{bases}/stages/paper/unify.py', '{bases}/datasets/photos_unified.py',
-    '{bases}/schedules/adam_cosine_mini_10x300.py',
+    '{bases}/schedules/adam_cosine_mini_10x300.py', '{bases}/runtime.py',
 ]
 backbone = {backbone}
 backbone['adapters'] = dict(num_experts=2, param_budget=5000, prompt_dim=8)
@@ -56,6 +57,7 @@ model = dict(
 )
 photos = dict(type='DegradedPhotosDataset', folder='{photos}', shrink=1.0)
 patches = [dict(type='RandomPatch', size=16), dict(type='PackSample')]
+global_batch_size = None
 train_dataloader = dict(
     batch_size=8, num_workers=0,
     dataset=dict(datasets=[

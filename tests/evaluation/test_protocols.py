@@ -37,7 +37,7 @@ def test_protocols_are_filed_under_their_own_names():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'rgb_crop'; there are rgb, .*Did you mean 'rgb_crop4'"):
+    with pytest.raises(ValueError, match=r"'rgb_crop'; there are rgb, .*nearest: rgb_crop4"):
         get_protocol('rgb_crop')
-    with pytest.raises(ValueError, match=r"'lab'; there are rgb, .*, y\.$"):
+    with pytest.raises(ValueError, match=r"'lab'; there are rgb, .*, y$"):
         get_protocol('lab')

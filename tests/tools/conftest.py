@@ -19,20 +19,21 @@ ROOT = Path(__file__).resolve().parents[2]
 # The learning rate is far too high: two updates have to show in what the network does.
 CONFIG = """
 _base_ = [
-    '{bases}/backbones/dtir_unet_w16.py',
     '{bases}/stages/{recipe}/{stage}.py',
     '{bases}/datasets/photos_{stage}.py',
     '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/runtime.py',
 ]
-backbone = dict(
-    backbone=dict(width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1)
+network = dict(
+    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
+    attention=False,
 )
-model = dict(backbone=_base_.backbone)
-model['backbone']['backbone'].update(backbone['backbone'])
+model = dict(backbone=dict(type='ConditionedBackbone', backbone=network))
 optim_wrapper = dict(optimizer=dict(lr=0.03))
 param_scheduler = None
 train_cfg = dict(max_iters=2, val_interval=2)
-train_dataloader = dict(batch_size=2, num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
+global_batch_size = 2
+train_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
 val_dataloader = dict(num_workers=0, dataset=dict(folder='{photos}', shrink=1.0))
 precision = 'fp32'
 """

@@ -77,7 +77,10 @@ def test_fixtures_from_the_command_line(run_tool, failure_of, tmp_path):
     assert 'replaces nothing' in failure_of('check_data', '--generate-fixture', 'GoPro', tmp_path)
     assert 'RESIDE-6k' in failure_of('check_data', '--generate-fixture', 'RESIDE', tmp_path)
     assert 'give a config' in failure_of('check_data')
-    without_folders = BASE.with_name('paired_finetune.py')
+    without_folders = tmp_path / 'own.py'
+    without_folders.write_text(
+        "train_dataloader = dict(dataset=dict(type='PairedFolderDataset'))\n"
+    )
     assert 'PairedFolderDataset needs degraded, clean' in failure_of('check_data', without_folders)
     assert 'nowhere.py' in failure_of('check_data', tmp_path / 'nowhere.py')
 
@@ -109,7 +112,7 @@ def test_what_is_left_out_or_dropped_is_said_and_broken_links_are_faults(tmp_pat
 
 
 MODEL = """
-_base_ = ['{root}/configs/mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py']
+_base_ = ['{root}/configs/mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py']
 pairs = dict(_delete_=True, type='PairedFolderDataset', degraded='{data}', clean='{data}')
 train_dataloader = dict(
     dataset=dict(

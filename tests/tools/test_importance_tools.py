@@ -102,7 +102,7 @@ def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):
     checkpoint = load_checkpoint(toy.pretrain)
     checkpoint['meta']['global_batch'] = 4
     save_checkpoint(checkpoint, tmp_path / 'two_processes.pth')
-    config.train_dataloader.batch_size = 4
+    config.global_batch_size = 4
     config.dump(tmp_path / 'four.py')
     del checkpoint['meta']['global_batch']
     save_checkpoint(checkpoint, tmp_path / 'one_process.pth')

@@ -21,7 +21,7 @@ unseen: {row} average target
 -->
 | run | ours | unseen |
 |---|---|---|
-| `toy_1xb2-2` | | |
+| `toy_b2-2` | | |
 
 <!-- end of results -->
 """
@@ -33,7 +33,7 @@ def publish(toy, tmp_path, monkeypatch) -> SimpleNamespace:
     monkeypatch.setattr(publishing, 'git_commit', lambda besides: COMMIT)
     folder = tmp_path / 'configs' / 'toy'
     folder.mkdir(parents=True)
-    config = Path(shutil.copy(toy.config, folder / 'toy_1xb2-2.py'))
+    config = Path(shutil.copy(toy.config, folder / 'toy_b2-2.py'))
     page = folder / 'README.md'
     page.write_text(PAGE)
     out = tmp_path / 'out'
@@ -51,9 +51,9 @@ def test_figures_go_into_the_page_with_their_origin(run_tool, publish):
         for row in (means['source'], means['target'])
     )
     text = publish.page.read_text()
-    assert f'| `toy_1xb2-2` | {source} | {unseen} |' in text
+    assert f'| `toy_b2-2` | {source} | {unseen} |' in text
     assert re.search(
-        rf'- `toy_1xb2-2`: seed 0, commit {COMMIT}, protocol `rgb_no_lpips`, '
+        rf'- `toy_b2-2`: seed 0, commit {COMMIT}, protocol `rgb_no_lpips`, '
         r'config [0-9a-f]{12}, checkpoint [0-9a-f]{12}\n',
         text,
     )
@@ -88,8 +88,8 @@ def test_another_protocol_is_refused(failure_of, publish):
 def test_a_config_without_a_page_is_refused(failure_of, publish):
     publish.page.write_text('# Nothing\n')
     assert 'README.md with a table of results' in failure_of(*publish.arguments)
-    publish.page.write_text(PAGE.replace('toy_1xb2-2', 'toy_1xb2-3'))
-    assert 'no table of the page has a cell for toy_1xb2-2' in failure_of(*publish.arguments)
+    publish.page.write_text(PAGE.replace('toy_b2-2', 'toy_b2-3'))
+    assert 'no table of the page has a cell for toy_b2-2' in failure_of(*publish.arguments)
 
 
 def test_overrides_are_refused(failure_of, publish):
@@ -119,9 +119,9 @@ def test_what_changes_memory_alone_is_not_another_config(run_tool, publish):
     assert 'published' in run_tool(*publish.arguments)
 
 
-@pytest.mark.parametrize('name', ['toy_2xb2-2', 'toy_1xb2-4'])
+@pytest.mark.parametrize('name', ['toy_b4-2', 'toy_b2-4'])
 def test_another_batch_or_fewer_updates_are_refused(failure_of, publish, name):
     config = publish.config.rename(publish.config.with_name(f'{name}.py'))
-    publish.page.write_text(PAGE.replace('toy_1xb2-2', name))
+    publish.page.write_text(PAGE.replace('toy_b2-2', name))
     message = failure_of('test', config, *publish.arguments[2:])
     assert 'has 2 updates of 2 samples' in message

@@ -15,9 +15,8 @@ from dtir_mm.engine.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAVES = ROOT / 'configs' / 'setting_a'
-PRETRAIN = LEAVES / 'dtir-unet_pretrain_rainy_8xb2-500k.py'
-FINETUNE = LEAVES / 'dtir-unet_finetune_rainy_8xb2-300k.py'
-ON_ONE = LEAVES / 'one_gpu' / 'dtir-unet_finetune_rainy_1xb16-300k.py'
+PRETRAIN = LEAVES / 'dtir-unet_pretrain_rainy_b16-500k.py'
+FINETUNE = LEAVES / 'dtir-unet_finetune_rainy_b16-300k.py'
 # Toy width and length; all else is the leaf's own, 16 samples an update and all terms.
 TOY = [
     'model.backbone.backbone.width=8', 'model.backbone.backbone.channel_multipliers=(1,2)',
@@ -51,20 +50,20 @@ def moved(end: dict, start: dict) -> Tensor:
 
 
 def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch):
-    """With two micro-batches in the place of the second process: the same curve to its end."""
+    """The same leaf, with two micro-batches instead of a second process: the same weights."""
     if torch.cuda.is_available():
         pytest.skip('two processes would need two GPUs')
     for name in ('Rain100L', 'Rain100H'):
         generate_fixture(name, tmp_path / 'data')
     monkeypatch.chdir(tmp_path)
     run_tool('train', PRETRAIN, '--cfg-options', *TOY, 'train_cfg.max_iters=1',
-             'train_dataloader.batch_size=4', 'val_cfg=None', 'val_dataloader=None',
+             'global_batch_size=4', 'val_cfg=None', 'val_dataloader=None',
              'val_evaluator=None')  # fmt: skip
     on_two_processes(
         FINETUNE, '--work-dir', 'two', '--cfg-options', *TOY, *SHORT,
-        'train_dataloader.batch_size=8', '--auto-scale-lr', cwd=tmp_path,
+        'model.step.micro_batch_size=8', '--auto-scale-lr', cwd=tmp_path,
     )  # fmt: skip
-    run_tool('train', ON_ONE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
+    run_tool('train', FINETUNE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
              *TOY, *SHORT, 'model.step.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
 
     middle, two, one = map(load_checkpoint, ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth'))
@@ -81,7 +80,7 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
 
 def test_another_global_batch_is_warned_of(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path, '--resume', toy.finetune / 'iter_2.pth',
-             '--cfg-options', 'train_cfg.max_iters=3', 'train_dataloader.batch_size=4')  # fmt: skip
+             '--cfg-options', 'train_cfg.max_iters=3', 'global_batch_size=4')  # fmt: skip
     (log,) = tmp_path.glob('*/*.log')
     assert 'had 2 samples an update over all processes, this one has 4' in log.read_text()
-    assert 'train_dataloader.batch_size=2 on 1 processes' in log.read_text()
+    assert 'Set global_batch_size=2' in log.read_text()

@@ -49,5 +49,5 @@ def test_rows_are_tasks_and_columns_clean_source_target(tool, photos, tmp_path, 
 def test_mistakes_are_explained(photos, tmp_path, failure_of):
     sheet = tmp_path / 's.png'
     message = failure_of('show_degradations', photos, sheet, '--tasks', 'rain')
-    assert "did you mean 'rainy'" in message
+    assert 'nearest: rainy' in message
     assert 'nowhere' in failure_of('show_degradations', tmp_path / 'nowhere', sheet)

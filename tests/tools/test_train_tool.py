@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failur
 @pytest.mark.parametrize(
     ('option', 'parts'),
     [
-        ('train_dataloader.dataset.task=rayny', ['rayny', "did you mean 'rainy'"]),
+        ('train_dataloader.dataset.task=rayny', ['rayny', 'nearest: rainy']),
         ('precision=fp16', ['fp16', 'bf16']),
         ('train_dataloader.dataset.max_photos=99', ['max_photos=99', '1..6']),
         ('train_dataloader.dataset.folder=nowhere', ['no such folder of images: nowhere']),

@@ -22,7 +22,7 @@ BASES = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
 CONFIG = """
 _base_ = [
     '{bases}/stages/classify.py', '{bases}/datasets/photos_unified.py',
-    '{bases}/schedules/adam_cosine_mini.py',
+    '{bases}/schedules/adam_cosine_mini.py', '{bases}/runtime.py',
 ]
 backbone = {backbone}
 backbone['adapters'] = dict(num_experts=2, param_budget=20_000, prompt_dim=8)
@@ -34,7 +34,8 @@ model = dict(
 photos = dict(type='DegradedPhotosDataset', folder='{photos}', shrink=1.0)
 patches = [dict(type='RandomPatch', size=16), dict(type='PackSample')]
 whole = [dict(type='PackSample')]
-train_dataloader = dict(batch_size=4, num_workers=0, dataset=dict(datasets=[
+global_batch_size = 4
+train_dataloader = dict(num_workers=0, dataset=dict(datasets=[
     dict(photos, task=task, pipeline=patches) for task in ('rainy', 'noisy')
 ]))
 val_dataloader = val_cfg = val_evaluator = None

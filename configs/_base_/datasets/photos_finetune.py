@@ -1,10 +1,10 @@
-"""Pairs from 16 photographs at half size, in patches of 32 px; tests on photographs of their own.
+"""Pairs from 16 photographs at half size, in patches of 32 px; tests on other photographs.
 
-The common user's regime: few pairs, many clean images.
+The usual situation of a user: few pairs, many clean images.
 """
 
+global_batch_size = 8
 train_dataloader = dict(
-    batch_size=8,
     num_workers=2,
     dataset=dict(
         type='DegradedPhotosDataset',
@@ -34,15 +34,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    collate_fn=dict(type='default_collate'),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='DegradedPhotosDataset',
-        folder='data/photos/test',
-        shrink=0.5,
-        severities=('source', 'target'),
-        pipeline=[dict(type='PackSample')],
-    ),
+    val_dataloader, dataset=dict(val_dataloader['dataset'], folder='data/photos/test')
 )

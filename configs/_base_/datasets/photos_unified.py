@@ -1,35 +1,41 @@
 """Ten synthetic degradations of the photographs of ``tools/prepare_photos.py``, at half size."""
 
-_base_ = './photos_finetune.py'
-_tasks_ = [
+_tasks = [
     'noisy', 'rainy', 'jpeg', 'snowy', 'inpainting',
     'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
 ]  # fmt: skip
-_train_ = {**_base_.train_dataloader.dataset, 'max_photos': None, 'draws': 1}
-_train_datasets_ = [dict(_train_, task=task) for task in _tasks_]
-_val_ = {**_base_.val_dataloader.dataset, 'severities': ('source',), 'max_photos': 2}
-_test_ = _base_.test_dataloader.dataset
+_patches = [dict(type='RandomPatch', size=32), dict(type='RandomFlipTurn'), dict(type='PackSample')]
+_whole = [dict(type='PackSample')]
+_photos = dict(type='DegradedPhotosDataset', shrink=0.5)
+_train = dict(
+    _photos, folder='data/photos/train', max_photos=None, draws=1, cache=True, pipeline=_patches
+)
+_val = dict(
+    _photos, folder='data/photos/val', severities=('source',), max_photos=2, pipeline=_whole
+)
+_test = dict(_photos, folder='data/photos/test', severities=('source', 'target'), pipeline=_whole)
+_clean = dict(
+    type='CleanPhotosDataset', folder='data/photos/test', shrink=0.5, as_pairs=True, pipeline=_whole
+)
+_evaluation = dict(
+    batch_size=1,
+    num_workers=1,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
+global_batch_size = 8
 train_dataloader = dict(
+    num_workers=2,
     sampler=dict(type='TaskMixtureSampler'),
-    dataset=dict(
-        _delete_=True,
-        type='TaskMixtureDataset',
-        datasets=_train_datasets_,
-    ),
+    dataset=dict(type='TaskMixtureDataset', datasets=[dict(_train, task=task) for task in _tasks]),
 )
 val_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='ConcatDataset', datasets=[dict(_val_, task=task) for task in _tasks_]
-    )
+    _evaluation,
+    dataset=dict(type='ConcatDataset', datasets=[dict(_val, task=task) for task in _tasks]),
 )
-_clean_ = dict(
-    type='CleanPhotosDataset', folder='data/photos/test', shrink=0.5, as_pairs=True,
-    pipeline=[dict(type='PackSample')],
-)  # fmt: skip
 test_dataloader = dict(
+    _evaluation,
     dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        datasets=[*[dict(_test_, task=task) for task in _tasks_], _clean_],
-    )
+        type='ConcatDataset', datasets=[*[dict(_test, task=task) for task in _tasks], _clean]
+    ),
 )

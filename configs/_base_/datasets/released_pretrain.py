@@ -1,10 +1,16 @@
-"""Clean images of a folder, in patches of 128 px under flips, two a process."""
+"""Clean images of a folder, in patches of 128 px under flips."""
 
-_base_ = './clean_pretrain.py'
-pipeline = [
+global_batch_size = 16
+_pipeline = [
     dict(type='RandomPatch', size=128),
     dict(type='RandomFlip'),
     dict(type='PackSample'),
 ]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
-val_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(num_workers=4, dataset=dict(type='CleanPhotosDataset', pipeline=_pipeline))
+val_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='CleanPhotosDataset', pipeline=_pipeline),
+)

@@ -1,20 +1,36 @@
-"""Setting A: trained on RESIDE-6k, REVIDE unseen."""
+"""Setting A: pairs of RESIDE-6k in patches of 128 px; tests on RESIDE-6k and, unseen, REVIDE."""
 
-_base_ = './paired_finetune.py'
+global_batch_size = 16
 train_dataloader = dict(
-    dataset=dict(degraded='data/RESIDE-6k/train/LQ', clean='data/RESIDE-6k/train/GT', task='hazy')
+    num_workers=4,
+    dataset=dict(
+        type='PairedFolderDataset',
+        degraded='data/RESIDE-6k/train/LQ',
+        clean='data/RESIDE-6k/train/GT',
+        task='hazy',
+        pipeline=[
+            dict(type='RandomPatch', size=128),
+            dict(type='RandomFlipTurn'),
+            dict(type='PackSample'),
+        ],
+    ),
 )
-_domains_ = [('source', 'data/RESIDE-6k/test'), ('target', 'data/REVIDE/test')]
-_test_ = [
+_test = [
     dict(
         type='PairedFolderDataset',
-        degraded=f'{folder}/LQ',
-        clean=f'{folder}/GT',
+        degraded=f'data/{name}/test/LQ',
+        clean=f'data/{name}/test/GT',
         task='hazy',
         domain=domain,
         pipeline=[dict(type='PackSample')],
     )
-    for domain, folder in _domains_
+    for domain, name in (('source', 'RESIDE-6k'), ('target', 'REVIDE'))
 ]
-val_dataloader = dict(dataset=dict(datasets=_test_))
-test_dataloader = dict(dataset=dict(datasets=_test_))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ConcatDataset', datasets=_test),
+)
+test_dataloader = val_dataloader

@@ -1,7 +1,6 @@
 """Setting B: ten data sets in the layout of DA-CLIP, ``universal/{train,val}/<task>/{LQ,GT}``."""
 
-_base_ = './paired_finetune.py'
-_folders_ = dict(
+_folders = dict(
     noisy='noisy',
     rainy='rainy',
     jpeg='jpeg-compressed',
@@ -13,7 +12,12 @@ _folders_ = dict(
     hazy='hazy',
     blurry='motion-blurry',
 )
-_train_, _test_ = (
+_patches = [
+    dict(type='RandomPatch', size=128),
+    dict(type='RandomFlipTurn'),
+    dict(type='PackSample'),
+]
+_train, _test = (
     [
         dict(
             type='PairedFolderDataset',
@@ -22,16 +26,21 @@ _train_, _test_ = (
             task=task,
             pipeline=pipeline,
         )
-        for task, folder in _folders_.items()
+        for task, folder in _folders.items()
     ]
-    for split, pipeline in (
-        ('train', _base_.train_dataloader.dataset.pipeline),
-        ('val', [dict(type='PackSample')]),
-    )
+    for split, pipeline in (('train', _patches), ('val', [dict(type='PackSample')]))
 )
+global_batch_size = 16
 train_dataloader = dict(
+    num_workers=4,
     sampler=dict(type='TaskMixtureSampler'),
-    dataset=dict(_delete_=True, type='TaskMixtureDataset', datasets=_train_),
+    dataset=dict(type='TaskMixtureDataset', datasets=_train),
 )
-val_dataloader = dict(dataset=dict(datasets=_test_))
-test_dataloader = dict(dataset=dict(datasets=_test_))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ConcatDataset', datasets=_test),
+)
+test_dataloader = val_dataloader

@@ -1,20 +1,31 @@
 """The clean training images of all ten tasks of Setting B."""
 
-_base_ = './clean_pretrain.py'
-_folders_ = [
+_folders = [
     'noisy', 'rainy', 'jpeg-compressed', 'snowy', 'uncompleted',
     'raindrop', 'shadowed', 'low-light', 'hazy', 'motion-blurry',
 ]  # fmt: skip
-_train_, _val_ = (
+_pipeline = [
+    dict(type='RandomPatch', size=128),
+    dict(type='RandomFlipTurn'),
+    dict(type='PackSample'),
+]
+_train, _val = (
     [
         dict(
             type='CleanPhotosDataset',
             folder=f'data/universal/{split}/{folder}/GT',
-            pipeline=_base_.pipeline,
+            pipeline=_pipeline,
         )
-        for folder in _folders_
+        for folder in _folders
     ]
     for split in ('train', 'val')
 )
-train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=_train_))
-val_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=_val_))
+global_batch_size = 16
+train_dataloader = dict(num_workers=4, dataset=dict(type='ConcatDataset', datasets=_train))
+val_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    collate_fn=dict(type='default_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ConcatDataset', datasets=_val),
+)

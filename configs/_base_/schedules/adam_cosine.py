@@ -1,7 +1,7 @@
-"""Adam and cosine annealing as in the paper; its batch is 16 in all, and nothing is clipped.
+"""Adam and cosine annealing as in the paper, without gradient clipping.
 
-The paper names an "exponential decay rate of 0.9" only; the second is that of DA-CLIP, which it
-says to follow.
+The paper states only an "exponential decay rate of 0.9"; the second is that of DA-CLIP, which it
+follows.
 """
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-5, betas=(0.9, 0.99)))

@@ -1,6 +1,6 @@
 """Adam and cosine annealing for small networks and short runs.
 
-Ten times the paper's rate, a warm-up and clipping: choices for runs of a few thousand updates.
+Ten times the paper's learning rate, warm-up and clipping: chosen for a few thousand updates.
 """
 
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-"""Ten stages of 100 K updates as in the released code: Adam and cosine start anew with each."""
+"""Ten stages of 100 K updates as in the released code: optimiser and cosine restart with each."""
 
 _base_ = './released_500k.py'
 param_scheduler = dict(

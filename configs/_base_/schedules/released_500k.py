@@ -1,5 +1,6 @@
-"""Adam and cosine annealing as in the released code; its batch is 16 in all, nothing is clipped."""
+"""Adam and cosine annealing as in the released code, without gradient clipping."""
 
-_base_ = './adam_cosine.py'
-param_scheduler = dict(eta_min=1e-7)
-train_cfg = dict(max_iters=500_000)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-5, betas=(0.9, 0.99)))
+param_scheduler = dict(type='CosineAnnealingLR', eta_min=1e-7, by_epoch=False)
+train_cfg = dict(type='IterationTrainLoop', max_iters=500_000, val_interval=5000)
+auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,7 +1,11 @@
 """Beyond the paper: a classifier that predicts the degradation, beside a finished stage 3."""
 
-_base_ = './paper/unify.py'
 model = dict(
+    type='Restorer',
+    backbone=dict(adapters=dict(num_experts=10, param_budget=1_800_000)),
+    timesteps='paper',  # Table 4
+    schedule=dict(type='VariancePreserving'),
+    head=dict(type='NoiseHead', residual_scale='sigma_floor'),
     classifier=dict(
         type='DegradationClassifier',
         tasks=[
@@ -9,9 +13,13 @@ model = dict(
             'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
         ],
     ),
-    step=dict(_delete_=True, objective=dict(type='DegradationClassification')),
+    step=dict(objective=dict(type='DegradationClassification')),
 )  # fmt: skip
-default_hooks = dict(
-    importance=None, layer_wise_decay=None, incremental_tasks=None, plateau=None, balance=None
-)
 val_evaluator = [dict(type='RestorationMetric', protocol='rgb_no_lpips')]
+test_evaluator = dict(type='RestorationMetric', protocol='rgb')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    checkpoint=dict(type='RestorationCheckpointHook', interval=1000),
+    logger=dict(type='LoggerHook', interval=100),
+    sampler_seed=None,  # IterationSampler needs no reseeding
+)

@@ -1,7 +1,5 @@
 """The ten synthetic degradations, one file each."""
 
-import difflib
-
 from dtir_mm.datasets.degradations.base import SEVERITIES, Degradation
 from dtir_mm.datasets.degradations.blur import Blur
 from dtir_mm.datasets.degradations.haze import Haze
@@ -13,6 +11,7 @@ from dtir_mm.datasets.degradations.rain import Rain
 from dtir_mm.datasets.degradations.raindrop import Raindrop
 from dtir_mm.datasets.degradations.shadow import Shadow
 from dtir_mm.datasets.degradations.snow import Snow
+from dtir_mm.typos import hint
 
 _ALL = (Noise, Rain, Jpeg, Snow, Inpainting, Raindrop, Shadow, LowLight, Haze, Blur)
 DEGRADATIONS: dict[str, type[Degradation]] = {degradation.task: degradation for degradation in _ALL}
@@ -25,10 +24,9 @@ def degradation_for(task: str, severity: str) -> Degradation:
         ValueError: the task or the severity is unknown; the message lists the known ones.
     """
     if task not in DEGRADATIONS:
-        close = difflib.get_close_matches(task, DEGRADATIONS, n=1)
-        hint = f'; did you mean {close[0]!r}?' if close else ''
         raise ValueError(
-            f'unknown task {task!r}: it must be one of {", ".join(DEGRADATIONS)}{hint}'
+            f'unknown task {task!r}: it must be one of {", ".join(DEGRADATIONS)}'
+            f'{hint(task, DEGRADATIONS)}'
         )
     return DEGRADATIONS[task](severity)
 

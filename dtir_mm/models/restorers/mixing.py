@@ -68,7 +68,7 @@ class SampleMixing:
         if count == total:
             raise ValueError(
                 f'model.step.mixing.ratio={self.ratio} makes all {total} samples of the batch '
-                f'generative; lower it, or enlarge train_dataloader.batch_size'
+                f'generative; lower it, or enlarge global_batch_size'
             )
         return range(count), range(count, total)
 

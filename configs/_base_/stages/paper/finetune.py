@@ -1,10 +1,9 @@
-"""Recipe `paper`, stage 2, GEF: the preprint to the letter, with its values.
+"""Recipe `paper`, stage 2, GEF: the preprint, with its values.
 
-Reconstruct at t_mat, keep the generative skill. One departure: the gradient of L_orthog is capped,
-since uncapped it was measured at 2 to 4450 times the content's (`grad_cap=None` takes that off).
+Reconstruct at t_mat while preserving generation. One deviation: the gradient of L_orthog is capped,
+since it was measured at 2 to 4450 times that of the content loss (`grad_cap=None`: no cap).
 """
 
-_base_ = '../../runtime.py'
 model = dict(
     type='Restorer',
     schedule=dict(type='VariancePreserving'),
@@ -29,6 +28,9 @@ model = dict(
     ),
 )
 default_hooks = dict(
+    checkpoint=dict(type='RestorationCheckpointHook', interval=1000),
+    logger=dict(type='LoggerHook', interval=100),
+    sampler_seed=None,  # IterationSampler needs no reseeding
     importance=dict(type='ImportanceAccumulationHook', n_batches=0),
     layer_wise_decay=dict(type='LayerWiseDecayHook', rate=0.05, gate='scalar'),  # a, Fig. 8; Eq. 10
     plateau=dict(type='PlateauHook'),
@@ -36,7 +38,7 @@ default_hooks = dict(
 )
 val_evaluator = [
     dict(type='RestorationMetric', protocol='rgb_no_lpips'),
-    dict(type='MeanMetric', names=['val_noise_loss']),  # what is left of pre-training
+    dict(type='MeanMetric', names=['val_noise_loss']),  # how much of pre-training is preserved
 ]
 test_evaluator = dict(type='RestorationMetric', protocol='rgb')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,4 @@
-"""Without TIT: all ten tasks from the first update on, as many updates in all, one stage."""
+"""Without TIT: all ten tasks from the first update, in one stage of as many updates."""
 
 _base_ = './unify.py'
 default_hooks = dict(incremental_tasks=dict(data='joint'), importance=dict(n_batches=0))

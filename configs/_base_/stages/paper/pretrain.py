@@ -1,6 +1,5 @@
 """Recipe `paper`, stage 1, TMGP: predict the noise in noisy clean images (Eq. 11, Alg. 1)."""
 
-_base_ = '../../runtime.py'
 model = dict(
     type='Restorer',
     schedule=dict(type='VariancePreserving'),
@@ -8,4 +7,9 @@ model = dict(
     step=dict(objective=dict(type='NoisePrediction')),
 )
 val_evaluator = dict(type='MeanMetric', names=['val_noise_loss'])
-default_hooks = dict(importance=dict(type='ImportanceAccumulationHook', n_batches=200))
+default_hooks = dict(
+    checkpoint=dict(type='RestorationCheckpointHook', interval=1000),
+    logger=dict(type='LoggerHook', interval=100),
+    sampler_seed=None,  # IterationSampler needs no reseeding
+    importance=dict(type='ImportanceAccumulationHook', n_batches=200),
+)

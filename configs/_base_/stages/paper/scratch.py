@@ -1,4 +1,4 @@
-"""Baseline: the network and updates of stage 2 from random weights, reconstruction loss alone."""
+"""Baseline: the network and updates of stage 2 from random weights, reconstruction loss only."""
 
 _base_ = './finetune.py'
 model = dict(

@@ -1,9 +1,9 @@
-"""Recipe `paper` with what it needs to train in short runs (docs/method.md has the measurements).
+"""Recipe `paper` with the changes that short runs need (measurements: docs/method.md).
 
-- FFT term: L1 alone has a saddle where the network gives its input back, and stays there on rain.
-- L_g capped at a tenth of the content's gradient in each tensor: under Adam a larger one shrinks
-  the steps of restoration. On rain, uncapped and at half, it lost all that pre-training had gained.
-- lambda a tenth: the penalty's gradient is constant in size, and at 0.2 stops all movement.
+- FFT loss: with L1 only, training on rain stays at the saddle where the network returns its input.
+- Gradient of L_g capped per tensor at 0.1 of the content gradient: under Adam, a larger one shrinks
+  the restoration steps. Uncapped or at 0.5, the gain of pre-training on rain was lost.
+- lambda 0.02: the penalty's gradient has constant magnitude, and at 0.2 the weights do not move.
 """
 
 _base_ = '../paper/finetune.py'

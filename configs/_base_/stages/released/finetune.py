@@ -1,11 +1,10 @@
-"""Recipe `released`, stage 2, as the authors' code runs it.
+"""Recipe `released`, stage 2, as in the authors' code.
 
-L1 + 0.1 x FFT on the residual. In a tenth of the updates the generative loss on the batch's clean
-images is computed, for a cosine that is logged, and L_reg acts, element by element. Neither the
-generative loss, nor the orthogonality, nor a layer-wise decay moves a weight.
+L1 + 0.1 x FFT on the residual. In 10 % of the updates, the generative loss on the batch's clean
+images is computed for a logged cosine, and L_reg is applied per element. Neither the generative
+loss nor orthogonality nor layer-wise decay contributes to the update.
 """
 
-_base_ = '../../runtime.py'
 model = dict(
     type='Restorer',
     schedule=dict(type='VarianceExploding'),
@@ -25,12 +24,15 @@ model = dict(
     ),
 )
 default_hooks = dict(
+    checkpoint=dict(type='RestorationCheckpointHook', interval=1000),
+    logger=dict(type='LoggerHook', interval=100),
+    sampler_seed=None,  # IterationSampler needs no reseeding
     importance=dict(type='ImportanceAccumulationHook', n_batches=50, when='start'),
     plateau=dict(type='PlateauHook'),
 )
 val_evaluator = [
     dict(type='RestorationMetric', protocol='rgb_no_lpips'),
-    dict(type='MeanMetric', names=['val_denoising_loss']),  # what is left of pre-training
+    dict(type='MeanMetric', names=['val_denoising_loss']),  # how much of pre-training is preserved
 ]
 test_evaluator = dict(type='RestorationMetric', protocol='rgb')
 test_cfg = dict(type='TestLoop')

@@ -1,9 +1,8 @@
-"""Recipe `released`, stage 1: a mild Gaussian denoiser with a time label, as the authors train it.
+"""Recipe `released`, stage 1: denoising of weak Gaussian noise, conditioned on t.
 
 Images in [0, 1], noise up to 10 of 255 levels, the residual as output, L1 of the denoised image.
 """
 
-_base_ = '../../runtime.py'
 model = dict(
     type='Restorer',
     schedule=dict(type='VarianceExploding'),
@@ -12,3 +11,8 @@ model = dict(
     step=dict(objective=dict(type='Denoising')),
 )
 val_evaluator = dict(type='MeanMetric', names=['val_denoising_loss'])
+default_hooks = dict(
+    checkpoint=dict(type='RestorationCheckpointHook', interval=1000),
+    logger=dict(type='LoggerHook', interval=100),
+    sampler_seed=None,  # IterationSampler needs no reseeding
+)

@@ -1,7 +1,7 @@
-"""Recipe `released`, stage 3: tasks join in order of Table 4, with the authors' adapters.
+"""Recipe `released`, stage 3: tasks join in the order of Table 4, with the authors' adapters.
 
-Optimiser and cosine start anew with each task. In the authors' code the importance stays zero here,
-so that there is no L_reg.
+Optimiser and cosine restart with each task. In the authors' code the importance is zero in this
+stage, so there is no L_reg.
 """
 
 _base_ = './finetune.py'

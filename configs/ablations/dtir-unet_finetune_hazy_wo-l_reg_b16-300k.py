@@ -1,0 +1,4 @@
+"""Table 6, without the importance penalty."""
+
+_base_ = '../setting_a/dtir-unet_finetune_hazy_b16-300k.py'
+model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

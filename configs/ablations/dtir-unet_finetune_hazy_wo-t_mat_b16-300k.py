@@ -1,0 +1,4 @@
+"""Table 6, without matching: t = 1 for every degradation."""
+
+_base_ = '../setting_a/dtir-unet_finetune_hazy_b16-300k.py'
+model = dict(timesteps='fixed:1')

@@ -1,0 +1,5 @@
+"""Table 6, without pre-training: random weights, so L_reg has nothing to keep."""
+
+_base_ = '../setting_a/dtir-unet_finetune_hazy_b16-300k.py'
+model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))
+load_from = None

@@ -1,4 +1,0 @@
-"""Table 9, without layer-wise decay: the generative gradient and lambda reach every layer alike."""
-
-_base_ = '../setting_a/dtir-unet_finetune_low_light_8xb2-300k.py'
-default_hooks = dict(layer_wise_decay=None)

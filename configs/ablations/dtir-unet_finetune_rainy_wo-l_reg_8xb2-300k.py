@@ -1,4 +1,0 @@
-"""Table 7, without the importance penalty."""
-
-_base_ = '../setting_a/dtir-unet_finetune_rainy_8xb2-300k.py'
-model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

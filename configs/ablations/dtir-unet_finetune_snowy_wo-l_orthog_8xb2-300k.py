@@ -1,4 +1,0 @@
-"""Table 8, without the orthogonality of gradients."""
-
-_base_ = '../setting_a/dtir-unet_finetune_snowy_8xb2-300k.py'
-model = dict(step=dict(regularizers=dict(orthogonality=None)))

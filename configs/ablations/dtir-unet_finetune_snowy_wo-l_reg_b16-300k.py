@@ -1,0 +1,4 @@
+"""Table 8, without the importance penalty."""
+
+_base_ = '../setting_a/dtir-unet_finetune_snowy_b16-300k.py'
+model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

@@ -1,4 +1,0 @@
-"""Table 10, without the importance penalty."""
-
-_base_ = '../setting_b/dtir-unet_unified_8xb2-10x100k.py'
-model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

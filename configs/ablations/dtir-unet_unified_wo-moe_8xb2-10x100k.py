@@ -1,4 +1,0 @@
-"""Table 10, without adapters."""
-
-_base_ = '../setting_b/dtir-unet_unified_8xb2-10x100k.py'
-model = dict(backbone=dict(adapters=None))

@@ -1,0 +1,5 @@
+"""Pilot, without pre-training: random weights, so L_reg has nothing to keep."""
+
+_base_ = '../pilot_dtir-unet-w32_finetune_rainy_b16-2500.py'
+model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))
+load_from = None

@@ -1,4 +1,0 @@
-"""Pilot, without layer-wise decay: the generative gradient and lambda reach every layer alike."""
-
-_base_ = '../pilot_dtir-unet-w32_finetune_rainy_1xb16-2500.py'
-default_hooks = dict(layer_wise_decay=None)

@@ -1,0 +1,4 @@
+"""Ten mini tasks, tasks join in a random order, drawn from the seed."""
+
+_base_ = '../unified_dtir-unet-w16_b8-10x300.py'
+default_hooks = dict(incremental_tasks=dict(order='random'))

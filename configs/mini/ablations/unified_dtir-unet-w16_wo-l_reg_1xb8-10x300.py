@@ -1,4 +1,0 @@
-"""Ten mini tasks, without the importance penalty."""
-
-_base_ = '../unified_dtir-unet-w16_1xb8-10x300.py'
-model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

@@ -1,0 +1,4 @@
+"""Ten mini tasks, without the importance penalty."""
+
+_base_ = '../unified_dtir-unet-w16_b8-10x300.py'
+model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

@@ -1,4 +1,0 @@
-"""Ten mini tasks, without adapters."""
-
-_base_ = '../unified_dtir-unet-w16_1xb8-10x300.py'
-model = dict(backbone=dict(adapters=None))

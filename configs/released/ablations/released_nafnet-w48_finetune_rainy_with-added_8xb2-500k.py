@@ -1,4 +1,0 @@
-"""As the preprint has it: the generative loss is added in the updates that compute it."""
-
-_base_ = '../released_nafnet-w48_finetune_rainy_8xb2-500k.py'
-model = dict(step=dict(mixing=dict(added=True)))

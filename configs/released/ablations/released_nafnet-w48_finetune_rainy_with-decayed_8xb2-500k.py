@@ -1,5 +1,0 @@
-"""As the preprint has it: the generative loss is added, under the layer-wise decay."""
-
-_base_ = '../released_nafnet-w48_finetune_rainy_8xb2-500k.py'
-model = dict(step=dict(mixing=dict(added=True)))
-default_hooks = dict(layer_wise_decay=dict(type='LayerWiseDecayHook', rate=0.05, gate='scalar'))

@@ -1,0 +1,13 @@
+"""Setting A, baseline: the U-Net on RESIDE-6k from random weights, the same losses."""
+
+_base_ = [
+    '../_base_/stages/released/scratch.py',
+    '../_base_/datasets/setting_a_hazy.py',
+    '../_base_/schedules/released_500k.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    backbone=dict(type='ConditionedBackbone', backbone=dict(type='DtirUNet')),
+    timesteps='paper',
+    step=dict(micro_batch_size=2),
+)

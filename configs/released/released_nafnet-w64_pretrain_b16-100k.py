@@ -1,0 +1,16 @@
+"""Setting B, stage 1: NAFNet learns to denoise the clean images of all ten tasks."""
+
+_base_ = [
+    '../_base_/stages/released/pretrain.py',
+    '../_base_/datasets/released_b_pretrain.py',
+    '../_base_/schedules/released_500k.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    backbone=dict(type='ConditionedBackbone', backbone=dict(
+        type='mmagic.NAFNet', mid_channels=64, enc_blk_nums=[1, 1, 1, 28], middle_blk_num=1,
+        dec_blk_nums=[1, 1, 1, 1],
+    )),
+    step=dict(micro_batch_size=2),
+)  # fmt: skip
+train_cfg = dict(max_iters=100_000)

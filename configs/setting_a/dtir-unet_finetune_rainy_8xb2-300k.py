@@ -1,5 +1,0 @@
-"""Setting A, stage 2: the U-Net fine-tuned on Rain100L, generalization to Rain100H."""
-
-_base_ = ['../_base_/backbones/dtir_unet.py', '../_base_/recipes/setting_a_finetune_rainy.py']
-model = dict(backbone=_base_.backbone)
-load_from = 'work_dirs/dtir-unet_pretrain_rainy_8xb2-500k'

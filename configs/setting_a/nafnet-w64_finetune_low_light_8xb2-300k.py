@@ -1,5 +1,0 @@
-"""Setting A, stage 2: NAFNet fine-tuned on LOL-v1, generalization to LOL-v2."""
-
-_base_ = ['../_base_/backbones/nafnet_w64.py', '../_base_/recipes/setting_a_finetune_low_light.py']
-model = dict(backbone=_base_.backbone)
-load_from = 'work_dirs/nafnet-w64_pretrain_low_light_8xb2-500k'

@@ -1,0 +1,17 @@
+"""Setting A, stage 2: NAFNet fine-tuned on LOL-v1, generalization to LOL-v2."""
+
+_base_ = [
+    '../_base_/stages/paper/finetune.py',
+    '../_base_/datasets/setting_a_low_light.py',
+    '../_base_/schedules/adam_cosine.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    backbone=dict(type='ConditionedBackbone', backbone=dict(
+        type='mmagic.NAFNet', mid_channels=64, enc_blk_nums=[1, 1, 1, 28], middle_blk_num=1,
+        dec_blk_nums=[1, 1, 1, 1],
+    )),
+    timesteps='paper',
+    step=dict(micro_batch_size=2),
+)  # fmt: skip
+load_from = 'work_dirs/nafnet-w64_pretrain_low_light_b16-500k'

@@ -1,4 +1,0 @@
-"""Setting A, stage 1: NAFNet learns to predict noise in the clean images of Snow100K."""
-
-_base_ = ['../_base_/backbones/nafnet_w64.py', '../_base_/recipes/setting_a_pretrain_snowy.py']
-model = dict(backbone=_base_.backbone)

@@ -1,4 +1,0 @@
-"""Setting A, baseline: NAFNet from random weights on LOL-v1, generalization to LOL-v2."""
-
-_base_ = ['../_base_/backbones/nafnet_w64.py', '../_base_/recipes/setting_a_scratch_low_light.py']
-model = dict(backbone=_base_.backbone)

@@ -1,4 +1,0 @@
-"""Setting A, baseline: NAFNet from random weights on Snow100K, generalization to RealSnow."""
-
-_base_ = ['../_base_/backbones/nafnet_w64.py', '../_base_/recipes/setting_a_scratch_snowy.py']
-model = dict(backbone=_base_.backbone)

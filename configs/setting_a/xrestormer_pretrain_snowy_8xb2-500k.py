@@ -1,4 +1,0 @@
-"""Setting A, stage 1: X-Restormer learns to predict noise in the clean images of Snow100K."""
-
-_base_ = ['../_base_/backbones/xrestormer.py', '../_base_/recipes/setting_a_pretrain_snowy.py']
-model = dict(backbone=_base_.backbone)

@@ -1,5 +1,0 @@
-"""Setting B without TIT: NAFNet learns ten tasks together, for 1 M updates."""
-
-_base_ = ['../_base_/backbones/nafnet_w64.py', '../_base_/recipes/setting_b_joint.py']
-model = dict(backbone=_base_.backbone)
-load_from = 'work_dirs/nafnet-w64_pretrain_8xb2-500k'

@@ -1,6 +1,0 @@
-"""On one GPU: the same 16 samples an update, two at a time."""
-
-_base_ = '../nafnet-w64_classify_8xb2-100k.py'
-train_dataloader = dict(batch_size=16)
-model = dict(step=dict(micro_batch_size=2))
-load_from = 'work_dirs/nafnet-w64_unified_1xb16-10x100k'

@@ -1,0 +1,13 @@
+"""Setting B, stage 3: ten tasks join, X-Restormer learns each for 100 K updates."""
+
+_base_ = [
+    '../_base_/stages/paper/unify.py',
+    '../_base_/datasets/setting_b.py',
+    '../_base_/schedules/adam_cosine_10x100k.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    backbone=dict(type='ConditionedBackbone', backbone=dict(type='XRestormer')),
+    step=dict(micro_batch_size=2),
+)
+load_from = 'work_dirs/xrestormer_pretrain_b16-500k'

@@ -1,0 +1,50 @@
+"""Names of earlier versions, so that messages can answer an old name with today's."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# Options of the tools, and values in a config.
+OPTIONS = {'--pictures': '--images'}
+VALUES = {
+    'held_out_noise': 'val_noise_loss',
+    'held_out_denoising': 'val_denoising_loss',
+}
+# Parts of config file names, as regular expressions.
+_FILES = ((r'one_gpu/', ''), (r'_8xb2-|_1xb16-', '_b16-'), (r'_1xb8-', '_b8-'))
+# Config files that are options of another one now.
+_MERGED = (
+    (
+        r'(quick\S*)_(rainy|low_light)_b8',
+        r'\1_noisy_b8',
+        r'{train,val,test}_dataloader.dataset.task=\2',
+    ),
+    (r'_b8-3000', '_b8-1000', 'train_cfg.max_iters=3000'),
+    (r'_b16-8500', '_b16-2500', 'train_cfg.max_iters=8500'),
+)
+
+
+def renamed_config(path: str | Path) -> str | None:
+    """What replaces a config file of an earlier version; None if nothing does."""
+    name, options = Path(path).as_posix(), []
+    for old, new in _FILES:
+        name = re.sub(old, new, name)
+    for old, new, option in _MERGED:
+        if match := re.search(old, name):
+            name = name.replace(match[0], match.expand(new))
+            options.append(match.expand(option))
+    if not Path(name).is_file():
+        return None
+    return f'{name} with --cfg-options {" ".join(options)}' if options else name
+
+
+def renamed_values(config: Any, path: str = '') -> Iterator[str]:
+    """A message for each value of an earlier version in a config."""
+    items = config.items() if isinstance(config, Mapping) else enumerate(config)
+    for key, value in items:
+        at = f'{path}.{key}' if path else str(key)
+        if isinstance(value, str) and value in VALUES:
+            yield f'{at}={value!r}: it is now {VALUES[value]!r}'
+        elif isinstance(value, Mapping | list | tuple):
+            yield from renamed_values(value, at)
