@@ -20,7 +20,7 @@ from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones.size_rule import SizeRule
+from dtir_mm.models.tracing.sizes import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time, fold_time_and_scale
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.matching_weights import require_same_architecture, require_sound
@@ -88,7 +88,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
 
     scale = original.head.scale(original.schedule, steps).item()
     network = DeployedNetwork(
-        fold_time_and_scale(original.backbone, t, scale, degraded),
+        fold_time_and_scale(original.backbone, t, scale),
         original.backbone.global_skip,
         original.backbone.size_rule,
         original.image_range,

@@ -7,7 +7,6 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
-from dtir_mm.models.backbones import depth
 from dtir_mm.registry import MODEL_WRAPPERS
 
 
@@ -54,7 +53,7 @@ class ShardedRestorer(DistributedRestorer):
 
         device = next(backbone.parameters()).device.type
         mesh = init_device_mesh(device, (get_world_size(),))
-        for block in depth.composite_blocks(backbone.net):
+        for block in backbone.trace.composite_blocks():
             fully_shard(block, mesh=mesh)
         # Also after a forward without backward, so that what hooks see is always divided.
         fully_shard(backbone, mesh=mesh, reshard_after_forward=True)

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from dtir_mm.models.backbones.depth import depths_in_order
 from dtir_mm.models.regularizers.layer_decay import layer_decay
 from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.registry import HOOKS
@@ -53,8 +52,8 @@ class LayerWiseDecayHook(Hook):
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
         """Sets and logs the factors for tasks: the mean over them, as they share each batch."""
         restorer = runner.restorer
-        order = restorer.backbone.execution_order()
-        depth = torch.tensor(list(depths_in_order(order).values()))
+        order = restorer.backbone.trace.order
+        depth = torch.tensor(list(restorer.backbone.trace.depths.values()))
         steps = [restorer.timesteps[task] for task in tasks]
 
         def factors(mode: str, fraction: float | None = None) -> torch.Tensor:

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dtir_mm.models.backbones import contract
-from dtir_mm.models.backbones.probe import cause, left_as_it_was, undisturbed
 from dtir_mm.models.conditioning.folding import fold_time_and_scale
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.tracing.sizes import cause, check_output, left_as_it_was, undisturbed
 
 _SMALL, _LARGE = (32, 32), (128, 192)
 _PROBE_SIZE = 64
@@ -31,7 +30,7 @@ def try_training(restorer: Restorer) -> None:
         restorer.train()
         try:
             output = backbone(image, t)
-            contract.check_output(backbone.net, image, output)
+            check_output(backbone.net, image, output)
             torch.autograd.grad(output.square().mean(), trained, allow_unused=True)
         except Exception as error:  # a network of the user's own may raise anything
             raise ValueError(f'{name} cannot be trained: {_advice(cause(error))}') from error
@@ -47,12 +46,12 @@ def try_large(restorer: Restorer) -> None:
     t = torch.ones(1, dtype=torch.long, device=image.device)
     try:
         with undisturbed(restorer):
-            contract.check_output(net, image, restorer.backbone(image, t))
+            check_output(net, image, restorer.backbone(image, t))
     except Exception as error:
         raise ValueError(
-            f'{type(net).__name__} takes small images alone: on {tuple(image.shape)} it fails: '
+            f'{type(net).__name__} takes only small images: on {tuple(image.shape)} it fails: '
             f'{cause(error)}. A backbone must take images of any size that its size_multiple, '
-            f'size_minimum and square_only allow (dtir_mm/models/backbones/contract.py)'
+            f'size_minimum and square_only allow (dtir_mm/models/tracing/trace.py)'
         ) from error
 
 
@@ -72,7 +71,7 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
     try:
         with left_as_it_was(backbone):
             expected = image - scale * backbone.predict_residual(image, t)
-            net = fold_time_and_scale(backbone, 1, scale, image)
+            net = fold_time_and_scale(backbone, 1, scale)
             restored = net(image) if backbone.global_skip else image + net(image)
     except Exception as error:  # a network of the user's own may raise anything
         return cause(error)
