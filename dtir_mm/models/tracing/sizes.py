@@ -149,7 +149,9 @@ def _find(net: nn.Module, at_least: int = _SIDE) -> SizeRule:
         if _obstacle(net, side, other) is None:
             minimum = _smallest(net, multiple, side)
             # Smaller multiples may have failed because the images were too small.
-            return _find(net, minimum) if minimum > at_least else SizeRule(multiple, minimum, square)
+            return (
+                _find(net, minimum) if minimum > at_least else SizeRule(multiple, minimum, square)
+            )
     name, side = type(net).__name__, 2 * _SIDE
     if _obstacle(net, side, side, channels=1) is None:
         raise ValueError(

@@ -224,9 +224,7 @@ def _require_image_only(net: nn.Module) -> None:
         )
 
 
-def _blocks_in_order(
-    net: nn.Module, entered: list[nn.Module]
-) -> tuple[list[str], dict[str, str]]:
+def _blocks_in_order(net: nn.Module, entered: list[nn.Module]) -> tuple[list[str], dict[str, str]]:
     """The blocks in the order in which their parts were entered, and each parameter's block.
 
     Lists and sequences are opened, and so is a module that contains a list of two or more composite
