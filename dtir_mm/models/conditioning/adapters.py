@@ -61,8 +61,13 @@ class RoutedAdapter(nn.Module, ABC):
         self.top_k = top_k
 
     @abstractmethod
-    def route(self, time: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """The softmax over all experts (B, E), and the gates (B, E) that are made of it."""
+    def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The softmax over all experts (B, E), and the gates (B, E) that are made of it.
+
+        Args:
+            time: what the router reads of the time steps, a row a sample.
+            h_BCHW: the feature map; needed only if the gates depend on the content.
+        """
 
     @abstractmethod
     def mixture(self, gates_BE: Tensor, h_BCHW: Tensor) -> Tensor:
@@ -139,7 +144,9 @@ class Adapters(nn.Module, ABC):
 
     def named_adapters(self) -> Iterator[tuple[str, RoutedAdapter]]:
         """Each site with its adapter, in the order of ``sites``."""
-        return zip(self.sites, self.experts.values(), strict=True)
+        for site, adapter in zip(self.sites, self.experts.values(), strict=True):
+            assert isinstance(adapter, RoutedAdapter)
+            yield site, adapter
 
     def routing(self, t: Tensor) -> Tensor:
         """The gates of every site at time steps (B,): (sites, B, E), in the order of ``sites``.
@@ -153,7 +160,7 @@ class Adapters(nn.Module, ABC):
                 "step: run images and read `latest`, or train MoEAdapters with router_input='t'"
             )
         told = self.tell(t)
-        return torch.stack([adapter.route(told)[1] for adapter in self.experts.values()])
+        return torch.stack([adapter.route(told)[1] for _, adapter in self.named_adapters()])
 
     @torch.no_grad()
     def dead_experts(self, t: Tensor) -> dict[str, list[int]]:

@@ -101,7 +101,7 @@ class ConditionedBackbone(nn.Module):
             checkpoint_blocks(self)
 
     def _with_head(self) -> RestorationHead:
-        last = self.net.get_submodule(self.trace.replaceable_convolution())
+        last = self.trace.replaceable_convolution()
         last.register_forward_hook(self._replace)
         return RestorationHead(last)
 
@@ -129,7 +129,8 @@ class ConditionedBackbone(nn.Module):
         embedding = self.time_embedding(t)
         modulation = {name: film(embedding) for name, film in self.films.items()}
         adapters = self.adapters if restoring else None
-        conditions = Conditions(modulation, adapters and adapters.tell(t), restoring)
+        time = None if adapters is None else adapters.tell(t)
+        conditions = Conditions(modulation, time, restoring)
         with self.conditioned_on(conditions):
             output = ((self.training and self._compiled) or self.net)(u)
         if adapters is not None:
@@ -157,15 +158,16 @@ class ConditionedBackbone(nn.Module):
         return modulate(site.name, site.axis, output, *self.conditions.modulation[name])
 
     def _adapt(self, site: str, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        if self.conditions is None or self.conditions.time is None:
+        if self.conditions is None or self.conditions.time is None or self.adapters is None:
             return output
         adapted, routing = self.adapters.adapt(site, self.conditions.time, output)
         self.conditions.routing[site] = routing
         return adapted
 
     def _replace(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        restoring = self.conditions is not None and self.conditions.restoring
-        return self.restoration_head(*inputs) if restoring else output
+        if self.conditions is None or self.restoration_head is None:
+            return output
+        return self.restoration_head(*inputs) if self.conditions.restoring else output
 
     def train(self, mode: bool = True) -> 'ConditionedBackbone':
         """See ``torch.nn.Module``; batch norms keep their running statistics, and use them.
@@ -236,7 +238,7 @@ class ConditionedBackbone(nn.Module):
         def capture(module: nn.Module, inputs: tuple[Tensor]) -> None:
             captured[:] = inputs[:1]
 
-        last = self.net.get_submodule(self.trace.last_convolution)
+        last = self.net.get_submodule(self.trace.last_convolution or '')
         handle = last.register_forward_pre_hook(capture)
         try:
             residual = self.predict_residual(u, t, restoring=False)
@@ -266,7 +268,7 @@ class ConditionedBackbone(nn.Module):
         for group, sites in self.film_sites.items():
             assign(self.films[group], f'films.{group}', [around(site.name) for site in sites])
         if self.restoration_head is not None:
-            assign(self.restoration_head, 'restoration_head', [around(self.trace.last_layer)])
+            assign(self.restoration_head, 'restoration_head', [around(self.trace.last_layer or '')])
         for site, adapter in () if self.adapters is None else self.adapters.named_adapters():
             inside = [block for name, block in block_of.items() if name.startswith(f'{site}.')]
             assign(adapter, f'adapters.experts.{expert_key(site)}', inside)

@@ -53,9 +53,10 @@ class DecoderAdapter(RoutedAdapter):
         )
         self.scale = nn.Parameter(torch.zeros(1))
 
-    def route(self, t_B: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The softmax over all experts, twice: every expert acts. (B, E) each."""
-        seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(t_B)], dim=1)
+        assert h_BCHW is not None
+        seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(time)], dim=1)
         probabilities_BE = self.router(seen).softmax(dim=1)
         return probabilities_BE, probabilities_BE
 
@@ -65,6 +66,7 @@ class DecoderAdapter(RoutedAdapter):
         weighted = low.unflatten(1, (self.num_experts, -1)) * gates_BE[:, :, None, None, None]
         up_ECR = self.up.weight.reshape(self.num_experts, self.channels, -1)
         up_CER = up_ECR.transpose(0, 1)
+        assert self.up.bias is not None
         bias_BC = gates_BE @ self.up.bias.reshape(self.num_experts, self.channels)
         mixed = F.conv2d(weighted.flatten(1, 2), up_CER.flatten(1)[:, :, None, None])
         return self.scale * (mixed + bias_BC[:, :, None, None])

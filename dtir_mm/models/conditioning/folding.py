@@ -5,6 +5,7 @@ experts of each adapter merge into one. A restoration head replaces the network'
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,10 +48,9 @@ def fold_time_and_scale(backbone: ConditionedBackbone, t: int, scale: float) -> 
     Raises:
         ValueError: see ``fold_time``.
     """
-    last = backbone.trace.last_layer
-    parameters = [] if last is None else list(backbone.net.get_submodule(last).parameters())
+    last = backbone.net.get_submodule(backbone.trace.last_layer or '')
     net = fold_time(backbone, t)
-    for parameter in parameters:
+    for parameter in last.parameters():
         parameter.mul_(scale if backbone.global_skip else -scale)
     return net
 
@@ -67,7 +67,7 @@ def fold_time(backbone: ConditionedBackbone, t: int) -> nn.Module:
     _remove_hooks(backbone)
     keep_activations(net)
     if head is not None:
-        replaced = net.get_submodule(backbone.trace.last_layer)
+        replaced = net.get_submodule(backbone.trace.last_layer or '')
         for parameter, restoring in zip(replaced.parameters(), head.parameters(), strict=True):
             parameter.copy_(restoring)
     embedding = backbone.time_embedding(torch.tensor([t]))
@@ -75,8 +75,8 @@ def fold_time(backbone: ConditionedBackbone, t: int) -> nn.Module:
         scale, shift = film(embedding)
         for site in backbone.film_sites[name]:
             _fold(net, site, scale[0], shift[0])
-    for site in sorted(adapters, key=len, reverse=True):  # parts first: names change
-        _put_behind(net, site, adapters[site])
+    for adapted in sorted(adapters, key=len, reverse=True):  # parts first: names change
+        _put_behind(net, adapted, adapters[adapted])
     return net
 
 
@@ -92,16 +92,17 @@ def _remove_hooks(backbone: ConditionedBackbone) -> None:
 def _fold(net: nn.Module, site: Site, scale: Tensor, shift: Tensor) -> None:
     """Scales and shifts the output of the norm or convolution at ``site``, (C,) each."""
     module = net.get_submodule(site.name)
-    weight = module.weight
+    weight: Any = module.weight
+    bias = getattr(module, 'bias', None)
     if isinstance(module, nn.ConvTranspose2d):
         weight = weight.transpose(0, 1)
     weight.mul_(scale.reshape(-1, *(1,) * (weight.ndim - 1)))
     if 'bias' not in module._parameters:  # it would not use one
         _put_behind(net, site.name, Shift(shift.clone(), site.axis))
-    elif module.bias is None:
+    elif bias is None:
         module.bias = nn.Parameter(shift.clone())
     else:
-        module.bias.mul_(scale).add_(shift)
+        bias.mul_(scale).add_(shift)
 
 
 def _put_behind(net: nn.Module, site: str, module: nn.Module) -> None:

@@ -36,10 +36,10 @@ class MergedAdapter(nn.Module):
     def __init__(self, down_RC: Tensor, depthwise_R33: Tensor, up_CR: Tensor) -> None:
         super().__init__()
         rank, channels = down_RC.shape
-        plain = dict(bias=False, device='meta')  # draws no weights
-        self.down = nn.Conv2d(channels, rank, 1, **plain)
-        self.depthwise = nn.Conv2d(rank, rank, 3, padding=1, groups=rank, **plain)
-        self.up = nn.Conv2d(rank, channels, 1, **plain)
+        with torch.device('meta'):  # draws no weights
+            self.down = nn.Conv2d(channels, rank, 1, bias=False)
+            self.depthwise = nn.Conv2d(rank, rank, 3, padding=1, groups=rank, bias=False)
+            self.up = nn.Conv2d(rank, channels, 1, bias=False)
         self.down.weight = nn.Parameter(down_RC[:, :, None, None])
         self.depthwise.weight = nn.Parameter(depthwise_R33[:, None])
         self.up.weight = nn.Parameter(up_CR[:, :, None, None])
@@ -93,16 +93,17 @@ class LowRankAdapter(RoutedAdapter):
             nn.init.kaiming_uniform_(expert)
         self.router = nn.Linear(_router_width(channels, prompt_dim, router_input), num_experts)
 
-    def route(self, prompt_BD: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The softmax over all experts (B, E), and the gates (B, E) that ``top_k`` leaves of it.
 
         Args:
-            prompt_BD: prompts.
-            h_BCHW: the feature map; needed for 't+content' only.
+            time: prompts (B, D).
+            h_BCHW: the feature map; needed only for 't+content'.
         """
         if self.router_input == 't+content':
-            prompt_BD = torch.cat([prompt_BD, h_BCHW.mean((2, 3))], dim=1)
-        probabilities_BE = self.router(prompt_BD).softmax(dim=1)
+            assert h_BCHW is not None
+            time = torch.cat([time, h_BCHW.mean((2, 3))], dim=1)
+        probabilities_BE = self.router(time).softmax(dim=1)
         if self.top_k is None:
             return probabilities_BE, probabilities_BE
         kept_BE = probabilities_BE * largest(probabilities_BE, self.top_k)
@@ -211,7 +212,7 @@ class MoEAdapters(Adapters):
         """
         return self.prompt(t)
 
-    def merged(self, t: int) -> dict[str, MergedAdapter]:
+    def merged(self, t: int) -> dict[str, nn.Module]:
         """Each site's adapter, reduced to three convolutions for one time step.
 
         Raises:
@@ -220,7 +221,11 @@ class MoEAdapters(Adapters):
         """
         with torch.no_grad():
             prompt = self.prompt(torch.tensor([t], device=self.prompt.table.device))[0]
-        return {site: adapter.merged(prompt) for site, adapter in self.named_adapters()}
+        return {
+            site: adapter.merged(prompt)
+            for site, adapter in self.named_adapters()
+            if isinstance(adapter, LowRankAdapter)
+        }
 
 
 def _router_width(channels: int, prompt_dim: int, router_input: str) -> int:

@@ -2,6 +2,11 @@
 
 from torch import nn
 
+_ARGUMENTS = (
+    'in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups',
+    'padding_mode',
+)  # fmt: skip
+
 
 class RestorationHead(nn.Conv2d):
     """Replaces a network's last convolution while the network restores.
@@ -17,17 +22,8 @@ class RestorationHead(nn.Conv2d):
     """
 
     def __init__(self, replaced: nn.Conv2d) -> None:
-        super().__init__(
-            replaced.in_channels,
-            replaced.out_channels,
-            replaced.kernel_size,
-            stride=replaced.stride,
-            padding=replaced.padding,
-            dilation=replaced.dilation,
-            groups=replaced.groups,
-            bias=replaced.bias is not None,
-            padding_mode=replaced.padding_mode,
-        )
+        same = {name: getattr(replaced, name) for name in _ARGUMENTS}
+        super().__init__(**same, bias=replaced.bias is not None)
 
     def reset_parameters(self) -> None:
         """Sets them to zero; nothing is drawn, so all else starts as it does without this head."""

@@ -48,7 +48,7 @@ class TimeMLP(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        return self.mlp(sinusoid(t.to(self.mlp[0].weight.dtype), self.sinusoid_dim))
+        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim))
 
 
 @MODELS.register_module()
@@ -89,8 +89,11 @@ class GatedTimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        t = t.to(self.mlp[0].weight.dtype)
-        return self.mlp(sinusoid(t, self.sinusoid_dim, inclusive=True))
+        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim, inclusive=True))
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype
 
 
 class TimePrompt(nn.Module):

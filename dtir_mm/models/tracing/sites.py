@@ -66,8 +66,9 @@ def conditioning_sites(
     net = trace.net
     if patterns is not None:
         return _by_stage(net, [_site(trace, name) for name in _matching(net, patterns)])
-    if hasattr(net, 'conditioning_groups'):
-        groups = net.conditioning_groups()
+    stated = getattr(net, 'conditioning_groups', None)
+    if stated is not None:
+        groups: dict[str, list[str]] = stated()
         return {group: [_site(trace, name) for name in names] for group, names in groups.items()}
     norms = [name for name, module in net.named_modules() if is_affine_norm(module)]
     sites = _usable(trace, norms) or _usable(trace, _convolutions(trace))
@@ -169,8 +170,8 @@ def _site(trace: NetworkTrace, name: str) -> Site:
     axis = _channel_axis(module, shape)
     if axis is None:
         raise ValueError(
-            f'{refused}no axis of its output {tuple(shape)} has the {module.weight.numel()} '
-            f'channels of its weight'
+            f'{refused}no axis of its output {tuple(shape)} has the {_channels(module)} channels '
+            f'of its weight'
         )
     return Site(name, shape[axis], axis)
 
@@ -182,9 +183,13 @@ def _channel_axis(module: nn.Module, shape: torch.Size) -> int | None:
         return last
     if isinstance(module, _CHANNELS_FIRST) or not is_affine_norm(module):
         return 1
-    fitting = [axis for axis in (1, last) if shape[axis] == module.weight.numel()]
+    fitting = [axis for axis in (1, last) if shape[axis] == _channels(module)]
     tokens_first = fitting[::-1] if len(shape) == 3 else fitting
     return tokens_first[0] if tokens_first else None
+
+
+def _channels(norm: nn.Module) -> int:
+    return norm.get_parameter('weight').numel()
 
 
 def _feature_maps(trace: NetworkTrace) -> dict[str, torch.Size]:

@@ -109,14 +109,14 @@ class NetworkTrace:
             if is_composite(module) and not any(b.startswith(f'{block}.') for b in blocks)
         ]
 
-    def replaceable_convolution(self) -> str:
-        """The last layer, if it is a convolution without which f(u, t) is zero.
+    def replaceable_convolution(self) -> nn.Conv2d:
+        """The last layer, provided that it is a convolution without which f(u, t) is zero.
 
         Raises:
             ValueError: it is another layer, or f is not zero without it.
         """
         kind = type(self.net).__name__
-        name = '' if self.last_layer is None else self.last_layer
+        name = self.last_layer or ''
         last = self.net.get_submodule(name)
         if not isinstance(last, nn.Conv2d) or is_parametrized(last):
             raise ValueError(
@@ -128,7 +128,7 @@ class NetworkTrace:
                 f'restoration_head=True: the last convolution of {kind}, {name!r}, must produce '
                 f'the whole residual, but without it the residual is not zero'
             )
-        return name
+        return last
 
     @cached_property
     @torch.no_grad()
