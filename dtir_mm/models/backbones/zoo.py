@@ -142,7 +142,7 @@ def _unit_range(call: Call, native: _Native, image: Tensor) -> Tensor:
 
 
 def _with_noise_level(native: _Native, image: Tensor) -> Tensor:
-    """DRUNet takes the level of the noise to remove as a fourth channel; the value is spandrel's."""
+    """DRUNet takes the level of the noise as a fourth channel; the value is spandrel's."""
     level = torch.full_like(image[:, :1], _NOISE_LEVEL)
     return native(torch.cat([image, level], dim=1))
 

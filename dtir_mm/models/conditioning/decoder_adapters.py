@@ -77,7 +77,7 @@ class DecoderAdapters(Adapters):
     """One ``DecoderAdapter`` behind each site of a network.
 
     Args:
-        trace: of the network.
+        trace: of the network; ``ConditionedBackbone`` passes it.
         num_experts: E, experts a site.
         num_steps: T, the largest time step.
         sites: names of modules that give a feature map; None for the stages of the decoder, which

@@ -165,7 +165,7 @@ class MoEAdapters(Adapters):
     """One ``LowRankAdapter`` behind each site of a network; all have the same rank.
 
     Args:
-        trace: of the network.
+        trace: of the network; ``ConditionedBackbone`` passes it.
         num_experts: E, experts a site.
         param_budget: parameters in total, with prompt and routers; the rank that comes closest is
             used. The default is the paper's +1.8 M (Table 5).
