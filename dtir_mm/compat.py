@@ -56,8 +56,8 @@ MMAGIC_DATA_MODULES: dict[str, str] = {
     'PackInputs': 'mmagic.datasets.transforms.formatting',
 }
 
-# What ``contract.py`` asks of a network and mmagic's do not state. SwinIRNet and NAFNet pad by
-# themselves; the former is only a restoration network where it does not enlarge.
+# Attributes (``models/tracing/trace.py``) that mmagic's networks do not state. SwinIRNet and NAFNet
+# pad by themselves; the former is only a restoration network if it does not enlarge.
 _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
     'NAFNet': {'global_skip': True, 'size_multiple': 1},
     'NAFNetLocal': {'global_skip': True, 'size_multiple': 1},

@@ -20,12 +20,12 @@ from dtir_mm.engine.old_checkpoints import upgraded_backbone
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones.size_rule import SizeRule
 from dtir_mm.models.conditioning.folding import fold_time, fold_time_and_scale
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.matching_weights import require_same_architecture, require_sound
 from dtir_mm.models.preprocessor import ImageRange, checked_range
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.tracing.sizes import SizeRule
 from dtir_mm.registry import MODELS
 from dtir_mm.weights_file import DEPLOYED_FORMAT, read_safetensors
 
@@ -88,7 +88,7 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
 
     scale = original.head.scale(original.schedule, steps).item()
     network = DeployedNetwork(
-        fold_time_and_scale(original.backbone, t, scale, degraded),
+        fold_time_and_scale(original.backbone, t, scale),
         original.backbone.global_skip,
         original.backbone.size_rule,
         original.image_range,

@@ -207,7 +207,7 @@ ARGUMENTS: Mapping[str, Built] = {
     'losses': Built((registry.MODELS,), named=True),
     'regularizers': Built((registry.MODELS,), named=True),
     'time_embedding': Built((registry.MODELS,), 'TimeEmbedding'),
-    'adapters': Built((registry.MODELS,), 'MoEAdapters', ('net',)),
+    'adapters': Built((registry.MODELS,), 'MoEAdapters', ('trace',)),
     'dataset': Built((registry.DATASETS,)),
     'datasets': Built((registry.DATASETS,)),
     'pipeline': Built((registry.TRANSFORMS,)),

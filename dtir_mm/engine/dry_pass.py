@@ -12,7 +12,6 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
 from dtir_mm.engine.loader_faults import training_faults, val_faults
-from dtir_mm.models.backbones.probe import cause, undisturbed
 from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.trial import (
     deployment_obstacle,
@@ -20,6 +19,7 @@ from dtir_mm.models.restorers.trial import (
     try_large,
     try_training,
 )
+from dtir_mm.models.tracing.sizes import cause, undisturbed
 
 
 def dry_pass(runner: Any) -> None:

@@ -15,7 +15,7 @@ from dtir_mm.analysis.recipe import (
     summarize_recipe,
 )
 from dtir_mm.matching.timesteps_file import write_timesteps
-from dtir_mm.models.backbones import contract
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -91,7 +91,7 @@ def test_a_skip_is_found_in_a_network_without_weights(skip):
 
     with torch.device('meta'):
         net = Plain()
-        assert contract.has_global_skip(net) is skip
+        assert trace(net).global_skip is skip
     assert net.body[0].weight.is_meta
 
 

@@ -110,7 +110,7 @@ def gradients_of(
 
 def set_gate(restorer: nn.Module, deep: float) -> Tensor:
     """Lets ``deep`` of the generative gradient into the second half of blocks: factors (P,)."""
-    order, block_of = restorer.backbone.execution_order(), restorer.backbone.parameter_blocks()
+    order, block_of = restorer.backbone.trace.order, restorer.backbone.parameter_blocks()
     shallow = {name for name, block in block_of.items() if block in order[: len(order) // 2]}
     named = restorer.named_trained_parameters()
     gate = [1.0 if name.removeprefix('backbone.') in shallow else deep for name in named]

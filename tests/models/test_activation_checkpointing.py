@@ -84,8 +84,8 @@ def gradient(loss: Tensor, module: nn.Module, create_graph: bool = False) -> Ten
 
 def latest_gates(restorer: nn.Module) -> Tensor:
     adapters = restorer.backbone.adapters
-    experts = [] if adapters is None else adapters.experts.values()
-    return torch.cat([torch.zeros(1), *(adapter.gates.flatten() for adapter in experts)])
+    latest = [] if adapters is None else adapters.latest.values()
+    return torch.cat([torch.zeros(1), *(routing.gates_BE.flatten() for routing in latest)])
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones.sites import conditioning_sites
 from dtir_mm.models.conditioning.time_embedding import sinusoid
+from dtir_mm.models.tracing.sites import conditioning_sites
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 NAFNET = dict(
@@ -102,7 +103,7 @@ def test_film_folds_into_the_norms_for_a_fixed_time_step(backbone):
     e = sinusoid(torch.tensor([13.0], dtype=torch.float64), 64)
     for layer in ('time_embedding.mlp.0', 'time_embedding.mlp.2'):
         e = F.silu(F.linear(e, weights[f'{layer}.weight'], weights[f'{layer}.bias']))
-    groups = conditioning_sites(bare)
+    groups = conditioning_sites(trace(bare))
     assert set(conditioned.films) == {group.replace('.', '_') for group in groups}
     for group, sites in groups.items():
         film = f'films.{group.replace(".", "_")}.linear'
@@ -192,7 +193,7 @@ def test_a_module_with_another_batch_is_named():
     settings = dict(type='ConditionedBackbone', backbone=dict(type=Windows))
     with pytest.raises(ValueError, match='Windows has no affine norm that keeps the batch'):
         MODELS.build(settings)
-    with pytest.raises(ValueError, match="'inner.norm' .* has not the batch of 2"):
+    with pytest.raises(ValueError, match="'inner.norm' .* have the batch size of the images, 2"):
         MODELS.build(dict(settings, conditioning=['inner.norm']))
 
 
@@ -237,7 +238,7 @@ def test_groups_with_names_alike_stay_apart():
     h = u
     sites = {'a_0': conditioned.net.a[0], 'a_0_': conditioned.net.a_0}
     for film, module in sites.items():
-        scale, shift = conditioned.films[film].scale_and_shift(e)
+        scale, shift = conditioned.films[film](e)
         h = module.forward(h) * scale[:, :, None, None] + shift[:, :, None, None]
     torch.testing.assert_close(conditioned(u, t), conditioned.net.last(h))
     blocks = conditioned.parameter_blocks()

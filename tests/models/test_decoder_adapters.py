@@ -79,10 +79,9 @@ def expected_output(adapter: DecoderAdapter, t: int, sample: Tensor) -> Tensor:
 def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
     adapter = randomise(DecoderAdapter(channels, EXPERTS, num_steps=50))
     h = torch.randn(3, channels, 4, 6, dtype=torch.float64)
-    adapter.set_time(STEPS)
-    adapted = adapter.adapt('site', nn.Identity(), (), h)
+    adapted, routing = adapter(STEPS, h)
     for i, t in enumerate(STEPS.tolist()):
-        torch.testing.assert_close(adapter.gates[i], expected_gates(adapter, t, h[i]))
+        torch.testing.assert_close(routing.gates_BE[i], expected_gates(adapter, t, h[i]))
         torch.testing.assert_close(adapted[i], expected_output(adapter, t, h[i]))
     assert (adapted - h).flatten(1).abs().amax(1).min() > 1e-2
 
@@ -194,7 +193,7 @@ def test_every_parameter_gets_a_gradient(backbone):
 def test_the_entropy_is_the_mean_over_sites_and_samples():
     conditioned = wrap(NAFNET)
     conditioned(images(), STEPS)
-    gates = torch.stack([a.gates for a in conditioned.adapters.experts.values()])
+    gates = torch.stack([r.gates_BE for r in conditioned.adapters.latest.values()])
     assert gates.shape == (2, 3, EXPERTS)
     torch.testing.assert_close(
         conditioned.adapters.routing_entropy, -(gates * gates.log()).sum() / 6
@@ -205,7 +204,7 @@ def test_the_interface_says_what_cannot_be_told_of_them():
     conditioned = wrap(NAFNET)
     adapters = conditioned.adapters
     assert (adapters.top_k, adapters.router_input) == (None, 't+content')
-    with pytest.raises(ValueError, match='has no gates of a time step alone'):
+    with pytest.raises(ValueError, match='the gates depend on the image'):
         adapters.dead_experts(STEPS)
     with pytest.raises(ValueError, match='DecoderAdapters cannot be merged: .* not linear'):
         adapters.merged(20)

@@ -1,6 +1,5 @@
 """One adapter: mixture, gates and what is merged, against loops over experts and samples."""
 
-import copy
 import math
 
 import pytest
@@ -8,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.conditioning.low_rank_adapter import LowRankAdapter
-from dtir_mm.models.conditioning.time_prompt import TimePrompt
+from dtir_mm.models.conditioning.adapters import Routing
+from dtir_mm.models.conditioning.moe_adapters import LowRankAdapter
+from dtir_mm.models.conditioning.time_embedding import TimePrompt
 
 BATCH, CHANNELS, RANK, EXPERTS, PROMPT = 3, 4, 2, 5, 6
 MIXES = pytest.mark.parametrize('mix', ['weight', 'output'])
@@ -34,8 +34,7 @@ def prompts(batch: int = BATCH) -> Tensor:
 
 
 def run(adapter: LowRankAdapter, prompt: Tensor, h: Tensor) -> Tensor:
-    adapter.set_time(prompt)
-    return adapter.adapt('site', nn.Identity(), (), h)
+    return adapter(prompt, h)[0]
 
 
 def expert(down: Tensor, depthwise: Tensor, up: Tensor, h: Tensor) -> Tensor:
@@ -113,21 +112,10 @@ def test_experts_start_at_the_scale_of_their_own_inputs():
     assert adapter.depthwise_ER33.std().item() == pytest.approx(math.sqrt(2 / 9), rel=0.1)
 
 
-@MIXES
-def test_an_adapter_without_a_prompt_is_bypassed(mix):
-    adapter = random_adapter(mix=mix)
-    h = maps()
-    run(adapter, prompts(), h)
-    gates = adapter.gates
-    assert run(adapter, None, h) is h
-    assert adapter.gates is gates
-
-
 @ROUTER_INPUTS
 def test_top_k_keeps_k_gates_that_sum_to_one(router_input):
     adapter = random_adapter(router_input=router_input, top_k=3)
-    run(adapter, prompts(20), maps(20))
-    gates = adapter.gates
+    gates = adapter(prompts(20), maps(20))[1].gates_BE
     assert not gates.requires_grad
     torch.testing.assert_close(gates.sum(1), torch.ones(20, dtype=torch.float64))
     assert ((gates > 0).sum(1) == 3).all()
@@ -158,14 +146,13 @@ def test_what_cannot_be_merged_is_refused(kwargs, reason):
         random_adapter(**kwargs).merged(prompts(1)[0])
 
 
-def adapter_with_scores(scores: list[list[float]], **kwargs) -> LowRankAdapter:
-    """An adapter that has just routed one sample for each row of router scores."""
+def routing_of(scores: list[list[float]], **kwargs) -> Routing:
+    """How an adapter routes one sample for each row of router scores."""
     batch, experts = len(scores), len(scores[0])
     adapter = LowRankAdapter(CHANNELS, RANK, experts, batch, **kwargs).double()
     adapter.router.weight.data = torch.tensor(scores, dtype=torch.float64).T
     nn.init.zeros_(adapter.router.bias)
-    run(adapter, torch.eye(batch, dtype=torch.float64), maps(batch))
-    return adapter
+    return adapter(torch.eye(batch, dtype=torch.float64), maps(batch))[1]
 
 
 @pytest.mark.parametrize(
@@ -183,17 +170,14 @@ def adapter_with_scores(scores: list[list[float]], **kwargs) -> LowRankAdapter:
     ],
 )
 def test_balance_loss(scores, top_k, expected):
-    adapter = adapter_with_scores(scores, top_k=top_k)
-    assert adapter.balance_loss.item() == pytest.approx(expected)
+    assert routing_of(scores, top_k=top_k).balance_loss.item() == pytest.approx(expected)
 
 
 def test_the_balance_loss_has_a_gradient_while_training_only():
     adapter = random_adapter()
-    run(adapter, prompts(), maps())
-    adapter.balance_loss.backward()
+    adapter(prompts(), maps())[1].balance_loss.backward()
     assert adapter.router.weight.grad.abs().max() > 1e-6
-    run(adapter.eval(), prompts(), maps())
-    assert not adapter.balance_loss.requires_grad
+    assert not adapter.eval()(prompts(), maps())[1].balance_loss.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -205,8 +189,7 @@ def test_the_balance_loss_has_a_gradient_while_training_only():
     ],
 )
 def test_routing_entropy(scores, top_k, expected):
-    adapter = adapter_with_scores(scores, top_k=top_k)
-    assert adapter.routing_entropy.item() == pytest.approx(expected)
+    assert routing_of(scores, top_k=top_k).entropy.item() == pytest.approx(expected)
 
 
 @MIXES
@@ -226,35 +209,15 @@ def test_second_derivatives(router_input, mix):
     adapter = LowRankAdapter(2, 2, 2, 2, mix=mix, router_input=router_input).double()
     nn.init.normal_(adapter.up_ECR)
     names = [name for name, _ in adapter.named_parameters()]
-    adapter.forward = lambda prompt, h: run(adapter, prompt, h)  # for functional_call
 
     def adapted(prompt: Tensor, h: Tensor, *weights: Tensor) -> Tensor:
         parameters = dict(zip(names, weights, strict=True))
-        return torch.func.functional_call(adapter, parameters, (prompt, h))
+        return torch.func.functional_call(adapter, parameters, (prompt, h))[0]
 
     prompt = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
     h = torch.randn(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
     weights = [parameter.detach().clone().requires_grad_() for parameter in adapter.parameters()]
     assert torch.autograd.gradgradcheck(adapted, (prompt, h, *weights))
-
-
-def test_an_adapter_can_be_copied_after_a_training_step():
-    adapter = random_adapter()
-    prompt, h = prompts(), maps()
-    expected = run(adapter, prompt.requires_grad_(), h)
-    duplicate = copy.deepcopy(adapter)
-    assert torch.equal(run(duplicate, prompt, h), expected)
-    assert adapter.balance_loss.requires_grad
-
-
-@pytest.mark.parametrize(
-    'shape', [(3, 4, 5), (2, 4, 4, 5), (3, 5, 4, 4)], ids=['tokens', 'batch', 'channels']
-)
-def test_an_output_that_is_no_feature_map_of_the_batch_is_named(shape):
-    with pytest.raises(ValueError, match=r"module 'middle.0': its output has shape .* \(3, 4, H"):
-        adapter = random_adapter()
-        adapter.set_time(prompts())
-        adapter.adapt('middle.0', nn.Identity(), (), torch.zeros(shape, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -269,13 +232,6 @@ def test_an_output_that_is_no_feature_map_of_the_batch_is_named(shape):
 def test_arguments_are_checked(kwargs, message):
     with pytest.raises(ValueError, match=message):
         random_adapter(**kwargs)
-
-
-def test_nothing_is_known_about_the_routing_before_a_forward_pass():
-    adapter = random_adapter()
-    for report in ('gates', 'routing_entropy', 'balance_loss'):
-        with pytest.raises(RuntimeError, match='run a forward pass first'):
-            getattr(adapter, report)
 
 
 def test_a_prompt_is_an_mlp_of_the_sinusoid_and_a_row_of_the_table():

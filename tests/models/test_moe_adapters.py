@@ -109,15 +109,15 @@ def test_the_routing_is_that_of_a_forward_pass():
     conditioned = wrap(UNET, SMALL | dict(top_k=2))
     conditioned(images(), STEPS)
     routing = conditioned.adapters.routing(STEPS)
-    adapters = list(conditioned.adapters.experts.values())
     assert routing.shape == (2, 3, 3)
     assert not torch.equal(routing[0], routing[1])
-    for site, adapter in enumerate(adapters):
-        torch.testing.assert_close(routing[site], adapter.gates)
+    latest = [conditioned.adapters.latest[site] for site in conditioned.adapters.sites]
+    for gates, noted in zip(routing, latest, strict=True):
+        torch.testing.assert_close(gates, noted.gates_BE)
 
     mean_entropy = -(routing * routing.clamp(min=1e-300).log()).sum() / 6
     torch.testing.assert_close(conditioned.adapters.routing_entropy, mean_entropy)
-    mean_loss = (adapters[0].balance_loss + adapters[1].balance_loss) / 2
+    mean_loss = (latest[0].balance_loss + latest[1].balance_loss) / 2
     torch.testing.assert_close(conditioned.adapters.balance_loss, mean_loss)
 
 
@@ -153,7 +153,7 @@ def test_an_expert_that_one_step_uses_is_alive():
 def test_routing_by_content_cannot_be_told_from_time_steps():
     adapters = wrap(UNET, SMALL | dict(router_input='t+content')).adapters
     for report in (adapters.routing, adapters.dead_experts):
-        with pytest.raises(ValueError, match='has no gates of a time step alone'):
+        with pytest.raises(ValueError, match='the gates depend on the image'):
             report(STEPS)
 
 
@@ -187,7 +187,7 @@ def test_adapters_belong_to_the_last_block_of_their_stage(backbone, last_blocks)
     conditioned = wrap(backbone, SMALL)
     blocks = conditioned.parameter_blocks()
     assert set(blocks) == {name for name, _ in conditioned.named_parameters()}
-    first = conditioned.execution_order()[0]
+    first = conditioned.trace.order[0]
     for name, block in blocks.items():
         if name.startswith('adapters.prompt.'):
             assert block == first
@@ -201,12 +201,29 @@ def test_an_adapter_inside_a_block_belongs_to_that_block():
     assert blocks['adapters.experts.decoders_0_1_conv2.up_ECR'] == 'decoders.0.1'
 
 
-def test_the_order_of_blocks_leaves_the_latest_routing_alone():
+def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
     conditioned = wrap(UNET, SMALL)
+    with pytest.raises(RuntimeError, match='run a forward pass first'):
+        _ = conditioned.adapters.routing_entropy
     conditioned(images(), STEPS)
-    gates = conditioned.adapters.experts['middle'].gates
-    conditioned.execution_order()
-    assert conditioned.adapters.experts['middle'].gates is gates
+    latest = conditioned.adapters.latest
+    conditioned(images(), STEPS.flip(0), restoring=False)
+    assert conditioned.adapters.latest is latest
+
+
+def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
+    adapters = wrap(UNET, SMALL).adapters
+    prompts = adapters.tell(STEPS)
+    for shape in ((3, 16, 5), (2, 16, 4, 5), (3, 8, 4, 5)):
+        with pytest.raises(ValueError, match=r"module 'middle': its output .* \(3, 16, H, W\)"):
+            adapters.adapt('middle', prompts, torch.zeros(shape))
+
+
+def test_a_copy_after_a_training_step_leaves_its_routing_behind():
+    original = wrap(UNET, SMALL).train()
+    original(images(), STEPS)
+    assert original.adapters.balance_loss.requires_grad
+    assert copy.deepcopy(original).adapters.latest == {}
 
 
 def test_a_copy_is_independent():

@@ -231,7 +231,7 @@ def test_files_that_hold_no_known_network_are_named(tmp_path):
     network = MODELS.get('spandrel.NAFNet').network(**NAFNET)
     almost = network.state_dict() | {'intro.weight': torch.ones(16, 3, 5, 5)}
     torch.save(almost, tmp_path / 'almost.pth')
-    assert 'almost the weights of a public network' in message(tmp_path / 'almost.pth')
+    assert 'almost holds the weights of a public network' in message(tmp_path / 'almost.pth')
     broken = network.state_dict() | {'intro.bias': torch.full((8,), float('nan'))}
     torch.save(broken, tmp_path / 'broken.pth')
     assert 'intro.bias are not finite' in message(tmp_path / 'broken.pth', CheckpointError)

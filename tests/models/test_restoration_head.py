@@ -54,7 +54,7 @@ def images() -> Tensor:
 
 
 @NETWORKS
-def test_nothing_is_wrong_with_any_image_at_first(backbone):
+def test_the_residual_of_any_image_is_zero_at_first(backbone):
     network = new(backbone)
     u = images()
     assert torch.equal(network.predict_residual(u, STEPS), torch.zeros_like(u))
@@ -73,7 +73,7 @@ def test_generation_keeps_the_networks_own(backbone):
     residual, features = network.residual_and_features(u, STEPS)
     assert torch.equal(residual, plain.predict_residual(u, STEPS))
     assert torch.equal(features, plain.residual_and_features(u, STEPS)[1])
-    assert network.execution_order() == plain.execution_order()
+    assert network.trace.order == plain.trace.order
     assert not torch.equal(network(u, STEPS), plain(u, STEPS))
 
 
@@ -144,7 +144,7 @@ def test_time_and_adapters_at_the_last_convolution_act_on_it():
     gates = adapter.route(STEPS, h)[1]
     h = h + adapter.mixture(gates, h)
     (film,) = network.films.values()
-    scale, shift = film.scale_and_shift(network.time_embedding(STEPS))
+    scale, shift = film(network.time_embedding(STEPS))
     expected = h * scale[:, :, None, None] + shift[:, :, None, None]
     torch.testing.assert_close(network(u, STEPS), expected)
 
@@ -215,7 +215,7 @@ def test_a_forward_that_fails_leaves_it_off():
     network = randomised(build(UNET))
     with pytest.raises(RuntimeError, match='Sizes of tensors must match'):
         network(images()[..., :7, :], STEPS)
-    assert network.restoration_head.acts is False
+    assert network.conditions is None
 
 
 def test_a_compiled_network_restores_by_it():
@@ -267,17 +267,17 @@ class RestoresAtOnce(InABlock):
 @pytest.mark.parametrize(
     ('backbone', 'message'),
     [
-        (dict(type=EndsOtherwise, transposed=False), "EndsOtherwise .* 'last', .* is Linear"),
-        (dict(type=EndsOtherwise, transposed=True), 'EndsOtherwise .* is ConvTranspose2d'),
+        (dict(type=EndsOtherwise, transposed=False), "EndsOtherwise, 'last', .* is Linear"),
+        (dict(type=EndsOtherwise, transposed=True), 'EndsOtherwise, .* is ConvTranspose2d'),
         (
             dict(type=WeightNormed),
-            "WeightNormed .* 'tail.last', must be an nn.Conv2d, but is Param",
+            "WeightNormed, 'tail.last', must be an nn.Conv2d, but is Param",
         ),
         (
             dict(type=AddsAfterwards),
-            "AddsAfterwards .* 'tail.last', must make all of what is wrong",
+            "AddsAfterwards, 'tail.last', must produce the whole",
         ),
-        (dict(type=RestoresAtOnce), 'RestoresAtOnce .* that is not zero without it'),
+        (dict(type=RestoresAtOnce), 'RestoresAtOnce, .* without it the residual is not zero'),
     ],
 )
 def test_networks_that_can_have_none_are_named(backbone, message):

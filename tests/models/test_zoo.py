@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from zoo_cases import CASES, bare_network, in_its_own_way
 
 from dtir_mm.apis.deployment import deploy
-from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
 from dtir_mm.models.gradients import (
     flat_gradient,
     flatten,
@@ -19,6 +18,7 @@ from dtir_mm.models.gradients import (
     refuse_custom_functions,
 )
 from dtir_mm.models.preprocessor import select
+from dtir_mm.models.tracing.sizes import SizeRule, size_rule
 from dtir_mm.registry import MODELS
 
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, in spandrel
@@ -148,7 +148,7 @@ def test_it_can_be_differentiated_twice(name):
 @EVERY
 def test_its_blocks_have_an_order(name):
     backbone = trained(name).restorer.backbone
-    order = backbone.execution_order()
+    order = backbone.trace.order
     assert (order[0], order[-1]) == (CASES[name].first, CASES[name].last)
     blocks = backbone.parameter_blocks()
     assert set(blocks) == {parameter for parameter, _ in backbone.named_parameters()}

@@ -37,7 +37,7 @@ class GradientBalanceHook(Hook):
         """Begins to watch gradients."""
         restorer = runner.restorer
         blocks = restorer.backbone.parameter_blocks()
-        order = restorer.backbone.execution_order()
+        order = restorer.backbone.trace.order
         names = [name.removeprefix('backbone.') for name in restorer.named_trained_parameters()]
         places = torch.tensor([order.index(blocks[name]) for name in names])
 

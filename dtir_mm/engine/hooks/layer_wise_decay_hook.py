@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from dtir_mm.models.backbones.depth import depths_in_order
 from dtir_mm.models.regularizers.layer_decay import layer_decay
 from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.registry import HOOKS
@@ -21,7 +20,7 @@ class LayerWiseDecayHook(Hook):
     Args:
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
         gate: mode for the generative gradient; see ``regularizers/layer_decay.py``.
-        fraction: share of the depth that the gate lets through, in the place of w(t) (Fig. 3).
+        fraction: fraction of the depth that the gate lets through, instead of w(t) (Fig. 3).
         penalty: mode for lambda_k of each tensor.
     """
 
@@ -35,7 +34,7 @@ class LayerWiseDecayHook(Hook):
         penalty: str = 'soft',
     ) -> None:
         depth = torch.zeros(1)
-        layer_decay(depth, 1, rate, gate, fraction)  # bad values fail now, not when training begins
+        layer_decay(depth, 1, rate, gate, fraction)  # fails before training if invalid
         layer_decay(depth, 1, rate, penalty)
         self.rate = rate
         self.gate = gate
@@ -43,18 +42,18 @@ class LayerWiseDecayHook(Hook):
         self.penalty = penalty
 
     def before_train(self, runner: Any) -> None:
-        """Sets the factors for the tasks that training starts or goes on with."""
+        """Sets the factors for the tasks that training starts or resumes with."""
         self.apply(runner, runner.train_dataloader.sampler.tasks_at(runner.iter))
 
     def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets the factors where ``IncrementalTaskSchedulerHook`` changes the tasks."""
+        """Sets the factors when ``IncrementalTaskSchedulerHook`` changes the tasks."""
         self.apply(runner, tasks)
 
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets and logs the factors for tasks: the mean over them, as they share each batch."""
+        """Sets and logs the factors, averaged over the tasks, which share each batch."""
         restorer = runner.restorer
-        order = restorer.backbone.execution_order()
-        depth = torch.tensor(list(depths_in_order(order).values()))
+        order = restorer.backbone.trace.order
+        depth = torch.tensor(list(restorer.backbone.trace.depths.values()))
         steps = [restorer.timesteps[task] for task in tasks]
 
         def factors(mode: str, fraction: float | None = None) -> torch.Tensor:

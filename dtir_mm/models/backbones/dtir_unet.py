@@ -120,7 +120,7 @@ class DtirUNet(nn.Module):
         self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
 
     def conditioning_groups(self) -> dict[str, list[str]]:
-        """One group a residual block: time enters behind its second norm (contract.py)."""
+        """One group a residual block: time enters behind its second norm (``tracing/trace.py``)."""
         return {
             name: [f'{name}.norm2']
             for name, module in self.named_modules()

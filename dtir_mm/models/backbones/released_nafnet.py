@@ -122,7 +122,7 @@ class ReleasedNAFNet(nn.Module):
         self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
 
     def conditioning_groups(self) -> dict[str, list[str]]:
-        """One group a norm: time enters behind both norms of each block (contract.py)."""
+        """One group a norm: time enters behind both norms of each block (``tracing/trace.py``)."""
         return {
             name: [name] for name, module in self.named_modules() if isinstance(module, ChannelNorm)
         }

@@ -1,8 +1,8 @@
-"""Networks of spandrel as backbones: any by its name, or out of a public file of weights.
+"""Networks of spandrel as backbones, by name or from a public weights file.
 
 ``type='spandrel.RetinexFormer'`` takes the arguments of that network's constructor;
-``type='PublicNetwork', file=...`` recovers architecture and arguments from the file. Nothing of
-spandrel is imported before such a name is used.
+``type='PublicNetwork', file=...`` recovers architecture and arguments from the file. spandrel is
+imported only when such a name is used.
 """
 
 import importlib.util
@@ -24,24 +24,22 @@ from dtir_mm.models.wrapped_weights import candidates, described
 from dtir_mm.registry import MODELS, Registry
 from dtir_mm.weights_file import read_weights_file
 
-# Networks of spandrel_extra_arches that restore.
+# Restoration networks of spandrel_extra_arches.
 _EXTRA = ('M3SNet', 'MIRNet2', 'MPRNet', 'Restormer')
-_INSTALL_EXTRA = (
-    'pip install spandrel_extra_arches. The licences of some networks in it forbid commercial use'
-)
+_INSTALL_EXTRA = 'pip install spandrel_extra_arches. The licences of some forbid commercial use'
 _NOISE_LEVEL = 15 / 255
 
 Call = Callable[['_Native', Tensor], Tensor]
 
 
 class SpandrelRegistry(Registry):
-    """The networks of spandrel by the names that it exports, filled when one is asked for."""
+    """The networks of spandrel by the names that it exports, filled on the first request."""
 
     def get(self, key: str) -> type | None:
-        """The backbone of that name; None where there is none.
+        """The backbone of that name, or None.
 
         Raises:
-            ImportError: spandrel is not installed, or the package that has this network is not.
+            ImportError: spandrel is not installed, or the package that contains this network.
         """
         self.fill()
         if key in _EXTRA and key not in self.module_dict:
@@ -76,17 +74,17 @@ SPANDREL = SpandrelRegistry(ROOT_MODELS.name, parent=ROOT_MODELS, scope='spandre
 
 
 class Restoring(nn.Module):
-    """What makes a network of spandrel a backbone; the network's own class comes behind it.
+    """Mixin that makes a network of spandrel a backbone.
 
-    Spandrel's networks restore images in [0, 1]; this one does so in [-1, 1]. Names of parameters
-    are the network's own.
+    Spandrel's networks restore images in [0, 1], a backbone in [-1, 1]. Parameters keep their
+    names.
 
     Args:
         hyperparameters: those of the network.
 
     Raises:
-        ValueError: with these hyper-parameters it does something else than restoring RGB images, or
-            spandrel does not recognise it.
+        ValueError: with these hyperparameters it does not restore RGB images, or spandrel does not
+            recognise it.
     """
 
     network: type[nn.Module]
@@ -101,14 +99,14 @@ class Restoring(nn.Module):
             found = self.architecture.load(self.state_dict())
         except (KeyError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f'{self.registered} with {hyperparameters} is not recognised by spandrel, which '
-                f'is to tell the sizes that it takes: {error}'
+                f'{self.registered} with {hyperparameters} is not recognised by spandrel, so '
+                f'the sizes that it takes are unknown: {error}'
             ) from error
         require_restoration(self.registered, found)
         self.size_multiple = found.size_requirements.multiple_of
         self.size_minimum = max(found.size_requirements.minimum, 1)
         self.square_only = found.size_requirements.square
-        # The descriptor's own call is for inference alone: it clamps, and computes no gradients.
+        # The descriptor's own call is for inference: it clamps, and computes no gradients.
         self._restore = _CALLS.get(self.architecture.id) or partial(_unit_range, found._call_fn)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -116,7 +114,7 @@ class Restoring(nn.Module):
         return self._restore(_Native(self), image)
 
     def config(self) -> dict[str, Any]:
-        """What builds this network, without its weights."""
+        """The config that builds this network, without its weights."""
         parameters = inspect.signature(self.network).parameters
         changed = {
             name: value
@@ -144,15 +142,12 @@ def _unit_range(call: Call, native: _Native, image: Tensor) -> Tensor:
 
 
 def _with_noise_level(native: _Native, image: Tensor) -> Tensor:
-    """DRUNet is told the level of the noise that it shall remove; spandrel's call takes one image.
-
-    The level is spandrel's.
-    """
+    """DRUNet takes the level of the noise as a fourth channel; the value is spandrel's."""
     level = torch.full_like(image[:, :1], _NOISE_LEVEL)
     return native(torch.cat([image, level], dim=1))
 
 
-# Where spandrel's own call does not do. MixDehazeNet works in [-1, 1], which spandrel 0.4 gives
+# Replacements for spandrel's own calls. MixDehazeNet works in [-1, 1], but spandrel 0.4 feeds it
 # [0, 1] (AmeryXiong/MixDehazeNet, datasets/loader.py).
 _CALLS: dict[str, Call] = {
     'DRUNet': partial(_unit_range, _with_noise_level),
@@ -162,11 +157,11 @@ _CALLS: dict[str, Call] = {
 
 @MODELS.register_module(name='PublicNetwork')
 def public_network(file: str) -> nn.Module:
-    """The network of a public file of weights, with these weights; what it is goes into the log.
+    """The network of a public weights file, with these weights; its config is logged.
 
     Raises:
-        CheckpointError: there is no such file, it is none of weights, or a value is not finite.
-        ValueError: it holds no network that is known, or one that does not restore RGB images.
+        CheckpointError: there is no such file, it holds no weights, or a value is not finite.
+        ValueError: it holds no known network, or one that does not restore RGB images.
     """
     config, weights = inspect_file(file)
     network = MODELS.build(config)
@@ -177,11 +172,11 @@ def public_network(file: str) -> nn.Module:
 
 
 def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config of the network in a public file of weights, and the weights.
+    """The config of the network in a public weights file, and the weights.
 
     Raises:
-        CheckpointError: there is no such file, or it is none of weights.
-        ValueError: it holds no network that is known, or one that does not restore RGB images.
+        CheckpointError: there is no such file, or it holds no weights.
+        ValueError: it holds no known network, or one that does not restore RGB images.
     """
     content = read_weights_file(file)
     SPANDREL.fill()
@@ -194,7 +189,7 @@ def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _recognised(content: Any, file: str) -> Any:
-    """Spandrel's ``ModelDescriptor`` of the first weights in what a file holds that it knows."""
+    """Spandrel's ``ModelDescriptor`` of the first weights in a file that it recognises."""
     import spandrel
 
     loader = spandrel.ModelLoader(registry=_architectures())
@@ -204,29 +199,29 @@ def _recognised(content: Any, file: str) -> Any:
             return loader.load_from_state_dict(dict(candidate.weights))
         except spandrel.UnsupportedModelError:
             continue
-        except Exception as error:  # whatever its look-ups meet in weights of almost that network
+        except Exception as error:  # its look-ups may fail in any way
             reason = ' '.join(str(error).split())
             raise ValueError(
-                f'{file} holds almost the weights of a public network, of which spandrel says: '
+                f'{file} almost holds the weights of a public network; spandrel fails with '
                 f'{type(error).__name__}: {reason[:200]}'
             ) from error
     if any(name.startswith('backbone.net.') for name in found[0].weights):
         raise ValueError(
-            f'{file} holds weights of a restorer of dtir_mm, but not the config of its training: '
-            f'name one with --config'
+            f'{file} holds weights of a restorer of dtir_mm, but not its training config: pass '
+            f'one with --config'
         )
     known = 'that is known here'
     if not set(_EXTRA) & set(SPANDREL.module_dict):
         known += f', where spandrel_extra_arches ({", ".join(_EXTRA)}) is not installed'
     raise ValueError(
         f'{file} holds the weights of no public network {known}; its {len(found[0].weights)} '
-        f'tensors are {described(found[0].weights)}. Where there is a config of their network, '
-        f'name it with --config'
+        f'tensors are {described(found[0].weights)}. If you have a config of their network, '
+        f'pass it with --config'
     )
 
 
 def self_contained(config: Any) -> Any:
-    """A config in which no public file of weights is needed to build the network any more.
+    """A config that builds the network without the public weights file.
 
     Raises:
         CheckpointError, ValueError: see ``inspect_file``.

@@ -1,66 +1,35 @@
-"""Activation checkpointing: what a block computes is computed again in backward, and not kept.
+"""Activation checkpointing: blocks are computed again in the backward pass instead of kept.
 
-It is torch's own, without re-entrance, which ``autograd.grad`` and second derivatives need. Modules
-and parameters keep their places and names: only ``forward`` of each block is wrapped.
+It is torch's non-reentrant kind, which ``autograd.grad`` and second derivatives need. Modules and
+parameters keep their places and names: only ``forward`` of each block is wrapped.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from dtir_mm.models.backbones import depth
+if TYPE_CHECKING:
+    from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 
 
-class PresentConditions:
-    """What conditions layers in the forward pass under way; in this context it does so again.
-
-    What the layers have noted of the latest forward pass is the same afterwards. The context can be
-    entered any number of times: a second derivative computes a block twice again.
-
-    Args:
-        layers: modules that name the attributes of one forward pass, ``given`` and ``noted``.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self.layers = layers
-        self._held = [_values(layer, layer.given) for layer in layers]
-        self._replaced: list[list[dict[str, Any]]] = []
-
-    def __enter__(self) -> None:
-        self._replaced.append([_values(layer, layer.given + layer.noted) for layer in self.layers])
-        self._set(self._held)
-
-    def __exit__(self, *_: object) -> None:
-        self._set(self._replaced.pop())
-
-    def _set(self, values: list[dict[str, Any]]) -> None:
-        for layer, of_layer in zip(self.layers, values, strict=True):
-            for name, value in of_layer.items():
-                setattr(layer, name, value)
-
-
-def checkpoint_blocks(net: nn.Module, conditions: Callable[[], PresentConditions]) -> None:
-    """Makes each block of a network keep its inputs only, wherever gradients are computed.
-
-    Args:
-        net: the network.
-        conditions: gives what the forward pass under way is conditioned on.
+def checkpoint_blocks(backbone: 'ConditionedBackbone') -> None:
+    """Makes each block of a backbone's network keep only its inputs when gradients are computed.
 
     Raises:
         ValueError: the network has no block of more than one layer.
     """
-    blocks = depth.composite_blocks(net)
+    blocks = backbone.trace.composite_blocks()
     if not blocks:
         raise ValueError(
-            f'checkpoint_activations=True: {type(net).__name__} has no block of more than one layer'
+            f'checkpoint_activations=True: {type(backbone.net).__name__} has no block of more than '
+            f'one layer'
         )
-    for module in blocks:
-        module.forward = partial(_checkpointed, module.forward, conditions)
+    for block in blocks:
+        block.forward = partial(_checkpointed, block.forward, backbone)
 
 
 def keep_activations(net: nn.Module) -> None:
@@ -72,22 +41,15 @@ def keep_activations(net: nn.Module) -> None:
 
 
 def _checkpointed(
-    forward: Callable[..., Any],
-    conditions: Callable[[], PresentConditions],
-    *args: Any,
-    **kwargs: Any,
+    forward: Callable[..., Any], backbone: 'ConditionedBackbone', *args: Any, **kwargs: Any
 ) -> Any:
-    """A block's own forward, whose activations are not kept."""
+    """A block's own forward, computed again under the conditions of its first time."""
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(
-        forward,
-        *args,
-        use_reentrant=False,
-        context_fn=lambda: (nullcontext(), conditions()),
-        **kwargs,
-    )
+    conditions = backbone.conditions
 
+    def conditioned(*args: Any, **kwargs: Any) -> Any:
+        with backbone.conditioned_on(conditions):
+            return forward(*args, **kwargs)
 
-def _values(layer: nn.Module, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(layer, name) for name in names}
+    return checkpoint(conditioned, *args, use_reentrant=False, **kwargs)

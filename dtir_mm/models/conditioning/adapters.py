@@ -1,72 +1,152 @@
-"""The one interface of adapters of every kind, which backbone, objectives and hooks use."""
+"""Adapters: mixtures of experts behind some modules of a network, weighted by routers.
+
+Suffixes of names give shapes: B batch, E experts, C channels, H and W pixels.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.conditioning.routed_adapter import RoutedAdapter
-
 # An expert with less than a tenth of its share 1 / E gets less than a tenth of its gradient: it
-# hardly learns, and the mixture would hardly miss it.
+# hardly learns, and hardly contributes to the mixture.
 _DEAD_SHARE = 0.1
 
 
-class Adapters(nn.Module, ABC):
-    """A ``RoutedAdapter`` behind each of some sites of a network, hooked onto it.
+@dataclass
+class Routing:
+    """How an adapter has weighted its experts in one forward pass.
 
-    They act between ``set_time(t)`` and ``set_time(None)``. The network keeps its own parameter
-    names; the adapters' weights live here, at ``experts``.
+    Args:
+        gates_BE: the weights; detached.
+        probabilities_BE: the softmax over all experts; with its graph in training mode.
+        top_k: gates that are not zero; None for all.
+    """
+
+    gates_BE: Tensor
+    probabilities_BE: Tensor
+    top_k: int | None
+
+    @property
+    def entropy(self) -> Tensor:
+        """Entropy of the gates in nats, 0..log(E), mean over the samples: ()."""
+        return torch.special.entr(self.gates_BE).sum(dim=1).mean()
+
+    @property
+    def balance_loss(self) -> Tensor:
+        """``E sum_e f_e P_e``, (): 1 if all experts are used equally, up to E.
+
+        P_e is the mean of the softmax, f_e the share of samples whose largest gate is e; with
+        ``top_k``, the share of the kept gates (Switch Transformer, Fedus et al., 2022, Eq. 4-6).
+        """
+        share_E = largest(self.probabilities_BE, self.top_k or 1).mean(dim=0) / (self.top_k or 1)
+        mean_E = self.probabilities_BE.mean(dim=0)
+        return self.probabilities_BE.shape[1] * (share_E * mean_E).sum()
+
+
+class RoutedAdapter(nn.Module, ABC):
+    """Adds a mixture of experts to the output of one module of a network: ``h + m(gates, h)``.
+
+    Args:
+        channels: C, of the module's output.
+        top_k: gates that are not zero; None for all.
+    """
+
+    def __init__(self, channels: int, top_k: int | None = None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.top_k = top_k
+
+    @abstractmethod
+    def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The softmax over all experts (B, E), and the gates (B, E) that are made of it.
+
+        Args:
+            time: what the router reads of the time steps, a row a sample.
+            h_BCHW: the feature map; needed only if the gates depend on the content.
+        """
+
+    @abstractmethod
+    def mixture(self, gates_BE: Tensor, h_BCHW: Tensor) -> Tensor:
+        """What is added to a feature map, (B, C, H, W)."""
+
+    def forward(self, time: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Routing]:
+        """The adapted feature map (B, C, H, W), and how it was routed.
+
+        Args:
+            time: what the router reads of the time steps, a row a sample.
+            h_BCHW: the feature map.
+        """
+        probabilities_BE, gates_BE = self.route(time, h_BCHW)
+        noted_BE = probabilities_BE if self.training else probabilities_BE.detach()
+        routing = Routing(gates_BE.detach(), noted_BE, self.top_k)
+        return h_BCHW + self.mixture(gates_BE, h_BCHW), routing
+
+
+class Adapters(nn.Module, ABC):
+    """A ``RoutedAdapter`` for each of some sites of a network, and what they share.
+
+    The network keeps its own parameter names; the adapters' weights live here, at ``experts``.
+
+    Attributes:
+        sites: names of the modules behind which they act.
+        latest: the routing at each site in the latest forward pass with adapters.
 
     Args:
         top_k: gates of a router that are not zero; None for all.
-        router_input: 't' if gates depend on the time step alone, 't+content' if on the image too.
+        router_input: 't' if gates depend only on the time step, 't+content' if on the image too.
     """
 
     def __init__(self, top_k: int | None, router_input: str) -> None:
         super().__init__()
         self.top_k = top_k
         self.router_input = router_input
+        self.latest: dict[str, Routing] = {}
 
-    def attach(self, net: nn.Module, adapters: Mapping[str, RoutedAdapter]) -> None:
-        """Hooks an adapter behind each of the modules of ``net`` that are named."""
+    def place(self, adapters: Mapping[str, RoutedAdapter]) -> None:
+        """Registers the adapter of each site."""
         self.sites = tuple(adapters)
-        self.experts = nn.ModuleDict()
-        for site, adapter in adapters.items():
-            self.experts[site.replace('.', '_')] = adapter
-            net.get_submodule(site).register_forward_hook(partial(adapter.adapt, site))
+        self.experts = nn.ModuleDict({expert_key(site): a for site, a in adapters.items()})
 
     @abstractmethod
     def tell(self, t: Tensor) -> Tensor:
-        """What the adapters are told of time steps (B,), a row a sample.
+        """What the routers read of time steps (B,), a row a sample.
 
         Raises:
-            ValueError: a step is none of those that they know.
+            ValueError: a step is unknown to them.
         """
 
     @abstractmethod
     def merged(self, t: int) -> dict[str, nn.Module]:
-        """What is left of each site's adapter at one time step.
+        """Each site's adapter, reduced to one time step.
 
         Raises:
             ValueError: adapters of this kind cannot be merged, or ``t`` is not in 0..T.
         """
 
-    def named_adapters(self) -> Iterator[tuple[str, RoutedAdapter]]:
-        """Each site with its adapter, in the order of ``sites``."""
-        return zip(self.sites, self.experts.values(), strict=True)
-
-    def set_time(self, t: Tensor | None) -> None:
-        """Makes the adapters act for the steps (B,) of the forward that follows; None ends it.
+    def adapt(self, site: str, time: Tensor, output: Tensor) -> tuple[Tensor, Routing]:
+        """The output (B, C, H, W) of the module at ``site``, adapted, and its routing.
 
         Raises:
-            ValueError: see ``tell``.
+            ValueError: the output is no feature map with C channels and one sample a time step.
         """
-        told = None if t is None else self.tell(t)
-        for adapter in self.experts.values():
-            adapter.set_time(told)
+        adapter = self.experts[expert_key(site)]
+        shape, batch = tuple(getattr(output, 'shape', ())), time.shape[0]
+        if len(shape) != 4 or shape[:2] != (batch, adapter.channels):
+            raise ValueError(
+                f'cannot adapt module {site!r}: its output has shape {shape}, but must be a '
+                f'feature map ({batch}, {adapter.channels}, H, W): one sample a time step'
+            )
+        return adapter(time, output)
+
+    def named_adapters(self) -> Iterator[tuple[str, RoutedAdapter]]:
+        """Each site with its adapter, in the order of ``sites``."""
+        for site, adapter in zip(self.sites, self.experts.values(), strict=True):
+            assert isinstance(adapter, RoutedAdapter)
+            yield site, adapter
 
     def routing(self, t: Tensor) -> Tensor:
         """The gates of every site at time steps (B,): (sites, B, E), in the order of ``sites``.
@@ -76,11 +156,11 @@ class Adapters(nn.Module, ABC):
         """
         if self.router_input == 't+content':
             raise ValueError(
-                "router_input='t+content' has no gates of a time step alone. Run images, and "
-                "read each adapter's gates; or train MoEAdapters with router_input='t'"
+                "with router_input='t+content' the gates depend on the image, not only on the time "
+                "step: run images and read `latest`, or train MoEAdapters with router_input='t'"
             )
         told = self.tell(t)
-        return torch.stack([adapter.route(told)[1] for adapter in self.experts.values()])
+        return torch.stack([adapter.route(told)[1] for _, adapter in self.named_adapters()])
 
     @torch.no_grad()
     def dead_experts(self, t: Tensor) -> dict[str, list[int]]:
@@ -96,10 +176,29 @@ class Adapters(nn.Module, ABC):
 
     @property
     def routing_entropy(self) -> Tensor:
-        """Mean over the sites of the latest forward's routing entropy, (), in nats."""
-        return torch.stack([a.routing_entropy for a in self.experts.values()]).mean()
+        """Mean over the sites of the latest routing's entropy, (), in nats."""
+        return torch.stack([routing.entropy for routing in self._latest()]).mean()
 
     @property
     def balance_loss(self) -> Tensor:
-        """Mean over the sites of the latest forward's balance loss, ()."""
-        return torch.stack([a.balance_loss for a in self.experts.values()]).mean()
+        """Mean over the sites of the latest routing's balance loss, ()."""
+        return torch.stack([routing.balance_loss for routing in self._latest()]).mean()
+
+    def _latest(self) -> list[Routing]:
+        if not self.latest:
+            raise RuntimeError('the adapters have not routed anything: run a forward pass first')
+        return [self.latest[site] for site in self.sites]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy leaves the latest forward behind: tensors inside a graph cannot be copied."""
+        return self.__dict__ | {'latest': {}}
+
+
+def expert_key(site: str) -> str:
+    """The name of a site's adapter in ``experts``, where dots are not allowed."""
+    return site.replace('.', '_')
+
+
+def largest(probabilities_BE: Tensor, k: int) -> Tensor:
+    """One at the k largest of each row, zero elsewhere: (B, E)."""
+    return torch.zeros_like(probabilities_BE).scatter(1, probabilities_BE.topk(k).indices, 1.0)

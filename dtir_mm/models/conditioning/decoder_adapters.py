@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.conditioning.adapter_sites import decoder
-from dtir_mm.models.conditioning.adapters import Adapters
-from dtir_mm.models.conditioning.routed_adapter import RoutedAdapter
-from dtir_mm.models.conditioning.time_prompt import require_steps
+from dtir_mm.models.conditioning.adapters import Adapters, RoutedAdapter
+from dtir_mm.models.conditioning.time_embedding import require_steps
+from dtir_mm.models.tracing.sites import channels_at, decoder
+from dtir_mm.models.tracing.trace import NetworkTrace
 from dtir_mm.registry import MODELS
 
 _REDUCTION = 4
@@ -30,7 +30,7 @@ class DecoderAdapter(RoutedAdapter):
     """The experts behind one module of a network, and their router.
 
     All experts are computed side by side, as groups of channels. The last convolution of each is
-    linear, so that its inputs are weighed by the gates and summed rather than its outputs.
+    linear, so its inputs, not its outputs, are weighted by the gates and summed.
 
     Args:
         channels: C, of the module's output; an expert has R = max(C / 4, 16) inside.
@@ -53,20 +53,22 @@ class DecoderAdapter(RoutedAdapter):
         )
         self.scale = nn.Parameter(torch.zeros(1))
 
-    def route(self, t_B: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The softmax over all experts, twice: every expert acts. (B, E) each."""
-        seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(t_B)], dim=1)
+        assert h_BCHW is not None
+        seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(time)], dim=1)
         probabilities_BE = self.router(seen).softmax(dim=1)
         return probabilities_BE, probabilities_BE
 
     def mixture(self, gates_BE: Tensor, h_BCHW: Tensor) -> Tensor:
         """See ``RoutedAdapter``."""
         low = F.gelu(self.across(F.gelu(self.down(h_BCHW))))
-        weighed = low.unflatten(1, (self.num_experts, -1)) * gates_BE[:, :, None, None, None]
+        weighted = low.unflatten(1, (self.num_experts, -1)) * gates_BE[:, :, None, None, None]
         up_ECR = self.up.weight.reshape(self.num_experts, self.channels, -1)
         up_CER = up_ECR.transpose(0, 1)
+        assert self.up.bias is not None
         bias_BC = gates_BE @ self.up.bias.reshape(self.num_experts, self.channels)
-        mixed = F.conv2d(weighed.flatten(1, 2), up_CER.flatten(1)[:, :, None, None])
+        mixed = F.conv2d(weighted.flatten(1, 2), up_CER.flatten(1)[:, :, None, None])
         return self.scale * (mixed + bias_BC[:, :, None, None])
 
 
@@ -75,7 +77,7 @@ class DecoderAdapters(Adapters):
     """One ``DecoderAdapter`` behind each site of a network.
 
     Args:
-        net: the network; it runs once on an image without time, before time is attached to it.
+        trace: of the network; ``ConditionedBackbone`` passes it.
         num_experts: E, experts a site.
         num_steps: T, the largest time step.
         sites: names of modules that give a feature map; None for the stages of the decoder, which
@@ -87,16 +89,16 @@ class DecoderAdapters(Adapters):
 
     def __init__(
         self,
-        net: nn.Module,
+        trace: NetworkTrace,
         num_experts: int = 10,
         num_steps: int = 50,
         sites: Sequence[str] | None = None,
     ) -> None:
         super().__init__(top_k=None, router_input='t+content')
         self.num_steps = num_steps
-        channels = decoder(net, sites)
-        self.attach(
-            net, {site: DecoderAdapter(c, num_experts, num_steps) for site, c in channels.items()}
+        channels = channels_at(trace, sites or decoder(trace))
+        self.place(
+            {site: DecoderAdapter(c, num_experts, num_steps) for site, c in channels.items()}
         )
 
     def tell(self, t: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ class DecoderAdapters(Adapters):
         return t
 
     def merged(self, t: int) -> dict[str, nn.Module]:
-        """Nothing does for one time step what the adapters do.
+        """They have no equivalent at one time step.
 
         Raises:
             ValueError: always.

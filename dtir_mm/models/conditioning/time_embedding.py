@@ -1,4 +1,4 @@
-"""Time steps as vectors."""
+"""Time steps as vectors, and the FiLM layers that condition a network on them."""
 
 import math
 
@@ -13,13 +13,13 @@ from dtir_mm.registry import MODELS
 def sinusoid(t: Tensor, dim: int, max_period: float = 10_000.0, inclusive: bool = False) -> Tensor:
     """Sines and cosines of ``t`` at geometrically spaced frequencies: (B,) to (B, dim).
 
-    The transformer's position code (Vaswani et al., 2017), as diffusion models use it for time.
+    The positional encoding of transformers (Vaswani et al., 2017), as diffusion models use it.
 
     Args:
         t: time steps.
-        dim: even; at least 4 where ``inclusive``.
+        dim: even; at least 4 if ``inclusive``.
         max_period: frequencies fall from 1 towards 1 / max_period.
-        inclusive: the last frequency is 1 / max_period; otherwise one more would be.
+        inclusive: the last frequency is 1 / max_period; otherwise the one after it would be.
     """
     ranks = torch.arange(dim // 2, device=t.device, dtype=t.dtype)
     frequencies = torch.exp(-math.log(max_period) * ranks / (dim // 2 - inclusive))
@@ -32,7 +32,7 @@ class TimeMLP(nn.Module):
 
     Args:
         dim: length of the vectors (128 by default; the paper does not say).
-        sinusoid_dim: length of the position code; even.
+        sinusoid_dim: length of the positional encoding; even.
 
     Raises:
         ValueError: ``sinusoid_dim`` is odd.
@@ -48,7 +48,7 @@ class TimeMLP(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        return self.mlp(sinusoid(t.to(self.mlp[0].weight.dtype), self.sinusoid_dim))
+        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim))
 
 
 @MODELS.register_module()
@@ -68,7 +68,7 @@ class GatedTimeEmbedding(nn.Module):
 
     Args:
         dim: length of e; the vectors before the two gates have 2 and 4 times as many values.
-        sinusoid_dim: length of the position code; even, and at least 4.
+        sinusoid_dim: length of the positional encoding; even, and at least 4.
 
     Raises:
         ValueError: ``sinusoid_dim`` is odd or less than 4.
@@ -89,5 +89,88 @@ class GatedTimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        t = t.to(self.mlp[0].weight.dtype)
-        return self.mlp(sinusoid(t, self.sinusoid_dim, inclusive=True))
+        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim, inclusive=True))
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype
+
+
+class TimePrompt(nn.Module):
+    """``p = MLP(sinusoid(t)) + P[t]``: the prompts that the routers of adapters read.
+
+    The MLP makes neighbouring steps similar; the table P, zero at initialisation, still lets the
+    steps of single tasks differ.
+
+    Args:
+        num_steps: T, the largest time step.
+        dim: length of p.
+    """
+
+    def __init__(self, num_steps: int, dim: int = 128) -> None:
+        super().__init__()
+        self.num_steps = num_steps
+        self.embedding = TimeMLP(dim)
+        self.table = nn.Parameter(torch.zeros(num_steps + 1, dim))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Time steps (B,), integers in 0..T, to (B, dim).
+
+        Raises:
+            ValueError: a step lies outside 0..T or between two steps, where P has no row.
+        """
+        require_steps(t, self.num_steps)
+        return self.embedding(t) + self.table[t]
+
+
+def require_steps(t: Tensor, num_steps: int) -> None:
+    """Raises ValueError unless time steps ``t`` are integers in 0..num_steps."""
+    if t.is_floating_point() or not ((t >= 0) & (t <= num_steps)).all():
+        raise ValueError(f't={t.tolist()} must be integers in 0..{num_steps}')
+
+
+class FiLM(nn.Module):
+    """Feature-wise linear modulation: scale and shift for the norms of one group.
+
+    ``h = norm(u) * (1 + gamma(e)) + delta(e)``, with gamma and delta linear in the time embedding
+    e. For a fixed t they fold into the norm's own scale and shift.
+
+    Args:
+        embedding_dim: length of e.
+        channels: channels at every site of the group.
+        neutral: both are zero at initialisation, so that a newly wrapped network computes what it
+            did before, for every t; False for torch's initialisation of a linear layer, as in the
+            released code.
+    """
+
+    def __init__(self, embedding_dim: int, channels: int, neutral: bool = True) -> None:
+        super().__init__()
+        self.channels = channels
+        self.linear = nn.Linear(embedding_dim, 2 * channels)
+        if neutral:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """1 + gamma and delta, (B, C) each, of time embeddings (B, D)."""
+        gamma, delta = self.linear(embedding).chunk(2, dim=1)
+        return 1 + gamma, delta
+
+
+def modulate(site: str, axis: int, output: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """The output of the module called ``site``, scaled and shifted by (B, C) values.
+
+    Channels lie at ``axis`` of the output.
+
+    Raises:
+        ValueError: the output has another batch size (window tokens, say).
+    """
+    if output.shape[0] != scale.shape[0]:
+        raise ValueError(
+            f'cannot condition module {site!r}: its output has batch {output.shape[0]}, but there '
+            f'are {scale.shape[0]} time steps. Name other modules by conditioning=[...] of '
+            f'ConditionedBackbone'
+        )
+    shape = [1] * output.ndim
+    shape[0], shape[axis] = scale.shape
+    return output * scale.reshape(shape) + shift.reshape(shape)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from dtir_mm.models.backbones.size_rule import SizeRule
+from dtir_mm.models.tracing.sizes import SizeRule
 
 
 def apply_padded(function: Callable[[Tensor], Tensor], image: Tensor, rule: SizeRule) -> Tensor:

@@ -1,4 +1,4 @@
-"""Trying a network before it is trained: what would fail, or be in vain, after hours."""
+"""Trial passes before training, so that no fault shows only after hours."""
 
 import copy
 
@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dtir_mm.models.backbones import contract
-from dtir_mm.models.backbones.probe import cause, left_as_it_was, undisturbed
 from dtir_mm.models.conditioning.folding import fold_time_and_scale
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.tracing.sizes import cause, check_output, left_as_it_was, undisturbed
 
 _SMALL, _LARGE = (32, 32), (128, 192)
 _PROBE_SIZE = 64
@@ -17,10 +16,10 @@ _TOLERANCE = 1e-3
 
 
 def try_training(restorer: Restorer) -> None:
-    """Runs the network forwards and backwards as training does; weights and buffers stay.
+    """Runs the network forward and backward as training does; weights and buffers are unchanged.
 
     Raises:
-        ValueError: it gives something else than images in training mode, or no gradients.
+        ValueError: in training mode it returns something other than images, or has no gradients.
     """
     backbone = restorer.backbone
     name = type(backbone.net).__name__
@@ -31,48 +30,48 @@ def try_training(restorer: Restorer) -> None:
         restorer.train()
         try:
             output = backbone(image, t)
-            contract.check_output(backbone.net, image, output)
+            check_output(backbone.net, image, output)
             torch.autograd.grad(output.square().mean(), trained, allow_unused=True)
         except Exception as error:  # a network of the user's own may raise anything
             raise ValueError(f'{name} cannot be trained: {_advice(cause(error))}') from error
 
 
 def try_large(restorer: Restorer) -> None:
-    """Restores an image of more than the usual patch.
+    """Restores an image larger than the usual patch.
 
     Raises:
-        ValueError: the network does not take it.
+        ValueError: the network fails on it.
     """
     net, image = restorer.backbone.net, _random_images(restorer, 1, *_LARGE)
     t = torch.ones(1, dtype=torch.long, device=image.device)
     try:
         with undisturbed(restorer):
-            contract.check_output(net, image, restorer.backbone(image, t))
+            check_output(net, image, restorer.backbone(image, t))
     except Exception as error:
         raise ValueError(
-            f'{type(net).__name__} takes small images alone: on {tuple(image.shape)} it fails: '
+            f'{type(net).__name__} takes only small images: on {tuple(image.shape)} it fails: '
             f'{cause(error)}. A backbone must take images of any size that its size_multiple, '
-            f'size_minimum and square_only allow (dtir_mm/models/backbones/contract.py)'
+            f'size_minimum and square_only allow (dtir_mm/models/tracing/trace.py)'
         ) from error
 
 
 @torch.no_grad()
 def deployment_obstacle(restorer: Restorer) -> str | None:
-    """Why ``tools/deploy.py`` will not take the network; None where it will.
+    """Why ``tools/deploy.py`` will refuse the network; None if it will not.
 
     A copy with random weights is folded at a time step and compared.
     """
     backbone = copy.deepcopy(restorer.backbone).float().eval()
     rng = torch.Generator().manual_seed(0)
-    for parameter in backbone.parameters():  # those of zero would hide what is behind them
+    for parameter in backbone.parameters():  # zeros would hide what is behind them
         parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng).to(parameter))
     image = _random_images(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
     t = torch.ones(1, dtype=torch.long, device=image.device)
     scale = restorer.head.scale(restorer.schedule, t).item()
     try:
         with left_as_it_was(backbone):
-            expected = image - scale * backbone.predict_residual(image, t)
-            net = fold_time_and_scale(backbone, 1, scale, image)
+            expected: Tensor = image - scale * backbone.predict_residual(image, t)
+            net = fold_time_and_scale(backbone, 1, scale)
             restored = net(image) if backbone.global_skip else image + net(image)
     except Exception as error:  # a network of the user's own may raise anything
         return cause(error)
@@ -85,14 +84,15 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
 
 
 def idle_batch_norms(net: nn.Module) -> list[str]:
-    """The batch norms that have learnt no statistics: here they never do, and change nothing."""
+    """The batch norms that still have their initial statistics, with which they do nothing."""
     return [
         name
         for name, module in net.named_modules()
         if isinstance(module, _BatchNorm)
         and module.running_mean is not None
+        and module.running_var is not None
         and not module.running_mean.any()
-        and bool((module.running_var == 1).all())
+        and torch.equal(module.running_var, torch.ones_like(module.running_var))
     ]
 
 
@@ -106,12 +106,12 @@ def _random_images(restorer: Restorer, batch: int, height: int, width: int) -> T
 
 
 def _advice(message: str) -> str:
-    """An error with what to do about it, where that is known."""
+    """An error with its remedy, if one is known."""
     if 'checkpoint' in message or 'does not require grad' in message:
         return (
-            'its gradients cannot be taken by torch.autograd.grad, as where it checkpoints its '
-            'activations by itself (use_checkpoint=True). Switch that off, and set '
-            'model.backbone.checkpoint_activations=True for the same saving'
+            'torch.autograd.grad cannot differentiate it, as happens if it checkpoints its '
+            'activations itself (use_checkpoint=True). Switch that off, and set '
+            'model.backbone.checkpoint_activations=True to save the same memory'
         )
     if 'must map' in message:
         return f'in training mode, {message}. It must give the same in training as in evaluation'

@@ -1,11 +1,12 @@
-"""Whether a network adds its input to its output is found out where it does not state it."""
+"""Whether a network adds its input to its output is detected unless it states it."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones import contract
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
+from dtir_mm.models.tracing.sizes import check_output
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 NAFNET = dict(
@@ -46,28 +47,28 @@ class InBlocks(Skipping):
 
 
 @pytest.mark.parametrize(('network', 'skips'), [(Plain, False), (Skipping, True), (InBlocks, True)])
-def test_a_global_skip_is_found(network, skips):
-    assert contract.has_global_skip(network()) is skips
+def test_a_global_skip_is_detected(network, skips):
+    assert trace(network()).global_skip is skips
 
 
-def test_the_global_skip_of_real_networks_is_found(monkeypatch):
-    assert contract.has_global_skip(MODELS.build(NAFNET)) is True
+def test_the_global_skip_of_real_networks_is_detected(monkeypatch):
+    assert trace(MODELS.build(NAFNET)).global_skip is True
     monkeypatch.delattr(DtirUNet, 'global_skip')
     network = DtirUNet(width=8, channel_multipliers=(1, 2), blocks_per_level=(1,))
-    assert contract.has_global_skip(network) is False
+    assert trace(network).global_skip is False
 
 
 @pytest.mark.parametrize('stated', [True, False])
-def test_a_stated_global_skip_counts_more_than_what_would_be_found(stated):
+def test_a_stated_global_skip_is_not_overruled(stated):
     network = HalfSkipping()
     network.global_skip = stated
-    assert contract.has_global_skip(network) is stated
+    assert trace(network).global_skip is stated
 
 
 def test_the_probe_leaves_the_network_alone():
     network = Skipping().double().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    contract.has_global_skip(network)
+    trace(network)
     assert network.training
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
     assert not any(module._forward_hooks for module in network.modules())
@@ -76,13 +77,15 @@ def test_the_probe_leaves_the_network_alone():
 @pytest.mark.parametrize('network', [HalfSkipping(), nn.AvgPool2d(3, 1, padding=1)])
 def test_a_network_that_does_neither_is_asked_to_state_it(network):
     with pytest.raises(ValueError, match='Set global_skip = True or False') as error:
-        contract.has_global_skip(network)
+        trace(network)
     assert type(network).__name__ in str(error.value)
 
 
 def test_a_network_with_another_output_is_refused():
-    with pytest.raises(ValueError, match=r'Conv2d must map .*64, 64\) .* gave \(1, 4, 64, 64\)'):
-        contract.has_global_skip(nn.Conv2d(3, 4, 1))
+    with pytest.raises(
+        ValueError, match=r'Conv2d .*: must map \(1, 3, 128, 128\) .* gave \(1, 4, 128'
+    ):
+        trace(nn.Conv2d(3, 4, 1))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,6 @@ def test_a_network_with_another_output_is_refused():
 )
 def test_check_output_names_what_came_out(output, got):
     image = torch.zeros(2, 3, 8, 9)
-    contract.check_output(Plain(), image, torch.ones(2, 3, 8, 9))
+    check_output(Plain(), image, torch.ones(2, 3, 8, 9))
     with pytest.raises(ValueError, match=rf'Plain must map \(2, 3, 8, 9\) .* gave {got}$'):
-        contract.check_output(Plain(), image, output)
+        check_output(Plain(), image, output)

@@ -1,16 +1,11 @@
-"""The order of blocks of networks that are defined in another order than they run in."""
+"""What one look shows of networks that are defined in another order than they run in."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import dtir_mm.models  # noqa: F401 - registers the networks
-from dtir_mm.models.backbones.depth import (
-    block_of_each_parameter,
-    composite_blocks,
-    depths_in_order,
-    execution_order,
-)
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 UNET = dict(
@@ -142,6 +137,8 @@ class Crossed(nn.Module):
 
 
 class Broken(Crossed):
+    size_multiple = 1
+
     def forward(self, u: Tensor) -> Tensor:
         super().forward(u)
         raise KeyError('no such level')
@@ -183,7 +180,7 @@ def conditioned(backbone: dict) -> nn.Module:
 
 
 def state_of(net: nn.Module) -> dict[str, object]:
-    """What a probe could change, weights and running means apart."""
+    """What a trace could change, apart from weights and running means."""
     return {
         'training': [module.training for module in net.modules()],
         'requires_grad': [parameter.requires_grad for parameter in net.parameters()],
@@ -197,14 +194,14 @@ def state_of(net: nn.Module) -> dict[str, object]:
 
 def test_blocks_are_ordered_by_their_first_call():
     expected = 'first twice listed.1 listed.0.0 named.a named.b chain.0 chain.2 last unused'.split()
-    order = execution_order(Crossed())
-    assert order == expected
-    assert depths_in_order(order) == {expected[i]: i / 9 for i in range(10)}
-    assert depths_in_order(['alone']) == {'alone': 0.0}
+    found = trace(Crossed())
+    assert found.order == expected
+    assert found.depths == {expected[i]: i / 9 for i in range(10)}
+    assert trace(nn.Conv2d(3, 3, 1)).depths == {'': 0.0}
 
 
 def test_every_parameter_has_the_block_that_it_lies_in():
-    assert block_of_each_parameter(Crossed()) == {
+    assert trace(Crossed()).blocks == {
         f'{path}.{name}': block
         for block, parts in {
             'last': ['last'],
@@ -221,6 +218,13 @@ def test_every_parameter_has_the_block_that_it_lies_in():
         for path in parts
         for name in ('weight', 'bias')
     }
+
+
+class InFourChannels(nn.Sequential):
+    global_skip = False
+
+    def forward(self, u: Tensor) -> Tensor:
+        return super().forward(u[:, [0, 1, 2, 0]])
 
 
 OPENED = ['0', '0.parts.1', '0.parts.0', '0.conv', '1']  # its own parameter comes first
@@ -240,18 +244,19 @@ WHOLE = ['0', '1']
     ids=['list', 'chain', 'dict', 'single', 'two classes', 'convolutions'],
 )
 def test_a_module_is_opened_for_two_composite_parts_of_one_class(parts, expected):
-    net = nn.Sequential(Stage(parts), nn.Conv2d(4, 3, 1))
-    order = execution_order(net, lambda image: net(image[:, [0, 1, 2, 0]]))
-    assert order == expected
-    block_of = block_of_each_parameter(net)
+    net = InFourChannels(Stage(parts), nn.Conv2d(4, 3, 1))
+    found = trace(net)
+    assert found.order == expected
+    block_of = found.blocks
     assert block_of['0.bias'] == '0'
     assert block_of['0.conv.weight'] == ('0.conv' if expected == OPENED else '0')
     assert set(block_of) == {name for name, _ in net.named_parameters()}
 
 
 def test_a_parameter_of_the_network_itself_is_a_block_that_runs_first():
-    assert execution_order(Scaled()) == ['', 'body']
-    assert block_of_each_parameter(Scaled()) == {
+    found = trace(Scaled())
+    assert found.order == ['', 'body']
+    assert found.blocks == {
         'scale': '',
         'body.weight': 'body',
         'body.bias': 'body',
@@ -259,7 +264,7 @@ def test_a_parameter_of_the_network_itself_is_a_block_that_runs_first():
 
 
 @pytest.mark.parametrize('network', [Crossed, Broken])
-def test_the_probe_leaves_the_network_alone(network):
+def test_the_network_is_left_as_it_was(network):
     net = network().double()
     net.twice.eval()
     net.chain.requires_grad_(False)
@@ -267,23 +272,32 @@ def test_the_probe_leaves_the_network_alone(network):
     values = {name: value.clone() for name, value in net.state_dict().items()}
     assert 0 < sum(before['training']) < len(before['training'])
     try:
-        execution_order(net)
+        trace(net)
     except ValueError:
         assert network is Broken
     assert state_of(net) == before
     torch.testing.assert_close(dict(net.state_dict()), values, rtol=0, atol=0)
 
 
-def test_a_network_that_cannot_be_probed_is_named():
-    with pytest.raises(ValueError, match='Broken cannot be run .* 64 x 64 .*no such level'):
-        execution_order(Broken())
+def test_a_network_that_cannot_be_run_is_named():
+    with pytest.raises(ValueError, match=r'Broken cannot be run on \(2, 3, 72, 104\): .*no such'):
+        trace(Broken())
 
 
-def test_the_image_is_one_of_64_pixels_in_the_type_of_the_weights():
+def test_a_network_that_states_all_runs_once_on_images_in_the_type_of_its_weights():
     seen = []
     net = nn.Conv2d(3, 3, 1).double()
-    assert execution_order(net, seen.append) == ['']  # never executed, and yet in the order
-    assert [(image.shape, image.dtype) for image in seen] == [((1, 3, 64, 64), torch.float64)]
+    net.global_skip, net.size_multiple = False, 16
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    assert trace(net).order == ['']
+    assert [(image.shape, image.dtype) for image in seen] == [((2, 3, 80, 112), torch.float64)]
+
+
+def test_the_layers_that_run_last_are_named():
+    found = trace(Crossed())
+    assert found.last_layer == found.last_convolution == 'last'
+    assert found.shapes['twice'] == [(2, 4, 72, 104)] * 2
+    assert 'unused' not in found.shapes
 
 
 @pytest.mark.parametrize(
@@ -293,7 +307,7 @@ def test_the_image_is_one_of_64_pixels_in_the_type_of_the_weights():
 def test_real_networks_fall_into_blocks(name, backbone):
     network = conditioned(backbone)
     before = state_of(network)
-    order = network.execution_order()
+    order = network.trace.order
     blocks = network.parameter_blocks()
     assert state_of(network) == before
     assert order == ORDERS[name].split()
@@ -313,7 +327,7 @@ def test_real_networks_fall_into_blocks(name, backbone):
 
 def test_film_belongs_to_the_deepest_of_its_sites():
     network = conditioned(dict(type=Grouped))
-    assert network.execution_order() == ['head', 'c', 'b', 'a', 'd', 'tail']
+    assert network.trace.order == ['head', 'c', 'b', 'a', 'd', 'tail']
     blocks = network.parameter_blocks()
     assert set(blocks) == {parameter for parameter, _ in network.named_parameters()}
     assert blocks['films.one_x.linear.weight'] == blocks['films.one_x.linear.bias'] == 'a'
@@ -322,7 +336,7 @@ def test_film_belongs_to_the_deepest_of_its_sites():
     assert blocks['net.d.norm.weight'] == 'd'
 
 
-def test_a_network_gets_a_image_of_a_size_that_it_takes():
+def test_a_network_gets_images_of_a_size_that_it_takes():
     class InBlocksOf48(nn.Sequential):
         size_multiple = 48
 
@@ -330,7 +344,7 @@ def test_a_network_gets_a_image_of_a_size_that_it_takes():
             assert u.shape[-1] % 48 == 0
             return super().forward(u)
 
-    assert execution_order(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))) == ['0', '1']
+    assert trace(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))).order == ['0', '1']
 
 
 def test_composite_blocks_hold_several_layers_and_no_other_block():
@@ -340,5 +354,5 @@ def test_composite_blocks_hold_several_layers_and_no_other_block():
              middle_blocks=1, attention=False)
     )  # fmt: skip
     name_of = {module: name for name, module in net.named_modules()}
-    found = [name_of[block] for block in composite_blocks(net)]
+    found = [name_of[block] for block in trace(net).composite_blocks()]
     assert found == ['decoders.0.0', 'decoders.0.1', 'encoders.0.0', 'encoders.0.1', 'middle.0']

@@ -5,12 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from dtir_mm import compat
-from dtir_mm.models.backbones.sites import (
-    Site,
-    conditioning_sites,
-    is_affine_norm,
-    stage_of,
-)
+from dtir_mm.models.tracing.sites import Site, conditioning_sites, is_affine_norm, stage_of
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 NAFNET = dict(
@@ -100,12 +96,12 @@ def test_groups_of_nafnet_are_its_stages():
         'decoders.1/4': ['decoders.1.0.norm1', 'decoders.1.0.norm2'],
         'middle_blks/16': ['middle_blks.0.norm1', 'middle_blks.0.norm2'],
     }
-    assert names(conditioning_sites(network)) == expected
-    assert names(conditioning_sites(compat.mend_custom_functions(network))) == expected
+    assert names(conditioning_sites(trace(network))) == expected
+    assert names(conditioning_sites(trace(compat.mend_custom_functions(network)))) == expected
 
 
 def test_a_stage_of_two_widths_makes_two_groups():
-    assert names(conditioning_sites(Staged(with_norms=True))) == {
+    assert names(conditioning_sites(trace(Staged(with_norms=True)))) == {
         'levels.0.0/4': ['levels.0.0.0'],
         'levels.0.1/4': ['levels.0.1.0'],
         'tail/4': ['tail.0.0'],
@@ -114,7 +110,7 @@ def test_a_stage_of_two_widths_makes_two_groups():
 
 
 def test_without_norms_time_enters_behind_all_convolutions_but_the_last():
-    assert names(conditioning_sites(Staged(with_norms=False))) == {
+    assert names(conditioning_sites(trace(Staged(with_norms=False)))) == {
         'stem/4': ['stem'],
         'levels.0.0/4': ['levels.0.0.1'],
         'levels.0.1/4': ['levels.0.1.1'],
@@ -124,7 +120,7 @@ def test_without_norms_time_enters_behind_all_convolutions_but_the_last():
 
 
 def test_stated_groups_are_taken():
-    assert names(conditioning_sites(Stating(with_norms=True))) == {'mine': ['tail.0.0']}
+    assert names(conditioning_sites(trace(Stating(with_norms=True)))) == {'mine': ['tail.0.0']}
 
 
 @pytest.mark.parametrize('network', [nn.Conv2d(3, 3, 1), nn.Sequential(nn.ReLU())])
@@ -132,7 +128,7 @@ def test_a_network_with_nothing_to_condition_is_asked_for_names(network):
     with pytest.raises(
         ValueError, match=r'conditioning=\[\.\.\.\] of ConditionedBackbone'
     ) as error:
-        conditioning_sites(network)
+        conditioning_sites(trace(network))
     assert type(network).__name__ in str(error.value)
 
 
@@ -174,7 +170,7 @@ def test_a_stage_is_the_first_part_that_is_no_list(name, stage):
 
 
 def test_channels_are_found_on_every_layout_and_windows_are_passed_over():
-    assert conditioning_sites(Layouts()) == {
+    assert conditioning_sites(trace(Layouts())) == {
         f'{name}/8': [Site(name, 8, axis)]
         for name, axis in {
             'map_norm': 1,
@@ -188,7 +184,7 @@ def test_channels_are_found_on_every_layout_and_windows_are_passed_over():
 
 
 def test_modules_can_be_named_with_wildcards():
-    found = conditioning_sites(Layouts(), ['own_*map*', 'up', 'weighted', 'token_norm'])
+    found = conditioning_sites(trace(Layouts()), ['own_*map*', 'up', 'weighted', 'token_norm'])
     assert found == {
         'token_norm/8': [Site('token_norm', 8, 3)],
         'own_map_norm/8': [Site('own_map_norm', 8, 1)],
@@ -201,14 +197,17 @@ def test_modules_can_be_named_with_wildcards():
     ('pattern', 'message'),
     [
         ('token_nrom', r"'token_nrom' matches no module of Layouts. Closest: token_norm"),
-        ('window_norm', r"'window_norm' \(LayerNorm\): its output .* has not the batch of 2"),
+        (
+            'window_norm',
+            r"'window_norm' \(LayerNorm\): its output .* have the batch size of",
+        ),
         ('unused_norm', r"'unused_norm' \(LayerNorm\): it does not run"),
         ('own_other_norm', r"'own_other_norm' .* has the 5 channels of its weight"),
     ],
 )
 def test_a_module_behind_which_time_cannot_enter_is_named(pattern, message):
     with pytest.raises(ValueError, match=message):
-        conditioning_sites(Layouts(), ['map_norm', pattern])
+        conditioning_sites(trace(Layouts()), ['map_norm', pattern])
 
 
 def test_convolutions_of_a_single_value_are_no_sites_of_their_own_accord():
@@ -217,7 +216,7 @@ def test_convolutions_of_a_single_value_are_no_sites_of_their_own_accord():
         if name.endswith('norm'):
             setattr(network, name, nn.Identity())
     # pooled runs last; weighted is the last that gives a map, and is not the last layer.
-    assert names(conditioning_sites(network)) == {
+    assert names(conditioning_sites(trace(network))) == {
         'stem/8': ['stem'],
         'weighted/3': ['weighted'],
     }
@@ -228,7 +227,7 @@ def test_the_network_is_left_as_it_was():
     network[0].eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    conditioning_sites(network)
+    conditioning_sites(trace(network))
     assert [module.training for module in network] == [False, True, True]
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), state)

@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones import size_search
-from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
-from dtir_mm.models.backbones.size_search import settle_sizes
+from dtir_mm.models.tracing import sizes
+from dtir_mm.models.tracing.sizes import SizeRule, size_rule
 from dtir_mm.registry import MODELS
 
 
@@ -43,8 +42,7 @@ class Demanding(nn.Module):
     ],
 )
 def test_what_is_found_is_what_is_taken(rule):
-    network = settle_sizes(Demanding(rule))
-    assert size_rule(network) == rule
+    assert size_rule(Demanding(rule)) == rule
 
 
 def test_the_network_is_left_as_it_was():
@@ -52,7 +50,7 @@ def test_the_network_is_left_as_it_was():
     network.norm.eval()
     buffer, before = network.passes, {n: v.clone() for n, v in network.state_dict().items()}
     random_numbers = torch.get_rng_state()
-    settle_sizes(network)
+    size_rule(network)
     assert network.passes is buffer
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), random_numbers)
@@ -63,28 +61,28 @@ def test_the_network_is_left_as_it_was():
 def test_a_network_that_states_its_sizes_is_not_tried(statement):
     network = Demanding(SizeRule(8, 8))
     setattr(network, statement, 8)
-    settle_sizes(network)
+    assert size_rule(network) != SizeRule()
     assert network.passes == 0
-    assert [hasattr(network, name) for name in ('size_multiple', 'size_minimum')].count(True) < 2
 
 
 def test_two_passes_are_enough_where_any_size_is_taken():
     shapes = []
     network = Demanding()
     network.first.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
-    settle_sizes(network)
+    size_rule(network)
     assert shapes == [(65, 67), (1, 1)]
 
 
 def test_it_is_said_unless_any_size_is_taken(monkeypatch):
     said = []
-    monkeypatch.setattr(size_search, 'print_log', lambda message, logger: said.append(message))
-    settle_sizes(Demanding())
+    monkeypatch.setattr(sizes, 'print_log', lambda message, logger: said.append(message))
+    size_rule(Demanding())
     assert said == []
-    settle_sizes(Demanding(SizeRule(8, 48)))
+    size_rule(Demanding(SizeRule(8, 48)))
     assert said == [
-        'Demanding states no sizes; tried, the network takes sides of multiples of 8, from 48 on. '
-        'Images are padded to that, and training patches must be of such a size. To state it: '
+        'Demanding does not state its sizes; by trying, the network takes sides of multiples of 8, '
+        'from 48 on. Images are padded to that, and training patches must have such a size. '
+        'To state it: '
         'size_multiple = 8, size_minimum = 48'
     ]
 
@@ -165,7 +163,7 @@ class Broken(Demanding):
     [
         (Grey, r'Grey takes images of 1 channel, but must take and give RGB, 3 channels'),
         (ToGrey, r'ToGrey .* \(1, 3, 128, 128\) to the same shape, but gave \(1, 1, 128, 128\)'),
-        (NeedsLevel, r'NeedsLevel must take an image alone, but its forward needs u, level\. Give'),
+        (NeedsLevel, r'NeedsLevel must take a single image, but its forward needs u, level\. Give'),
         (Lists, r'Lists cannot be a backbone: must map \(1, 3, 128, 128\) .* but gave list'),
         (Doubles, r'Doubles .* \(1, 3, 128, 128\) to the same shape, but gave \(1, 3, 256, 256\)'),
         (Broken, r'Broken cannot be a backbone: on \(1, 3, 128, 128\) it fails: AssertionError'),
@@ -187,4 +185,4 @@ def test_a_network_that_changes_its_input_is_refused():
     with pytest.raises(
         ValueError, match='InPlace cannot be a backbone: changes its input in place'
     ):
-        settle_sizes(InPlace(3, 3, 1))
+        size_rule(InPlace(3, 3, 1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.backbones.size_rule import SizeRule, size_rule
+from dtir_mm.models.tracing.sizes import SizeRule, size_rule
 from dtir_mm.registry import MODELS
 
 
