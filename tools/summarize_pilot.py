@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from dtir_mm.apis.command_line import ToolParser, one_line_errors
-from dtir_mm.engine.checkpoint import config_of, load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import write_text
 from dtir_mm.json_files import parse_json, read_json
 
@@ -43,8 +43,8 @@ def run_record(folder: Path) -> dict[str, Any]:
         'arm': folder.name.rpartition('_s')[0],
         'seed': summary['seed'],
         'precision': summary['precision'],
-        'patches': config_of(checkpoint)['train_dataloader']['batch_size'],
-        'updates': checkpoint['meta']['iter'],
+        'patches': checkpoint.config['train_dataloader']['batch_size'],
+        'updates': checkpoint.meta.iter,
         'commit': summary['commit'],
         'figures': {
             row['domain']: {name: row[name] for name in ('psnr', 'ssim', 'lpips', 'n')}

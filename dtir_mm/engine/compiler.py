@@ -1,17 +1,27 @@
-"""What torch's compiler needs of the machine."""
+"""Compiling the network, and what torch's compiler needs of the machine."""
 
 import os
 import shutil
+from typing import Any
+
+from torch import nn
 
 _COMPILERS = ('g++', 'clang++', 'cl')
 
 
-def require_cpp_compiler() -> None:
-    """Raises unless there is a C++ compiler, which torch's default backend calls on every device.
+def compile_network(backbone: nn.Module, options: dict[str, Any]) -> None:
+    """Compiles the network in a ``ConditionedBackbone`` by ``torch.compile`` with these options.
 
     Raises:
-        ValueError: there is none; the message says what to do.
+        ValueError: there is no C++ compiler, which the default backend needs on every device.
     """
+    if options.get('backend', 'inductor') == 'inductor':
+        require_cpp_compiler()
+    backbone.compile_network(**options)
+
+
+def require_cpp_compiler() -> None:
+    """Raises ValueError unless there is a C++ compiler; the message says how to get one."""
     named = os.environ.get('CXX')
     if not any(shutil.which(name) for name in ((named,) if named else _COMPILERS)):
         raise ValueError(

@@ -9,17 +9,15 @@ import torch
 from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
-from dtir_mm.engine import checkpoint as checkpoints
+from dtir_mm.engine import weights_loading
 from dtir_mm.engine.checkpoint import (
+    Checkpoint,
     CheckpointError,
-    config_of,
     config_to_json,
-    latest_checkpoint,
     load_checkpoint,
-    load_weights,
     save_checkpoint,
-    timesteps_of,
 )
+from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.registry import MODELS, RUNNERS
 
 
@@ -51,7 +49,7 @@ def checkpoint(restorer, toy_backbone) -> dict:
 
 def test_what_is_saved_is_what_is_read(checkpoint, tmp_path):
     save_checkpoint(checkpoint, tmp_path / 'iter_5.pth')
-    loaded = load_checkpoint(tmp_path / 'iter_5.pth')
+    loaded = load_checkpoint(tmp_path / 'iter_5.pth').content
     assert loaded['meta'] == checkpoint['meta']
     for key, value in checkpoint['state_dict'].items():
         assert torch.equal(loaded['state_dict'][key], value)
@@ -107,14 +105,14 @@ def test_hostile_python_in_place_of_a_config_is_never_run(checkpoint, tmp_path, 
     config.update(work_dir=str(tmp_path / 'run'))
     trained = RUNNERS.build(config)
     trained.train()
-    resumable = load_checkpoint(tmp_path / 'run')
+    resumable = load_checkpoint(tmp_path / 'run').content
     resumable['meta'] |= {'cfg': hostile}
     save_checkpoint(resumable, tmp_path / 'hostile.pth')
     config = Config.fromfile(toy_config('finetune', 'train_cfg.update(max_iters=6)\n'))
     config.update(work_dir=str(tmp_path / 'again'), resume=str(tmp_path / 'hostile.pth'))
     RUNNERS.build(config).train()
-    assert load_checkpoint(tmp_path / 'again')['meta']['iter'] == 6
-    assert 'cfg' not in load_checkpoint(tmp_path / 'again')['meta']
+    assert load_checkpoint(tmp_path / 'again').content['meta']['iter'] == 6
+    assert 'cfg' not in load_checkpoint(tmp_path / 'again').content['meta']
 
     # In the place of our JSON: refused.
     checkpoint['meta'] |= {'config_json': hostile}
@@ -142,25 +140,26 @@ def test_the_newest_readable_checkpoint_is_taken(checkpoint, tmp_path):
     for iteration in (9, 80, 700):
         checkpoint['meta']['iter'] = iteration
         save_checkpoint(checkpoint, tmp_path / f'iter_{iteration}.pth')
-    assert latest_checkpoint(tmp_path).name == 'iter_700.pth'
+    assert load_checkpoint(tmp_path).path.name == 'iter_700.pth'
     content = (tmp_path / 'iter_700.pth').read_bytes()
     (tmp_path / 'iter_700.pth').write_bytes(content[: len(content) // 2])
-    assert latest_checkpoint(tmp_path).name == 'iter_80.pth'
-    assert load_checkpoint(tmp_path)['meta']['iter'] == 80
+    assert load_checkpoint(tmp_path).path.name == 'iter_80.pth'
+    assert load_checkpoint(tmp_path).meta.iter == 80
     for path in tmp_path.iterdir():
         path.write_bytes(b'')
     with pytest.raises(CheckpointError) as error:
-        latest_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert all(f'iter_{i}.pth' in str(error.value) for i in (9, 80, 700))
 
 
 def test_missing_checkpoints_and_foreign_ones_are_named(tmp_path):
     with pytest.raises(CheckpointError, match=r'no such checkpoint: .*nothing\.pth'):
         load_checkpoint(tmp_path / 'nothing.pth')
-    with pytest.raises(CheckpointError, match='carries no time steps'):
-        timesteps_of({'state_dict': {}})
-    with pytest.raises(CheckpointError, match='--config'):
-        config_of({'state_dict': {}})
+    foreign = Checkpoint.of({'state_dict': {}}, 'theirs.pth')
+    with pytest.raises(CheckpointError, match=r'theirs\.pth carries no time steps'):
+        _ = foreign.timesteps
+    with pytest.raises(CheckpointError, match=r'theirs\.pth carries no config .*--config'):
+        _ = foreign.config
 
 
 def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy_backbone):
@@ -196,7 +195,7 @@ def test_a_bare_networks_weights_go_into_the_wrapped_network(restorer, toy_backb
 def logged(monkeypatch) -> list[str]:
     """What goes into the log while weights are loaded."""
     lines: list[str] = []
-    monkeypatch.setattr(checkpoints, 'print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr(weights_loading, 'print_log', lambda text, logger: lines.append(text))
     return lines
 
 
@@ -208,7 +207,7 @@ def test_what_was_taken_of_a_foreign_file_is_logged_in_a_line(restorer, toy_back
         assert torch.equal(value, bare[name])
     assert logged == [
         f"theirs.pth: {len(bare)} tensors loaded, under 'net_g', without the prefix 'module.'; "
-        f'into DtirUNet alone: the rest of the restorer starts as initialised'
+        f'into DtirUNet only: the rest of the restorer keeps its initial values'
     ]
 
 
@@ -233,8 +232,8 @@ def test_what_fits_by_name_and_shape_is_loaded_where_asked(restorer, checkpoint,
         assert torch.equal(value, before[name] if name in stayed else weights[name]), name
     (line,) = logged
     assert f'{len(before) - 2} tensors loaded' in line
-    assert f'2 of the network stay as they were: {", ".join(stayed)};' in line
-    assert '2 of the file have no place: backbone.net.stem.weight, head.weight' in line
+    assert f'2 of the network keep their values: {", ".join(stayed)};' in line
+    assert '2 of the file are not used: backbone.net.stem.weight, head.weight' in line
     with pytest.raises(CheckpointError, match='0 of the 1 tensors fit'):
         load_weights(restorer, {'odd': torch.ones(2)}, 'odd.pth', strict=False)
 
@@ -283,12 +282,11 @@ def test_what_cannot_be_resumed_is_never_begun_anew(named, checkpoint, tmp_path,
     config = Config.fromfile(toy_config('finetune'))
     config.update(work_dir=str(tmp_path / 'run'), resume=str(file) if named else True)
     config.experiment_name = f'{tmp_path}{named}'
-    runner = RUNNERS.build(config)
-    with pytest.raises(CheckpointError, match=r'holds weights alone\): .* load_from instead'):
-        runner.train()
+    with pytest.raises(CheckpointError, match=r'holds only weights\): .* load_from instead'):
+        RUNNERS.build(config)
     file.write_bytes(file.read_bytes()[:999])
     with pytest.raises(CheckpointError, match=r'iter_5\.pth is incomplete \(999 bytes\)'):
-        runner.train()
+        RUNNERS.build(config)
     assert [path.name for path in (tmp_path / 'run').glob('*.pth')] == ['iter_5.pth']
 
 
@@ -315,7 +313,7 @@ def test_load_strict_of_a_config_starts_training_from_what_fits(checkpoint, tmp_
                 runner.train()
         else:
             runner.train()
-    weight = load_checkpoint(tmp_path / 'run')['state_dict']['backbone.net.stem.weight']
+    weight = load_checkpoint(tmp_path / 'run').weights['backbone.net.stem.weight']
     assert (weight - 0.5).abs().max() < 0.01  # of one step
 
 

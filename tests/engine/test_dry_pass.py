@@ -68,7 +68,7 @@ def test_a_run_has_the_bits_of_one_that_was_not_tried(runner_of, tmp_path, monke
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'tried')).train()
     monkeypatch.setattr(train_loop, 'dry_pass', lambda runner: None)
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'not')).train()
-    tried, untried = (load_checkpoint(tmp_path / name) for name in ('tried', 'not'))
+    tried, untried = (load_checkpoint(tmp_path / name).content for name in ('tried', 'not'))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(tried[part], untried[part], part)
 

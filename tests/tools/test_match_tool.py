@@ -88,7 +88,7 @@ def test_the_curve_of_score_is_one_step_of_restoring(match, toy):
 
 def test_the_source_says_what_the_matches_depend_on(match, toy):
     source = match('--tasks', 'noisy', '--method', 'fixed:7', '--seed', 5)['source']
-    weights = load_checkpoint(toy.pretrain / 'iter_2.pth')['state_dict'].values()
+    weights = load_checkpoint(toy.pretrain / 'iter_2.pth').weights.values()
     digest = hashlib.sha256(b''.join(bytes(w.contiguous().view(-1).numpy()) for w in weights))
     assert source['weights_sha256'] == digest.hexdigest()
     assert source['checkpoint'] == str(toy.pretrain)

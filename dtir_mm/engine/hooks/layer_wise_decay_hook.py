@@ -1,4 +1,4 @@
-"""Layer-wise decay: how deep the generative gradient and the penalty reach (Eq. 10 and 21)."""
+"""Layer-wise decay: how deep generative gradient and importance penalty reach (Eq. 10, 21)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class LayerWiseDecayHook(Hook):
-    """Sets the training step's gate and the decay of lambda from t_mat and the depth of each block.
+    """Sets the training step's gate and the decay of lambda from t_mat and each block's depth.
 
-    A config without it is the ablation "w/o w_decay".
+    Without this hook a config is the ablation "w/o w_decay".
 
     Args:
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
         gate: mode for the generative gradient; see ``regularizers/layer_decay.py``.
-        fraction: share of the depth that the gate lets through, in the place of w(t) (Fig. 3).
+        fraction: share of the depth that the gate passes, instead of w(t) (Fig. 3).
         penalty: mode for lambda_k of each tensor.
     """
 
@@ -35,7 +35,7 @@ class LayerWiseDecayHook(Hook):
         penalty: str = 'soft',
     ) -> None:
         depth = torch.zeros(1)
-        layer_decay(depth, 1, rate, gate, fraction)  # bad values fail now, not when training begins
+        layer_decay(depth, 1, rate, gate, fraction)  # fails now, not when training begins
         layer_decay(depth, 1, rate, penalty)
         self.rate = rate
         self.gate = gate
@@ -43,15 +43,15 @@ class LayerWiseDecayHook(Hook):
         self.penalty = penalty
 
     def before_train(self, runner: Any) -> None:
-        """Sets the factors for the tasks that training starts or goes on with."""
-        self.apply(runner, runner.train_dataloader.sampler.tasks_at(runner.iter))
+        """Sets the factors for the tasks that training starts or continues with."""
+        self.apply(runner, runner.train_loop.schedule.tasks_at(runner.iter))
 
     def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets the factors where ``IncrementalTaskSchedulerHook`` changes the tasks."""
+        """Sets the factors for the tasks of a new stage."""
         self.apply(runner, tasks)
 
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets and logs the factors for tasks: the mean over them, as they share each batch."""
+        """Sets and logs the factors for tasks: their mean, as they share each batch."""
         restorer = runner.restorer
         order = restorer.backbone.execution_order()
         depth = torch.tensor(list(depths_in_order(order).values()))
@@ -79,7 +79,7 @@ class LayerWiseDecayHook(Hook):
         ]
         named = ', '.join(f'{task} (t={t})' for task, t in zip(tasks, steps, strict=True))
         runner.logger.info(
-            f'layer-wise decay for {named}: the '
-            f'generative gradient reaches {len(reached)} of {len(order)} blocks: '
-            f'{", ".join(reached)}; lambda falls to {penalty.min():.2f} of its value'
+            f'layer-wise decay for {named}: the generative gradient reaches {len(reached)} of '
+            f'{len(order)} blocks: {", ".join(reached)}; lambda falls to '
+            f'{penalty.min():.2f} of its value'
         )
