@@ -83,7 +83,7 @@ def main() -> None:
     decay = None if args.online_weights else meta.ema_decay
     publication = None
     if args.publish:
-        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
+        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     if config.get('model') and checkpoint.is_ours and not warning:  # pre-training has no tasks
         config.model.timesteps = checkpoint.timesteps

@@ -83,7 +83,7 @@ def prepare_publication(
         for value in checkpoint.weights.values()
     )
     origin = Origin(
-        path.stem, checkpoint.meta.seed, commit, protocol, _hash(plain.encode()),
+        path.stem, checkpoint.meta.seed or 0, commit, protocol, _hash(plain.encode()),
         _hash(weights),
     )  # fmt: skip
     return Publication(page, origin)

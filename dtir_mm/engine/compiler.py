@@ -4,13 +4,13 @@ import os
 import shutil
 from typing import Any
 
-from torch import nn
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 
 _COMPILERS = ('g++', 'clang++', 'cl')
 
 
-def compile_network(backbone: nn.Module, options: dict[str, Any]) -> None:
-    """Compiles the network in a ``ConditionedBackbone`` by ``torch.compile`` with these options.
+def compile_network(backbone: ConditionedBackbone, options: dict[str, Any]) -> None:
+    """Compiles the network in a backbone by ``torch.compile`` with these options.
 
     Raises:
         ValueError: there is no C++ compiler, which the default backend needs on every device.

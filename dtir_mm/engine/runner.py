@@ -117,7 +117,7 @@ class RestorationRunner(Runner):
         report_failures_once(logger)
         return logger
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: Restorer) -> nn.Module:
         """The model on its device, in the wrapper of the config.
 
         Without one, several processes get ``DistributedRestorer``.

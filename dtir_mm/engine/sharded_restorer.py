@@ -1,6 +1,7 @@
-"""The model wrapper for pre-training networks that one device cannot hold with their optimiser."""
+"""The model wrapper for pre-training networks too large for one device with their optimiser."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
@@ -8,68 +9,73 @@ from torch import Tensor, nn
 
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.models.backbones import depth
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODEL_WRAPPERS
 
 
 @MODEL_WRAPPERS.register_module()
 class ShardedRestorer(DistributedRestorer):
-    """Divides weights, gradients and the optimiser's state among the processes (FSDP).
+    """Shards weights, gradients and the optimiser's state over the processes (FSDP).
 
-    It is torch's ``fully_shard``, on each block of the network and on the rest: a block's weights
-    are put together while it runs, forwards and backwards. Checkpoints are the same as without.
+    It applies torch's ``fully_shard`` to each block of the network and to the rest: the weights of
+    a block are gathered while it runs, forwards and backwards. Checkpoints are the same as without.
 
-    Fine-tuning combines gradients in ways that need them whole, so it is for pre-training.
+    It is for pre-training: fine-tuning combines gradients in ways that need full ones.
 
     Args:
         module: the restorer.
 
     Raises:
-        ValueError: it does more than pre-train, or there is a single process.
+        ValueError: training combines gradients, or there is a single process.
     """
 
     shards = True
 
-    def __init__(self, module: nn.Module) -> None:
-        if module.step.combines_gradients:
+    def __init__(self, module: Restorer) -> None:
+        step = module.step
+        assert step is not None
+        if step.combines_gradients:
             raise ValueError(
                 'model_wrapper_cfg.type="ShardedRestorer" (FSDP) is for pre-training: '
-                'model.step.mixing and model.step.regularizers need whole gradients. To save '
+                'model.step.mixing and model.step.regularizers need full gradients. To save '
                 'memory, set model.step.micro_batch_size or model.backbone.checkpoint_activations'
             )
         if get_world_size() == 1:
             raise ValueError(
-                'model_wrapper_cfg.type="ShardedRestorer" (FSDP) divides a network among several '
+                'model_wrapper_cfg.type="ShardedRestorer" (FSDP) shards a network over several '
                 'processes: start them with tools/dist_train.sh'
             )
         module.init_weights()
         super().__init__(module)
         self._shard(module.backbone)
-        module.step.differentiate = _accumulate_shards
-        module.step.assign = _keep_shards
+        step.differentiate = _accumulate_shards
+        step.assign = _keep_shards
 
-    def _shard(self, backbone: nn.Module) -> None:
-        # Takes half a second to import, which few runs need.
+    def _shard(self, backbone: ConditionedBackbone) -> None:
+        # Half a second to import, which few runs need.
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import FSDPModule, fully_shard
 
         device = next(backbone.parameters()).device.type
         mesh = init_device_mesh(device, (get_world_size(),))
         for block in depth.composite_blocks(backbone.net):
             fully_shard(block, mesh=mesh)
-        # Also after a forward without backward, so that what hooks see is always divided.
+        # Also after a forward without backward, so that hooks always see sharded weights.
         fully_shard(backbone, mesh=mesh, reshard_after_forward=True)
         for part in backbone.modules():
-            if hasattr(part, 'set_gradient_divide_factor'):
+            if isinstance(part, FSDPModule):
                 part.set_gradient_divide_factor(1.0)  # losses are divided by the global batch
 
 
 def _accumulate_shards(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """Adds a loss's gradient, summed over processes, to this process's shards in ``.grad``.
 
-    Gives in its place a number, (1,), that is finite if the shards are.
+    Returns a number, (1,), that is finite if the shards are.
     """
     loss.backward()
-    sums = [p.grad.to_local().sum() for p in parameters if p.grad is not None]
+    gradients: list[Any] = [p.grad for p in parameters if p.grad is not None]  # DTensor
+    sums = [gradient.to_local().sum() for gradient in gradients]
     return torch.stack(sums).sum().reshape(1)
 
 

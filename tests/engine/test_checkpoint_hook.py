@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from dtir_mm.engine import checkpoint as checkpoint_module
-from dtir_mm.engine.checkpoint import latest_checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.registry import HOOKS, RUNNERS
 
 SHORT = """
@@ -37,7 +37,7 @@ def test_the_last_two_are_kept_and_files_of_other_names_stay(toy_config, tmp_pat
         (work_dir / mine).write_text('mine')
     train(toy_config('pretrain', SHORT), work_dir)
     assert names(work_dir) == ['iter_2_copy.pth', 'iter_4.pth', 'iter_6.pth', 'iter_best.pth']
-    assert latest_checkpoint(work_dir).name == 'iter_6.pth'
+    assert load_checkpoint(work_dir).path.name == 'iter_6.pth'
 
 
 def test_a_new_run_leaves_those_of_an_earlier_one_alone(toy_config, tmp_path):

@@ -113,7 +113,7 @@ def test_validation_images_below_the_networks_minimum(faults_of, photos_dir):
     training, validation = faults_of('finetune', more)
     assert training == (
         f'train_dataloader: {photos_dir}/photo_0.png gives 72 x 72 pixels to train on: the network '
-        f'takes sides of multiples of 64, from 64 on. Cut patches of such a size (RandomPatch of '
+        f'takes sides of multiples of 64, from 64 on. Cut patches of such a size (RandomPatch in '
         f'its dataset.pipeline), e.g. size=128'
     )
     assert validation == (
@@ -187,7 +187,7 @@ def test_what_will_not_be_deployed_or_normalise_is_said_at_once(runner_of):
     assert deployment.startswith(
         'Averaged will train, but tools/deploy.py will not take it: its last layer must be'
     )
-    assert norms.startswith('1 batch norms of Averaged (norm ...) have the statistics that they')
+    assert norms.startswith('1 batch norms of Averaged (norm ...) have their initial')
 
 
 def test_nothing_is_said_of_a_network_that_fits(runner_of):

@@ -99,9 +99,7 @@ val_dataloader = val_cfg = val_evaluator = None
 log_processor = dict(window_size=1)
 default_hooks.update(logger=dict(interval=1))
 """
-    model = json.loads(load_checkpoint(old / 'pretrain.pth').content['meta']['config_json'])[
-        'model'
-    ]
+    model = load_checkpoint(old / 'pretrain.pth').config['model']
     config = Config.fromfile(toy_config('finetune', text.format(backbone=model['backbone'])))
     config.update(work_dir=str(old / 'run'), load_from=str(old / 'pretrain.pth'))
     config.experiment_name = str(old)

@@ -106,14 +106,14 @@ def restorer_of(backbone: dict, **parts) -> nn.Module:
     ],
 )
 def test_what_combines_gradients_is_refused(toy_backbone, parts):
-    words = r'is for pre-training: model\.step\.mixing and .*regularizers need whole gradients'
+    words = r'is for pre-training: model\.step\.mixing and .*regularizers need full gradients'
     with pytest.raises(ValueError, match=words):
         ShardedRestorer(restorer_of(toy_backbone, **parts))
 
 
 def test_a_single_process_is_refused(toy_backbone):
     restorer = restorer_of(toy_backbone, regularizers=dict(importance=None))
-    with pytest.raises(ValueError, match='divides a network among several processes'):
+    with pytest.raises(ValueError, match='shards a network over several processes'):
         ShardedRestorer(restorer)
 
 

@@ -124,7 +124,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, 'No locks available')
 
     monkeypatch.setattr(fcntl, 'lockf', none)
-    with pytest.warns(UserWarning, match=r'no lock keeps a second run .*No locks available'):
+    with pytest.warns(UserWarning, match=r'not locked against a second run: .*No locks available'):
         lock_work_dir(tmp_path)
     unlock_work_dir(tmp_path)
     monkeypatch.undo()
