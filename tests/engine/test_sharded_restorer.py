@@ -120,7 +120,7 @@ def test_a_single_process_is_refused(toy_backbone):
 @pytest.mark.parametrize(
     ('more', 'words'),
     [
-        ('', r'no whole gradients .* default_hooks\.importance=None'),
+        ('', r'no full gradients .* default_hooks\.importance=None'),
         ('compile = True\n', 'compile and model_wrapper_cfg.type="ShardedRestorer" exclude'),
     ],
 )
