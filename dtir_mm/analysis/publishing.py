@@ -97,7 +97,8 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: 
     """
     config = json.loads(config_to_json(dict(config)))
     trained, meta = checkpoint.config, checkpoint.meta
-    keys, name = _TRAINED, parse_name(stem)
+    keys: tuple[str, ...] = _TRAINED
+    name = parse_name(stem)
     if config['model'].get('passes') == 'sdedit':
         if meta.objective not in GENERATIVE:
             raise ValueError(

@@ -12,7 +12,6 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
-from dtir_mm.engine.config_differences import differences
 from dtir_mm.engine.resuming import resume_optimization
 from dtir_mm.registry import PARAM_SCHEDULERS, RUNNERS
 
@@ -225,14 +224,3 @@ def test_an_optimiser_of_many_groups_is_compared_group_by_group():
     assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
     assert_same(wrapper.base_param_settings, anew.base_param_settings)
     assert_same(wrapper.state_dict()['state'], checkpoint.content['optimizer']['state'])
-
-
-def test_differences_are_named_by_keys_of_the_command_line():
-    before = json.loads('{"a": {"b": [1, 2], "c": null}, "d": [{"e": 1}, {"e": 2}], "f": [{}]}')
-    now = {'a': {'b': (1, 2), 'g': 'x'}, 'd': [{'e': 1}, {'e': 3}], 'f': []}
-    assert [str(difference) for difference in differences(before, now)] == [
-        'a.c None -> not set',
-        "a.g not set -> 'x'",
-        'd.1.e 2 -> 3',
-        'f [{}] -> []',
-    ]

@@ -93,7 +93,7 @@ def test_importance_of_fine_tuned_weights_is_that_of_its_samples(toy, run_tool, 
 
 def test_fisher_of_fine_tuned_weights_is_refused(toy, failure_of, tmp_path):
     said = failure_of('accumulate_importance', toy.finetune, tmp_path / 'a.pth', '--fisher')
-    assert 'mixed in' in said and 'pre-training alone' in said
+    assert 'mixed in' in said and 'only defined for pre-training' in said
 
 
 def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):

@@ -143,7 +143,7 @@ def test_what_was_only_pre_trained_is_tested_at_the_step_of_the_config(run_tool,
     config.dump(tmp_path / 'zero_shot.py')
     out = run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
     assert {row['t'] for row in rows_of(tmp_path / 'out')} == {'9'}
-    assert f"{toy.pretrain} is a pre-training checkpoint (objective 'noise')" in out
+    assert f"{toy.pretrain}/iter_2.pth is a pre-training checkpoint (objective 'noise')" in out
     assert 'weights: of the last update, only pre-trained' in out
 
 

@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failur
     named, _, advice = message.split('Files of this batch: ')[1].partition('. If no file')
     named = named.split(', ')
     assert named and all(Path(name).parent == toy.photos for name in named)
-    assert advice.endswith('start anew with a lower learning rate')
+    assert advice.endswith('start a new run with a lower learning rate')
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
 
 

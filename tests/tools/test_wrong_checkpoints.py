@@ -76,7 +76,8 @@ def test_what_is_deployed_is_no_checkpoint_and_the_other_way_round(
 
 
 def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool, tmp_path):
-    said = f"{toy.pretrain} is a pre-training checkpoint (objective 'noise'), not fine-tuned"
+    file = toy.pretrain / 'iter_2.pth'
+    said = f"{file} is a pre-training checkpoint (objective 'noise'), not fine-tuned"
     photo = toy.photos / '0.png'
     assert said in run_tool('restore', toy.pretrain, photo, tmp_path / 'a.png', '--t', 8)
     assert 'of pre-training' in run_tool('deploy', toy.pretrain, tmp_path / 'a', '--t', 8)
