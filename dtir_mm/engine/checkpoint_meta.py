@@ -1,7 +1,7 @@
 """What a checkpoint states about itself ("meta"), and whether its parts have a valid form."""
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,6 @@ Kind = type | tuple[type, ...]
 
 _MOST_UPDATES = 10**9
 _OURS = ('config_json', 'timesteps')  # no other program writes these
-_KINDS: dict[str, Kind] = {
-    'config_json': str,
-    'ema_decay': float,
-    'fixed_timestep': (int, type(None)),
-    'global_batch': int,
-    'iter': int,
-    'objective': str,
-    'precision': str,
-    'seed': int,
-    'stage': str,  # of version 0.1, in the place of the objective
-    'tasks': list,
-    'timesteps': dict,
-}
 # Beside the meta: which entries each part must have, if the part is there.
 _PARTS: dict[str, dict[str, Kind]] = {
     'state_dict': {},
@@ -42,42 +29,37 @@ _OPTIMIZER: dict[str, Kind] = {'state': dict, 'param_groups': list}
 _LOSS_WATCH: dict[str, Kind] = {'good': (str, type(None)), 'lowest': (float, type(None))}
 
 
+def _stated_as(kind: Kind, default: Any = None) -> Any:
+    return field(default=default, metadata={'kind': kind})
+
+
 @dataclass(frozen=True)
 class CheckpointMeta:
     """What a checkpoint states about itself, by the names of the file format.
 
-    Attributes:
-        config_json: config of the run.
-        ema_decay: decay of the average that its weights are; None if they are not averaged.
-        fixed_timestep: the one time step of all tasks, if there is one.
-        global_batch: samples of an update over all processes.
-        iter: updates done.
-        loss_watch: see ``LossWatch``.
-        objective: name of what training minimised.
-        precision: in which it was trained.
-        seed: of the run.
-        tasks: of the training data.
-        timesteps: t_mat by task.
+    ``ema_decay`` is None if its weights are not averaged, ``fixed_timestep`` unless all tasks have
+    the same; ``global_batch`` counts the samples of an update over all processes, ``iter`` the
+    updates done; ``objective`` is what training minimised, ``timesteps`` is t_mat by task.
     """
 
-    config_json: str | None = None
-    ema_decay: float | None = None
-    fixed_timestep: int | None = None
-    global_batch: int | None = None
-    iter: int = 0
-    loss_watch: dict[str, Any] = field(default_factory=dict)
-    objective: str | None = None
-    precision: str = 'fp32'
-    seed: int | None = None
-    tasks: tuple[str, ...] = ()
-    timesteps: dict[str, int] | None = None
+    config_json: str | None = _stated_as(str)
+    ema_decay: float | None = _stated_as(float)
+    fixed_timestep: int | None = _stated_as((int, type(None)))
+    global_batch: int | None = _stated_as(int)
+    iter: int = _stated_as(int, 0)
+    objective: str | None = _stated_as(str)
+    precision: str = _stated_as(str, 'fp32')
+    seed: int | None = _stated_as(int)
+    stage: str | None = _stated_as(str)  # of version 0.1, instead of the objective
+    tasks: Sequence[str] = _stated_as(list, ())
+    timesteps: dict[str, int] | None = _stated_as(dict)
+    loss_watch: Mapping[str, Any] = field(default_factory=dict)  # checked only to resume
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> 'CheckpointMeta':
         """That of a file's content; all defaults if dtir_mm did not write it."""
         stated = _stated(content)
-        known = {f.name: stated[f.name] for f in fields(cls) if f.name in stated}
-        return cls(**{**known, 'tasks': tuple(known.get('tasks', ()))})
+        return cls(**{part.name: stated[part.name] for part in fields(cls) if part.name in stated})
 
     @property
     def is_ours(self) -> bool:
@@ -92,9 +74,9 @@ def check_content(content: Mapping[str, Any], source: str | Path) -> None:
         raise CheckpointError(f'{source}: its meta is {_short(meta)}, but must be a dict')
     if not _stated(content):
         return
-    for key, kind in _KINDS.items():
-        if key in meta:
-            _require_kind(meta[key], kind, f'{source}: its meta.{key}')
+    for part in fields(CheckpointMeta):
+        if part.name in meta and 'kind' in part.metadata:
+            _require_kind(meta[part.name], part.metadata['kind'], f'{source}: its meta.{part.name}')
     for task in meta.get('tasks', []):
         _require_kind(task, str, f'{source}: a task in its meta.tasks')
     for key, lowest in (('iter', 0), ('global_batch', 1)):

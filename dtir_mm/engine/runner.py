@@ -20,7 +20,7 @@ from dtir_mm.engine.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from dtir_mm.engine.compiler import compile_network
+from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
 from dtir_mm.engine.log_failures import report_failures_once
@@ -181,7 +181,10 @@ class RestorationRunner(Runner):
             raise ValueError(
                 'compile and model_wrapper_cfg.type="ShardedRestorer" exclude each other'
             )
-        compile_network(self.restorer.backbone, {} if compile_with is True else dict(compile_with))
+        options = {} if compile_with is True else dict(compile_with)
+        if options.get('backend', 'inductor') == 'inductor':
+            require_cpp_compiler()
+        self.restorer.backbone.compile_network(**options)
         self.logger.info('compiling the network; the first updates take minutes')
 
     def _settle_precision_and_seed(self) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from dtir_mm.engine.sharding import shard_like
 from dtir_mm.models.backbones.release_weights import from_release, is_release
-from dtir_mm.models.matching_weights import Fit, best, fit, require_sound
+from dtir_mm.models.matching_weights import Fit, fit, require_sound
 from dtir_mm.models.wrapped_weights import candidates
 from dtir_mm.weights_file import CheckpointError
 
@@ -39,7 +39,8 @@ def load_weights(
         CheckpointError: names or shapes differ (or, if not strict, nothing fits), or values are not
             finite; the message shows them.
     """
-    part, found = _best_fit(restorer, content, source, new_parameter_prefixes)
+    fits = _fits(restorer, content, source, new_parameter_prefixes)
+    part, found = max(fits, key=lambda each: len(each[1].names))
     name = type(part).__name__
     if not found.names or (strict and not found.is_exact):
         raise CheckpointError(found.difference(source, name))
@@ -63,24 +64,13 @@ def load_weights(
         print_log(f'{source}: {len(weights)} tensors loaded, {"; ".join(notes)}', 'current')
 
 
-def _best_fit(
-    restorer: nn.Module,
-    content: Mapping[str, Any],
-    source: str,
-    new_parameter_prefixes: tuple[str, ...],
-) -> tuple[nn.Module, Fit]:
-    """The restorer, or the network in it, and the weights that fit it best."""
-    fits = list(_fits(restorer, content, source, new_parameter_prefixes))
-    chosen = best(found for _, found in fits)
-    return next((part, found) for part, found in fits if found is chosen)
-
-
 def _fits(
     restorer: nn.Module,
     content: Mapping[str, Any],
     source: str,
     new_parameter_prefixes: tuple[str, ...],
 ) -> Iterator[tuple[nn.Module, Fit]]:
+    """The weights in a file, each with what they are for: the restorer, or the network in it."""
     for candidate in candidates(content, source):
         if is_release(candidate.weights):
             try:

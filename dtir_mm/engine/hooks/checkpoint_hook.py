@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class RestorationCheckpointHook(Hook):
         self.interval = interval
         self.max_keep = max_keep
         self._watch = LossWatch()
-        self._former: dict[str, Any] = {}
+        self._former: Mapping[str, Any] = {}
 
     def before_run(self, runner: Any) -> None:
         """Removes the unfinished checkpoint of a run that was killed while writing it."""

@@ -71,22 +71,6 @@ class WeightEMAHook(Hook):
         update = get_ema_multi_avg_fn(decay)
         update(list(self._averages.values()), list(_named(runner).values()), runner.iter)
 
-    def before_val(self, runner: Any) -> None:
-        """Exchanges the weights for the averages."""
-        self._exchange(runner)
-
-    def after_val(self, runner: Any) -> None:
-        """Restores the weights."""
-        self._exchange(runner)
-
-    def before_test(self, runner: Any) -> None:
-        """Exchanges the weights for the averages."""
-        self._exchange(runner)
-
-    def after_test(self, runner: Any) -> None:
-        """Restores the weights."""
-        self._exchange(runner)
-
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Makes the averages the checkpoint's weights."""
         online = checkpoint['state_dict']
@@ -97,12 +81,15 @@ class WeightEMAHook(Hook):
 
     @torch.no_grad()
     def _exchange(self, runner: Any) -> None:
+        """Exchanges weights and averages, before validation or a test and again afterwards."""
         if not self._averages:  # validation or a test without training
             return
         for name, parameter in _named(runner).items():
             weights = parameter.clone()
             parameter.copy_(self._averages[name])
             self._averages[name].copy_(weights)
+
+    before_val = after_val = before_test = after_test = _exchange
 
 
 def _named(runner: Any) -> dict[str, nn.Parameter]:
