@@ -80,7 +80,7 @@ def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool
     said = f"{file} is a pre-training checkpoint (objective 'noise'), not fine-tuned"
     photo = toy.photos / '0.png'
     assert said in run_tool('restore', toy.pretrain, photo, tmp_path / 'a.png', '--t', 8)
-    assert 'of pre-training' in run_tool('deploy', toy.pretrain, tmp_path / 'a', '--t', 8)
+    assert 'a pre-training checkpoint' in run_tool('deploy', toy.pretrain, tmp_path / 'a', '--t', 8)
     for tool, arguments in (
         ('restore', (photo, tmp_path / 'b.png', '--task', 'rainy')),
         ('deploy', (tmp_path / 'b', '--t', 8)),
