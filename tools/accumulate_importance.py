@@ -1,4 +1,4 @@
-"""Adds the importance of its weights to a finished checkpoint, for model.step.regularizers."""
+"""Adds the importance of its weights to a checkpoint, for model.step.regularizers.importance."""
 
 import argparse
 from pathlib import Path
@@ -13,15 +13,17 @@ from dtir_mm.files import require_new
 
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__)
-    parser.add_argument('checkpoint', type=Path, help='a finished one, or a work directory')
+    parser.add_argument(
+        'checkpoint', type=Path, help='a checkpoint, or the work directory of a run'
+    )
     parser.add_argument('output', type=Path, help='the checkpoint to write')
     parser.add_argument(
-        '--batches', type=at_least(1), default=200, help='of training data (default: 200)'
+        '--batches', type=at_least(1), default=200, help='number of training batches (default: 200)'
     )
     parser.add_argument(
         '--fisher',
         action='store_true',
-        help='squared gradients of single samples, for form="ewc"; of pre-training alone',
+        help='squared gradients of single samples, for form="ewc"; only for pre-training',
     )
     add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace the output if it exists')

@@ -1,8 +1,7 @@
-"""Writes a restorer at one time step as a plain network: safetensors, and ONNX if wanted."""
+"""Writes a restorer at one time step as a plain network: safetensors, and ONNX if asked for."""
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -10,8 +9,7 @@ from dtir_mm.apis import load_restorer
 from dtir_mm.apis.command_line import ToolParser, add_config_arguments, one_line_errors
 from dtir_mm.apis.deployment import deploy, export_onnx, require_onnx, save_deployed
 from dtir_mm.config import read_config
-from dtir_mm.engine.checkpoint import config_of, latest_checkpoint, load_checkpoint
-from dtir_mm.engine.checkpoint_meta import not_fine_tuned
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_new
 from dtir_mm.models.backbones.zoo import self_contained
 
@@ -40,19 +38,17 @@ def main() -> None:
             require_new(file, args.overwrite)
         if args.onnx:
             require_onnx()
-        source = args.checkpoint
-        if source.is_dir():
-            source = latest_checkpoint(source)
-        restorer = load_restorer(source, args.config, args.allow_imports)
-        checkpoint = load_checkpoint(source)
-        if caution := not_fine_tuned(checkpoint, source):
-            print(caution)
+        checkpoint = load_checkpoint(args.checkpoint)
+        restorer = load_restorer(checkpoint, args.config, args.allow_imports)
+        if warning := checkpoint.pretraining_warning:
+            print(warning)
         t = restorer.timesteps[args.task] if args.t is None else args.t
         network = deploy(restorer, t)
-        about = {'t': t, 'checkpoint': '/'.join(source.resolve().parts[-2:])}
+        about = {'t': t, 'checkpoint': '/'.join(checkpoint.path.resolve().parts[-2:])}
         if args.task is not None:
             about['task'] = args.task
-        save_deployed(network, weights, _backbone_config(checkpoint, source, args.config), **about)
+        config = read_config(args.config).to_dict() if args.config else checkpoint.config
+        save_deployed(network, weights, self_contained(config['model']['backbone']), **about)
         backbone = restorer.backbone
         print(
             f'parameters: {_size(backbone):,} of the training graph, {_size(backbone.net):,} of '
@@ -61,11 +57,6 @@ def main() -> None:
         if args.onnx:
             multiple = export_onnx(network, onnx)
             print(f'written: {onnx} (heights and widths must be multiples of {multiple})')
-
-
-def _backbone_config(checkpoint: dict[str, Any], source: Path, config: str | None) -> dict:
-    settings = read_config(config).to_dict() if config else config_of(checkpoint, source)
-    return self_contained(settings['model']['backbone'])
 
 
 def _size(module: nn.Module) -> int:

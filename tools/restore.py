@@ -1,10 +1,9 @@
-"""Restores an image, or every image of a folder: no ground truth, no config needed."""
+"""Restores an image, or every image of a folder, without ground truth or config."""
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -13,7 +12,6 @@ from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least
 from dtir_mm.apis.restoring import require_step
 from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.engine.checkpoint_meta import meta_of, not_fine_tuned
 from dtir_mm.files import names_full_disk, require_writable
 from dtir_mm.image_io import note_lines, read_with_notes, save_image
 from dtir_mm.models.restorers.restorer import Restorer
@@ -35,16 +33,16 @@ def parse_args() -> argparse.Namespace:
         'output', type=Path, help='the restored image, or a folder for them, with the same folders'
     )
     parser.add_argument(
-        '--task', help='which degradation; default: the one it was trained on, or found out'
+        '--task', help='degradation; default: the one it was trained on, or the predicted one'
     )
     parser.add_argument('--t', type=int, help="time step to use instead of the task's")
     parser.add_argument(
-        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles'
+        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles of this side'
     )
     parser.add_argument(
         '--ensemble',
         action='store_true',
-        help='the mean over the image and its flips: 4 x the time',
+        help='average over the image and its flips, in four times the time',
     )
     parser.add_argument(
         '--max-pixels', type=at_least(1), metavar='N', help='read images of up to N pixels'
@@ -55,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     existing.add_argument(
         '--skip-existing',
         action='store_true',
-        help='leave images out whose result exists: goes on where a call was interrupted',
+        help='skip images whose result exists, to continue after an interruption',
     )
     return parser.parse_args()
 
@@ -68,16 +66,17 @@ def main() -> None:
         settings = {'tile': args.tile, 'ensemble': args.ensemble}
         if args.tile <= _OVERLAP:
             settings['tile_overlap'] = args.tile // 2
-        restorer = load_restorer(args.checkpoint, args.config, args.allow_imports, **settings)
         checkpoint = load_checkpoint(args.checkpoint)
-        if caution := not_fine_tuned(checkpoint, args.checkpoint):
-            print(caution)
-        t = args.t
-        if t is None and not (args.task is None and _finds_out(restorer)):
-            t = _step(restorer, checkpoint, args.task)
+        restorer = load_restorer(checkpoint, args.config, args.allow_imports, **settings)
+        if warning := checkpoint.pretraining_warning:
+            print(warning)
+        tasks = checkpoint.meta.tasks
         del checkpoint  # as large as the restorer
+        t = args.t
+        if t is None and not (args.task is None and _predicts(restorer)):
+            t = _step(restorer, tasks, args.task)
         require_step(restorer, t)
-        described = 'degradation unknown' if t is None else f't = {t}'
+        described = 'degradation predicted' if t is None else f't = {t}'
         require_writable(args.output if args.input.is_dir() else args.output.parent)
         todo = [(source, target) for source, target in plan.items() if target not in skipped]
         done, notes, failed = 0, [], []
@@ -85,9 +84,9 @@ def main() -> None:
             for source, target in bar:
                 try:
                     carried = _restore_file(restorer, source, target, t, args.max_pixels)
-                except (OSError, ValueError) as error:  # the others are restored all the same
+                except (OSError, ValueError) as error:  # the others are still restored
                     failed.append(str(error))
-                    if names_full_disk(error):  # where the next ones would fail as well
+                    if names_full_disk(error):  # the others would fail as well
                         break
                     continue
                 done += 1
@@ -101,28 +100,28 @@ def main() -> None:
         print(f'note: {line}')
     if failed:
         untried = len(todo) - done - len(failed)
-        more = f', and {untried} not tried: make room and go on with --skip-existing'
+        more = f', and {untried} not tried: free disk space and continue with --skip-existing'
         raise SystemExit(
             f'restore: not restored: {len(failed)} image(s){more if untried else ""}\n  '
             + '\n  '.join(failed)
         )
 
 
-def _finds_out(restorer: Restorer) -> bool:
-    """Whether the restorer can do without being told the task, which it then does."""
+def _predicts(restorer: Restorer) -> bool:
+    """Lets the restorer predict the degradation, if it has a classifier; whether it has."""
     if restorer.classifier is None:
         return False
     restorer.set_inference('predict')
     return True
 
 
-def _step(restorer: Restorer, checkpoint: Mapping[str, Any], task: str | None) -> int:
-    """The time step of a task, or of the only one that there is."""
+def _step(restorer: Restorer, trained: Sequence[str], task: str | None) -> int:
+    """The time step of a task; without one, of the only task that it was trained on."""
     if task is not None:
         return restorer.timesteps[task]
     if restorer.timesteps.fixed is not None:
         return restorer.timesteps.fixed
-    tasks = meta_of(checkpoint).get('tasks') or list(restorer.timesteps.by_task)
+    tasks = list(trained or restorer.timesteps.by_task)
     if len(tasks) == 1:
         return restorer.timesteps[tasks[0]]
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
@@ -131,7 +130,7 @@ def _step(restorer: Restorer, checkpoint: Mapping[str, Any], task: str | None) -
 def _restore_file(
     restorer: Restorer, source: Path, target: Path, t: int | None, max_pixels: int | None
 ) -> list[str]:
-    """Restores one image; gives notes on what of its file the result is without."""
+    """Restores one image; returns notes on what the result lacks of its file."""
     image, notes = read_with_notes(source, max_pixels)
     try:
         restored = restore(restorer, image, t)
@@ -144,7 +143,7 @@ def _restore_file(
 
 
 def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
-    """Which file becomes which, and what is no image; images keep folders and names, as PNG."""
+    """Which image becomes which PNG, in the same folders, and the files that are no images."""
     if not source.is_dir():
         into_folder = target.is_dir() or not target.suffix
         return {source: target / f'{source.stem}.png' if into_folder else target}, []
@@ -160,13 +159,13 @@ def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
 
 
 def _existing(plan: dict[Path, Path], overwrite: bool, skip: bool) -> set[Path]:
-    """The results that are there and shall stay.
+    """The results that exist and are kept.
 
     Raises:
-        ValueError: there are some, and it was not said whether to replace or to skip them; or they
-            are to be skipped and one is an image to be restored.
+        ValueError: some exist, and neither ``overwrite`` nor ``skip`` is set; or one to be skipped
+            is an image to be restored.
     """
-    there = [pair for pair in plan.items() if os.path.exists(pair[1])]  # too long a name does not
+    there = [pair for pair in plan.items() if os.path.exists(pair[1])]  # Path.exists() may raise
     if overwrite or not there:
         return set()
     if not skip:
@@ -176,7 +175,7 @@ def _existing(plan: dict[Path, Path], overwrite: bool, skip: bool) -> set[Path]:
         )
     for source, result in there:
         if os.path.samefile(source, result):
-            raise ValueError(f'{shown(source)} would be its own result: name another output folder')
+            raise ValueError(f'{shown(source)} would be its own result: use another output folder')
     return {result for _, result in there}
 
 

@@ -43,8 +43,8 @@ def run_record(folder: Path) -> dict[str, Any]:
         'arm': folder.name.rpartition('_s')[0],
         'seed': summary['seed'],
         'precision': summary['precision'],
-        'patches': checkpoint['meta']['global_batch'],
-        'updates': checkpoint['meta']['iter'],
+        'patches': checkpoint.meta.global_batch,
+        'updates': checkpoint.meta.iter,
         'commit': summary['commit'],
         'figures': {
             row['domain']: {name: row[name] for name in ('psnr', 'ssim', 'lpips', 'n')}

@@ -1,7 +1,7 @@
-"""Tests a checkpoint: a table beside the input's own figures, a CSV, images to compare.
+"""Tests a checkpoint: a table with the input's own results, a CSV, images to compare.
 
-A restorer that can find out the degradation is tested twice: told it, and blind. With --publish the
-figures go into the README beside the config, with seed, commit and protocol.
+A restorer with a degradation classifier is tested twice, non-blind and blind. --publish writes the
+results into the README beside the config, with seed, commit and protocol.
 """
 
 import argparse
@@ -32,13 +32,7 @@ from dtir_mm.apis.command_line import (
 )
 from dtir_mm.apis.held_logs import HeldLogs
 from dtir_mm.config import override_config, read_config, require_parts
-from dtir_mm.engine.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    online_weights,
-    timesteps_of,
-)
-from dtir_mm.engine.checkpoint_meta import meta_of, not_fine_tuned
+from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.evaluation import PROTOCOLS
 
 
@@ -46,33 +40,33 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     add_config_with_options(parser)
     parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
-    parser.add_argument('--work-dir', help='where results go; default work_dirs/<config>/test')
+    parser.add_argument('--work-dir', help='folder of the results; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
     parser.add_argument(
         '--online-weights',
         action='store_true',
-        help='the weights of the last update, where the checkpoint offers their average (EMA)',
+        help='use the weights of the last update instead of their average (EMA)',
     )
     parser.add_argument(
-        '--ensemble', action='store_true', help='the mean over each image and its flips'
+        '--ensemble', action='store_true', help='average over each image and its flips'
     )
     parser.add_argument(
-        '--publish', action='store_true', help="fill the figures into the config's results page"
+        '--publish', action='store_true', help="write the results into the config's results page"
     )
-    parser.add_argument('--replace', action='store_true', help='overwrite published figures')
+    parser.add_argument('--replace', action='store_true', help='overwrite published results')
     parser.add_argument(
-        '--images', type=at_least(0), default=3, help='saved of each task and domain'
+        '--images', type=at_least(0), default=3, help='to save of each task and domain'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     if args.publish and args.cfg_options:
-        parser.error('--publish takes a config as its file has it, without --cfg-options')
+        parser.error('--publish takes the config as it is in its file, without --cfg-options')
     if args.publish and args.online_weights:
-        parser.error('--publish is of the weights that the checkpoint offers, not --online-weights')
+        parser.error('--publish takes the averaged weights, without --online-weights')
     if args.publish and args.ensemble:
-        parser.error('--publish is of one pass an image, without --ensemble')
+        parser.error('--publish takes one pass for each image, without --ensemble')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -84,15 +78,15 @@ def main() -> None:
     args = parse_args()
     config = read_config(args.config)
     checkpoint = load_checkpoint(args.checkpoint)
-    meta = meta_of(checkpoint)  # empty for weights from elsewhere
-    caution = not_fine_tuned(checkpoint, args.checkpoint)
-    decay = None if args.online_weights else meta.get('ema_decay')
+    meta = checkpoint.meta
+    warning = checkpoint.pretraining_warning
+    decay = None if args.online_weights else meta.ema_decay
     publication = None
     if args.publish:
-        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol')
+        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if config.get('model') and meta and not caution:  # pre-training used no task's step
-        config.model.timesteps = timesteps_of(checkpoint)
+    if config.get('model') and checkpoint.is_ours and not warning:  # pre-training has no tasks
+        config.model.timesteps = checkpoint.timesteps
     config.launcher = args.launcher
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
@@ -104,15 +98,14 @@ def main() -> None:
         config.test_evaluator.protocol = args.protocol
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
-    weights = online_weights(checkpoint) if args.online_weights else checkpoint
-    load_weights(runner.restorer, weights, args.checkpoint)
+    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
     comparisons = ComparisonHook(out / 'images', args.method, args.images)
     runner.register_hook(comparisons)
-    if caution and is_main_process():
-        print(caution, flush=True)
+    if warning and is_main_process():
+        print(warning, flush=True)
     runner.test()
     rows = runner.test_evaluator.metrics[0].rows
-    comparisons.count = 0  # those of the first test stay
+    comparisons.count = 0  # only the first test saves images
     blind = _test_blind(runner)
     writes = is_main_process()
     end_communication()
@@ -130,8 +123,8 @@ def main() -> None:
         means,
         {task: {'t_mat': t} for task, t in steps.items()},
         config.test_evaluator.protocol,
-        meta.get('precision', config.get('precision', 'fp32')),
-        meta.get('seed'),
+        meta.precision if checkpoint.is_ours else config.get('precision', 'fp32'),
+        meta.seed,
         git_commit(),
         hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
         comparisons.paths,
@@ -140,7 +133,7 @@ def main() -> None:
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
-    print(f'weights: {_weights(meta, decay)}{", of pre-training alone" if caution else ""}')
+    print(f'weights: {_weights(checkpoint, decay)}{", only pre-trained" if warning else ""}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
@@ -148,15 +141,15 @@ def main() -> None:
         print(f'published: {publication.page}')
 
 
-def _weights(meta: dict[str, Any], decay: float | None) -> str:
+def _weights(checkpoint: Checkpoint, decay: float | None) -> str:
     """Which weights were tested."""
-    if not meta:
-        return 'from elsewhere, with the time steps of the config'
+    if not checkpoint.is_ours:
+        return 'of another program, with the time steps of the config'
     return f'averaged (EMA, decay {decay})' if decay else 'of the last update'
 
 
 def _test_blind(runner: Any) -> list[dict[str, Any]]:
-    """The rows of a second test for which no task is told; none where that cannot be."""
+    """The rows of a second, blind test; empty without a degradation classifier."""
     restorer = runner.restorer
     if restorer.classifier is None or restorer.inference != 'task':
         return []

@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__)
     add_config_with_options(parser)
     parser.add_argument(
-        '--work-dir', help='where logs and checkpoints go; default work_dirs/<config>'
+        '--work-dir', help='folder of logs and checkpoints; default work_dirs/<config>'
     )
     parser.add_argument(
         '--resume',
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--allow-changes',
         action='store_true',
-        help="resume with the config's optimiser and schedule where they differ from the run's",
+        help="resume with the config's optimiser and schedule if they differ from the run's",
     )
     parser.add_argument('--amp', action='store_true', help='train in bf16 (precision="bf16")')
     parser.add_argument(
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@one_line_errors('train', 'interrupted; the same command with --resume goes on')
+@one_line_errors('train', 'interrupted; continue with the same command and --resume')
 def main() -> None:
     args = parse_args()
     config = read_config(args.config, args.cfg_options)

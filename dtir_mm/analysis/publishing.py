@@ -13,7 +13,7 @@ from dtir_mm.analysis.ablations import changed_keys
 from dtir_mm.analysis.recipe import parse_name
 from dtir_mm.analysis.results_page import Origin, blocks_of, fill_page, require_on_page
 from dtir_mm.analysis.summary import git_commit
-from dtir_mm.engine.checkpoint import config_of, config_to_json
+from dtir_mm.engine.checkpoint import Checkpoint, config_to_json
 from dtir_mm.files import write_text
 from dtir_mm.models.objectives import GENERATIVE
 
@@ -54,7 +54,7 @@ class Publication:
 
 
 def prepare_publication(
-    path: Path, config: Mapping[str, Any], checkpoint: dict[str, Any], protocol: str
+    path: Path, config: Mapping[str, Any], checkpoint: Checkpoint, protocol: str
 ) -> Publication:
     """Everything but the figures, checked before time is spent on them.
 
@@ -80,29 +80,29 @@ def prepare_publication(
     plain = config_to_json(dict(config))
     weights = b''.join(
         value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        for value in checkpoint['state_dict'].values()
+        for value in checkpoint.weights.values()
     )
     origin = Origin(
-        path.stem, checkpoint['meta']['seed'], commit, protocol, _hash(plain.encode()),
+        path.stem, checkpoint.meta.seed or 0, commit, protocol, _hash(plain.encode()),
         _hash(weights),
     )  # fmt: skip
     return Publication(page, origin)
 
 
-def require_trained_by(config: Mapping[str, Any], checkpoint: dict[str, Any], stem: str) -> None:
+def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: str) -> None:
     """Raises ValueError unless a checkpoint is that of a whole run of a config, called ``stem``.
 
     What a config tests without any training of its own (``passes="sdedit"``) must be a
     pre-training of the same network.
     """
     config = json.loads(config_to_json(dict(config)))
-    trained, meta = config_of(checkpoint), checkpoint['meta']
-    keys, name = _TRAINED, parse_name(stem)
+    trained, meta = checkpoint.config, checkpoint.meta
+    keys: tuple[str, ...] = _TRAINED
+    name = parse_name(stem)
     if config['model'].get('passes') == 'sdedit':
-        if meta['objective'] not in GENERATIVE:
+        if meta.objective not in GENERATIVE:
             raise ValueError(
-                f'{stem} tests a pre-training as it is, not a run that minimised '
-                f'{meta["objective"]}'
+                f'{stem} tests a pre-training as it is, not a run that minimised {meta.objective}'
             )
         keys, name = ('model.backbone',), None
     changed = sorted(
@@ -117,9 +117,9 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: dict[str, Any], st
         )
     if name is None:
         return
-    if (meta['iter'], meta.get('global_batch')) != (name.updates, name.batch_size):
+    if (meta.iter, meta.global_batch) != (name.updates, name.batch_size):
         raise ValueError(
-            f'the checkpoint has {meta["iter"]} updates of {meta.get("global_batch")} samples over '
+            f'the checkpoint has {meta.iter} updates of {meta.global_batch} samples over '
             f'all processes; {stem} means {name.updates} of {name.batch_size}'
         )
 

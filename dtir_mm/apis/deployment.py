@@ -1,8 +1,8 @@
-"""A trained restorer at one time step as a plain network, which knows nothing of time.
+"""A trained restorer at one time step as a plain network without time conditioning.
 
 For a fixed t the time conditioning folds into the network (``models/conditioning/folding.py``), and
-the head's scale c(t) into its last layer. What is left has the parameters of the bare network, plus
-one merged adapter for each site that has adapters.
+the head's scale c(t) into its last layer. The result has the parameters of the bare network, plus
+one merged adapter for each site with adapters.
 """
 
 import copy
@@ -37,10 +37,10 @@ class DeployedNetwork(nn.Module):
     """Restores images in one pass, without a time step.
 
     Args:
-        net: a network whose output is the restored image, or what to add to the degraded one.
-        global_skip: whether ``net`` gives the restored image already.
-        size_rule: the sizes that it takes.
-        scaled: black and white inside ``net``.
+        net: a network that outputs the restored image, or its difference from the degraded one.
+        global_skip: whether ``net`` outputs the restored image.
+        size_rule: the sizes that it accepts.
+        scaled: the range of images inside ``net``.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class DeployedNetwork(nn.Module):
         """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape.
 
         Raises:
-            NotFiniteError: the network gives NaN or infinity.
+            NotFiniteError: the network outputs NaN or infinity.
         """
         scaled = self.image_range.from_unit_range(image)
         return self.image_range.to_unit_range(self.unclamped(scaled))
 
     def unclamped(self, degraded: Tensor) -> Tensor:
-        """The same in the network's range, where a restored value may lie outside."""
+        """The same in the network's range, not clamped to it."""
         output = self.net(degraded)
         require_finite_output(self, output, lambda: self.net(degraded))
         return output if self.global_skip else degraded + output
@@ -73,8 +73,8 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
     """The network that restores as ``restorer.restore_images`` does at ``t``, on the CPU.
 
     Raises:
-        ValueError: ``t`` lies outside 1..T, the adapters cannot be merged, the restorer gives NaN
-            or infinity, or the two differ on a random image: the network does something behind a
+        ValueError: ``t`` is outside 1..T, the adapters cannot be merged, the restorer outputs NaN
+            or infinity, or the two differ on a random image: the network has an operation behind a
             norm's scale or its last layer that cannot be folded.
     """
     if not 1 <= t <= restorer.schedule.num_steps:
@@ -98,8 +98,9 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
         raise ValueError(
             f'{type(network.net).__name__} cannot be deployed: without time it differs from the '
             f'restorer by {error:.2g} of the largest value, more than {_TOLERANCE:g}. Its last '
-            f'layer must be a convolution whose output is used as it is, and what time conditions '
-            f'must end with a scale and shift of each channel, with no adapter right behind either'
+            f'layer must be a convolution whose output is used unchanged, and time-conditioned '
+            f'modules must end with a scale and shift of each channel, without an adapter right '
+            f'behind either'
         )
     return network
 
@@ -113,7 +114,7 @@ def save_deployed(
         network: what ``deploy`` gave.
         path: the file.
         backbone: config of the restorer's ``ConditionedBackbone``.
-        about: what else the file's metadata shall tell, such as ``task`` and ``t``.
+        about: further entries of the file's metadata, such as ``task`` and ``t``.
     """
     from safetensors.torch import save
 
@@ -124,7 +125,7 @@ def save_deployed(
         'backbone': json.dumps(backbone),
         **about,
     }
-    # Not save_file, whose files nobody but their owner may read.
+    # Not save_file, whose files only their owner may read.
     content = save(network.state_dict(), {k: str(v) for k, v in metadata.items()})
     with replacing(path, lambda: len(content)) as temporary:
         temporary.write_bytes(content)
@@ -133,13 +134,13 @@ def save_deployed(
 def load_deployed(path: str | Path) -> DeployedNetwork:
     """The deployed network of a file, ready to restore, on the CPU.
 
-    A network of the user's own must be registered before.
+    A network of your own must be registered before.
 
     Raises:
         ValueError: ``save_deployed`` did not write it, or its metadata name code or other files.
         KeyError: its network is not registered.
-        CheckpointError: there is no such file, it is damaged, or its weights are not those of the
-            network that its metadata name.
+        CheckpointError: there is no such file, it is damaged, or its weights do not fit the network
+            in its metadata.
     """
     weights, metadata = read_safetensors(path)
     if metadata.get('format') != DEPLOYED_FORMAT:
@@ -174,7 +175,7 @@ def _described(metadata: dict[str, str], path: str | Path) -> tuple[list, dict[s
 
 
 def require_onnx() -> None:
-    """Raises ImportError, which says what to install, where ``export_onnx`` would fail."""
+    """Raises ImportError, which says what to install, if ``export_onnx`` would."""
     missing = [name for name in ('onnx', 'onnxruntime') if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -184,26 +185,26 @@ def require_onnx() -> None:
 
 @torch.no_grad()
 def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
-    """Writes ONNX, "image" to "restored", of any batch, height and width, with onnxruntime's check.
+    """Writes ONNX from "image" to "restored" for any batch, height and width, and checks it.
 
     Returns:
-        what heights and widths must be multiples of in the file. A network that pads by itself may
-        decide so by the image's size, which a trace does not keep: then it is more than
+        the multiple that heights and widths must be in the file. A network may pad depending on the
+        image's size, which a trace does not keep: then it is larger than
         ``network.size_rule.multiple``.
 
     Raises:
-        ValueError: onnxruntime gives another image than the network.
+        ValueError: onnxruntime computes another image than the network.
     """
     import onnxruntime
 
     height, width = network.size_rule.enclosing(_PROBE_SIZE, _PROBE_SIZE)
     axes = {0: 'batch', 2: 'height', 3: 'width'}
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # sizes that fail are no news
+    options.log_severity_level = 4  # some sizes are expected to fail
     with replacing(path) as temporary:
         with warnings.catch_warnings():
-            # The tracer warns of every size that becomes a constant, which is tested below; and of
-            # its age. The exporter that follows it takes twenty times as long.
+            # The tracer warns of sizes that become constants, which is tested below, and that it is
+            # deprecated. Its successor takes twenty times as long.
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 network,
@@ -221,13 +222,13 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
             if _agrees(session, network, multiple):
                 return multiple
         raise ValueError(
-            f'{type(network.net).__name__} cannot be exported: onnxruntime gives another image '
-            f'than the network does. Its operations must not depend on the size of the image'
+            f'{type(network.net).__name__} cannot be exported: onnxruntime computes another image '
+            f'than the network. Its operations must not depend on the size of the image'
         )
 
 
 def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
-    """Whether an ONNX session restores sizes that are odd multiples as the network does."""
+    """Whether an ONNX session restores odd multiples in size as the network does."""
     height = multiple * (_PROBE_SIZE // 2 // multiple | 1)
     image = _random_image(2, *network.size_rule.enclosing(height, height + 2 * multiple))
     try:
@@ -241,10 +242,10 @@ def _agrees(session: Any, network: DeployedNetwork, multiple: int) -> bool:
 
 
 def _random_image(batch: int, height: int, width: int) -> Tensor:
-    """Random images in [0, 1], the same each time."""
+    """Random images in [0, 1], always the same."""
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def _relative_error(result: Tensor, expected: Tensor) -> float:
-    """The largest difference, as a share of the largest value where that exceeds one."""
+    """The largest difference, relative to the largest value if that exceeds one."""
     return ((result - expected).abs().max() / expected.abs().max().clamp(min=1)).item()

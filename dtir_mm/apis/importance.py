@@ -1,4 +1,4 @@
-"""Parameter importance of finished weights: Alg. 6 on any checkpoint, without training."""
+"""Parameter importance of trained weights: Alg. 6 on any checkpoint, without training."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +11,9 @@ from dtir_mm import trust
 from dtir_mm.apis.restoring import load_restorer
 from dtir_mm.config import read_config
 from dtir_mm.engine.batch_size import process_batch_size
-from dtir_mm.engine.checkpoint import config_of, load_checkpoint
-from dtir_mm.engine.checkpoint_meta import meta_of
-from dtir_mm.engine.hooks.importance_accumulation_hook import importance_of
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.checkpoint_meta import CheckpointMeta
+from dtir_mm.engine.importance import Importance
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.models.gradients import flat_gradient
 from dtir_mm.models.preprocessor import select
@@ -31,49 +31,50 @@ def accumulate_importance(
     allow_imports: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """The checkpoint with the importance of its weights under "importance".
+    """The content of a checkpoint with the importance of its weights added, to be saved.
 
-    The batches are those that its training would go on with, over all processes that it had; their
-    gradient is that of the samples' losses, without L_reg and L_orthog. Where a training run
-    accumulates omega itself, its weights still move a little; here they stand still.
+    The batches are those that its training would continue with, over all its processes; their
+    gradient is that of the samples' losses, without L_reg and L_orthog. The weights do not change,
+    whereas they still move a little in a training run that accumulates omega itself.
 
     Args:
         checkpoint: the file or work directory.
-        num_batches: over how many batches of the config's training data.
-        fisher: the mean of squared gradients of single samples (EWC) instead of |gradient| of
-            batches; one backward pass a sample.
+        num_batches: number of batches of the config's training data.
+        fisher: the mean squared gradient of single samples (EWC) instead of the mean |gradient| of
+            batches; takes one backward pass for each sample.
         config: config file to build from; None for the config that the checkpoint carries.
         allow_imports: see ``load_restorer``.
-        progress: called with the batches done.
+        progress: called with the number of batches done.
 
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: ``num_batches`` is below 1, or ``fisher`` of weights that were not pre-trained
-            alone: which objective a sample has depends on its batch then.
+        ValueError: ``num_batches`` is below 1, or ``fisher`` is set and training mixed objectives:
+            which one a sample has depends on its batch then.
         FloatingPointError: the importance is not finite.
     """
     if num_batches < 1:
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
-    settings = read_config(config).to_dict() if config else config_of(loaded, checkpoint)
+    settings = read_config(config).to_dict() if config else loaded.config
     data = settings['train_dataloader']
-    restorer = load_restorer(checkpoint, config, allow_imports).train()
+    restorer = load_restorer(loaded, config, allow_imports).train()
     step = restorer.step
+    assert step is not None
     if fisher and step.mixing is not None:
         raise ValueError(
-            f'{checkpoint} was trained with generative samples mixed in: the Fisher information of '
-            f'single samples (fisher) is taken of pre-training alone'
+            f'{loaded.path} was trained with generative samples mixed in: the Fisher information '
+            f'of single samples (fisher) is only defined for pre-training'
         )
     step.regularizers.clear()
-    # The batches of all processes, in parts as large as one process had.
+    # The batches of all processes, in micro-batches as large as those of one process.
     step.micro_batch_size = step.micro_batch_size or process_batch_size(settings, 1)
     running = RunningImportance()
     step.observers.append(lambda update: running.update(update.of_samples.abs()))
     trusted = config is not None or allow_imports
     if not trusted:
-        trust.refuse_foreign_data(data['dataset'], 'train_dataloader.dataset', checkpoint)
-    with trust.building(data['dataset'], 'train_dataloader.dataset', checkpoint, trusted):
-        loader = _loader(settings, meta_of(loaded))
+        trust.refuse_foreign_data(data['dataset'], 'train_dataloader.dataset', loaded.path)
+    with trust.building(data['dataset'], 'train_dataloader.dataset', loaded.path, trusted):
+        loader = _loader(settings, loaded.meta)
     batches = iter(loader)
     for done in range(1, num_batches + 1):
         batch = restorer.data_preprocessor(next(batches), training=True)
@@ -82,30 +83,33 @@ def accumulate_importance(
                 running.update(gradient.square())
         else:
             step.gradient(restorer, batch)
-        if not running.mean.isfinite().all():
+        if running.mean is None or not running.mean.isfinite().all():
             raise FloatingPointError(
-                f'{checkpoint}: gradients of batch {done} are not finite: its weights have '
-                f'diverged, and have no importance. Take an earlier checkpoint'
+                f'{loaded.path}: gradients of batch {done} are not finite: its training diverged. '
+                f'Use an earlier checkpoint'
             )
         progress(done)
     statistic = 'fisher' if fisher else 'abs_gradient'
-    importance = importance_of(restorer, running, statistic)
-    if not meta_of(loaded):  # whatever wraps the weights, they are those of the restorer now
-        loaded = {'state_dict': {name: w.cpu() for name, w in restorer.state_dict().items()}}
-    return {**loaded, 'importance': importance}
+    named = restorer.named_trained_parameters()
+    importance = Importance.accumulated(named, running, statistic).entry()
+    if loaded.is_ours:
+        return {**loaded.content, 'importance': importance}
+    weights = {name: value.cpu() for name, value in restorer.state_dict().items()}
+    return {'state_dict': weights, 'importance': importance}
 
 
 def _sample_gradients(restorer: Restorer, batch: dict[str, Any]) -> Iterator[Tensor]:
-    """The gradient (P,) of the loss of each sample of a preprocessed batch by itself."""
+    """The gradient (P,) of the loss of each single sample of a preprocessed batch."""
+    assert restorer.step is not None
     update = Update(restorer, batch, flat_gradient, None, None)
     update.objectives = {'main': restorer.step.objective}
     for i in range(update.total):
         yield update.total * update.differentiate('main', select(batch, [i]), flat_gradient)
 
 
-def _loader(config: dict[str, Any], meta: dict[str, Any]) -> DataLoader:
+def _loader(config: dict[str, Any], meta: CheckpointMeta) -> DataLoader:
     settings = config['train_dataloader']
     dataset = DATASETS.build(settings['dataset'])
-    size = meta.get('global_batch') or process_batch_size(config, 1)
-    sampler = IterationSampler(dataset, meta.get('seed', 0), size, meta.get('iter', 0))
+    size = meta.global_batch or process_batch_size(config, 1)
+    sampler = IterationSampler(dataset, meta.seed, size, meta.iter)
     return DataLoader(dataset, size, sampler=sampler, num_workers=settings['num_workers'])

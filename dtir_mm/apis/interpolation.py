@@ -1,7 +1,7 @@
 """Weight-space interpolation between pre-trained and fine-tuned weights (WiSE-FT).
 
-Wortsman et al. (2022): a rival of the importance penalty that costs no training at all, so every
-table that shows the penalty should show it too. The paper does not.
+Wortsman et al. (2022): a baseline for the importance penalty that takes no training. The paper does
+not compare with it.
 """
 
 from typing import Any
@@ -9,54 +9,60 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dtir_mm.engine.checkpoint import Checkpoint
 from dtir_mm.models.matching_weights import best, fit
 from dtir_mm.models.wrapped_weights import candidates
 from dtir_mm.weights_file import CheckpointError
 
 
 def interpolate_weights(
-    pretrained: dict[str, Any], finetuned: dict[str, Any], share: float
+    pretrained: Checkpoint, finetuned: Checkpoint, share: float
 ) -> dict[str, Any]:
-    """The fine-tuned checkpoint with ``(1 - share) pretrained + share finetuned`` as its weights.
+    """The content of a checkpoint of ``(1 - share) pretrained + share finetuned``, to be saved.
 
-    Of weights from elsewhere (``wrapped_weights.py``), which have no meta, the result has none.
+    It has the meta of the fine-tuned checkpoint, if that has any.
 
     Raises:
-        ValueError: ``share`` lies outside [0, 1].
-        CheckpointError: the two are of different architectures; the message shows their names. Or
-            values of theirs are not finite, or numbers of different kinds.
+        ValueError: ``share`` is outside [0, 1].
+        CheckpointError: the two are of different architectures, have values that are not finite, or
+            tensors of different kinds; the message names them.
     """
     if not 0 <= share <= 1:
         raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
-    after = next(candidates(finetuned, 'the fine-tuned checkpoint')).weights
-    source = 'the pre-trained checkpoint'
-    found = best(fit(before, after) for before in candidates(pretrained, source))
+    source, target = f'{pretrained.path} (pre-trained)', f'{finetuned.path} (fine-tuned)'
+    after = next(candidates(finetuned.content, target)).weights
+    found = best(fit(before, after) for before in candidates(pretrained.content, source))
     if not found.is_exact:
-        raise CheckpointError(found.difference(source, 'the fine-tuned one'))
-    weights = {
-        key: _between(key, found.candidate.weights[key], value, share)
-        for key, value in after.items()
-    }
-    meta = {'meta': finetuned['meta']} if 'meta' in finetuned else {}
+        raise CheckpointError(found.difference(source, target))
+    before = found.candidate.weights
+    for name, value in after.items():
+        _require_comparable(name, before[name], value, source, target)
+    weights = {name: _between(before[name], value, share) for name, value in after.items()}
+    meta = {key: value for key, value in finetuned.content.items() if key == 'meta'}
     return {**meta, 'state_dict': weights}
 
 
-def _between(name: str, before: Tensor, after: Tensor, share: float) -> Tensor:
-    """Tables of indices, and counters, have nothing between them; nor have infinities of masks."""
+def _require_comparable(name: str, before: Tensor, after: Tensor, source: str, target: str) -> None:
     if before.is_floating_point() != after.is_floating_point():
         raise CheckpointError(
-            f'{name} is {before.dtype} in the pre-trained checkpoint, but {after.dtype} in the '
-            f'fine-tuned one: both must be of one kind'
+            f'{name} is {before.dtype} in {source}, but {after.dtype} in {target}: both must be '
+            f'floating point, or both integers'
         )
+    if not after.is_floating_point():
+        return
+    same = before.to(after.dtype) == after
+    for values, file in ((before, source), (after, target)):
+        if count := int((~values.isfinite() & ~same).sum()):
+            raise CheckpointError(
+                f'{file}: {count} of {values.numel()} values of {name} are not finite (NaN or '
+                f'infinite): its training diverged, or the file is damaged. Use an earlier '
+                f'checkpoint'
+            )
+
+
+def _between(before: Tensor, after: Tensor, share: float) -> Tensor:
+    """Index tables and counters are not interpolated, nor the infinities of masks."""
     if not after.is_floating_point():
         return after
     before = before.to(after.dtype)
-    same = before == after
-    for values, which in ((before, 'pre-trained'), (after, 'fine-tuned')):
-        if count := int((~values.isfinite() & ~same).sum()):
-            raise CheckpointError(
-                f'the {which} checkpoint: {count} of {values.numel()} values of {name} are not '
-                f'finite (NaN or infinite): its training diverged, or the file is damaged. Take '
-                f'an earlier checkpoint'
-            )
-    return torch.where(same, after, before.lerp(after, share))
+    return torch.where(before == after, after, before.lerp(after, share))

@@ -1,4 +1,4 @@
-"""Whether the data sets of a config fit its model: what training finds out in its first second."""
+"""Whether the data sets of a config fit its model, without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from dtir_mm.registry import DATASETS, MODELS
 
 
 def model_faults(config: Mapping[str, Any]) -> list[str]:
-    """Every sample size, batch and task of a config's loaders that its model does not take.
+    """Every sample size, batch and task of a config's loaders that its model does not accept.
 
-    No image is read but for its header, and no network is run but to find the sizes that it takes.
+    Only headers of images are read, and the network runs only to find the sizes that it accepts.
 
     Raises:
         ValueError: the model cannot be built.
@@ -43,5 +43,5 @@ def _loader_faults(restorer: Restorer, where: str, config: Mapping[str, Any]) ->
 
 
 def _batches(count: int, size: int) -> Iterator[Sequence[int]]:
-    """Indices of consecutive samples, as validation and test take them in one process."""
+    """Indices of consecutive samples, as in validation and test in one process."""
     return (range(start, min(start + size, count)) for start in range(0, count, size))

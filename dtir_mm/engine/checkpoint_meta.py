@@ -1,61 +1,82 @@
-"""What a checkpoint says about itself ("meta"), and whether that can be."""
+"""What a checkpoint states about itself ("meta"), and whether its parts have a valid form."""
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from dtir_mm.models.objectives import GENERATIVE
 from dtir_mm.weights_file import CheckpointError
+
+Kind = type | tuple[type, ...]
 
 _MOST_UPDATES = 10**9
 _OURS = ('config_json', 'timesteps')  # no other program writes these
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    'config_json': str,
-    'ema_decay': float,
-    'fixed_timestep': (int, type(None)),
-    'global_batch': int,
-    'iter': int,
-    'objective': str,
-    'precision': str,
-    'seed': int,
-    'stage': str,
-    'tasks': list,
-    'timesteps': dict,
-}
-# Beside the meta, where there is such a part, and what these must have.
-_PARTS: dict[str, dict[str, type]] = {
+# Beside the meta: which entries each part must have, if the part is there.
+_PARTS: dict[str, dict[str, Kind]] = {
     'state_dict': {},
     'online_state_dict': {},
     'optimizer': {},
     'importance': {'omega': dict, 'anchor': dict, 'statistic': str},
     'importance_so_far': {'omega': dict, 'batches': int},
 }
+# What a run needs to be resumed, beside its weights.
 _RESUMED = ('iter', 'seed', 'precision', 'config_json')
 _STATES = ('state_dict', 'optimizer', 'param_schedulers')
-# What a run goes on with, beside its weights.
-_OPTIMIZER = {'state': dict, 'param_groups': list}
-_LOSS_WATCH = {'good': (str, type(None)), 'lowest': (float, type(None))}
+_OPTIMIZER: dict[str, Kind] = {'state': dict, 'param_groups': list}
+_LOSS_WATCH: dict[str, Kind] = {'good': (str, type(None)), 'lowest': (float, type(None))}
 
 
-def meta_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint of ours says about itself; empty for weights from elsewhere."""
-    meta = checkpoint.get('meta')
-    return meta if isinstance(meta, dict) and any(key in meta for key in _OURS) else {}
+def _stated_as(kind: Kind, default: Any = None) -> Any:
+    return field(default=default, metadata={'kind': kind})
 
 
-def check_meta(checkpoint: Mapping[str, Any], source: str | Path) -> None:
-    """Raises CheckpointError where a checkpoint of ours says what cannot be, in a line."""
-    meta = checkpoint.get('meta', {})
+@dataclass(frozen=True)
+class CheckpointMeta:
+    """What a checkpoint states about itself, by the names of the file format.
+
+    ``ema_decay`` is None if its weights are not averaged, ``fixed_timestep`` unless all tasks have
+    the same; ``global_batch`` counts the samples of an update over all processes, ``iter`` the
+    updates done; ``objective`` is what training minimised, ``timesteps`` is t_mat by task.
+    """
+
+    config_json: str | None = _stated_as(str)
+    ema_decay: float | None = _stated_as(float)
+    fixed_timestep: int | None = _stated_as((int, type(None)))
+    global_batch: int | None = _stated_as(int)
+    iter: int = _stated_as(int, 0)
+    objective: str | None = _stated_as(str)
+    precision: str = _stated_as(str, 'fp32')
+    seed: int | None = _stated_as(int)
+    stage: str | None = _stated_as(str)  # of version 0.1, instead of the objective
+    tasks: Sequence[str] = _stated_as(list, ())
+    timesteps: dict[str, int] | None = _stated_as(dict)
+    loss_watch: Mapping[str, Any] = field(default_factory=dict)  # checked only to resume
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> 'CheckpointMeta':
+        """That of a file's content; all defaults if dtir_mm did not write it."""
+        stated = _stated(content)
+        return cls(**{part.name: stated[part.name] for part in fields(cls) if part.name in stated})
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether dtir_mm wrote it."""
+        return self.config_json is not None or self.timesteps is not None
+
+
+def check_content(content: Mapping[str, Any], source: str | Path) -> None:
+    """Raises CheckpointError, in one line, if a part of a checkpoint of ours is invalid."""
+    meta = content.get('meta', {})
     if not isinstance(meta, dict):
         raise CheckpointError(f'{source}: its meta is {_short(meta)}, but must be a dict')
-    if not meta_of(checkpoint):
+    if not _stated(content):
         return
-    for key, kind in _KINDS.items():
-        if key in meta:
-            _require_kind(meta[key], kind, f'{source}: its meta.{key}')
+    for part in fields(CheckpointMeta):
+        if part.name in meta and 'kind' in part.metadata:
+            _require_kind(meta[part.name], part.metadata['kind'], f'{source}: its meta.{part.name}')
     for task in meta.get('tasks', []):
         _require_kind(task, str, f'{source}: a task in its meta.tasks')
     for key, lowest in (('iter', 0), ('global_batch', 1)):
@@ -65,32 +86,31 @@ def check_meta(checkpoint: Mapping[str, Any], source: str | Path) -> None:
                 f'{lowest}..{_MOST_UPDATES}'
             )
     for key, entries in _PARTS.items():
-        if key not in checkpoint:
+        if key not in content:
             continue
-        _require_kind(checkpoint[key], dict, f'{source}: its {key}')
+        _require_kind(content[key], dict, f'{source}: its {key}')
         for name, kind in entries.items():
-            _require_kind(checkpoint[key].get(name), kind, f'{source}: its {key}.{name}')
+            _require_kind(content[key].get(name), kind, f'{source}: its {key}.{name}')
         for name in {'omega', 'anchor'} & entries.keys():
-            for parameter, value in checkpoint[key][name].items():
+            for parameter, value in content[key][name].items():
                 _require_kind(value, Tensor, f'{source}: its {key}.{name}[{parameter!r}]')
 
 
-def require_resumable(checkpoint: Mapping[str, Any], source: str | Path) -> None:
-    """Raises CheckpointError unless a run can go on from a checkpoint; the message says what can.
+def check_resumable(content: Mapping[str, Any], source: str | Path) -> None:
+    """Raises CheckpointError unless a run can be resumed from what passed ``check_content``.
 
-    ``check_meta`` has seen it. Whether optimiser and schedules are the config's, which is another
-    matter, ``resuming.py`` says.
+    Whether its optimiser and schedules are the config's is up to ``resuming.py``.
     """
-    meta = meta_of(checkpoint)
+    meta = _stated(content)
     missing = [f'meta.{key}' for key in _RESUMED if key not in meta]
-    missing += [key for key in _STATES if key not in checkpoint]
+    missing += [key for key in _STATES if key not in content]
     if missing:
-        lacks = f'it lacks {", ".join(missing)}' if meta else 'it holds weights alone'
+        lacks = f'it lacks {", ".join(missing)}' if meta else 'it holds only weights'
         raise CheckpointError(
-            f'{source} is no checkpoint that a run of dtir_mm can be resumed from ({lacks}): start '
-            f'a new run from its weights with load_from instead'
+            f'a run of dtir_mm cannot be resumed from {source} ({lacks}): start a new run from its '
+            f'weights with load_from instead'
         )
-    optimizer, schedules = checkpoint['optimizer'], checkpoint['param_schedulers']
+    optimizer, schedules = content['optimizer'], content['param_schedulers']
     watch = meta.get('loss_watch', {})
     _require_kind(watch, dict, f'{source}: its meta.loss_watch')
     for name, kind in _LOSS_WATCH.items():
@@ -108,19 +128,13 @@ def require_resumable(checkpoint: Mapping[str, Any], source: str | Path) -> None
         _require_kind(group.get('params'), list, f'{source}: params in its optimizer.param_groups')
 
 
-def not_fine_tuned(checkpoint: Mapping[str, Any], source: str | Path) -> str | None:
-    """What to know before restoring by a checkpoint of pre-training; None for any other."""
-    objective = meta_of(checkpoint).get('objective')
-    if objective not in GENERATIVE:
-        return None
-    return (
-        f'{source} is a checkpoint of pre-training (objective {objective!r}), not fine-tuned for '
-        f'restoration: expect poor images, and name a fine-tuned one where that is not what you '
-        f'measure'
-    )
+def _stated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The meta of a checkpoint of ours; empty for weights of another program."""
+    meta = content.get('meta')
+    return meta if isinstance(meta, dict) and any(key in meta for key in _OURS) else {}
 
 
-def _require_kind(value: Any, kind: type | tuple[type, ...], name: str) -> None:
+def _require_kind(value: Any, kind: Kind, name: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         accepted = ' or '.join('None' if k is type(None) else k.__name__ for k in kinds)
@@ -130,5 +144,5 @@ def _require_kind(value: Any, kind: type | tuple[type, ...], name: str) -> None:
 def _short(value: Any) -> str:
     try:
         return reprlib.repr(value)
-    except ValueError:  # whole numbers of thousands of digits have none
+    except ValueError:  # Python prints no integers of thousands of digits
         return f'a number of {value.bit_length()} bits'

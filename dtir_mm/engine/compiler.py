@@ -7,11 +7,7 @@ _COMPILERS = ('g++', 'clang++', 'cl')
 
 
 def require_cpp_compiler() -> None:
-    """Raises unless there is a C++ compiler, which torch's default backend calls on every device.
-
-    Raises:
-        ValueError: there is none; the message says what to do.
-    """
+    """Raises ValueError unless there is a C++ compiler, which torch's default backend needs."""
     named = os.environ.get('CXX')
     if not any(shutil.which(name) for name in ((named,) if named else _COMPILERS)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The model wrapper for several processes: no reducer, the restorers sum gradients themselves."""
+"""The model wrapper for several processes, without a reducer: restorers sum gradients."""
 
 from typing import Any
 
@@ -6,24 +6,26 @@ import torch
 from mmengine.dist import broadcast
 from torch import nn
 
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODEL_WRAPPERS
 
 
 @MODEL_WRAPPERS.register_module()
 class DistributedRestorer(nn.Module):
-    """Starts all processes from the weights of the first, and passes the steps through.
+    """Broadcasts the weights of the first process, and forwards the steps.
 
-    torch's ``DistributedDataParallel`` averages gradients inside ``backward``; the restorers use
-    ``autograd.grad``, which bypasses it, and combine their gradients before and after the sum over
+    torch's ``DistributedDataParallel`` averages gradients in ``backward``; restorers use
+    ``autograd.grad``, which bypasses it, and combine gradients before and after the sum over
     processes (``models/restorers/training_step.py``).
 
     Args:
         module: the restorer.
     """
 
+    module: Restorer
     shards = False  # whether each process holds a part of the weights
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Restorer) -> None:
         super().__init__()
         self.module = module
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Model and data tried together before the first update, so that no validation ends a long run.
+"""Model and data tried together before the first update, so that faults end a run early.
 
-Sizes come from the headers of the files; one image is read for each loader that is validated on.
-Weights, buffers and random numbers stay as they are.
+Sizes come from file headers; one image is read for validation. Weights, buffers and random number
+generators stay unchanged.
 """
 
 import copy
@@ -26,7 +26,7 @@ def dry_pass(runner: Any) -> None:
     """Tries what a ``RestorationRunner`` that has loaded its weights is about to do.
 
     Raises:
-        ValueError: something of it would fail; the message has a line for each fault.
+        ValueError: a part of it would fail; the message has a line for each fault.
     """
     restorer = runner.restorer
     if not runner.sharded:  # sharded weights cannot be tried by one process
@@ -58,14 +58,13 @@ def _try_network(runner: Any) -> None:
     if norms:
         runner.logger.warning(
             f'{len(norms)} batch norms of {type(net).__name__} ({", ".join(norms[:3])} ...) have '
-            f'the statistics that they were built with, and keep them: batch norms learn none here '
-            f'(docs/backbones.md), so these normalise nothing. Start from trained weights, or use '
-            f'group or layer norms'
+            f'their initial statistics, which are not updated here (docs/backbones.md), so they '
+            f'do not normalise. Start from trained weights, or use group or layer norms'
         )
 
 
 def _validation_faults(runner: Any) -> list[str]:
-    """What does not fit, and what the smallest image of all meets on its way to the figures."""
+    """What does not fit, or else the error that the smallest image leads to."""
     loader = runner.val_dataloader
     extents = sample_extents(loader.dataset)
     return val_faults(
@@ -74,10 +73,10 @@ def _validation_faults(runner: Any) -> list[str]:
 
 
 def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
-    """The sample with the shortest side; the first where no size is known."""
+    """Validates the sample with the shortest side, or the first if no size is known."""
     loader = runner.val_dataloader
-    known = [i for i, extent in enumerate(extents) if extent.size]
-    index = min(known, key=lambda i: sorted(extents[i].size), default=0)
+    known = {i: sorted(extent.size) for i, extent in enumerate(extents) if extent.size}
+    index = min(known, key=known.__getitem__, default=0)
     extent = extents[index]
     try:
         batch = loader.collate_fn([loader.dataset[index]])
@@ -86,9 +85,9 @@ def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
             trial = copy.copy(metric)
             trial.results = []
             trial.process(batch, samples)
-    except NotFiniteError:  # of weights that have diverged, to which the runner has an answer
+    except NotFiniteError:  # of diverged weights, which the runner handles
         raise
-    except Exception as error:  # the data set, the network and the metric may be the user's own
+    except Exception as error:  # data set, network and metric may be the user's own
         size = ' x '.join(map(str, extent.size or ()))
         named = f'{extent.file} ({size} pixels)' if size else f'sample {index}'
         return [f'val_dataloader: {named}: {cause(error)}']

@@ -1,10 +1,10 @@
 """An endless sampler whose every sample is a function of (seed, iteration, slot)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 import numpy as np
 from mmengine.dist import get_rank, get_world_size
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.randomness import generator
@@ -13,24 +13,21 @@ from dtir_mm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class IterationSampler(Sampler):
-    """Walks through a new permutation of the data set in each pass over it, without end.
+    """Draws the samples in a new permutation in each pass over the data set, without end.
 
-    The global batch of an iteration is split into consecutive slots, ``batch_size`` a process, so
-    that 1, 2 or 8 processes with the same global batch see the same samples.
+    The global batch of an iteration is split into consecutive slots, ``batch_size`` for each
+    process, so that any number of processes with the same global batch see the same samples.
 
     Args:
-        dataset: what is sampled.
+        dataset: the data set.
         seed: the run's seed.
-        batch_size: samples an iteration and process.
+        batch_size: samples of an iteration in each process.
         start_iteration: the first iteration to yield; the training loop sets it on resume.
     """
 
-    schedule = None  # all tasks are there from the start
-
     def __init__(
-        self, dataset: Dataset, seed: int | None, batch_size: int, start_iteration: int = 0
+        self, dataset: Sized, seed: int | None, batch_size: int, start_iteration: int = 0
     ) -> None:
-        self.tasks = list(dataset.tasks)
         self.size = len(dataset)
         self.seed = seed or 0
         self.batch_size = batch_size
@@ -38,10 +35,6 @@ class IterationSampler(Sampler):
 
     def __len__(self) -> int:
         return self.size
-
-    def tasks_at(self, iteration: int) -> list[str]:
-        """The tasks that an iteration draws from: always all."""
-        return self.tasks
 
     def __iter__(self) -> Iterator[SampleKey]:
         first_slot = get_rank() * self.batch_size

@@ -1,4 +1,4 @@
-"""What of a data set does not fit a restorer, without reading an image: sizes, batches, tasks."""
+"""What in a data set does not fit a restorer, without reading an image: sizes, batches, tasks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,19 +10,20 @@ from dtir_mm.models.restorers.restorer import Restorer
 
 
 def training_faults(restorer: Restorer, dataset: Dataset, batch_size: int) -> list[str]:
-    """What would stop training, now or when a task joins."""
+    """What would stop training, now or when a task joins; one line for each fault."""
+    assert restorer.step is not None
     where, objective = 'train_dataloader', restorer.step.objective
-    faults = []
+    faults: list[str] = []
     extents = list(dict.fromkeys(sample_extents(dataset)))
     if any(parameter.requires_grad for parameter in restorer.backbone.parameters()):
         rule = restorer.backbone.size_rule
         wrong = [e for e in extents if e.size and not rule.takes(*e.size)]
-        # Patches are of one size, whatever the file.
-        faults += [
-            f'{where}: {_text(extent)} to train on: {rule.describe()}. Cut patches of such a size '
-            f'(RandomPatch of its dataset.pipeline), e.g. size={max(rule.enclosing(*extent.size))}'
-            for extent in wrong[:1]
-        ]
+        for extent in wrong[:1]:  # patches of all files have one size
+            size = max(rule.enclosing(*extent.size)) if extent.size else 0
+            faults.append(
+                f'{where}: {_text(extent)} to train on: {rule.describe()}. Cut patches of such a '
+                f'size (RandomPatch in its dataset.pipeline), e.g. size={size}'
+            )
     if batch_size > 1:
         faults += _mixed_sizes(where, [extents])
     if isinstance(objective, Reconstruction):
@@ -62,19 +63,19 @@ def val_faults(
 
 
 def _measures_noise(restorer: Restorer) -> bool:
-    """Whether validation measures the generative loss, on images that are not padded."""
+    """Whether validation measures the generative loss, which it does on unpadded images."""
     step = restorer.step
     return step is not None and (step.mixing is not None or step.objective.name in GENERATIVE)
 
 
 def _mixed_sizes(where: str, batches: Iterable[Sequence[Extent]]) -> list[str]:
-    """A fault for the first batch that holds two sizes, if there is one."""
+    """A fault for the first batch with images of two sizes, if there is one."""
     for batch in batches:
-        first, *others = [extent for extent in batch if extent.size] or [None]
-        other = next((extent for extent in others if extent.size != first.size), None)
+        sized = [extent for extent in batch if extent.size]
+        other = next((extent for extent in sized if extent.size != sized[0].size), None)
         if other is not None:
             return [
-                f'{where}: a batch cannot hold images of two sizes: {_text(first)}, '
+                f'{where}: a batch cannot hold images of two sizes: {_text(sized[0])}, '
                 f'{_text(other)}. Set {where}.batch_size=1, or cut patches (RandomPatch)'
             ]
     return []
@@ -89,5 +90,5 @@ def _unknown_tasks(where: str, restorer: Restorer, dataset: Dataset) -> Iterator
 
 
 def _text(extent: Extent) -> str:
-    height, width = extent.size
+    height, width = extent.size or (0, 0)
     return f'{extent.file} gives {height} x {width} pixels'

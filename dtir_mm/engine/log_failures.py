@@ -1,17 +1,17 @@
-"""A log that cannot be written (a full disk) says so once, and disturbs nothing else."""
+"""A log that cannot be written (a full disk) is reported once, and stops nothing else."""
 
 import logging
 import sys
 
 
 def report_failures_once(logger: logging.Logger) -> None:
-    """Replaces the traceback that ``logging`` shows of each record that it cannot write."""
+    """Replaces the traceback that ``logging`` prints for each record that it cannot write."""
     for handler in logger.handlers:
-        handler.handleError = _Report(handler)
+        handler.handleError = _Report(handler)  # type: ignore[method-assign]
 
 
 class _Report:
-    """In the place of ``logging.Handler.handleError``."""
+    """Instead of ``logging.Handler.handleError``."""
 
     def __init__(self, handler: logging.Handler) -> None:
         self._default = handler.handleError

@@ -1,22 +1,22 @@
-"""Which checkpoint of a run was the last good one, by the losses of the updates after it."""
+"""The last good checkpoint of a run, judged by the losses of the updates after it."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-DIVERGED = 10.0  # times the lowest loss so far; what differs by chance stays far below
-UPDATES = 100  # whose losses judge a checkpoint
+DIVERGED = 10.0  # times the lowest loss so far; random variation stays far below
+UPDATES = 100  # after a checkpoint, whose losses judge it
 
 
 class LossWatch:
     """Judges a checkpoint when the next one is due: good if the losses right after it were low.
 
-    That they were finite proves little: those of a diverging run may be so for long. Low is a
-    median of at most ten times the lowest one so far.
+    It is not enough that they are finite, as those of a diverging run may be for long. Low means a
+    median of at most ten times the lowest so far.
 
     Args:
-        newest: the checkpoint that training goes on from, if any; judged next.
+        newest: the checkpoint that training continues from, if any; judged next.
         good: the last good one, if any.
         lowest: the lowest median loss so far, if any.
     """
@@ -34,17 +34,17 @@ class LossWatch:
         return {'good': self.good, 'lowest': self.lowest}
 
     def add(self, loss: Tensor | None) -> None:
-        """Takes in an update's loss; None where it had none."""
+        """Adds an update's loss; None if it had none."""
         if loss is not None and len(self._losses) < UPDATES:
             self._losses.append(loss.detach())
 
     def forget_lowest(self) -> None:
-        """Begins anew, as losses that follow are not those of before."""
+        """Starts again, as the next losses are not comparable."""
         self.lowest = None
         self._losses = []
 
     def judge(self, newest: str | None) -> None:
-        """Judges the newest checkpoint by the losses since, and goes on with another one."""
+        """Judges the newest checkpoint by the losses since; ``newest`` is judged next."""
         if self._losses:
             median = float(torch.stack(self._losses).median())
             if self.lowest is None or median <= DIVERGED * self.lowest:

@@ -1,7 +1,7 @@
-"""Checkpoints of version 0.1, whose restorers were five classes: read as if 0.2 had written them.
+"""Checkpoints of version 0.1, with its five restorer classes, read as if 0.2 had written them.
 
-Weights, importance and optimiser states have kept their names; what differs is the config that a
-checkpoint carries, and the name of its stage.
+Weights, importance and optimiser states have kept their names; the config in a checkpoint differs,
+and the name of its stage.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from dtir_mm.json_files import parse_json
 
-# The former classes, and the name of the objective of each.
+# The former classes, and the objective of each.
 _OBJECTIVES = {
     'GenerativePretrainer': 'noise',
     'ZeroShotRestorer': 'noise',
@@ -22,10 +22,10 @@ _KEPT = ('backbone', 'timesteps', 'tile', 'tile_overlap', 'classifier')
 
 
 def upgraded(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The checkpoint with its config and stage in today's form; itself where it has that form."""
-    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
+    """The checkpoint with its config and stage in the present form; unchanged if they are."""
+    meta = checkpoint.get('meta')
     stage = meta.get('stage') if isinstance(meta, Mapping) else None
-    if not isinstance(stage, str) or stage not in _OBJECTIVES:
+    if not isinstance(meta, Mapping) or not isinstance(stage, str) or stage not in _OBJECTIVES:
         return checkpoint
     meta = {**meta, 'objective': _OBJECTIVES[stage]}
     del meta['stage']
@@ -33,12 +33,12 @@ def upgraded(checkpoint: dict[str, Any]) -> dict[str, Any]:
         config = parse_json(meta['config_json'], 'the config')
         meta['config_json'] = json.dumps({**config, 'model': upgraded_model(config['model'])})
     except (AttributeError, KeyError, TypeError, ValueError):
-        pass  # whoever builds from that config is told what is wrong with it
+        pass  # building from that config will say what is wrong with it
     return {**checkpoint, 'meta': meta}
 
 
 def upgraded_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A restorer's config in today's form; itself where it has that form."""
+    """A restorer's config in the present form; unchanged if it has that form."""
     kind = str(model.get('type')).removeprefix('dtir_mm.')  # a scope, where a config names it
     if kind not in _OBJECTIVES:
         return dict(model)
@@ -57,7 +57,7 @@ def upgraded_model(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``ConditionedBackbone``'s config in today's form."""
+    """A ``ConditionedBackbone``'s config in the present form."""
     new = {key: value for key, value in backbone.items() if key != 'embedding_dim'}
     if 'embedding_dim' in backbone:
         new['time_embedding'] = {'dim': backbone['embedding_dim']}

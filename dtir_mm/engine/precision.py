@@ -1,6 +1,6 @@
-"""Which precision trains fastest here: measured, not assumed.
+"""Which precision trains fastest on this machine, by measurement.
 
-On CPUs, bf16 autocast was seen 11 times slower than fp32 (no AMX) and 3 times faster (AMX).
+On CPUs, bf16 autocast was measured 11 times slower than fp32 (no AMX) and 3 times faster (AMX).
 """
 
 import time
@@ -27,7 +27,7 @@ def check_precision(precision: str) -> str:
 def time_precisions(device: str = 'cpu') -> dict[str, float]:
     """Seconds of one training step of a small convolution network in fp32 and in bf16 autocast.
 
-    The shortest of several in turn: what else runs on the machine only ever makes one longer.
+    The shortest of several interleaved runs: other load on the machine only makes them longer.
     """
     network = nn.Sequential(
         nn.Conv2d(3, 32, 3, padding=1), nn.GroupNorm(8, 32), nn.SiLU(),
@@ -49,7 +49,7 @@ def time_precisions(device: str = 'cpu') -> dict[str, float]:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """ "auto" becomes the faster of "fp32" and "bf16"; others stay."""
+    """Resolves "auto" to the faster of "fp32" and "bf16"; others stay."""
     if check_precision(precision) != 'auto':
         return precision
     seconds = time_precisions(device)

@@ -1,32 +1,33 @@
-"""What a resumed run goes on with: its own optimiser and schedule, or the config's if one says so.
+"""How a run is resumed: with its own optimiser and schedule, or the config's if one says so.
 
-What a checkpoint records is what was used. So a config that differs in optimiser or schedule is
-refused, unless it is to be taken (``allow_changes``); all other keys are taken, and named.
+A config that differs from the run in optimiser or schedule is refused unless ``allow_changes`` is
+set. Differences in all other keys take effect, and are logged.
 """
 
-import reprlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
 
+from dtir_mm.engine.checkpoint import Checkpoint, checkpoints_in, load_checkpoint
+from dtir_mm.engine.config_differences import Difference, differences, plain
 from dtir_mm.engine.sharding import sharded_state
+from dtir_mm.models.restorers.freezing import require_same_freeze
 
 Config = Mapping[str, Any]
 
-_NOT_SET = 'not set'
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = 120  # paths
 # What of mmengine's schedulers changes while they run, or follows from the optimiser's settings.
 _SCHEDULE_PROGRESS = ('last_step', '_global_step', '_last_value', 'base_values')
 # How torch computes an update, not which one.
 _IMPLEMENTATION = ('params', 'foreach', 'fused', 'capturable', 'differentiable')
-_LENGTH = 'train_cfg.max_iters'  # which the end of a schedule may follow
+_LENGTH = 'train_cfg.max_iters'  # the end of a schedule may follow from it
 _GROUPS = 'weights a group of the optimiser'
-# With another one of these, the moments of the run are of no use.
+# If one of these differs, the moments of the run are of no use.
 _MOMENTS_DEPEND_ON = (_GROUPS, 'optim_wrapper.optimizer.type', 'optim_wrapper.optimizer.amsgrad')
-# Keys of a config that leave its run as it is, or that have checks of their own.
+# Keys without influence on the run, or with checks of their own.
 _NO_PART_OF_THE_RUN = (
     'work_dir', 'resume', 'allow_changes', 'load_from', 'launcher', 'env_cfg', 'experiment_name',
     'visualizer', 'log_processor', 'log_level', 'precision', 'randomness', 'optim_wrapper',
@@ -34,21 +35,50 @@ _NO_PART_OF_THE_RUN = (
 )  # fmt: skip
 
 
-class Difference(NamedTuple):
-    """A key with two values: that of the run to resume, and the config's."""
+def checkpoint_to_resume(resume: str | bool, work_dir: str | Path) -> Checkpoint | None:
+    """The checkpoint that ``resume`` names, or if True, the newest one in the work directory.
 
-    key: str
-    before: Any
-    now: Any
+    None if there is none. A checkpoint that exists but cannot be read never starts a new run.
 
-    def __str__(self) -> str:
-        before, now = (v if v is _NOT_SET else _SHORT.repr(v) for v in (self.before, self.now))
-        return f'{self.key} {before} -> {now}'
+    Raises:
+        CheckpointError: it cannot be read, or a run cannot be resumed from it.
+    """
+    if not isinstance(resume, str) and not (resume and checkpoints_in(work_dir)):
+        return None
+    checkpoint = load_checkpoint(resume if isinstance(resume, str) else work_dir)
+    checkpoint.require_resumable()
+    return checkpoint
+
+
+def resume_run(runner: Any, checkpoint: Checkpoint) -> None:
+    """Brings weights, optimiser, schedules and iteration to where the checkpoint's run was.
+
+    Raises:
+        CheckpointError: it is of another architecture.
+        ValueError: the config trains other parameters, or see ``resume_optimization``.
+    """
+    recorded, config = checkpoint.config, json.loads(runner.config_json)
+    require_same_freeze(recorded.get('model'), runner.restorer)
+    runner.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+    checkpoint.online().load_into(runner.restorer)
+    before = checkpoint.meta.global_batch or runner.global_batch
+    if before != runner.global_batch:
+        runner.logger.warning(other_batch(before, runner.global_batch))
+    changed = resume_optimization(
+        checkpoint,
+        config,
+        runner.optim_wrapper,
+        runner.param_schedulers or [],
+        bool(runner.cfg.get('allow_changes')),
+    )
+    runner.train_loop.iter = checkpoint.meta.iter
+    runner.logger.info(f'resumed at iteration {runner.iter}')
+    for difference in changed + other_differences(recorded, config):
+        runner.logger.warning(f'differs from the run to resume, from here on: {difference}')
 
 
 def resume_optimization(
-    checkpoint: Mapping[str, Any],
-    recorded: Config,
+    checkpoint: Checkpoint,
     config: Config,
     optim_wrapper: OptimWrapper,
     schedulers: Sequence[_ParamScheduler],
@@ -57,21 +87,21 @@ def resume_optimization(
     """Brings optimiser and schedules to where the checkpoint's run was.
 
     Args:
-        checkpoint: with "optimizer", "param_schedulers" and the number of updates.
-        recorded: the config of the checkpoint's run.
-        config: that of this run.
-        optim_wrapper: as the config has it, at iteration 0.
+        checkpoint: one that is resumable.
+        config: of this run.
+        optim_wrapper: built from the config, at iteration 0.
         schedulers: likewise.
-        allow_changes: take the config's settings where they differ. The moments stay, unless the
-            optimiser is another one; the learning rate is what the config has at this iteration.
+        allow_changes: take the config's settings where they differ. The moments are kept unless
+            the optimiser is another one; the learning rate is the config's at this iteration.
 
     Returns:
-        what changed; nothing unless that is allowed.
+        what changed; empty unless ``allow_changes``.
 
     Raises:
         ValueError: optimiser or schedule differ, and ``allow_changes`` is False.
     """
-    state, schedules = checkpoint['optimizer'], checkpoint['param_schedulers']
+    recorded = checkpoint.config
+    state, schedules = checkpoint.content['optimizer'], checkpoint.content['param_schedulers']
     changed = [
         *_optimizer_differences(_groups_of(state), optim_wrapper, recorded, config),
         *_schedule_differences(schedules, schedulers),
@@ -80,8 +110,8 @@ def resume_optimization(
         longer = [d for d in other_differences(recorded, config) if d.key == _LENGTH]
         raise ValueError(
             f'the config has another optimiser or schedule than the run to resume: '
-            f"{', '.join(map(str, longer + changed))}. Set what the run has, or take the config's "
-            f'from here on: --allow-changes (allow_changes=True)'
+            f"{', '.join(map(str, longer + changed))}. Restore the run's values, or use the "
+            f"config's from here on: --allow-changes (allow_changes=True)"
         )
     settings = [dict(group) for group in optim_wrapper.param_groups]
     if not any(difference.key in _MOMENTS_DEPEND_ON for difference in changed):
@@ -93,17 +123,17 @@ def resume_optimization(
     for group, own in zip(optim_wrapper.param_groups, settings, strict=True):
         group.clear()
         group.update(own)
-    _advance(schedulers, checkpoint['meta']['iter'])
+    _advance(schedulers, checkpoint.meta.iter)
     return changed
 
 
-def settled_precision(checkpoint: Mapping[str, Any], precision: str) -> str:
-    """The precision of the run to resume, which that of the config may be, or "auto".
+def settled_precision(checkpoint: Checkpoint, precision: str) -> str:
+    """The precision of the run to resume; the config's must be the same, or "auto".
 
     Raises:
         ValueError: it is another one.
     """
-    before = checkpoint['meta']['precision']
+    before = checkpoint.meta.precision
     if precision not in ('auto', before):
         raise ValueError(
             f'the run to resume has precision {before}, the config has precision={precision!r}: '
@@ -112,13 +142,13 @@ def settled_precision(checkpoint: Mapping[str, Any], precision: str) -> str:
     return before
 
 
-def settled_seed(checkpoint: Mapping[str, Any], seed: int | None) -> int:
-    """The seed of the run to resume, which that of the config may be, or None.
+def settled_seed(checkpoint: Checkpoint, seed: int | None) -> int | None:
+    """The seed of the run to resume; the config's must be the same, or None.
 
     Raises:
         ValueError: it is another one.
     """
-    before = checkpoint['meta']['seed']
+    before = checkpoint.meta.seed
     if seed not in (None, before):
         raise ValueError(
             f'the run to resume has seed {before}, the config has randomness.seed={seed}: it would '
@@ -137,7 +167,7 @@ def other_batch(before: int, now: int) -> str:
 
 
 def other_differences(recorded: Config, config: Config) -> list[Difference]:
-    """What else of the run the config has otherwise, which a resumed run takes."""
+    """The differences beside optimiser and schedule, which take effect in a resumed run."""
     return list(
         differences(
             {key: value for key, value in recorded.items() if key not in _NO_PART_OF_THE_RUN},
@@ -146,57 +176,33 @@ def other_differences(recorded: Config, config: Config) -> list[Difference]:
     )
 
 
-def differences(before: Any, now: Any, key: str = '') -> Iterator[Difference]:
-    """Where two configs differ, by dotted keys as ``--cfg-options`` takes them."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for name in {**before, **now}:
-            path = f'{key}.{name}' if key else name
-            yield from differences(before.get(name, _NOT_SET), now.get(name, _NOT_SET), path)
-    elif _are_lists_of_dicts(before, now):
-        for i, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from differences(one, other, f'{key}.{i}')
-    elif _plain(before) != _plain(now):
-        yield Difference(key, before, now)
-
-
-def _are_lists_of_dicts(before: Any, now: Any) -> bool:
-    return (
-        isinstance(before, list)
-        and isinstance(now, list)
-        and len(before) == len(now)
-        and all(isinstance(part, Mapping) for part in [*before, *now])
-    )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _optimizer_differences(
     recorded_groups: list[dict[str, Any]],
     optim_wrapper: OptimWrapper,
     recorded: Config,
     config: Config,
 ) -> Iterator[Difference]:
-    """Of the settings in the optimiser's groups; of those that are not there, by the configs."""
+    """Settings in the optimiser's groups are compared there, all others in the configs."""
     groups = optim_wrapper.param_groups
-    for difference in differences(*(_beside(groups[0], each) for each in (recorded, config))):
+    for difference in differences(_beside(groups[0], recorded), _beside(groups[0], config)):
         yield difference._replace(key=f'optim_wrapper.{difference.key}')
-    sizes = [[len(group['params']) for group in each] for each in (recorded_groups, groups)]
-    if sizes[0] != sizes[1]:
-        yield Difference(_GROUPS, *sizes)
+    sizes, recorded_sizes = (
+        [len(group['params']) for group in each] for each in (groups, recorded_groups)
+    )
+    if recorded_sizes != sizes:
+        yield Difference(_GROUPS, recorded_sizes, sizes)
         return
     found: dict[str, Difference] = {}  # of many groups, the first that differs
     for before, now in zip(map(_settings, recorded_groups), map(_settings, groups), strict=True):
-        for name in before.keys() & now.keys():  # other versions of torch have others
-            if _plain(before[name]) != _plain(now[name]):
+        for name in before.keys() & now.keys():  # versions of torch have different ones
+            if plain(before[name]) != plain(now[name]):
                 key = f'optim_wrapper.optimizer.{name}'
                 found.setdefault(key, Difference(key, before[name], now[name]))
     yield from sorted(found.values())
 
 
 def _groups_of(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """As ``OptimWrapper.param_groups``: of many groups, mmengine appends what they go back to."""
+    """As ``OptimWrapper.param_groups``: mmengine appends the base settings of many groups."""
     base = state.get('base_param_settings')
     return state['param_groups'] + ([] if base is None else [base])
 
@@ -211,7 +217,7 @@ def _beside(group: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's, before any schedule: lr is its initial one."""
+    """Those of a group before any schedule acts: lr is its initial value."""
     return {
         name: group.get(f'initial_{name}', value)
         for name, value in group.items()
@@ -226,15 +232,15 @@ def _schedule_differences(
         yield Difference('parts of param_scheduler', len(states), len(schedulers))
         return
     for i, (state, scheduler) in enumerate(zip(states, schedulers, strict=True)):
-        both = [
+        before, now = (
             {name: value for name, value in each.items() if name not in _SCHEDULE_PROGRESS}
             for each in (state, scheduler.state_dict())
-        ]
-        yield from differences(*both, f'param_scheduler.{i}')
+        )
+        yield from differences(before, now, f'param_scheduler.{i}')
 
 
 def _advance(schedulers: Sequence[_ParamScheduler], iteration: int) -> None:
-    """Steps schedules as training does, from iteration 0: mmengine's know no shorter way."""
+    """Steps schedules from iteration 0 as training does: mmengine's have no shorter way."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # no update belongs to these steps
         for _ in range(iteration):

@@ -1,4 +1,4 @@
-"""A visualizer that records scalars and configs, and does not import matplotlib."""
+"""A visualizer that records scalars and configs without importing matplotlib."""
 
 import logging
 import math
@@ -13,10 +13,10 @@ from dtir_mm.registry import VISUALIZERS
 
 @VISUALIZERS.register_module()
 class ScalarVisualizer(Visualizer):
-    """mmengine's ``Visualizer`` opens two figures when it is built; training draws none.
+    """mmengine's ``Visualizer`` without the two figures that it opens when it is built.
 
-    What it records never stops a run: values that are not finite are left out (JSON has none), and
-    a backend that cannot write is reported once.
+    Recording never stops a run: values that are not finite are left out (JSON has none), and a
+    backend that cannot write is reported once.
     """
 
     _failed: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ def _is_finite(value: Any) -> bool:
 
 
 class _NoFigure:
-    """Answers the one question that ``Visualizer.__init__`` asks its figure."""
+    """Has the one method of a figure that ``Visualizer.__init__`` calls."""
 
     def get_dpi(self) -> float:
         return 100.0

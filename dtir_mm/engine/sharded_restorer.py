@@ -1,4 +1,4 @@
-"""Sharded pre-training, for networks that do not fit on one device with their optimizer."""
+"""The model wrapper for pre-training networks too large for one device with their optimiser."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ from dtir_mm.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class ShardedRestorer(DistributedRestorer):
-    """Shards weights, gradients and the optimizer's state over the processes (FSDP).
+    """Shards weights, gradients and the optimiser's state over the processes (FSDP).
 
-    It is torch's ``fully_shard``, on each block of the network and on the rest: a block's weights
-    are gathered only while it runs, forward and backward. Checkpoints are the same as without.
+    It applies torch's ``fully_shard`` to each block of the network and to the rest: the weights of
+    a block are gathered while it runs, forwards and backwards. Checkpoints are the same as without.
 
-    Fine-tuning combines gradients in ways that need all of them, so this is for pre-training.
+    It is for pre-training: fine-tuning combines gradients in ways that need full ones.
 
     Args:
         module: the restorer.
 
     Raises:
-        ValueError: it does more than pre-training, or there is a single process.
+        ValueError: training combines gradients, or there is a single process.
     """
 
     shards = True
@@ -36,7 +36,7 @@ class ShardedRestorer(DistributedRestorer):
         if step.combines_gradients:
             raise ValueError(
                 'model_wrapper_cfg.type="ShardedRestorer" (FSDP) is for pre-training: '
-                'model.step.mixing and model.step.regularizers need whole gradients. To save '
+                'model.step.mixing and model.step.regularizers need full gradients. To save '
                 'memory, set model.step.micro_batch_size or model.backbone.checkpoint_activations'
             )
         if get_world_size() == 1:
@@ -59,7 +59,7 @@ class ShardedRestorer(DistributedRestorer):
         mesh = init_device_mesh(device, (get_world_size(),))
         for block in backbone.trace.composite_blocks():
             fully_shard(block, mesh=mesh)
-        # Also after a forward without backward, so that hooks always see shards.
+        # Also after a forward without backward, so that hooks always see sharded weights.
         fully_shard(backbone, mesh=mesh, reshard_after_forward=True)
         for part in backbone.modules():
             if isinstance(part, FSDPModule):
@@ -69,7 +69,7 @@ class ShardedRestorer(DistributedRestorer):
 def _accumulate_shards(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """Adds a loss's gradient, summed over processes, to this process's shards in ``.grad``.
 
-    Returns instead a number, (1,), that is finite if the shards are.
+    Returns a number, (1,), that is finite if the shards are.
     """
     from torch.distributed.tensor import DTensor
 

@@ -1,4 +1,4 @@
-"""Tensors that are sharded over processes (FSDP), and full ones as checkpoints hold them."""
+"""Between tensors that are sharded over processes (FSDP) and the full ones of checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def is_sharded(value: Any) -> bool:
 
 
 def gather_full(value: Any) -> Any:
-    """Sharded tensors gathered on the CPU, through dicts and lists; all else as it is.
+    """Sharded tensors in dicts and lists gathered on the CPU; everything else unchanged.
 
     All processes must call it.
     """
@@ -24,20 +24,20 @@ def gather_full(value: Any) -> Any:
     return value.full_tensor().cpu() if is_sharded(value) else value
 
 
-def shard_like(value: Tensor, example: Tensor) -> Tensor:
-    """A full tensor sharded as the example is; the same tensor where the example is not."""
+def shard_like(value: Tensor, example: Any) -> Tensor:
+    """A full tensor sharded like the example; unchanged if the example is not sharded."""
     if is_sharded(value) or not is_sharded(example):
         return value
     from torch.distributed.tensor import distribute_tensor
 
-    value = value.to(example.device)  # each process has it, and takes its part: nothing is sent
+    value = value.to(example.device)  # each process takes its part of it, without communication
     return distribute_tensor(value, example.device_mesh, example.placements, src_data_rank=None)
 
 
 def sharded_state(
     state: dict[str, Any], groups: Sequence[dict[str, list[torch.nn.Parameter]]]
 ) -> dict[str, Any]:
-    """An optimiser's full state dict, sharded as the parameters of its groups are."""
+    """An optimiser's full state dict, sharded like the parameters of its groups."""
     parameters = [parameter for group in groups for parameter in group['params']]
     sharded = {
         index: {

@@ -18,16 +18,19 @@ class TaskMixtureSampler(Sampler):
     """Draws the tasks of each global batch by their shares, and a sample of each task at random.
 
     The n slots of a global batch take the tasks at n evenly spaced points of the cumulative shares,
-    in random order; so a batch holds the whole number below or above n times the share. Everything
-    is a function of (seed, iteration, slot), as in ``IterationSampler``.
+    in random order; so a batch holds n times a task's share, rounded up or down. Everything is a
+    function of (seed, iteration, slot), as in ``IterationSampler``.
 
     Args:
-        dataset: what is sampled; all its tasks alike unless a ``schedule`` is set.
+        dataset: the data set.
         seed: the run's seed.
-        batch_size: samples an iteration and process.
+        batch_size: samples of an iteration in each process.
         start_iteration: the first iteration to yield; the training loop sets it on resume.
-        shares: "alike", each task as the schedule has it; "size", times the size of its data, as
-            where data sets are concatenated (the released code).
+        shares: "alike", those of the schedule; "size", in proportion to the size of each task's
+            data as well, as if data sets were concatenated (the released code).
+
+    Attributes:
+        schedule: the training loop's, which sets it; before that all tasks in equal shares.
 
     Raises:
         ValueError: ``shares`` is neither.
@@ -49,14 +52,10 @@ class TaskMixtureSampler(Sampler):
         self.seed = seed or 0
         self.batch_size = batch_size
         self.start_iteration = start_iteration
-        self.schedule: TaskSchedule | None = None
+        self.schedule = TaskSchedule(tuple(self.indices), 'joint', max_iters=1)
 
     def __len__(self) -> int:
         return self.size
-
-    def tasks_at(self, iteration: int) -> list[str]:
-        """The tasks that an iteration draws from."""
-        return list(self._weights(iteration))
 
     def __iter__(self) -> Iterator[SampleKey]:
         first_slot = get_rank() * self.batch_size
@@ -68,9 +67,7 @@ class TaskMixtureSampler(Sampler):
             iteration += 1
 
     def _weights(self, iteration: int) -> dict[str, float]:
-        weights = dict.fromkeys(self.indices, 1 / len(self.indices))
-        if self.schedule is not None:
-            weights = self.schedule.weights(iteration)
+        weights = self.schedule.weights(iteration)
         if self.shares == 'alike':
             return weights
         weights = {task: share * len(self.indices[task]) for task, share in weights.items()}

@@ -1,7 +1,7 @@
 """Which tasks are trained when: time-sequential incremental training, TIT (section 3.3, Alg. 4, 5).
 
-Tasks join one after another in order of their matched time steps, as a diffusion passes them; the
-text and Alg. 5 ascend, whatever the header of its loop says (method.md 4.1).
+Tasks join one after another in order of their matched time steps. The text and Alg. 5 ascend,
+although the header of the algorithm's loop descends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ DATA = ('cumulative', 'sequential', 'replay:q', 'joint')
 
 @dataclass(frozen=True)
 class TaskSchedule:
-    """The stages of a run of ``max_iters`` updates, as a function of the iteration alone.
+    """The stages of a run of ``max_iters`` updates, as a pure function of the iteration.
 
     Args:
         order: the tasks in the order in which they join.
-        data: what a stage draws from: "cumulative", all tasks so far alike; "sequential", the new
-            one alone (Alg. 4 to the letter); "replay:q", the new one, and the former ones together
-            with a share q of the samples, 0 < q < 1; "joint", a single stage of all tasks, of as
-            many updates in all (the ablation "w/o TIT").
+        data: what a stage draws from: "cumulative", all tasks so far in equal shares; "sequential",
+            only the new one (Alg. 4 to the letter); "replay:q", the new one, and the former ones
+            together with a share q of the samples, 0 < q < 1; "joint", all tasks from the start in
+            a single stage (the ablation "w/o TIT").
         max_iters: updates of all stages together.
 
     Raises:
-        ValueError: there is no such way, or the stages cannot be of one length.
+        ValueError: ``data`` is none of these, or the stages cannot be of equal length.
     """
 
     order: tuple[str, ...]
@@ -44,7 +44,7 @@ class TaskSchedule:
 
     @property
     def num_stages(self) -> int:
-        """One for each task, or a single one of all."""
+        """One for each task, or a single one of all tasks."""
         return 1 if self.data == 'joint' else len(self.order)
 
     @property
@@ -56,9 +56,17 @@ class TaskSchedule:
         """The stage, counted from 0, that an iteration belongs to."""
         return min(iteration // self.stage_length, self.num_stages - 1)
 
+    def begins_at(self, iteration: int) -> bool:
+        """Whether a stage after the first begins with an iteration, or the last has just ended."""
+        return iteration > 0 and iteration % self.stage_length == 0
+
     def joined(self, iteration: int) -> tuple[str, ...]:
         """The tasks that have joined by an iteration, the newest last."""
         return self.order if self.data == 'joint' else self.order[: self.stage_of(iteration) + 1]
+
+    def tasks_at(self, iteration: int) -> list[str]:
+        """The tasks that an iteration draws from."""
+        return list(self.weights(iteration))
 
     def weights(self, iteration: int) -> dict[str, float]:
         """The share of each task that an iteration draws from; they sum to one."""
@@ -66,22 +74,19 @@ class TaskSchedule:
         if self.data == 'sequential' or not former:
             return {new: 1.0}
         if self.data in ('cumulative', 'joint'):
-            return _alike([*former, new])
+            return dict.fromkeys([*former, new], 1 / (len(former) + 1))
         q = self._replayed()
         return {task: q / len(former) for task in former} | {new: 1 - q}
 
     def _replayed(self) -> float:
-        """q of "replay:q"."""
+        """The q of "replay:q"."""
         kind, _, text = self.data.partition(':')
         try:
             q = float(text)
         except ValueError:
             q = 0.0
         if kind != 'replay' or not 0 < q < 1:
-            raise ValueError(
-                f'data={self.data!r} must be one of {", ".join(DATA)}, the last but one with '
-                f'0 < q < 1'
-            )
+            raise ValueError(f'data={self.data!r} must be one of {", ".join(DATA)}, with 0 < q < 1')
         return q
 
 
@@ -94,7 +99,7 @@ def task_order(timesteps: Mapping[str, int], order: str | Sequence[str], seed: i
         seed: the run's seed.
 
     Raises:
-        ValueError: there is no such order, or its tasks are not those of the time steps.
+        ValueError: there is no such order, or it does not list the tasks of ``timesteps``.
     """
     tasks = sorted(timesteps, key=lambda task: (timesteps[task], task))
     if not isinstance(order, str):
@@ -108,7 +113,3 @@ def task_order(timesteps: Mapping[str, int], order: str | Sequence[str], seed: i
     if order == 'random':
         return [tasks[i] for i in generator(seed, 'task order').permutation(len(tasks))]
     return tasks if order == 'asc' else tasks[::-1]
-
-
-def _alike(tasks: Sequence[str]) -> dict[str, float]:
-    return {task: 1 / len(tasks) for task in tasks}

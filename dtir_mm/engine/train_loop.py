@@ -1,4 +1,4 @@
-"""Training by optimiser updates, resumed in time that does not grow with the iteration."""
+"""The training loop: it counts updates, owns the task schedule, and resumes without replay."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from dtir_mm.engine.dry_pass import dry_pass
+from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
+from dtir_mm.engine.task_schedule import TaskSchedule
 from dtir_mm.registry import LOOPS
 
 
@@ -13,16 +15,19 @@ from dtir_mm.registry import LOOPS
 class IterationTrainLoop(BaseLoop):
     """Updates from ``iter`` to ``max_iters``, with validation every ``val_interval`` of them.
 
-    mmengine's ``IterBasedTrainLoop`` starts its workers before it resumes and then reads and throws
-    away every batch that was trained on. Here the sampler starts at the iteration, and the workers
-    after it.
+    mmengine's ``IterBasedTrainLoop`` resumes by reading and discarding every batch that was trained
+    on. Here the sampler starts at the iteration, before workers do.
 
     Args:
         runner: the runner.
         dataloader: config of the loader; its sampler is an ``IterationSampler`` unless it names
             another one that starts at any iteration (``TaskMixtureSampler``).
-        max_iters: optimiser updates in all.
-        val_interval: validate after every so many updates, and at the end.
+        max_iters: number of optimiser updates.
+        val_interval: updates between validations; one more follows at the end.
+
+    Attributes:
+        schedule: which tasks are trained when. Sampler and hooks read it; by default one stage of
+            all tasks, which ``IncrementalTaskSchedulerHook`` replaces by ``follow``.
 
     Raises:
         ValueError: ``max_iters`` or ``val_interval`` is below 1.
@@ -47,9 +52,27 @@ class IterationTrainLoop(BaseLoop):
         self.val_interval = val_interval
         self.iter = 0
         self.stop_training = False
+        tasks = tuple(self.dataloader.dataset.tasks)
+        self.schedule = TaskSchedule(tasks, 'joint', max_iters)
+
+    def follow(self, schedule: TaskSchedule) -> None:
+        """Trains in the stages of a schedule from here on.
+
+        Raises:
+            TypeError: the data is not sampled by ``TaskMixtureSampler``, which can.
+        """
+        if not isinstance(self.dataloader.sampler, TaskMixtureSampler):
+            raise TypeError(
+                'IncrementalTaskSchedulerHook needs train_dataloader.dataset of type '
+                '"TaskMixtureDataset" and train_dataloader.sampler=dict(type="TaskMixtureSampler")'
+            )
+        self.schedule = self.dataloader.sampler.schedule = schedule
 
     def run(self) -> Any:
         """Trains, and returns the model.
+
+        Before the first update of each stage but the first, hooks' ``before_stage`` is called with
+        the tasks that it draws from.
 
         Raises:
             ValueError: model and data do not fit together; see ``dry_pass.py``.
@@ -75,8 +98,10 @@ class IterationTrainLoop(BaseLoop):
         return self.runner.model
 
     def _run_iter(self, batch: dict[str, Any]) -> None:
-        # mmengine's hooks count from 0 before, and read runner.iter as the update under way.
+        # mmengine's hooks take runner.iter for the index of the current update until it is done.
         index = self.iter
+        if self.schedule.begins_at(index):
+            self.runner.call_hook('before_stage', tasks=self.schedule.tasks_at(index))
         self.runner.call_hook('before_train_iter', batch_idx=index, data_batch=batch)
         outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
         self.runner.call_hook(

@@ -1,4 +1,4 @@
-"""One run at a time in a work directory, by a lock that ends with the process that holds it."""
+"""One run at a time in a work directory, by a lock that ends with its process."""
 
 import fcntl
 import os
@@ -22,11 +22,10 @@ class WorkDirInUseError(OSError):
 def lock_work_dir(folder: str | Path) -> None:
     """Keeps other processes out of a folder until ``unlock_work_dir`` or the end of this process.
 
-    The lock is one on a record (fcntl(2)) of ``.lock``: the system drops it however the process
-    ends, NFS carries it to other machines, and processes that were forked (a loader's workers,
-    which may outlive a run that was killed) do not share it. The file stays, and says who held the
-    lock last. This process may lock a folder again. Where the file system has no locks, a warning
-    says so.
+    It is a record lock (fcntl(2)) on ``.lock``: the system releases it however the process ends,
+    it works across machines on NFS, and forked processes (a loader's workers, which may outlive a
+    killed run) do not inherit it. The file stays, and names the last holder. This process may lock
+    a folder again. If the file system has no locks, a warning says so.
 
     Raises:
         WorkDirInUseError: another process holds the lock; nothing was changed.
@@ -39,8 +38,8 @@ def lock_work_dir(folder: str | Path) -> None:
         file = os.open(key / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise OSError(
-            f'cannot lock the work directory {folder}: its {LOCK_FILE} must be a file that can be '
-            f'written ({error.strerror}). Move that away, or name another folder (--work-dir)'
+            f'cannot lock the work directory {folder}: its {LOCK_FILE} must be a writable file '
+            f'({error.strerror}). Move it away, or use another folder (--work-dir)'
         ) from error
     try:
         if os.fstat(file).st_uid == os.geteuid():
@@ -57,7 +56,7 @@ def lock_work_dir(folder: str | Path) -> None:
 
 
 def lock_for_all_processes(folder: str | Path) -> None:
-    """The first process of a run locks for all of them, which learn of a refusal together.
+    """The first process of a run locks for all of them; all raise the same error.
 
     Raises:
         WorkDirInUseError, OSError: see ``lock_work_dir``; in all processes.
@@ -86,19 +85,19 @@ def _take(file: int, folder: str | Path) -> None:
     except (BlockingIOError, PermissionError):
         holder = os.pread(file, 1000, 0).decode(errors='replace') or 'another process'
         raise WorkDirInUseError(
-            f'{folder} is in use by {holder}. Wait for its end or stop it, or name another folder '
+            f'{folder} is in use by {holder}. Wait until it ends or stop it, or use another folder '
             f'(--work-dir)'
         ) from None
     except OSError as error:
         warnings.warn(
-            f'no lock keeps a second run out of {folder}: its file system has none '
+            f'{folder} is not locked against a second run: its file system has no locks '
             f'({error.strerror})',
             stacklevel=3,
         )
 
 
 def _this_process() -> str:
-    """One line for whoever is refused."""
+    """One line that identifies the holder."""
     command = ' '.join(shlex.join(sys.argv).split())[:300]
     since = time.strftime('%Y-%m-%d %H:%M:%S')
     return f'process {os.getpid()} on {socket.gethostname()} since {since}: {command}'

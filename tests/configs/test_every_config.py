@@ -128,7 +128,7 @@ def run(config: Config, name: str) -> Path:
     return Path(config.work_dir) / f'iter_{config.default_hooks.checkpoint.interval}.pth'
 
 
-read = cache(load_checkpoint)
+read = cache(lambda path: load_checkpoint(path).content)
 
 
 def toy(config: Config) -> Config:

@@ -68,7 +68,7 @@ def train(path: Path, work_dir: Path, stop_at: int | None = None, **more) -> Pat
 
 def carried(work_dir: Path, iteration: int) -> dict[str, Any]:
     """What a checkpoint has about importance."""
-    checkpoint = load_checkpoint(work_dir / f'iter_{iteration}.pth')
+    checkpoint = load_checkpoint(work_dir / f'iter_{iteration}.pth').content
     return {name: value for name, value in checkpoint.items() if name.startswith('importance')}
 
 

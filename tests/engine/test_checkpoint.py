@@ -1,4 +1,4 @@
-"""Checkpoints are data: written whole or not at all, and read without running what they hold."""
+"""Checkpoints are data: written completely or not at all, and read without running code."""
 
 import json
 import os
@@ -9,16 +9,12 @@ import torch
 from mmengine.config import Config
 
 from dtir_mm.apis import load_restorer
-from dtir_mm.engine import checkpoint as checkpoints
 from dtir_mm.engine.checkpoint import (
+    Checkpoint,
     CheckpointError,
-    config_of,
     config_to_json,
-    latest_checkpoint,
     load_checkpoint,
-    load_weights,
     save_checkpoint,
-    timesteps_of,
 )
 from dtir_mm.registry import MODELS, RUNNERS
 
@@ -51,7 +47,7 @@ def checkpoint(restorer, toy_backbone) -> dict:
 
 def test_what_is_saved_is_what_is_read(checkpoint, tmp_path):
     save_checkpoint(checkpoint, tmp_path / 'iter_5.pth')
-    loaded = load_checkpoint(tmp_path / 'iter_5.pth')
+    loaded = load_checkpoint(tmp_path / 'iter_5.pth').content
     assert loaded['meta'] == checkpoint['meta']
     for key, value in checkpoint['state_dict'].items():
         assert torch.equal(loaded['state_dict'][key], value)
@@ -107,14 +103,14 @@ def test_hostile_python_in_place_of_a_config_is_never_run(checkpoint, tmp_path, 
     config.update(work_dir=str(tmp_path / 'run'))
     trained = RUNNERS.build(config)
     trained.train()
-    resumable = load_checkpoint(tmp_path / 'run')
+    resumable = load_checkpoint(tmp_path / 'run').content
     resumable['meta'] |= {'cfg': hostile}
     save_checkpoint(resumable, tmp_path / 'hostile.pth')
     config = Config.fromfile(toy_config('finetune', 'train_cfg.update(max_iters=6)\n'))
     config.update(work_dir=str(tmp_path / 'again'), resume=str(tmp_path / 'hostile.pth'))
     RUNNERS.build(config).train()
-    assert load_checkpoint(tmp_path / 'again')['meta']['iter'] == 6
-    assert 'cfg' not in load_checkpoint(tmp_path / 'again')['meta']
+    assert load_checkpoint(tmp_path / 'again').content['meta']['iter'] == 6
+    assert 'cfg' not in load_checkpoint(tmp_path / 'again').content['meta']
 
     # In the place of our JSON: refused.
     checkpoint['meta'] |= {'config_json': hostile}
@@ -142,101 +138,26 @@ def test_the_newest_readable_checkpoint_is_taken(checkpoint, tmp_path):
     for iteration in (9, 80, 700):
         checkpoint['meta']['iter'] = iteration
         save_checkpoint(checkpoint, tmp_path / f'iter_{iteration}.pth')
-    assert latest_checkpoint(tmp_path).name == 'iter_700.pth'
+    assert load_checkpoint(tmp_path).path.name == 'iter_700.pth'
     content = (tmp_path / 'iter_700.pth').read_bytes()
     (tmp_path / 'iter_700.pth').write_bytes(content[: len(content) // 2])
-    assert latest_checkpoint(tmp_path).name == 'iter_80.pth'
-    assert load_checkpoint(tmp_path)['meta']['iter'] == 80
+    assert load_checkpoint(tmp_path).path.name == 'iter_80.pth'
+    assert load_checkpoint(tmp_path).meta.iter == 80
     for path in tmp_path.iterdir():
         path.write_bytes(b'')
     with pytest.raises(CheckpointError) as error:
-        latest_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert all(f'iter_{i}.pth' in str(error.value) for i in (9, 80, 700))
 
 
 def test_missing_checkpoints_and_foreign_ones_are_named(tmp_path):
     with pytest.raises(CheckpointError, match=r'no such checkpoint: .*nothing\.pth'):
         load_checkpoint(tmp_path / 'nothing.pth')
-    with pytest.raises(CheckpointError, match='carries no time steps'):
-        timesteps_of({'state_dict': {}})
-    with pytest.raises(CheckpointError, match='--config'):
-        config_of({'state_dict': {}})
-
-
-def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy_backbone):
-    wider = {**toy_backbone, 'backbone': {**toy_backbone['backbone'], 'width': 16}}
-    other = MODELS.build(dict(type='dtir_mm.Restorer', backbone=wider))
-    weights = dict(checkpoint['state_dict'])
-    weights['backbone.net.foreign'] = weights.pop('backbone.net.stem.bias')
-    before = {key: value.clone() for key, value in other.state_dict().items()}
-    with pytest.raises(CheckpointError) as error:
-        load_weights(other, {'state_dict': weights}, 'theirs.pth')
-    message = str(error.value)
-    assert message.startswith('theirs.pth holds weights of another architecture')
-    in_file, in_network = message.splitlines()[1:]
-    assert in_file.startswith('  in the file: backbone.net.stem.weight (8, 3, 3, 3), ')
-    assert in_network.startswith(
-        '  in Restorer: backbone.net.stem.weight (16, 3, 3, 3), backbone.net.stem.bias (16,), '
-    )
-    assert in_file.endswith('more') and in_network.endswith('more')
-    for key, value in other.state_dict().items():
-        assert torch.equal(value, before[key])
-
-
-@pytest.mark.parametrize('wrap', [lambda weights: weights, lambda weights: {'params': weights}])
-def test_a_bare_networks_weights_go_into_the_wrapped_network(restorer, toy_backbone, wrap):
-    torch.manual_seed(9)
-    bare = MODELS.build(toy_backbone['backbone'])
-    load_weights(restorer, wrap(bare.state_dict()), 'bare.pth')
-    image = torch.rand(1, 3, 16, 16)
-    assert torch.equal(restorer.backbone(image, torch.tensor([30])), bare(image))
-
-
-@pytest.fixture
-def logged(monkeypatch) -> list[str]:
-    """What goes into the log while weights are loaded."""
-    lines: list[str] = []
-    monkeypatch.setattr(checkpoints, 'print_log', lambda text, logger: lines.append(text))
-    return lines
-
-
-def test_what_was_taken_of_a_foreign_file_is_logged_in_a_line(restorer, toy_backbone, logged):
-    bare = MODELS.build(toy_backbone['backbone']).state_dict()
-    wrapped = {f'module.{name}': value for name, value in bare.items()}
-    load_weights(restorer, {'net_g': wrapped, 'epoch': 3}, 'theirs.pth')
-    for name, value in restorer.backbone.net.state_dict().items():
-        assert torch.equal(value, bare[name])
-    assert logged == [
-        f"theirs.pth: {len(bare)} tensors loaded, under 'net_g', without the prefix 'module.'; "
-        f'into DtirUNet alone: the rest of the restorer starts as initialised'
-    ]
-
-
-def test_a_checkpoint_of_ours_is_loaded_without_a_word(restorer, checkpoint, logged):
-    wrapped = {f'module.{name}': value for name, value in checkpoint['state_dict'].items()}
-    load_weights(restorer, checkpoint, 'ours.pth')
-    assert logged == []
-    load_weights(restorer, {'model': wrapped}, 'ours.pth')  # a restorer's under a wrapper's prefix
-    assert logged == [
-        f"ours.pth: {len(wrapped)} tensors loaded, under 'model', without the prefix 'module.'"
-    ]
-
-
-def test_what_fits_by_name_and_shape_is_loaded_where_asked(restorer, checkpoint, logged):
-    weights = {name: value + 1 for name, value in checkpoint['state_dict'].items()}
-    weights['head.weight'] = weights.pop('backbone.net.stem.bias')
-    weights['backbone.net.stem.weight'] = weights['backbone.net.stem.weight'][:4]
-    before = {name: value.clone() for name, value in restorer.state_dict().items()}
-    load_weights(restorer, {'state_dict': weights}, 'part.pth', strict=False)
-    stayed = ['backbone.net.stem.weight', 'backbone.net.stem.bias']
-    for name, value in restorer.state_dict().items():
-        assert torch.equal(value, before[name] if name in stayed else weights[name]), name
-    (line,) = logged
-    assert f'{len(before) - 2} tensors loaded' in line
-    assert f'2 of the network stay as they were: {", ".join(stayed)};' in line
-    assert '2 of the file have no place: backbone.net.stem.weight, head.weight' in line
-    with pytest.raises(CheckpointError, match='0 of the 1 tensors fit'):
-        load_weights(restorer, {'odd': torch.ones(2)}, 'odd.pth', strict=False)
+    foreign = Checkpoint.of({'state_dict': {}}, 'theirs.pth')
+    with pytest.raises(CheckpointError, match=r'theirs\.pth carries no time steps'):
+        _ = foreign.timesteps
+    with pytest.raises(CheckpointError, match=r'theirs\.pth carries no config .*--config'):
+        _ = foreign.config
 
 
 def test_weights_that_are_not_finite_are_refused_by_every_way_to_load(
@@ -248,7 +169,7 @@ def test_weights_that_are_not_finite_are_refused_by_every_way_to_load(
     save_checkpoint(checkpoint, tmp_path / 'a.pth')
     before = restorer.state_dict()[name].clone()
     with pytest.raises(CheckpointError, match=f'values of {name} are not finite'):
-        load_weights(restorer, checkpoint, 'a.pth')
+        Checkpoint.of(checkpoint, 'a.pth').load_into(restorer)
     assert torch.equal(restorer.state_dict()[name], before)
     with pytest.raises(CheckpointError, match='are not finite'):
         load_restorer(tmp_path / 'a.pth')
@@ -283,12 +204,11 @@ def test_what_cannot_be_resumed_is_never_begun_anew(named, checkpoint, tmp_path,
     config = Config.fromfile(toy_config('finetune'))
     config.update(work_dir=str(tmp_path / 'run'), resume=str(file) if named else True)
     config.experiment_name = f'{tmp_path}{named}'
-    runner = RUNNERS.build(config)
-    with pytest.raises(CheckpointError, match=r'holds weights alone\): .* load_from instead'):
-        runner.train()
+    with pytest.raises(CheckpointError, match=r'holds only weights\): .* load_from instead'):
+        RUNNERS.build(config)
     file.write_bytes(file.read_bytes()[:999])
     with pytest.raises(CheckpointError, match=r'iter_5\.pth is incomplete \(999 bytes\)'):
-        runner.train()
+        RUNNERS.build(config)
     assert [path.name for path in (tmp_path / 'run').glob('*.pth')] == ['iter_5.pth']
 
 
@@ -315,7 +235,7 @@ def test_load_strict_of_a_config_starts_training_from_what_fits(checkpoint, tmp_
                 runner.train()
         else:
             runner.train()
-    weight = load_checkpoint(tmp_path / 'run')['state_dict']['backbone.net.stem.weight']
+    weight = load_checkpoint(tmp_path / 'run').weights['backbone.net.stem.weight']
     assert (weight - 0.5).abs().max() < 0.01  # of one step
 
 

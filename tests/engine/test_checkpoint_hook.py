@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from dtir_mm.engine import checkpoint as checkpoint_module
-from dtir_mm.engine.checkpoint import latest_checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.registry import HOOKS, RUNNERS
 
 SHORT = """
@@ -37,7 +37,7 @@ def test_the_last_two_are_kept_and_files_of_other_names_stay(toy_config, tmp_pat
         (work_dir / mine).write_text('mine')
     train(toy_config('pretrain', SHORT), work_dir)
     assert names(work_dir) == ['iter_2_copy.pth', 'iter_4.pth', 'iter_6.pth', 'iter_best.pth']
-    assert latest_checkpoint(work_dir).name == 'iter_6.pth'
+    assert load_checkpoint(work_dir).path.name == 'iter_6.pth'
 
 
 def test_a_new_run_leaves_those_of_an_earlier_one_alone(toy_config, tmp_path):
@@ -56,7 +56,7 @@ def test_going_back_keeps_what_came_later(toy_config, tmp_path):
     options = dict(resume=str(work_dir / 'iter_4.pth'), train_cfg=dict(max_iters=5))
     train(config, work_dir, **options)
     assert names(work_dir) == ['iter_4.pth', 'iter_5.pth', 'iter_6.pth']
-    assert load_checkpoint(work_dir / 'iter_5.pth')['meta']['iter'] == 5
+    assert load_checkpoint(work_dir / 'iter_5.pth').content['meta']['iter'] == 5
 
 
 def test_only_unfinished_checkpoints_are_removed(toy_config, tmp_path):
@@ -81,13 +81,15 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_pa
         train(config, work_dir)
     needed = (tmp_path / 'whole' / 'iter_4.pth').stat().st_size / 2**10
     assert f'needs {needed:.1f} KiB, and ' in str(error.value)
-    assert str(error.value).endswith('Then --resume goes on from iter_2.pth')
+    assert str(error.value).endswith('Then --resume continues from iter_2.pth')
     assert names(work_dir) == ['iter_2.pth']
     assert not list(work_dir.glob('.iter_*'))
 
     monkeypatch.undo()
     train(config, work_dir, resume=True)
-    whole, resumed = (load_checkpoint(tmp_path / run / 'iter_6.pth') for run in ('whole', 'run'))
+    whole, resumed = (
+        load_checkpoint(tmp_path / run / 'iter_6.pth').content for run in ('whole', 'run')
+    )
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(resumed[part], whole[part], part)
     assert resumed['meta']['loss_watch'] == whole['meta']['loss_watch']
@@ -121,7 +123,7 @@ def test_the_last_good_checkpoint_of_a_diverged_run_is_kept_and_named(toy_config
     assert f'The last good checkpoint is {work_dir}/iter_4.pth: ' in str(error.value)
     assert lower in str(error.value)
     assert names(work_dir) == ['iter_10.pth', 'iter_4.pth', 'iter_8.pth']
-    huge = load_checkpoint(work_dir / 'iter_10.pth')['state_dict']['backbone.net.conv_out.weight']
+    huge = load_checkpoint(work_dir / 'iter_10.pth').weights['backbone.net.conv_out.weight']
     assert huge.isfinite().all() and huge.abs().max() > 1e25
 
     with pytest.raises(FloatingPointError) as error:
@@ -132,10 +134,10 @@ def test_the_last_good_checkpoint_of_a_diverged_run_is_kept_and_named(toy_config
     options = {'optim_wrapper.optimizer.lr': 1e-5, 'custom_hooks': [], 'allow_changes': True}
     train(config, work_dir, resume=str(work_dir / 'iter_4.pth'), **options)
     (log, *_) = sorted(work_dir.glob('*/*.log'), key=lambda path: path.stat().st_mtime)[::-1]
-    assert 'going on from iteration 4, before iter_8.pth, iter_10.pth: ' in log.read_text()
+    assert 'continuing from iteration 4, before iter_8.pth, iter_10.pth: ' in log.read_text()
     # The last two, and the one that training has gone on from.
     assert names(work_dir) == ['iter_10.pth', 'iter_12.pth']
-    assert load_checkpoint(work_dir)['meta']['loss_watch']['good'] == 'iter_10.pth'
+    assert load_checkpoint(work_dir).content['meta']['loss_watch']['good'] == 'iter_10.pth'
 
 
 def test_a_run_that_diverged_at_once_has_no_good_checkpoint(toy_config, tmp_path):

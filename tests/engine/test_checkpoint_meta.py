@@ -3,13 +3,8 @@
 import pytest
 import torch
 
-from dtir_mm.engine.checkpoint_meta import (
-    check_meta,
-    meta_of,
-    not_fine_tuned,
-    require_resumable,
-)
-from dtir_mm.weights_file import CheckpointError
+from dtir_mm.engine.checkpoint import Checkpoint, CheckpointError
+from dtir_mm.engine.checkpoint_meta import CheckpointMeta
 
 META = dict(
     iter=5, seed=0, precision='fp32', objective='content', config_json='{}', tasks=['rainy'],
@@ -28,10 +23,11 @@ def with_meta(**changes) -> dict:
 
 
 def test_a_whole_one_is_accepted():
-    check_meta(WHOLE, 'a.pth')
-    require_resumable(WHOLE, 'a.pth')
-    assert meta_of(WHOLE) == META
-    check_meta(with_meta(iter=0, fixed_timestep=8), 'a.pth')
+    checkpoint = Checkpoint.of(WHOLE, 'a.pth')
+    checkpoint.require_resumable()
+    for name, value in META.items():
+        assert getattr(checkpoint.meta, name) == value, name
+    assert Checkpoint.of(with_meta(iter=0, fixed_timestep=8), 'a.pth').timesteps == 'fixed:8'
 
 
 @pytest.mark.parametrize(
@@ -64,7 +60,7 @@ def test_a_whole_one_is_accepted():
 )
 def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
     with pytest.raises(CheckpointError, match=message) as raised:
-        check_meta(checkpoint, 'a.pth')
+        Checkpoint.of(checkpoint, 'a.pth')
     assert str(raised.value).startswith('a.pth: ') and len(str(raised.value)) < 200
 
 
@@ -82,36 +78,36 @@ def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
     ],
 )
 def test_a_run_cannot_go_on_with_a_broken_optimizer_or_watch(checkpoint, message):
-    check_meta(checkpoint, 'a.pth')
+    broken = Checkpoint.of(checkpoint, 'a.pth')
     with pytest.raises(CheckpointError, match=message) as raised:
-        require_resumable(checkpoint, 'a.pth')
+        broken.require_resumable()
     assert str(raised.value).startswith('a.pth: ')
 
 
 def test_weights_from_elsewhere_tell_nothing():
-    for checkpoint in (
+    for content in (
         {'w': torch.ones(1)},
         {'state_dict': {}, 'meta': {'iter': 'late', 'epoch': 3}},  # mmengine's, say
     ):
-        check_meta(checkpoint, 'a.pth')
-        assert meta_of(checkpoint) == {}
-        assert not_fine_tuned(checkpoint, 'a.pth') is None
-        with pytest.raises(CheckpointError, match='it holds weights alone.*load_from'):
-            require_resumable(checkpoint, 'a.pth')
+        checkpoint = Checkpoint.of(content, 'a.pth')
+        assert not checkpoint.is_ours and checkpoint.meta == CheckpointMeta()
+        assert checkpoint.pretraining_warning is None
+        with pytest.raises(CheckpointError, match='it holds only weights.*load_from'):
+            checkpoint.require_resumable()
 
 
 @pytest.mark.parametrize('missing', ['optimizer', 'param_schedulers', 'state_dict'])
 def test_what_lacks_a_part_cannot_be_resumed(missing):
     partial = {key: value for key, value in WHOLE.items() if key != missing}
     with pytest.raises(CheckpointError, match=f'it lacks {missing}.*load_from'):
-        require_resumable(partial, 'a.pth')
+        Checkpoint.of(partial, 'a.pth').require_resumable()
     without_seed = {**WHOLE, 'meta': {k: v for k, v in META.items() if k != 'seed'}}
     with pytest.raises(CheckpointError, match='it lacks meta.seed'):
-        require_resumable(without_seed, 'a.pth')
+        Checkpoint.of(without_seed, 'a.pth').require_resumable()
 
 
-def test_pre_training_is_told_from_fine_tuning():
-    assert not_fine_tuned(WHOLE, 'a.pth') is None
+def test_pre_training_is_distinguished_from_fine_tuning():
+    assert Checkpoint.of(WHOLE, 'a.pth').pretraining_warning is None
     for objective in ('noise', 'denoising'):
-        told = not_fine_tuned(with_meta(objective=objective), 'a.pth')
-        assert told.startswith('a.pth is a checkpoint of pre-training') and objective in told
+        warning = Checkpoint.of(with_meta(objective=objective), 'a.pth').pretraining_warning
+        assert warning.startswith('a.pth is a pre-training checkpoint') and objective in warning

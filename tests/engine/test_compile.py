@@ -97,7 +97,7 @@ def test_a_run_is_the_same_with_it(toy_config, tmp_path):
         config.update(work_dir=str(tmp_path / name), experiment_name=f'{tmp_path}_{name}')
         torch.manual_seed(0)
         RUNNERS.build(config).train()
-        runs[name] = load_checkpoint(tmp_path / name)['state_dict']
+        runs[name] = load_checkpoint(tmp_path / name).weights
     (log,) = (tmp_path / 'compiled').glob('*/*.log')
     assert 'compiling the network' in log.read_text()
     torch.testing.assert_close(runs['compiled'], runs['plain'], rtol=0, atol=1e-6)

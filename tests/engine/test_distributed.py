@@ -134,7 +134,7 @@ def test_two_processes_equal_one(toy_config, tmp_path, recipe, stage, precision,
             )
     if precision == 'fp64':
         one, two = (
-            load_checkpoint(tmp_path / run / 'iter_10.pth')['state_dict'] for run in ('one', 'two')
+            load_checkpoint(tmp_path / run / 'iter_10.pth').weights for run in ('one', 'two')
         )
         for key, value in one.items():
             assert value.dtype == torch.float64
@@ -143,7 +143,7 @@ def test_two_processes_equal_one(toy_config, tmp_path, recipe, stage, precision,
 
 def weights(run: Path) -> Tensor:
     """The parameters of a checkpoint as one vector, in float64."""
-    state = load_checkpoint(run)['state_dict']
+    state = load_checkpoint(run).weights
     return torch.cat([value.double().flatten() for value in state.values()])
 
 

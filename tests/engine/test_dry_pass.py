@@ -68,7 +68,7 @@ def test_a_run_has_the_bits_of_one_that_was_not_tried(runner_of, tmp_path, monke
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'tried')).train()
     monkeypatch.setattr(train_loop, 'dry_pass', lambda runner: None)
     runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'not')).train()
-    tried, untried = (load_checkpoint(tmp_path / name) for name in ('tried', 'not'))
+    tried, untried = (load_checkpoint(tmp_path / name).content for name in ('tried', 'not'))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(tried[part], untried[part], part)
 
@@ -113,7 +113,7 @@ def test_validation_images_below_the_networks_minimum(faults_of, photos_dir):
     training, validation = faults_of('finetune', more)
     assert training == (
         f'train_dataloader: {photos_dir}/photo_0.png gives 72 x 72 pixels to train on: the network '
-        f'takes sides of multiples of 64, from 64 on. Cut patches of such a size (RandomPatch of '
+        f'takes sides of multiples of 64, from 64 on. Cut patches of such a size (RandomPatch in '
         f'its dataset.pipeline), e.g. size=128'
     )
     assert validation == (
@@ -187,7 +187,7 @@ def test_what_will_not_be_deployed_or_normalise_is_said_at_once(runner_of):
     assert deployment.startswith(
         'Averaged will train, but tools/deploy.py will not take it: its last layer must be'
     )
-    assert norms.startswith('1 batch norms of Averaged (norm ...) have the statistics that they')
+    assert norms.startswith('1 batch norms of Averaged (norm ...) have their initial')
 
 
 def test_nothing_is_said_of_a_network_that_fits(runner_of):

@@ -20,7 +20,12 @@ from recorded_runs import (
 )
 
 from dtir_mm.engine import ImportanceAccumulationHook
-from dtir_mm.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from dtir_mm.engine.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+)
 from dtir_mm.registry import MODELS
 
 PENALTY = "model['step']['regularizers'].update(importance={penalty})\n"
@@ -61,7 +66,7 @@ def test_omega_is_the_mean_over_the_last_updates(toy_config, tmp_path, updates, 
     importance = at_end.pop('importance')
     assert_close(importance['omega'], mean(reference))
     assert (importance['batches'], importance['statistic']) == (len(window), 'abs_gradient')
-    state = load_checkpoint(run / 'iter_4.pth')['state_dict']
+    state = load_checkpoint(run / 'iter_4.pth').weights
     assert_same(importance['anchor'], {name: state[name] for name in reference[0]})
     assert norm({n: state[n] - updates[3].weights[n] for n in reference[0]}) > 1e-4  # not those
 
@@ -112,7 +117,7 @@ def test_fine_tuning_carries_a_former_importance_on(toy_config, tmp_path, pretra
     path = toy_config('finetune', QUICK.format(n=0) + penalty)
     for stop_at in (2, None):
         train(path, tmp_path / 'run', stop_at, load_from=str(pretrained))
-    former = load_checkpoint(pretrained)['importance']
+    former = load_checkpoint(pretrained).content['importance']
     for done in (1, 2, 3, 4):
         assert_same(carried(tmp_path / 'run', done), {'importance': former})
 
@@ -138,10 +143,10 @@ train_cfg.update(max_iters=2)
     path = toy_config('finetune', QUICK.format(n=1) + more)
     run = train(path, tmp_path / 'run', load_from=str(pretrained))
     new = absolute(gradients(path, updates[1], num_generative=1))
-    former = load_checkpoint(pretrained)['importance']['omega']
+    former = load_checkpoint(pretrained).content['importance']['omega']
     joined = {name: (former[name] + new[name]) / 2 for name in new}
     assert_close(carried(run, 2)['importance']['omega'], joined)
-    assert_same(carried(run, 1), {'importance': load_checkpoint(pretrained)['importance']})
+    assert_same(carried(run, 1), {'importance': load_checkpoint(pretrained).content['importance']})
 
 
 def hand_over(checkpoint: dict[str, Any] | None, form: str, backbone: dict) -> None:
@@ -157,9 +162,9 @@ def hand_over(checkpoint: dict[str, Any] | None, form: str, backbone: dict) -> N
         )
     )
     hook = ImportanceAccumulationHook(n_batches=0)
-    runner = SimpleNamespace(restorer=restorer, max_iters=3, stage_length=3, iter=0)
+    runner = SimpleNamespace(restorer=restorer, iter=0)
     if checkpoint is not None:
-        hook.after_load_checkpoint(runner, checkpoint)
+        hook.after_load_checkpoint(runner, Checkpoint.of(checkpoint, 'a.pth'))
     hook.before_train(runner)
 
 
@@ -171,7 +176,7 @@ def test_a_penalty_needs_a_checkpoint(toy_config, tmp_path):
 
 
 def test_what_the_penalty_needs_is_asked_for(pretrained, toy_backbone):
-    checkpoint = load_checkpoint(pretrained)
+    checkpoint = load_checkpoint(pretrained).content
     bare = {'state_dict': checkpoint['state_dict']}
     fisher = {'importance': {**checkpoint['importance'], 'statistic': 'fisher'}}
     with pytest.raises(CheckpointError, match=rf"form='l2sp' .*carries it.*{TOOL}, or set"):
@@ -195,7 +200,7 @@ def test_the_importance_of_another_network_is_refused(pretrained, toy_backbone, 
             r'backbone\.net\.conv_out\.bias: \(4,\) instead of \(3,\)',
         ),
     ):
-        checkpoint = load_checkpoint(pretrained)
+        checkpoint = load_checkpoint(pretrained).content
         change(checkpoint['importance'][part])
         with pytest.raises(CheckpointError, match=f'importance .* of another network: {problem}'):
             hand_over(checkpoint, 'pigwm', toy_backbone)

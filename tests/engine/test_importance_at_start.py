@@ -65,7 +65,7 @@ def omega_by_hand(path: Path, weights: Path, batches: int) -> dict[str, Tensor]:
     """The mean of |gradient| of ``mean |x_t - f(x_t, t) - x_0|``, on the run's first batches."""
     config = Config.fromfile(path)
     restorer = MODELS.build(config.model).double().train()
-    restorer.load_state_dict(load_checkpoint(weights)['state_dict'])
+    restorer.load_state_dict(load_checkpoint(weights).weights)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     keys = iter(IterationSampler(dataset, seed=0, batch_size=4))
     theta = torch.linspace(1e-4, 2e-2, 51, dtype=torch.float64) * 1000 / 51
@@ -98,7 +98,7 @@ def test_omega_is_that_of_denoising_the_runs_own_clean_images(toy_config, tmp_pa
     importance = carried(run, 1)['importance']
     assert (importance['batches'], importance['statistic']) == (3, 'abs_gradient')
     assert_close(importance['omega'], omega_by_hand(path, loaded, 3))
-    anchor = load_checkpoint(loaded)['state_dict']
+    anchor = load_checkpoint(loaded).weights
     assert_same(importance['anchor'], {name: anchor[name] for name in importance['anchor']})
     assert norm(importance['omega']) > 1e-3
 
@@ -108,7 +108,7 @@ def test_it_holds_the_weights_to_those_that_were_loaded(toy_config, tmp_path, lo
     path = toy_config('finetune', RELEASED.format(n=2), recipe='released')
     for stop_at in (2, None):
         train(path, tmp_path / 'run', stop_at, load_from=str(loaded))
-    omega, anchor = omega_by_hand(path, loaded, 2), load_checkpoint(loaded)['state_dict']
+    omega, anchor = omega_by_hand(path, loaded, 2), load_checkpoint(loaded).weights
     values = []
     for i in range(4):
         delta = {name: updates[i].weights[name] - anchor[name] for name in omega}
@@ -120,7 +120,7 @@ def test_it_holds_the_weights_to_those_that_were_loaded(toy_config, tmp_path, lo
     whole = train(path, tmp_path / 'whole', load_from=str(loaded))
     for run in (tmp_path / 'run', whole):
         assert_same(carried(run, 4), carried(whole, 1))
-    states = [load_checkpoint(run)['state_dict'] for run in (tmp_path / 'run', whole)]
+    states = [load_checkpoint(run).weights for run in (tmp_path / 'run', whole)]
     assert_same(*map(dict, states))
 
 

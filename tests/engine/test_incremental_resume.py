@@ -14,9 +14,9 @@ from mmengine.config import Config
 from dtir_mm.engine.checkpoint import (
     CheckpointError,
     load_checkpoint,
-    load_weights,
     save_checkpoint,
 )
+from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
 from dtir_mm.registry import MODELS, RUNNERS
 
@@ -38,7 +38,8 @@ def test_a_stopped_run_ends_as_one_that_was_not(toy_run, tmp_path, stops, valida
     assert watched.validated == validated
     for iteration in (8, 12):
         whole, resumed = (
-            load_checkpoint(run / f'iter_{iteration}.pth') for run in (toy_run.whole, work_dir)
+            load_checkpoint(run / f'iter_{iteration}.pth').content
+            for run in (toy_run.whole, work_dir)
         )
         for part in ('state_dict', 'optimizer', 'param_schedulers', 'importance'):
             assert_same(resumed[part], whole[part], part)
@@ -74,7 +75,7 @@ def test_a_new_run_forgets_the_table_of_a_former_one(toy_run, tmp_path):
 
 def test_adapters_and_classifier_are_new_to_a_pretrained_checkpoint(toy_run):
     start = toy_run.watched.updates[0].weights
-    pretrained = load_checkpoint(toy_run.pretrained)['state_dict']
+    pretrained = load_checkpoint(toy_run.pretrained).weights
     new = {name for name in start if name.startswith(('backbone.adapters.', 'classifier.'))}
     assert start.keys() - pretrained.keys() == new != set()
     for name, value in pretrained.items():
@@ -94,7 +95,7 @@ def begin_from(
 
 def test_a_part_of_the_adapters_or_of_the_classifier_is_refused(toy_run, tmp_path):
     for prefix in ('backbone.adapters.', 'classifier.'):
-        checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth')
+        checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
         weights = checkpoint['state_dict']
         lost = [name for name in weights if name.startswith(prefix)][::2]
         assert lost
@@ -109,7 +110,7 @@ def test_a_part_of_the_adapters_or_of_the_classifier_is_refused(toy_run, tmp_pat
 
 
 def test_a_classifier_can_be_added_to_a_unified_checkpoint(toy_run, tmp_path):
-    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth')
+    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
     watched = begin_from(toy_run, {**checkpoint, 'state_dict': kept}, tmp_path, ('update', 1))
     start = watched.updates[0].weights
@@ -130,7 +131,7 @@ def test_the_weights_of_a_bare_network_leave_all_that_is_ours_as_it_was(toy_run)
 
 
 def test_nothing_is_new_to_a_checkpoint_that_is_resumed(toy_run, tmp_path):
-    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth')
+    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
     save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'changed.pth')
     with pytest.raises(CheckpointError, match=r'in Restorer: classifier\.'):
@@ -139,7 +140,7 @@ def test_nothing_is_new_to_a_checkpoint_that_is_resumed(toy_run, tmp_path):
 
 @pytest.mark.parametrize('missing', ['backbone.net.', 'backbone.films.'])
 def test_what_no_stage_introduces_must_be_there(toy_run, tmp_path, missing):
-    checkpoint = load_checkpoint(toy_run.pretrained)
+    checkpoint = load_checkpoint(toy_run.pretrained).content
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith(missing)}
     with pytest.raises(CheckpointError, match=f'in Restorer: {missing}'):
         begin_from(toy_run, {**checkpoint, 'state_dict': kept}, tmp_path)

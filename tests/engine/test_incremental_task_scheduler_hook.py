@@ -27,7 +27,7 @@ JOINED = [['noisy'], ['noisy', 'rainy'], ['noisy', 'rainy', 'hazy']]
 
 
 def importance_at(work_dir: Path, iteration: int) -> dict:
-    return load_checkpoint(work_dir / f'iter_{iteration}.pth')['importance']
+    return load_checkpoint(work_dir / f'iter_{iteration}.pth').content['importance']
 
 
 def gradients(path: Path, update: SimpleNamespace) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ def test_factors_are_the_means_over_the_tasks_that_have_joined(toy_run):
 
 
 def test_importance_is_the_mean_over_stages_and_its_anchor_the_weights_at_the_last_end(toy_run):
-    pretrained = load_checkpoint(toy_run.pretrained)['importance']['omega']
+    pretrained = load_checkpoint(toy_run.pretrained).content['importance']['omega']
     omegas = []
     for stage, end in enumerate((4, 8, 12), start=1):
         last_two = [
@@ -132,7 +132,7 @@ def test_importance_is_the_mean_over_stages_and_its_anchor_the_weights_at_the_la
         omegas.append({name: (last_two[0][name] + last_two[1][name]) / 2 for name in last_two[0]})
         carried = importance_at(toy_run.whole, end)
         assert carried['stages'] == stage + 1
-        state = load_checkpoint(toy_run.whole / f'iter_{end}.pth')['state_dict']
+        state = load_checkpoint(toy_run.whole / f'iter_{end}.pth').weights
         trained = {name for name in omegas[0] if not name.startswith('classifier.')}
         assert carried['omega'].keys() == trained
         for name in trained:
@@ -148,7 +148,7 @@ def test_each_stage_is_held_to_the_end_of_the_one_before(toy_run):
         start = (
             toy_run.pretrained / 'iter_2.pth' if i < 4 else toy_run.whole / f'iter_{i // 4 * 4}.pth'
         )
-        importance = load_checkpoint(start)['importance']
+        importance = load_checkpoint(start).content['importance']
         delta = {n: update.weights[n] - a for n, a in importance['anchor'].items()}
         moved = sum(float((importance['omega'][n] * d.abs()).sum()) for n, d in delta.items())
         assert float(update.losses['importance_s']) == pytest.approx(moved, rel=1e-6, abs=1e-12)

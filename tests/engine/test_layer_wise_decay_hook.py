@@ -50,8 +50,8 @@ def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
     """The beginning of training on data of some tasks."""
     logger = logging.getLogger('test_layer_wise_decay')
     logger.setLevel('INFO')
-    loader = SimpleNamespace(sampler=SimpleNamespace(tasks_at={7: tasks}.get))
-    runner = SimpleNamespace(restorer=restorer, train_dataloader=loader, logger=logger, iter=7)
+    loop = SimpleNamespace(schedule=SimpleNamespace(tasks_at={7: tasks}.get))
+    runner = SimpleNamespace(restorer=restorer, train_loop=loop, logger=logger, iter=7)
     LayerWiseDecayHook(**settings).before_train(runner)
 
 

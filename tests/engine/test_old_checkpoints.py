@@ -79,7 +79,7 @@ def test_their_classifier_finds_out_what_it_found_out(old, expected):
 
 def test_their_meta_says_what_todays_says(old):
     for name, objective in (('pretrain', 'noise'), ('finetune', 'content'), ('unify', 'content')):
-        meta = load_checkpoint(old / f'{name}.pth')['meta']
+        meta = load_checkpoint(old / f'{name}.pth').content['meta']
         assert meta['objective'] == objective and 'stage' not in meta
         assert json.loads(meta['config_json'])['model']['type'] == 'Restorer'
 
@@ -99,19 +99,19 @@ val_dataloader = val_cfg = val_evaluator = None
 log_processor = dict(window_size=1)
 default_hooks.update(logger=dict(interval=1))
 """
-    model = json.loads(load_checkpoint(old / 'pretrain.pth')['meta']['config_json'])['model']
+    model = load_checkpoint(old / 'pretrain.pth').config['model']
     config = Config.fromfile(toy_config('finetune', text.format(backbone=model['backbone'])))
     config.update(work_dir=str(old / 'run'), load_from=str(old / 'pretrain.pth'))
     config.experiment_name = str(old)
     RUNNERS.build(config).train()
-    carried = load_checkpoint(old / 'run' / 'iter_2.pth')['importance']
+    carried = load_checkpoint(old / 'run' / 'iter_2.pth').content['importance']
     for part in ('omega', 'anchor'):
         assert all(torch.equal(carried[part][n], v) for n, v in former['importance'][part].items())
 
     (file,) = (old / 'run').glob('*/vis_data/scalars.json')
     first, second = map(json.loads, file.read_text().splitlines())
     assert first['drift'] == 0 < second['drift']
-    after_one = load_checkpoint(old / 'run' / 'iter_1.pth')['state_dict']
+    after_one = load_checkpoint(old / 'run' / 'iter_1.pth').weights
     omega, anchor = (former['importance'][part] for part in ('omega', 'anchor'))
     sums = [float((omega[n] * (after_one[n] - anchor[n]).abs()).sum()) for n in omega]
     assert second['importance'] == pytest.approx(0.1 * sum(s + s * s for s in sums), rel=1e-4)

@@ -47,7 +47,7 @@ def test_a_run_that_gives_its_input_back_is_warned_of_once(toy_config, tmp_path)
     own, of_input = (sum(pair[i] for pair in losses[:3]) / 3 for i in (0, 1))
     assert own == pytest.approx(of_input, rel=1e-5)
     assert f'over the last 3 updates the content loss of rainy is {own:.4g}, ' in text
-    assert f'that of giving the input back {of_input:.4g}' in text
+    assert f'that of the unchanged input {of_input:.4g}' in text
 
 
 def test_the_loss_of_the_input_is_that_of_the_batch(toy_config, tmp_path):
@@ -88,7 +88,7 @@ class Runner:
     iter = 7
 
     def __init__(self) -> None:
-        self.train_dataloader = self.sampler = self.logger = self
+        self.train_loop = self.schedule = self.logger = self
         self.said: list[str] = []
 
     def tasks_at(self, iteration: int) -> list[str]:

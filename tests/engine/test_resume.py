@@ -103,14 +103,14 @@ def test_a_killed_run_resumes_to_the_bit(toy_config, tmp_path, recipe, stage, mo
         few = 'train_cfg.update(max_iters=2)\n'
         more = more.format(pretrained=train(toy_config('pretrain', few), tmp_path / 'pretrained'))
     config = toy_config(stage, EVERY_3 + more, recipe)
-    whole = load_checkpoint(train(config, tmp_path / 'whole'))
+    whole = load_checkpoint(train(config, tmp_path / 'whole')).content
     for when, number in (('update', 7), ('checkpoint', 9)):
         work_dir = tmp_path / when
         train_until_killed(config, work_dir, when, number)
         left = sorted(path.name for path in work_dir.glob('*.pth'))
         assert left == ['iter_3.pth', 'iter_6.pth']
         assert len(list(work_dir.glob('.iter_9.pth.*.tmp'))) == (when == 'checkpoint')
-        resumed = load_checkpoint(train(config, work_dir, resume=True))
+        resumed = load_checkpoint(train(config, work_dir, resume=True)).content
         assert list(work_dir.glob('.iter_*')) == []
         for part in ('state_dict', 'optimizer', 'param_schedulers'):
             assert_same(resumed[part], whole[part], part)
@@ -120,9 +120,9 @@ def test_a_killed_run_resumes_to_the_bit(toy_config, tmp_path, recipe, stage, mo
 
 def test_the_weights_of_another_seed_differ(toy_config, tmp_path):
     # Or the comparison above would show nothing.
-    one = load_checkpoint(train(toy_config('pretrain'), tmp_path / 'one'))
+    one = load_checkpoint(train(toy_config('pretrain'), tmp_path / 'one')).content
     config = toy_config('pretrain', 'randomness = dict(seed=1)\n')
-    other = load_checkpoint(train(config, tmp_path / 'other'))
+    other = load_checkpoint(train(config, tmp_path / 'other')).content
     with pytest.raises(AssertionError):
         assert_same(one['state_dict'], other['state_dict'])
 
@@ -130,9 +130,9 @@ def test_the_weights_of_another_seed_differ(toy_config, tmp_path):
 def test_a_damaged_last_checkpoint_costs_only_what_came_after_the_one_before(toy_config, tmp_path):
     config = toy_config('pretrain', EVERY_3)
     path = train(config, tmp_path / 'run')
-    whole = load_checkpoint(path)
+    whole = load_checkpoint(path).content
     path.write_bytes(path.read_bytes()[:1000])
-    resumed = load_checkpoint(train(config, tmp_path / 'run', resume=True))
+    resumed = load_checkpoint(train(config, tmp_path / 'run', resume=True)).content
     assert_same(resumed['state_dict'], whole['state_dict'])
 
 
@@ -146,9 +146,11 @@ def test_resuming_with_another_seed_is_refused(toy_config, tmp_path):
 def test_resuming_an_unseeded_run_goes_on_with_its_seed(toy_config, tmp_path):
     unseeded = EVERY_3 + 'randomness = dict(seed=None)\n'
     path = train(toy_config('pretrain', unseeded), tmp_path / 'run')
-    whole = load_checkpoint(path)
+    whole = load_checkpoint(path).content
     path.unlink()
-    resumed = load_checkpoint(train(toy_config('pretrain', unseeded), tmp_path / 'run', True))
+    resumed = load_checkpoint(
+        train(toy_config('pretrain', unseeded), tmp_path / 'run', True)
+    ).content
     assert_same(resumed['state_dict'], whole['state_dict'])
     assert resumed['meta']['seed'] == whole['meta']['seed']
 
@@ -174,14 +176,14 @@ def test_resuming_at_400000_reads_no_more_than_the_prefetch(toy_config, tmp_path
         f"counter='{counter}')\nparam_scheduler = None\n"
     )
     path = train(toy_config('pretrain', counting), tmp_path / 'run')
-    late = load_checkpoint(path)
+    late = load_checkpoint(path).content
     late['meta']['iter'] = 400_000
     save_checkpoint(late, tmp_path / 'late.pth')
     counter.write_bytes(b'')
 
     config = toy_config('pretrain', counting + 'train_cfg.update(max_iters=400_003)\n')
     end = train(config, tmp_path / 'late', resume=str(tmp_path / 'late.pth'))
-    assert load_checkpoint(end)['meta']['iter'] == 400_003
+    assert load_checkpoint(end).content['meta']['iter'] == 400_003
     batch, updates, workers, prefetched = 4, 3, 2, 2
     assert batch * updates <= os.path.getsize(counter) <= batch * (updates + workers * prefetched)
 
@@ -202,7 +204,7 @@ def test_a_longer_run_needs_a_word_where_its_schedule_follows(toy_config, tmp_pa
         train(longer, tmp_path / 'run', resume=True)
     fixed = cosine.replace('by_epoch', 'end=10, by_epoch')
     same = toy_config('pretrain', EVERY_3 + fixed + 'train_cfg.update(max_iters=12)\n')
-    end = load_checkpoint(train(same, tmp_path / 'run', resume=True))
+    end = load_checkpoint(train(same, tmp_path / 'run', resume=True)).content
     # mmengine's schedule ends one step before ``end``.
     last = 1e-6 + (5e-4 - 1e-6) * (1 + math.cos(0.9 * math.pi)) / 2
     assert end['optimizer']['param_groups'][0]['lr'] == pytest.approx(last)

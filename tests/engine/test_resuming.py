@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from dtir_mm.engine.checkpoint import config_of, load_checkpoint
-from dtir_mm.engine.resuming import differences, resume_optimization
+from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
+from dtir_mm.engine.resuming import resume_optimization
 from dtir_mm.registry import PARAM_SCHEDULERS, RUNNERS
 
 SHORT = """
@@ -40,7 +40,7 @@ def train(path: Path, work_dir: Path, **more) -> tuple[dict, list[str]]:
     said = []
     runner.logger.info = runner.logger.warning = said.append
     runner.train()
-    return load_checkpoint(work_dir), said
+    return load_checkpoint(work_dir).content, said
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def built(changes: dict) -> tuple[dict, OptimWrapper, list]:
     return config.to_dict(), wrapper, schedulers
 
 
-def stopped_after(updates: int, changes: dict) -> tuple[dict, dict]:
-    """The checkpoint and the config of a run that was stopped."""
+def stopped_after(updates: int, changes: dict) -> Checkpoint:
+    """The checkpoint of a run that was stopped."""
     config, wrapper, schedulers = built(changes)
     for _ in range(updates):
         for group in wrapper.optimizer.param_groups:
@@ -90,12 +90,12 @@ def stopped_after(updates: int, changes: dict) -> tuple[dict, dict]:
         wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
-    checkpoint = {
-        'meta': {'iter': updates},
+    content = {
+        'meta': {'iter': updates, 'config_json': json.dumps(config)},
         'optimizer': wrapper.state_dict(),
         'param_schedulers': [scheduler.state_dict() for scheduler in schedulers],
     }
-    return copy.deepcopy(checkpoint), config
+    return Checkpoint.of(copy.deepcopy(content), 'iter_4.pth')
 
 
 @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ def stopped_after(updates: int, changes: dict) -> tuple[dict, dict]:
     ],
 )
 def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
-    checkpoint, recorded = stopped_after(4, {})
+    checkpoint = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
     before = copy.deepcopy(wrapper.state_dict())
     with pytest.raises(ValueError, match='another optimiser or schedule') as error:
-        resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False)
+        resume_optimization(checkpoint, config, wrapper, schedulers, False)
     for part in said:
         assert part in str(error.value)
     assert '--allow-changes (allow_changes=True)' in str(error.value)
     assert_same(wrapper.state_dict(), before)
 
-    assert resume_optimization(checkpoint, recorded, config, wrapper, schedulers, True)
+    assert resume_optimization(checkpoint, config, wrapper, schedulers, True)
     _, anew, schedule = built(changes)
     anew.step()  # or mmengine warns
     for _ in range(4):
@@ -146,17 +146,19 @@ def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
             scheduler.step()
     assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
     lost = any(key in MOMENTS_LOST for key in changes)
-    assert_same(wrapper.state_dict()['state'], {} if lost else checkpoint['optimizer']['state'])
+    assert_same(
+        wrapper.state_dict()['state'], {} if lost else checkpoint.content['optimizer']['state']
+    )
 
 
 @pytest.mark.parametrize('changes', [{}, {OPTIMIZER + 'fused': True}, {'train_cfg.other': 1}])
 @pytest.mark.parametrize('allow', [False, True])
 def test_the_same_optimiser_goes_on_where_it_was(changes, allow):
-    checkpoint, recorded = stopped_after(4, {})
+    checkpoint = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
-    assert resume_optimization(checkpoint, recorded, config, wrapper, schedulers, allow) == []
-    assert_same(wrapper.state_dict()['state'], checkpoint['optimizer']['state'])
-    assert [s.state_dict() for s in schedulers] == checkpoint['param_schedulers']
+    assert resume_optimization(checkpoint, config, wrapper, schedulers, allow) == []
+    assert_same(wrapper.state_dict()['state'], checkpoint.content['optimizer']['state'])
+    assert [s.state_dict() for s in schedulers] == checkpoint.content['param_schedulers']
 
 
 def test_a_lower_learning_rate_is_taken_and_recorded_when_allowed(started, tmp_path):
@@ -167,10 +169,13 @@ def test_a_lower_learning_rate_is_taken_and_recorded_when_allowed(started, tmp_p
     # The learning rate, and the schedule's state, of a run that has had them from the start.
     assert_same(went_on['optimizer']['param_groups'], anew['optimizer']['param_groups'])
     assert_same(went_on['param_schedulers'], anew['param_schedulers'])
-    assert config_of(went_on)['optim_wrapper'] == config_of(anew)['optim_wrapper']
+    assert (
+        json.loads(went_on['meta']['config_json'])['optim_wrapper']
+        == json.loads(anew['meta']['config_json'])['optim_wrapper']
+    )
     moments = went_on['optimizer']['state'][0]
     assert moments['step'] == 10, 'those of the run to resume were kept'
-    named = [text.rpartition(': ')[2] for text in said if text.startswith('from here on other')]
+    named = [text.rpartition(': ')[2] for text in said if text.startswith('differs from the run')]
     assert named[0] == 'optim_wrapper.optimizer.lr 0.0005 -> 0.0001'
     assert named[-1] == 'train_cfg.max_iters 8 -> 10'
 
@@ -184,9 +189,9 @@ def test_a_lower_learning_rate_is_taken_and_recorded_when_allowed(started, tmp_p
 def test_what_else_the_config_changes_is_taken_and_named(started):
     path, work_dir = started
     went_on, said = train(path, work_dir, resume=True, **{'train_dataloader.batch_size': 2})
-    named = [text for text in said if text.startswith('from here on other')]
+    named = [text for text in said if text.startswith('differs from the run')]
     assert [text.rpartition(': ')[2] for text in named] == ['train_dataloader.batch_size 4 -> 2']
-    assert config_of(went_on)['train_dataloader']['batch_size'] == 2
+    assert json.loads(went_on['meta']['config_json'])['train_dataloader']['batch_size'] == 2
 
 
 def test_a_run_that_is_done_says_so(started):
@@ -199,16 +204,18 @@ def test_a_run_that_is_done_says_so(started):
 
 def test_an_optimiser_of_many_groups_is_compared_group_by_group():
     rates = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=10.0)})}
-    checkpoint, recorded = stopped_after(4, rates)
+    checkpoint = stopped_after(4, rates)
     config, wrapper, schedulers = built(rates)
-    assert resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False) == []
-    assert_same(wrapper.state_dict()['param_groups'], checkpoint['optimizer']['param_groups'])
+    assert resume_optimization(checkpoint, config, wrapper, schedulers, False) == []
+    assert_same(
+        wrapper.state_dict()['param_groups'], checkpoint.content['optimizer']['param_groups']
+    )
 
     other = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=5.0)})}
     config, wrapper, schedulers = built(other)
     with pytest.raises(ValueError, match=r'lr 0\.005 -> 0\.0025, .*_mult 10\.0 -> 5\.0\.'):
-        resume_optimization(checkpoint, recorded, config, wrapper, schedulers, False)
-    resume_optimization(checkpoint, recorded, config, wrapper, schedulers, True)
+        resume_optimization(checkpoint, config, wrapper, schedulers, False)
+    resume_optimization(checkpoint, config, wrapper, schedulers, True)
     _, anew, schedule = built(other)
     anew.step()
     for _ in range(4):
@@ -216,15 +223,4 @@ def test_an_optimiser_of_many_groups_is_compared_group_by_group():
             scheduler.step()
     assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
     assert_same(wrapper.base_param_settings, anew.base_param_settings)
-    assert_same(wrapper.state_dict()['state'], checkpoint['optimizer']['state'])
-
-
-def test_differences_are_named_by_keys_of_the_command_line():
-    before = json.loads('{"a": {"b": [1, 2], "c": null}, "d": [{"e": 1}, {"e": 2}], "f": [{}]}')
-    now = {'a': {'b': (1, 2), 'g': 'x'}, 'd': [{'e': 1}, {'e': 3}], 'f': []}
-    assert [str(difference) for difference in differences(before, now)] == [
-        'a.c None -> not set',
-        "a.g not set -> 'x'",
-        'd.1.e 2 -> 3',
-        'f [{}] -> []',
-    ]
+    assert_same(wrapper.state_dict()['state'], checkpoint.content['optimizer']['state'])

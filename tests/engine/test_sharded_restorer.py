@@ -53,7 +53,7 @@ def train_on_one(path: Path, work_dir: Path, resume: str | bool = False) -> None
 
 
 def assert_close(got: Path, expected: Path) -> None:
-    one, other = load_checkpoint(expected), load_checkpoint(got)
+    one, other = load_checkpoint(expected).content, load_checkpoint(got).content
     for part in ('state_dict', 'online_state_dict'):
         torch.testing.assert_close(other[part], one[part], rtol=1e-9, atol=1e-11)
     states = [checkpoint['optimizer']['state'] for checkpoint in (other, one)]
@@ -80,7 +80,7 @@ def test_divided_pre_training_is_the_same(toy_config, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     for i in (1, 3, 4):
         assert_close(tmp_path / 'divided' / f'iter_{i}.pth', tmp_path / 'whole' / f'iter_{i}.pth')
-    weights = [load_checkpoint(tmp_path / 'whole' / f'iter_{i}.pth') for i in (1, 4)]
+    weights = [load_checkpoint(tmp_path / 'whole' / f'iter_{i}.pth').content for i in (1, 4)]
     stems = [checkpoint['state_dict']['backbone.net.stem.weight'] for checkpoint in weights]
     assert (stems[1] - stems[0]).abs().max() > 1e-5
 
@@ -106,7 +106,7 @@ def restorer_of(backbone: dict, **parts) -> nn.Module:
     ],
 )
 def test_what_combines_gradients_is_refused(toy_backbone, parts):
-    words = r'is for pre-training: model\.step\.mixing and .*regularizers need whole gradients'
+    words = r'is for pre-training: model\.step\.mixing and .*regularizers need full gradients'
     with pytest.raises(ValueError, match=words):
         ShardedRestorer(restorer_of(toy_backbone, **parts))
 
@@ -120,7 +120,7 @@ def test_a_single_process_is_refused(toy_backbone):
 @pytest.mark.parametrize(
     ('more', 'words'),
     [
-        ('', r'no whole gradients .* default_hooks\.importance=None'),
+        ('', r'no full gradients .* default_hooks\.importance=None'),
         ('compile = True\n', 'compile and model_wrapper_cfg.type="ShardedRestorer" exclude'),
     ],
 )

@@ -81,7 +81,7 @@ def test_each_batch_has_each_tasks_share_to_within_one_sample(dataset, data, sha
     for i, keys in enumerate(drawn):
         counts = Counter(dataset[key]['task'] for key in keys)
         assert set(counts) <= set(shares[i // 100])
-        assert sampler.tasks_at(i) == list(shares[i // 100])
+        assert sampler.schedule.tasks_at(i) == list(shares[i // 100])
         for task, share in shares[i // 100].items():
             exact = batch * share
             assert math.floor(exact + 1e-9) <= counts[task] <= math.ceil(exact - 1e-9), (i, task)

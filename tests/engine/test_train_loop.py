@@ -1,7 +1,12 @@
-"""What a training loop is not built with."""
+"""What a training loop is built with, and the schedule that it owns."""
+
+from types import SimpleNamespace
 
 import pytest
+from torch.utils.data import Sampler, SequentialSampler
 
+from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
+from dtir_mm.engine.task_schedule import TaskSchedule
 from dtir_mm.engine.train_loop import IterationTrainLoop
 
 
@@ -16,3 +21,25 @@ from dtir_mm.engine.train_loop import IterationTrainLoop
 def test_it_trains_and_validates_at_least_once(values, said):
     with pytest.raises(ValueError, match=f'^{said}'):
         IterationTrainLoop(None, {}, *values)
+
+
+def loop_of(sampler: Sampler) -> IterationTrainLoop:
+    """A loop of six updates on data of two tasks."""
+    loader = SimpleNamespace(dataset=SimpleNamespace(tasks=['rainy', 'hazy']), sampler=sampler)
+    return IterationTrainLoop(None, loader, 6, 6)
+
+
+def test_the_schedule_is_of_all_tasks_until_another_one_is_followed():
+    sampler = object.__new__(TaskMixtureSampler)
+    loop = loop_of(sampler)
+    assert loop.schedule == TaskSchedule(('rainy', 'hazy'), 'joint', 6)
+    stages = TaskSchedule(('hazy', 'rainy'), 'cumulative', 6)
+    loop.follow(stages)
+    assert loop.schedule is sampler.schedule is stages
+    assert loop.schedule.tasks_at(0) == ['hazy'] and loop.schedule.tasks_at(3) == ['hazy', 'rainy']
+
+
+def test_stages_need_a_sampler_that_draws_by_task():
+    loop = loop_of(SequentialSampler([]))
+    with pytest.raises(TypeError, match='sampler=dict\\(type="TaskMixtureSampler"\\)'):
+        loop.follow(TaskSchedule(('hazy', 'rainy'), 'cumulative', 6))

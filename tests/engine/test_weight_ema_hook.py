@@ -67,7 +67,7 @@ def train(path: Path, work_dir: Path, **more) -> dict:
     config.experiment_name = f'{work_dir}_{config.resume}'
     torch.manual_seed(0)
     RUNNERS.build(config).train()
-    return load_checkpoint(work_dir)
+    return load_checkpoint(work_dir).content
 
 
 def test_averages_are_recursive_means_of_the_updated_weights(toy_config, tmp_path, watch):
@@ -77,7 +77,7 @@ def test_averages_are_recursive_means_of_the_updated_weights(toy_config, tmp_pat
     for i, decay in enumerate((1 / 10, 2 / 11, 0.2, 0.2)):
         weights = watch.updated[i]
         average = {name: decay * average[name] + (1 - decay) * weights[name] for name in average}
-        checkpoint = load_checkpoint(tmp_path / 'run' / f'iter_{i + 1}.pth')
+        checkpoint = load_checkpoint(tmp_path / 'run' / f'iter_{i + 1}.pth').content
         assert_same(dict(checkpoint['online_state_dict']), dict(weights))
         torch.testing.assert_close(checkpoint['state_dict'], average, rtol=1e-12, atol=1e-14)
         assert checkpoint['meta']['ema_decay'] == 0.2
@@ -142,7 +142,7 @@ def test_a_test_after_training_takes_the_averages(toy_config, tmp_path, watch):
     runner.train()
     online = copy.deepcopy(runner.restorer.state_dict())
     runner.test()
-    averages = load_checkpoint(tmp_path / 'run')['state_dict']
+    averages = load_checkpoint(tmp_path / 'run').weights
     assert_same(dict(watch.tested[0]), averages)
     assert_same(dict(runner.restorer.state_dict()), dict(online))
     with pytest.raises(AssertionError):

@@ -100,7 +100,7 @@ def test_a_second_run_is_refused_and_leaves_the_first_one_alone(toy_config, tmp_
 
 def test_a_lock_that_is_no_file_is_named(tmp_path):
     (tmp_path / '.lock').mkdir()
-    with pytest.raises(OSError, match=r'its \.lock must be a file.*Is a directory') as error:
+    with pytest.raises(OSError, match=r'must be a writable file .*Is a directory') as error:
         lock_work_dir(tmp_path)
     assert str(tmp_path) in str(error.value) and '--work-dir' in str(error.value)
 
@@ -124,7 +124,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, 'No locks available')
 
     monkeypatch.setattr(fcntl, 'lockf', none)
-    with pytest.warns(UserWarning, match=r'no lock keeps a second run .*No locks available'):
+    with pytest.warns(UserWarning, match=r'not locked against a second run: .*No locks available'):
         lock_work_dir(tmp_path)
     unlock_work_dir(tmp_path)
     monkeypatch.undo()

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.engine.checkpoint import CheckpointError, load_weights
+from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.models.backbones.release_weights import from_release, is_release
 from dtir_mm.registry import MODELS
+from dtir_mm.weights_file import CheckpointError
 
 WIDTH, EXPERTS = 4, 3
 CONFIG = dict(

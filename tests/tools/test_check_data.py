@@ -139,7 +139,7 @@ def test_what_the_model_does_not_take_is_a_fault(capsys, tmp_path):
     a, b = tmp_path / 'data' / 'a.png', tmp_path / 'data' / 'b.png'
     for line in (
         f'model:           train_dataloader: {a} gives 33 x 33 pixels to train on: the network '
-        f'takes sides of multiples of 4, from 4 on. Cut patches of such a size (RandomPatch of its '
+        f'takes sides of multiples of 4, from 4 on. Cut patches of such a size (RandomPatch in its '
         f'dataset.pipeline), e.g. size=36',
         f'model:           val_dataloader: a batch cannot hold images of two sizes: {a} gives '
         f'40 x 50 pixels, {b} gives 30 x 50 pixels. Set val_dataloader.batch_size=1, or cut '

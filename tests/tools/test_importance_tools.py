@@ -9,7 +9,7 @@ from dtir_mm.apis import load_restorer
 from dtir_mm.apis.interpolation import interpolate_weights
 from dtir_mm.datasets import CleanPhotosDataset
 from dtir_mm.datasets.base_dataset import SampleKey
-from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
+from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.randomness import seed_of
 from dtir_mm.weights_file import CheckpointError
@@ -47,10 +47,10 @@ def sample_gradients(toy, num_batches):
 
 def test_importance_is_the_mean_absolute_gradient_of_batches(toy, run_tool, tmp_path):
     run_tool('accumulate_importance', toy.pretrain, tmp_path / 'with.pth', '--batches', 3)
-    importance = load_checkpoint(tmp_path / 'with.pth')['importance']
+    importance = load_checkpoint(tmp_path / 'with.pth').content['importance']
     assert (importance['batches'], importance['statistic']) == (3, 'abs_gradient')
     batches = sample_gradients(toy, 3)
-    weights = load_checkpoint(toy.pretrain)['state_dict']
+    weights = load_checkpoint(toy.pretrain).weights
     for name, omega in importance['omega'].items():
         expected = sum(((first[name] + second[name]) / 2).abs() for first, second in batches) / 3
         torch.testing.assert_close(omega, expected, rtol=1e-3, atol=1e-7)
@@ -60,7 +60,7 @@ def test_importance_is_the_mean_absolute_gradient_of_batches(toy, run_tool, tmp_
 def test_fisher_is_the_mean_squared_gradient_of_samples(toy, run_tool, tmp_path):
     target = tmp_path / 'with.pth'
     run_tool('accumulate_importance', toy.pretrain, target, '--batches', 2, '--fisher')
-    importance = load_checkpoint(target)['importance']
+    importance = load_checkpoint(target).content['importance']
     assert (importance['batches'], importance['statistic']) == (4, 'fisher')
     samples = [sample for batch in sample_gradients(toy, 2) for sample in batch]
     for name, omega in importance['omega'].items():
@@ -86,20 +86,20 @@ def test_importance_of_fine_tuned_weights_is_that_of_its_samples(toy, run_tool, 
             'accumulate_importance', toy.finetune, target, '--batches', 2,
             '--config', tmp_path / f'{name}.py',
         )  # fmt: skip
-        omegas.append(load_checkpoint(target)['importance']['omega'])
+        omegas.append(load_checkpoint(target).content['importance']['omega'])
     torch.testing.assert_close(*omegas, rtol=0, atol=0)
     assert all(omega.max() > 0 for name, omega in omegas[0].items() if 'conv' in name)
 
 
 def test_fisher_of_fine_tuned_weights_is_refused(toy, failure_of, tmp_path):
     said = failure_of('accumulate_importance', toy.finetune, tmp_path / 'a.pth', '--fisher')
-    assert 'mixed in' in said and 'pre-training alone' in said
+    assert 'mixed in' in said and 'only defined for pre-training' in said
 
 
 def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):
     """As a run of one process has them whose batch is as large."""
     config = Config.fromfile(toy.pretrain.parent / 'pretrain.py')
-    checkpoint = load_checkpoint(toy.pretrain)
+    checkpoint = load_checkpoint(toy.pretrain).content
     checkpoint['meta']['global_batch'] = 4
     save_checkpoint(checkpoint, tmp_path / 'two_processes.pth')
     config.global_batch_size = 4
@@ -113,7 +113,7 @@ def test_batches_are_those_of_all_processes(toy, run_tool, tmp_path):
         'accumulate_importance', tmp_path / 'one_process.pth', tmp_path / 'b.pth',
         '--batches', 2, '--config', tmp_path / 'four.py',
     )  # fmt: skip
-    omegas = [load_checkpoint(tmp_path / f'{n}.pth')['importance']['omega'] for n in 'ab']
+    omegas = [load_checkpoint(tmp_path / f'{n}.pth').content['importance']['omega'] for n in 'ab']
     torch.testing.assert_close(*omegas, rtol=1e-4, atol=1e-7)
 
 
@@ -127,17 +127,22 @@ def test_a_checkpoint_is_not_replaced_without_being_asked(toy, run_tool, failure
         assert 'there.pth exists; give --overwrite' in failure_of(tool, *arguments)
         assert target.read_text() == 'mine'
         run_tool(tool, *arguments, '--overwrite')
-        assert 'state_dict' in load_checkpoint(target)
+        assert 'state_dict' in load_checkpoint(target).content
         target.write_text('mine')
 
 
 def test_weights_lie_between_two_checkpoints(toy, run_tool, tmp_path):
     run_tool('interpolate_weights', toy.pretrain, toy.finetune, tmp_path / 'w.pth', '--share', 0.25)
-    before, after = (load_checkpoint(run)['state_dict'] for run in (toy.pretrain, toy.finetune))
-    middle = load_checkpoint(tmp_path / 'w.pth')
+    before, after = (load_checkpoint(run).weights for run in (toy.pretrain, toy.finetune))
+    middle = load_checkpoint(tmp_path / 'w.pth').content
     for name, weight in middle['state_dict'].items():
         torch.testing.assert_close(weight, 0.75 * before[name] + 0.25 * after[name])
     assert load_restorer(tmp_path / 'w.pth').timesteps['rainy'] == 8
+
+
+def interpolated(before: dict, after: dict, share: float) -> dict:
+    checkpoints = (Checkpoint.of(before, 'a.pth'), Checkpoint.of(after, 'b.pth'))
+    return interpolate_weights(*checkpoints, share)
 
 
 def test_integers_are_those_of_the_fine_tuned_weights():
@@ -146,12 +151,12 @@ def test_integers_are_those_of_the_fine_tuned_weights():
         {'state_dict': {'a': torch.tensor([value]), 'count': torch.tensor(number)}, 'meta': {}}
         for value, number in ((1.0, 3), (2.0, 8))
     ]
-    weights = interpolate_weights(*states, 0.25)['state_dict']
+    weights = interpolated(*states, 0.25)['state_dict']
     assert weights['a'].item() == pytest.approx(1.25) and weights['count'].item() == 8
 
 
 def test_weights_of_two_architectures_have_nothing_between_them(toy, failure_of, tmp_path):
-    other = load_checkpoint(toy.pretrain)
+    other = load_checkpoint(toy.pretrain).content
     name = next(iter(other['state_dict']))
     del other['state_dict'][name]
     torch.save(other, tmp_path / 'other.pth')
@@ -164,26 +169,26 @@ def test_weights_of_two_architectures_have_nothing_between_them(toy, failure_of,
 @pytest.mark.parametrize(
     ('before', 'after', 'said'),
     [
-        ([1.0, torch.nan], [1.0, 2.0], 'the pre-trained checkpoint: 1 of 2 values of a are not'),
-        ([1.0, 2.0], [1.0, torch.inf], 'the fine-tuned checkpoint: 1 of 2 values of a are not'),
-        ([1, 2], [1.0, 2.0], 'a is torch.int64 in the pre-trained checkpoint, but torch.float32'),
+        ([1.0, torch.nan], [1.0, 2.0], r'a\.pth \(pre-trained\): 1 of 2 values of a are not'),
+        ([1.0, 2.0], [1.0, torch.inf], r'b\.pth \(fine-tuned\): 1 of 2 values of a are not'),
+        ([1, 2], [1.0, 2.0], r'a is torch.int64 in a\.pth \(pre-trained\), but torch.float32'),
     ],
 )
 def test_broken_weights_have_nothing_between_them(before, after, said):
     states = [{'state_dict': {'a': torch.tensor(values)}} for values in (before, after)]
     with pytest.raises(CheckpointError, match=said):
-        interpolate_weights(*states, 0.5)
+        interpolated(*states, 0.5)
 
 
 def test_infinities_of_a_mask_stay():
     state = {'state_dict': {'mask': torch.tensor([0.0, -torch.inf])}}
-    mask = interpolate_weights(state, state, 0.5)['state_dict']['mask']
+    mask = interpolated(state, state, 0.5)['state_dict']['mask']
     assert mask.tolist() == [0.0, -torch.inf]
 
 
 @pytest.mark.parametrize('fisher', [(), ('--fisher',)])
 def test_an_importance_that_is_not_finite_is_refused(toy, failure_of, tmp_path, fisher):
-    checkpoint = load_checkpoint(toy.pretrain)
+    checkpoint = load_checkpoint(toy.pretrain).content
     checkpoint['state_dict'] = {name: 1e30 * w for name, w in checkpoint['state_dict'].items()}
     save_checkpoint(checkpoint, tmp_path / 'big.pth')
     said = failure_of(

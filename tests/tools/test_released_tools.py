@@ -38,7 +38,7 @@ def degraded(row: dict[str, str]) -> np.ndarray:
 
 
 def test_both_stages_train_and_the_second_starts_from_the_first(released):
-    before, after = (load_checkpoint(run) for run in (released.pretrain, released.finetune))
+    before, after = (load_checkpoint(run).content for run in (released.pretrain, released.finetune))
     assert [run['meta']['objective'] for run in (before, after)] == ['denoising', 'content']
     assert 'importance' not in before
     anchor = after['importance']['anchor']
@@ -112,4 +112,4 @@ def test_the_mean_over_flips_of_an_image_of_odd_sides(released, run_tool, tmp_pa
 def test_published_figures_are_of_one_pass(released, failure_of, tmp_path):
     message = failure_of('test', released.config, released.finetune, '--work-dir', tmp_path,
                          '--publish', '--ensemble')  # fmt: skip
-    assert '--publish is of one pass an image, without --ensemble' in message
+    assert '--publish takes one pass for each image, without --ensemble' in message

@@ -110,7 +110,7 @@ def test_a_fine_tuned_public_network_needs_its_file_no_longer(toy_config, run_to
 
 def test_a_foreign_checkpoint_is_restored_with_a_config(toy, run_tool, tmp_path):
     """As mmengine saves them: no config and no time steps that we could read."""
-    weights = load_checkpoint(toy.finetune)['state_dict']
+    weights = load_checkpoint(toy.finetune).weights
     torch.save({'state_dict': weights, 'meta': {'iter': 2}}, tmp_path / 'foreign.pth')
     photo = toy.photos / '0.png'
     step = ('--task', 'noisy')

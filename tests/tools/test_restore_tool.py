@@ -227,7 +227,9 @@ def test_a_full_disk_ends_a_folder_with_what_is_left(toy, failure_of, tmp_path, 
     written = Path.write_bytes
     monkeypatch.setattr(Path, 'write_bytes', full)
     message = failure_of('restore', toy.finetune, source, out)
-    assert '1 image(s), and 2 not tried: make room and go on with --skip-existing' in message
+    assert (
+        '1 image(s), and 2 not tried: free disk space and continue with --skip-existing' in message
+    )
     assert {'a.png'} <= contents(out).keys() and 'c.png' not in contents(out)
 
 

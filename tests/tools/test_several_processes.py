@@ -66,7 +66,10 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
     run_tool('train', FINETUNE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
              *TOY, *SHORT, 'model.step.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
 
-    middle, two, one = map(load_checkpoint, ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth'))
+    middle, two, one = (
+        load_checkpoint(file).content
+        for file in ('two/iter_2.pth', 'two/iter_4.pth', 'one/iter_4.pth')
+    )
     for weights in ('state_dict', 'online_state_dict'):
         expected, got = (moved(end[weights], middle[weights]) for end in (two, one))
         assert expected.abs().max() > 3e-4

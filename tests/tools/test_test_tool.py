@@ -29,7 +29,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 def test_weights_that_are_not_finite_have_no_figures(failure_of, toy, tmp_path):
-    checkpoint = load_checkpoint(toy.finetune)
+    checkpoint = load_checkpoint(toy.finetune).content
     checkpoint['state_dict']['backbone.net.conv_out.weight'][:] = 3e38
     save_checkpoint(checkpoint, tmp_path / 'huge.pth')
     out = tmp_path / 'out'
@@ -89,7 +89,7 @@ def test_averaged_weights_are_tested_unless_those_of_the_last_update_are_named(
     run_tool, toy, tmp_path
 ):
     run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'plain')
-    checkpoint = load_checkpoint(toy.finetune)
+    checkpoint = load_checkpoint(toy.finetune).content
     averages = {name: 0.9 * value for name, value in checkpoint['state_dict'].items()}
     checkpoint = {**checkpoint, 'online_state_dict': checkpoint['state_dict']}
     checkpoint['meta']['ema_decay'] = 0.5
@@ -143,16 +143,16 @@ def test_what_was_only_pre_trained_is_tested_at_the_step_of_the_config(run_tool,
     config.dump(tmp_path / 'zero_shot.py')
     out = run_tool('test', tmp_path / 'zero_shot.py', toy.pretrain, '--work-dir', tmp_path / 'out')
     assert {row['t'] for row in rows_of(tmp_path / 'out')} == {'9'}
-    assert f"{toy.pretrain} is a checkpoint of pre-training (objective 'noise')" in out
-    assert 'weights: of the last update, of pre-training alone' in out
+    assert f"{toy.pretrain}/iter_2.pth is a pre-training checkpoint (objective 'noise')" in out
+    assert 'weights: of the last update, only pre-trained' in out
 
 
 def test_weights_alone_are_tested_with_the_time_steps_of_the_config(run_tool, toy, tmp_path):
     """As other training codes save them; the restorer's own give the figures of its checkpoint."""
-    weights = load_checkpoint(toy.finetune)['state_dict']
+    weights = load_checkpoint(toy.finetune).weights
     torch.save({'params': {f'module.{n}': w for n, w in weights.items()}}, tmp_path / 'a.pth')
     out = run_tool('test', toy.config, tmp_path / 'a.pth', '--work-dir', tmp_path / 'alone')
-    assert 'weights: from elsewhere, with the time steps of the config' in out
+    assert 'weights: of another program, with the time steps of the config' in out
     out = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'whole')
     assert 'pre-training' not in out
     assert rows_of(tmp_path / 'alone') == rows_of(tmp_path / 'whole')

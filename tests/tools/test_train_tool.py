@@ -11,12 +11,12 @@ from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 
 
 def learning_rate(work_dir: Path) -> float:
-    return load_checkpoint(work_dir)['optimizer']['param_groups'][0]['lr']
+    return load_checkpoint(work_dir).content['optimizer']['param_groups'][0]['lr']
 
 
 def test_amp_trains_in_bf16_and_the_checkpoint_says_so(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path, '--amp')
-    low, full = load_checkpoint(tmp_path), load_checkpoint(toy.finetune)
+    low, full = load_checkpoint(tmp_path).content, load_checkpoint(toy.finetune).content
     assert (low['meta']['precision'], full['meta']['precision']) == ('bf16', 'fp32')
     weights = low['state_dict'].values()
     assert {weight.dtype for weight in weights} == {torch.float32}
@@ -39,7 +39,7 @@ model = dict(step=dict(micro_batch_size=1), backbone=dict(adapters=adapters))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={{'backbone.adapters': dict(lr_mult=10)}}))
 """)
     run_tool('train', config, '--work-dir', tmp_path / 'run', '--auto-scale-lr')
-    checkpoint = load_checkpoint(tmp_path / 'run')
+    checkpoint = load_checkpoint(tmp_path / 'run').content
     names = checkpoint['state_dict']
     factors = [10 if name.startswith('backbone.adapters.') else 1 for name in names]
     assert 5 < factors.count(10) < len(factors) - 5
@@ -57,8 +57,8 @@ def test_resume_continues_to_a_later_end(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path)
     later = ('--cfg-options', 'train_cfg.max_iters=3')
     run_tool('train', toy.config, '--work-dir', tmp_path, '--resume', *later)
-    assert load_checkpoint(tmp_path)['meta']['iter'] == 3
-    state = load_checkpoint(tmp_path)['optimizer']['state'][0]
+    assert load_checkpoint(tmp_path).content['meta']['iter'] == 3
+    state = load_checkpoint(tmp_path).content['optimizer']['state'][0]
     assert state['step'] == 3
 
 
@@ -74,7 +74,7 @@ def test_resume_with_another_learning_rate_needs_a_word(run_tool, failure_of, to
 
 def test_resume_with_nothing_there_starts_from_the_beginning(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path, '--resume')
-    assert load_checkpoint(tmp_path)['meta']['iter'] == 2
+    assert load_checkpoint(tmp_path).content['meta']['iter'] == 2
 
 
 def test_a_work_dir_that_cannot_be_written_is_named(failure_of, toy, tmp_path):
@@ -90,7 +90,7 @@ def test_resuming_weights_that_overflow_names_the_last_good_ones(
     every = ('--cfg-options', 'default_hooks.checkpoint.interval=1', 'train_cfg.max_iters=3')
     run_tool('train', toy.config, '--work-dir', tmp_path / 'my run', *every)
     newest = tmp_path / 'my run' / 'iter_3.pth'
-    checkpoint = load_checkpoint(newest)
+    checkpoint = load_checkpoint(newest).content
     checkpoint['state_dict']['backbone.net.conv_out.weight'][:] = 3e38
     save_checkpoint(checkpoint, newest)
     longer = (*every[:-1], 'train_cfg.max_iters=5', '--resume')
@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(toy, tmp_path, failur
     named, _, advice = message.split('Files of this batch: ')[1].partition('. If no file')
     named = named.split(', ')
     assert named and all(Path(name).parent == toy.photos for name in named)
-    assert advice.endswith('start anew with a lower learning rate')
+    assert advice.endswith('start a new run with a lower learning rate')
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
 
 

@@ -24,7 +24,7 @@ HOSTILE = {
 
 def hostile_checkpoint(source: Path, way: str, folder: Path) -> Path:
     """A trained checkpoint whose config names code."""
-    checkpoint = load_checkpoint(source)
+    checkpoint = load_checkpoint(source).content
     config = json.loads(checkpoint['meta']['config_json'])
     place, update = HOSTILE[way]
     part = config
@@ -96,7 +96,7 @@ def test_a_data_set_in_a_checkpoint_imports_and_reads_nothing_else(
     (trap.folder / 'mc.py').write_text((trap.folder / 'trap_module.py').read_text())
     if 'backend_args' in update:
         update['backend_args'] |= {'sys_path': str(trap.folder)}
-    checkpoint = load_checkpoint(toy.finetune)
+    checkpoint = load_checkpoint(toy.finetune).content
     config = json.loads(checkpoint['meta']['config_json'])
     config['train_dataloader']['dataset'].update(update)
     checkpoint['meta']['config_json'] = json.dumps(config)

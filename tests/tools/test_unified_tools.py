@@ -64,7 +64,7 @@ def unified(toy, tmp_path_factory) -> SimpleNamespace:
     made.config.write_text(text)
     assert toy.call('train', made.config, '--work-dir', folder / 'run') is None
     for answer, name in enumerate(('rainy', 'noisy', 'clean')):
-        checkpoint = load_checkpoint(folder / 'run')
+        checkpoint = load_checkpoint(folder / 'run').content
         checkpoint['state_dict']['classifier.head.3.weight'].zero_()
         checkpoint['state_dict']['classifier.head.3.bias'] = torch.eye(3)[answer]
         setattr(made, name, folder / f'{name}.pth')
@@ -189,7 +189,7 @@ def test_what_is_told_goes_before_what_is_found_out(unified, run_tool, tmp_path)
 
 
 def test_several_tasks_without_a_classifier_have_to_be_told(unified, failure_of, tmp_path):
-    checkpoint = load_checkpoint(unified.rainy)
+    checkpoint = load_checkpoint(unified.rainy).content
     kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
     config = json.loads(checkpoint['meta']['config_json'])
     config['model'].update(classifier=None, step=None)

@@ -196,7 +196,7 @@ def test_an_interrupted_training_says_how_it_goes_on(toy, tmp_path, monkeypatch,
     monkeypatch.setattr('dtir_mm.engine.train_loop.IterationTrainLoop._run_iter', interrupt)
     assert toy.call('train', toy.config, '--work-dir', tmp_path) == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        'train: interrupted; the same command with --resume goes on'
+        'train: interrupted; continue with the same command and --resume'
     )
 
 

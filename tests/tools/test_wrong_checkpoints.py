@@ -11,13 +11,13 @@ NAME = 'backbone.net.stem.weight'
 
 
 def spoilt(toy, change) -> dict:
-    checkpoint = load_checkpoint(toy.finetune)
+    checkpoint = load_checkpoint(toy.finetune).content
     checkpoint['state_dict'][NAME] = change(checkpoint['state_dict'][NAME])
     return checkpoint
 
 
 def changed_meta(toy, **meta) -> dict:
-    checkpoint = load_checkpoint(toy.finetune)
+    checkpoint = load_checkpoint(toy.finetune).content
     return {**checkpoint, 'meta': {**checkpoint['meta'], **meta}}
 
 
@@ -76,10 +76,11 @@ def test_what_is_deployed_is_no_checkpoint_and_the_other_way_round(
 
 
 def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool, tmp_path):
-    said = f"{toy.pretrain} is a checkpoint of pre-training (objective 'noise'), not fine-tuned"
+    file = toy.pretrain / 'iter_2.pth'
+    said = f"{file} is a pre-training checkpoint (objective 'noise'), not fine-tuned"
     photo = toy.photos / '0.png'
     assert said in run_tool('restore', toy.pretrain, photo, tmp_path / 'a.png', '--t', 8)
-    assert 'of pre-training' in run_tool('deploy', toy.pretrain, tmp_path / 'a', '--t', 8)
+    assert 'a pre-training checkpoint' in run_tool('deploy', toy.pretrain, tmp_path / 'a', '--t', 8)
     for tool, arguments in (
         ('restore', (photo, tmp_path / 'b.png', '--task', 'rainy')),
         ('deploy', (tmp_path / 'b', '--t', 8)),
@@ -90,7 +91,7 @@ def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool
 def test_weights_from_elsewhere_go_through_the_tools_that_need_no_more(toy, run_tool, tmp_path):
     net = {
         name.removeprefix('backbone.net.'): value
-        for name, value in load_checkpoint(toy.finetune)['state_dict'].items()
+        for name, value in load_checkpoint(toy.finetune).weights.items()
         if name.startswith('backbone.net.')
     }
     file = tmp_path / 'theirs.pth'
@@ -103,7 +104,7 @@ def test_weights_from_elsewhere_go_through_the_tools_that_need_no_more(toy, run_
     photo = toy.photos / '0.png'
     run_tool('restore', file, photo, tmp_path / 'a.png', '--task', 'rainy', *config)
     run_tool('accumulate_importance', file, tmp_path / 'with.pth', '--batches', 1, *config)
-    loaded = load_checkpoint(tmp_path / 'with.pth')
+    loaded = load_checkpoint(tmp_path / 'with.pth').content
     assert loaded['importance']['omega'].keys() == dict(restorer.named_parameters()).keys()
     for name, value in net.items():
         assert torch.equal(loaded['state_dict'][f'backbone.net.{name}'], value)
@@ -113,7 +114,7 @@ def test_weights_from_elsewhere_go_through_the_tools_that_need_no_more(toy, run_
     other = tmp_path / 'other.pth'
     torch.save({name: value.double() for name, value in net.items()}, other)
     run_tool('interpolate_weights', zeros, other, tmp_path / 'half.pth', '--share', 0.5)
-    half = load_checkpoint(tmp_path / 'half.pth')
+    half = load_checkpoint(tmp_path / 'half.pth').content
     assert half.keys() == {'state_dict'}
     for name, value in net.items():
         torch.testing.assert_close(half['state_dict'][name], value.double() / 2)

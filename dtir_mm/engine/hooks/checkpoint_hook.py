@@ -2,14 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
-from dtir_mm.engine.checkpoint import checkpoints_in, iteration_of
+from dtir_mm.engine.checkpoint import Checkpoint, checkpoints_in, iteration_of
 from dtir_mm.engine.loss_watch import LossWatch
 from dtir_mm.registry import HOOKS
 
@@ -20,24 +20,20 @@ _UNFINISHED = re.compile(r'\.iter_\d+\.pth\.\d+\.tmp')
 class RestorationCheckpointHook(Hook):
     """Writes ``iter_N.pth`` every ``interval`` updates and at the end, and keeps the last few.
 
-    The last good one is kept as well, from which training went on with losses as they should be
-    (``LossWatch``): a run that has diverged may write many checkpoints of useless weights before a
-    loss is no longer finite.
-
-    A new run in the work directory of an earlier one is refused: its checkpoints would be mixed up
-    with those that are there.
+    The last good one, after which losses stayed low (``LossWatch``), is kept as well: a run that
+    diverges may write many checkpoints of useless weights before a loss is no longer finite.
 
     Note:
-        Runs after all other hooks of an iteration, so that what it saves is what the next one
-        starts from. An older checkpoint goes only when the newer one is on disk.
+        Runs after all other hooks of an iteration, so that it saves what the next one starts from.
+        An older checkpoint is deleted only when the newer one is on disk.
 
     Args:
         interval: updates between checkpoints.
-        max_keep: how many to keep; at least 2, so that a damaged last one costs little.
+        max_keep: how many to keep; at least 2, in case the last one is damaged.
 
     Raises:
-        FileExistsError: see above.
-        OSError: a checkpoint cannot be written, in all processes.
+        FileExistsError: a new run would mix its checkpoints with those of an earlier one.
+        OSError: a checkpoint cannot be written; raised in all processes.
         ValueError: ``interval`` is below 1, or ``max_keep`` below 2.
     """
 
@@ -51,26 +47,26 @@ class RestorationCheckpointHook(Hook):
         self.interval = interval
         self.max_keep = max_keep
         self._watch = LossWatch()
-        self._former: dict[str, Any] = {}
+        self._former: Mapping[str, Any] = {}
 
     def before_run(self, runner: Any) -> None:
-        """Removes what a run that was killed while it wrote a checkpoint left behind."""
+        """Removes the unfinished checkpoint of a run that was killed while writing it."""
         if is_main_process():
             for path in Path(runner.work_dir).iterdir():
                 if _UNFINISHED.fullmatch(path.name):
                     path.unlink()
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the run to resume knew of its losses."""
-        self._former = checkpoint.get('meta', {}).get('loss_watch', {})
+    def after_load_checkpoint(self, runner: Any, checkpoint: Checkpoint) -> None:
+        """Keeps what the run to resume recorded of its losses."""
+        self._former = checkpoint.meta.loss_watch
 
     def before_train(self, runner: Any) -> None:
-        """Keeps a new run from an earlier one's checkpoints; names those that are left behind."""
+        """Refuses to mix runs; warns of checkpoints beyond the iteration to resume from."""
         earlier = checkpoints_in(runner.work_dir)
         if earlier and not runner.resumes:
             raise FileExistsError(
                 f'{runner.work_dir} holds checkpoints of an earlier run, up to {earlier[-1].name}: '
-                f'go on with it (--resume), name another folder (--work-dir), or move them away'
+                f'continue it (--resume), name another folder (--work-dir), or move them away'
             )
         if runner.iter:
             known = (self._former.get(name) for name in ('good', 'lowest'))
@@ -78,12 +74,12 @@ class RestorationCheckpointHook(Hook):
         later = [path.name for path in earlier if iteration_of(path) > runner.iter]
         if later:
             runner.logger.warning(
-                f'going on from iteration {runner.iter}, before {", ".join(later)}: move these '
+                f'continuing from iteration {runner.iter}, before {", ".join(later)}: move these '
                 f'away, or --resume without a name will take the last of them'
             )
 
     def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Other tasks have other losses."""
+        """Forgets the lowest loss: other tasks have other losses."""
         self._watch.forget_lowest()
 
     def after_train_iter(
@@ -93,7 +89,7 @@ class RestorationCheckpointHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Saves when it is time."""
+        """Saves when a checkpoint is due."""
         self._watch.add((outputs or {}).get(runner.restorer.step.objective.name))
         done = runner.iter + 1
         if done % self.interval and done != runner.max_iters:
@@ -107,23 +103,23 @@ class RestorationCheckpointHook(Hook):
                     path.unlink()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds what is known of the losses."""
+        """Adds what was recorded of the losses."""
         checkpoint['meta']['loss_watch'] = self._watch.state()
 
     def way_back(self, runner: Any) -> str:
-        """What to do about losses that are no longer finite."""
+        """What to do if losses are no longer finite."""
         self._watch.judge(None)
         good = self._watch.good or self._former.get('good')  # the latter before any update
         path = Path(runner.work_dir) / (good or '')
         quoted = shlex.quote(str(path))
         if not path.is_file():
             return (
-                'If no file is at fault, the weights have diverged, and no checkpoint here is '
-                'known to be good: start anew with a lower learning rate'
+                'If no file is at fault, training has diverged, and no checkpoint here is known to '
+                'be good: start a new run with a lower learning rate'
             )
         return (
-            f'If no file is at fault, the weights have diverged. The last good checkpoint is '
-            f'{path}: go on from it with a lower learning rate, --resume {quoted} --allow-changes '
+            f'If no file is at fault, training has diverged. The last good checkpoint is {path}: '
+            f'continue from it with a lower learning rate, --resume {quoted} --allow-changes '
             f'--cfg-options optim_wrapper.optimizer.lr=...'
         )
 
@@ -139,5 +135,5 @@ class RestorationCheckpointHook(Hook):
         if said[0] is not None:
             there = [path.name for path in checkpoints_in(runner.work_dir)[-1:]]
             raise OSError(
-                f'{said[0]}. Then --resume goes on from {"".join(there) or "the start"}'
+                f'{said[0]}. Then --resume continues from {"".join(there) or "the start"}'
             ) from error

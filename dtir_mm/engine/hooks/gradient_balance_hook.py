@@ -1,4 +1,4 @@
-"""How large the generative gradient is beside that of restoration, in each block."""
+"""The size of the generative gradient relative to that of restoration, in each block."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class GradientBalanceHook(Hook):
-    """Logs the norm of L_g's gradient over that of the content loss, block by block.
+    """Logs the ratio of the gradient norms of L_g and of the content loss for each block.
 
-    Global norms mislead: nearly all of the content's gradient lies in the last convolution, while
-    in the blocks before it the generative gradient is often several times as large, which under
-    Adam shrinks the steps of restoration. The figures go to the visualizer as
-    ``balance/<block>``, and the median, smallest and largest to the text log.
+    Global norms mislead: nearly all of the content loss's gradient is in the last convolution,
+    while in the blocks before it the generative gradient is often several times as large, which
+    under Adam shrinks the steps of restoration. The ratios go to the visualizer as
+    ``balance/<block>``; their median, minimum and maximum to the text log.
 
     Args:
-        interval: updates between two looks.
+        interval: updates between measurements.
 
     Raises:
         ValueError: the interval is below 1.
@@ -34,7 +34,7 @@ class GradientBalanceHook(Hook):
         self.interval = interval
 
     def before_train(self, runner: Any) -> None:
-        """Begins to watch gradients."""
+        """Registers an observer of the gradients."""
         restorer = runner.restorer
         blocks = restorer.backbone.parameter_blocks()
         order = restorer.backbone.trace.order
@@ -57,16 +57,16 @@ class GradientBalanceHook(Hook):
             runner.logger.info('no block has a gradient of the content loss to compare with')
             return
         runner.visualizer.add_scalars({f'balance/{b}': r for b, r in known.items()}, runner.iter)
-        low, high = min(known, key=known.get), max(known, key=known.get)
+        low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         runner.logger.info(
-            f'gradient of L_g over that of the content loss, of {len(known)} blocks: median '
+            f'gradient norm of L_g over that of the content loss in {len(known)} blocks: median '
             f'{torch.tensor(list(known.values())).median():.2g}, {known[low]:.2g} in {low}, '
             f'{known[high]:.2g} in {high}'
         )
 
 
 def block_ratios(update: Update, places: Tensor) -> Tensor:
-    """The ratio of both norms in each block, (blocks,); NaN where the content has no gradient.
+    """The ratio of the norms in each block, (blocks,); NaN if the content loss has no gradient.
 
     Args:
         update: with the gradients of both kinds.

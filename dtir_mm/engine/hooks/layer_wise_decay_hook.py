@@ -1,4 +1,4 @@
-"""Layer-wise decay: how deep the generative gradient and the penalty reach (Eq. 10 and 21)."""
+"""Layer-wise decay: how deep generative gradient and importance penalty reach (Eq. 10, 21)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class LayerWiseDecayHook(Hook):
-    """Sets the training step's gate and the decay of lambda from t_mat and the depth of each block.
+    """Sets the training step's gate and the decay of lambda from t_mat and each block's depth.
 
-    A config without it is the ablation "w/o w_decay".
+    Without this hook a config is the ablation "w/o w_decay".
 
     Args:
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
@@ -43,10 +43,10 @@ class LayerWiseDecayHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Sets the factors for the tasks that training starts or resumes with."""
-        self.apply(runner, runner.train_dataloader.sampler.tasks_at(runner.iter))
+        self.apply(runner, runner.train_loop.schedule.tasks_at(runner.iter))
 
     def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets the factors when ``IncrementalTaskSchedulerHook`` changes the tasks."""
+        """Sets the factors for the tasks of a new stage."""
         self.apply(runner, tasks)
 
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
@@ -78,7 +78,7 @@ class LayerWiseDecayHook(Hook):
         ]
         named = ', '.join(f'{task} (t={t})' for task, t in zip(tasks, steps, strict=True))
         runner.logger.info(
-            f'layer-wise decay for {named}: the '
-            f'generative gradient reaches {len(reached)} of {len(order)} blocks: '
-            f'{", ".join(reached)}; lambda falls to {penalty.min():.2f} of its value'
+            f'layer-wise decay for {named}: the generative gradient reaches {len(reached)} of '
+            f'{len(order)} blocks: {", ".join(reached)}; lambda falls to '
+            f'{penalty.min():.2f} of its value'
         )

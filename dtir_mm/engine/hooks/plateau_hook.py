@@ -1,4 +1,4 @@
-"""Says when a run does nothing but give its input back, which a falling learning rate hides."""
+"""Detects runs that only return their input, which a decaying learning rate hides."""
 
 from collections import deque
 from typing import Any
@@ -11,18 +11,18 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class PlateauHook(Hook):
-    """Warns, once, of a run whose content loss is that of its input.
+    """Warns once if the content loss of a run is still that of its input.
 
     L1's minimum over constants is the median, and the median of a sparse residual (rain) is 0: a
-    network that gives its input back sits on a saddle, and may stay there to the end. The training
-    step logs the loss of the input beside its own; here their means over a window are compared.
+    network that returns its input sits on a saddle, and may stay there to the end. The training
+    step logs the loss of the input beside its own; their means over a window are compared here.
 
     Args:
-        window: updates.
-        tolerance: how far below the input's loss still counts as equal, as a share of it.
+        window: number of updates.
+        tolerance: relative difference below which the two losses count as equal.
 
     Raises:
-        ValueError: the window is empty, or the tolerance lies outside (0, 1).
+        ValueError: the window is empty, or the tolerance is outside (0, 1).
     """
 
     priority = 'LOW'
@@ -44,7 +44,8 @@ class PlateauHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Takes an update's losses in, and judges the window."""
+        """Adds the losses of an update, and compares the means over the window."""
+        assert outputs is not None
         self._losses.append(
             (float(outputs[Reconstruction.name]), float(outputs[Reconstruction.of_input]))
         )
@@ -54,10 +55,10 @@ class PlateauHook(Hook):
         if own < (1 - self.tolerance) * of_input:
             return
         self._warned = True
-        tasks = ', '.join(runner.train_dataloader.sampler.tasks_at(runner.iter))
+        tasks = ', '.join(runner.train_loop.schedule.tasks_at(runner.iter))
         runner.logger.warning(
             f'plateau: over the last {self.window} updates the content loss of {tasks} is '
-            f'{own:.4g}, that of giving the input back {of_input:.4g}. L1 alone may stay there; '
-            f'what leaves it: model.step.objective.losses.fft.type=FFTLoss, '
+            f'{own:.4g}, that of the unchanged input {of_input:.4g}. With only L1 it may stay '
+            f'there; remedies: model.step.objective.losses.fft.type=FFTLoss, '
             f'model.backbone.restoration_head=True, or more updates'
         )

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what checkpoints offer and tests take."""
+"""An exponential moving average of the weights, which checkpoints offer and tests use."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from dtir_mm.engine.checkpoint import ONLINE
+from dtir_mm.engine.checkpoint import ONLINE, Checkpoint
 from dtir_mm.engine.sharding import gather_full, shard_like
 from dtir_mm.registry import HOOKS
 
@@ -16,13 +16,15 @@ from dtir_mm.registry import HOOKS
 class WeightEMAHook(Hook):
     """Averages the trained weights: ``average = d average + (1 - d) weights`` after each update.
 
-    d is ``decay``, and less in the first updates, ``min(decay, (1 + n) / (10 + n))`` after n of
-    them, so that short runs do not end with a share of their initial weights.
+    d is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that short runs do not keep a share
+    of their initial weights.
 
-    Validation runs on the averages. A checkpoint offers them as its ``state_dict``, so that they
-    are what is tested, matched, deployed and trained on by the next stage; the weights that the
-    same run goes on with lie beside them as ``online_state_dict``. The paper names no average
-    (method.md 0).
+    Validation uses the averages. They are the ``state_dict`` of a checkpoint, which is tested,
+    matched, deployed and fine-tuned; the weights that a resumed run continues with are beside them
+    as ``online_state_dict``. The paper mentions no average.
+
+    mmengine's ``EMAHook`` deep-copies the model, which FSDP forbids, starts the average anew after
+    the first update, and saves it under other keys.
 
     Args:
         decay: d of a long run.
@@ -31,7 +33,7 @@ class WeightEMAHook(Hook):
         ValueError: ``decay`` does not lie in (0, 1).
     """
 
-    priority = 'HIGH'  # its averages are what other hooks validate and save
+    priority = 'HIGH'  # other hooks validate and save the averages
 
     def __init__(self, decay: float = 0.999) -> None:
         if not 0 < decay < 1:
@@ -40,12 +42,12 @@ class WeightEMAHook(Hook):
         self._averages: dict[str, Tensor] = {}
         self._former: dict[str, Tensor] = {}
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Any, checkpoint: Checkpoint) -> None:
         """Keeps the averages of the checkpoint, if it has any."""
-        self._former = checkpoint['state_dict'] if ONLINE in checkpoint else {}
+        self._former = checkpoint.averages
 
     def before_train(self, runner: Any) -> None:
-        """Goes on with the checkpoint's averages, or begins with the weights as they are."""
+        """Starts from the checkpoint's averages, or from the weights."""
         self._averages = {}
         for name, parameter in _named(runner).items():
             start = self._former.get(name, parameter).detach()
@@ -53,7 +55,7 @@ class WeightEMAHook(Hook):
             self._averages[name] = shard_like(start, parameter).clone()
         self._former = {}
         runner.logger.info(
-            f'validation and checkpoints take averaged weights (EMA, decay {self.decay})'
+            f'validation and checkpoints use averaged weights (EMA, decay {self.decay})'
         )
 
     @torch.no_grad()
@@ -64,29 +66,13 @@ class WeightEMAHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Takes the updated weights into the averages."""
+        """Adds the updated weights to the averages."""
         decay = min(self.decay, (1 + runner.iter) / (10 + runner.iter))
         update = get_ema_multi_avg_fn(decay)
         update(list(self._averages.values()), list(_named(runner).values()), runner.iter)
 
-    def before_val(self, runner: Any) -> None:
-        """Puts the averages in the place of the weights."""
-        self._exchange(runner)
-
-    def after_val(self, runner: Any) -> None:
-        """Puts the weights back."""
-        self._exchange(runner)
-
-    def before_test(self, runner: Any) -> None:
-        """Puts the averages in the place of the weights."""
-        self._exchange(runner)
-
-    def after_test(self, runner: Any) -> None:
-        """Puts the weights back."""
-        self._exchange(runner)
-
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Makes the averages what the checkpoint offers."""
+        """Makes the averages the checkpoint's weights."""
         online = checkpoint['state_dict']
         averages = {name: gather_full(average).cpu() for name, average in self._averages.items()}
         checkpoint[ONLINE] = online
@@ -95,12 +81,15 @@ class WeightEMAHook(Hook):
 
     @torch.no_grad()
     def _exchange(self, runner: Any) -> None:
+        """Exchanges weights and averages, before validation or a test and again afterwards."""
         if not self._averages:  # validation or a test without training
             return
         for name, parameter in _named(runner).items():
             weights = parameter.clone()
             parameter.copy_(self._averages[name])
             self._averages[name].copy_(weights)
+
+    before_val = after_val = before_test = after_test = _exchange
 
 
 def _named(runner: Any) -> dict[str, nn.Parameter]:

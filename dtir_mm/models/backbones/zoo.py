@@ -163,7 +163,12 @@ def public_network(file: str) -> nn.Module:
         CheckpointError: there is no such file, it holds no weights, or a value is not finite.
         ValueError: it holds no known network, or one that does not restore RGB images.
     """
-    config, weights = inspect_file(file)
+    return network_in(read_weights_file(file), file)
+
+
+def network_in(content: Any, file: str | Path) -> nn.Module:
+    """As ``public_network``, of what was read from the file."""
+    config, weights = _inspect(content, file)
     network = MODELS.build(config)
     require_sound(weights, network, str(file))
     network.load_state_dict(weights)
@@ -178,7 +183,10 @@ def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         CheckpointError: there is no such file, or it holds no weights.
         ValueError: it holds no known network, or one that does not restore RGB images.
     """
-    content = read_weights_file(file)
+    return _inspect(read_weights_file(file), file)
+
+
+def _inspect(content: Any, file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     SPANDREL.fill()
     with in_proportion_to(file):
         found = _recognised(content, str(file))

@@ -157,7 +157,7 @@ def test_a_run_with_frozen_parameters_its_hooks_and_its_resumption(
         config.update(work_dir=str(tmp_path / 'run'), **more)
         config.experiment_name = f'{tmp_path}{freeze}{updates}'
         RUNNERS.build(config).train()
-        return load_checkpoint(tmp_path / 'run')
+        return load_checkpoint(tmp_path / 'run').content
 
     first = run(FREEZE, 2)
     frozen = frozen_names(MODELS.build(dict(type='Restorer', backbone=toy_backbone, freeze=FREEZE)))

@@ -1,0 +1,88 @@
+"""The weights in a file, whoever wrote it, loaded into a restorer or the network in it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import nn
+
+from dtir_mm.engine.sharding import shard_like
+from dtir_mm.models.backbones.release_weights import from_release, is_release
+from dtir_mm.models.matching_weights import Fit, fit, require_sound
+from dtir_mm.models.wrapped_weights import candidates
+from dtir_mm.weights_file import CheckpointError
+
+
+def load_weights(
+    restorer: nn.Module,
+    content: Mapping[str, Any],
+    source: str,
+    new_parameter_prefixes: tuple[str, ...] = (),
+    strict: bool = True,
+) -> None:
+    """Loads a restorer's weights, all of them and nothing else unless ``strict`` is False.
+
+    A file of another program may have them in a dict or under a prefix (``wrapped_weights.py``);
+    the log says what was taken. Weights of a bare network go into the wrapped network, and the rest
+    of the restorer keeps its initial values. A file of the authors' released code has the time
+    conditioning as well.
+
+    Args:
+        restorer: the model.
+        content: of the file.
+        source: its name in messages.
+        new_parameter_prefixes: parameters that the stage adds: they keep their initial values if
+            the file has none under that prefix.
+        strict: False takes what fits by name and shape; the log lists what was not loaded.
+
+    Raises:
+        CheckpointError: names or shapes differ (or, if not strict, nothing fits), or values are not
+            finite; the message shows them.
+    """
+    fits = _fits(restorer, content, source, new_parameter_prefixes)
+    part, found = max(fits, key=lambda each: len(each[1].names))
+    name = type(part).__name__
+    if not found.names or (strict and not found.is_exact):
+        raise CheckpointError(found.difference(source, name))
+    weights = {key: found.candidate.weights[key] for key in found.names}
+    require_sound(weights, part, source)
+    part.load_state_dict(
+        {
+            key: shard_like(weights.get(key, value), value)
+            for key, value in part.state_dict().items()
+        }
+    )
+    notes = [found.candidate.found] if found.candidate.found else []
+    if part is not restorer:
+        notes.append(f'into {name} only: the rest of the restorer keeps its initial values')
+    if not found.is_exact:
+        kept = [key for key in found.expected if key not in weights]
+        unused = [key for key in found.candidate.weights if key not in weights]
+        notes.append(f'{len(kept)} of the network keep their values: {", ".join(kept)}')
+        notes.append(f'{len(unused)} of the file are not used: {", ".join(unused)}')
+    if notes:
+        print_log(f'{source}: {len(weights)} tensors loaded, {"; ".join(notes)}', 'current')
+
+
+def _fits(
+    restorer: nn.Module,
+    content: Mapping[str, Any],
+    source: str,
+    new_parameter_prefixes: tuple[str, ...],
+) -> Iterator[tuple[nn.Module, Fit]]:
+    """The weights in a file, each with what they are for: the restorer, or the network in it."""
+    for candidate in candidates(content, source):
+        if is_release(candidate.weights):
+            try:
+                ours = from_release(candidate.weights)
+            except ValueError as error:
+                raise CheckpointError(f'{source}: {error}') from error
+            candidate = candidate._replace(weights={f'backbone.{n}': w for n, w in ours.items()})
+        names = candidate.weights
+        wrapped = any(name.startswith('backbone.') for name in names)
+        part = restorer if wrapped else restorer.get_submodule('backbone.net')
+        absent = tuple(
+            p for p in new_parameter_prefixes if not any(name.startswith(p) for name in names)
+        )
+        expected = {n: v for n, v in part.state_dict().items() if not n.startswith(absent)}
+        yield part, fit(candidate, expected)
