@@ -6,7 +6,6 @@ of mmagic are made importable when the first of them is named.
 
 import argparse
 import importlib
-import importlib.util
 import sys
 import types
 from collections.abc import Iterator
@@ -148,9 +147,8 @@ def _make_mmagic_importable() -> None:
     """
     if 'mmagic.models' in sys.modules:
         return
-    if not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
-    root = importlib.util.find_spec('mmagic').submodule_search_locations[0]
+    vars(np).setdefault('bool8', np.bool_)
+    root = importlib.import_module('mmagic').__path__[0]
     for package in _EAGER_PACKAGES:
         placeholder = types.ModuleType(package)
         placeholder.__path__ = [f'{root}/{package.removeprefix("mmagic.").replace(".", "/")}']
@@ -165,7 +163,8 @@ def names_are_not_imported() -> Iterator[None]:
     looks a layer up (``ConvModule(padding_mode='module')``). Our own registries do not
     (``registry.py``). Ends when mmengine's do not either.
     """
-    module = importlib.import_module('mmengine.registry.registry')
+    from mmengine.registry import registry as module
+
     originals = module.import_module, module.get_object_from_string
 
     def imported_before(name: str) -> types.ModuleType:
@@ -196,6 +195,7 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         centred = u - u.mean(1, keepdim=True)
         # Not u.var(1), which takes eight times as long over channels that lie apart.
         deviation = (centred.square().mean(1, keepdim=True) + self.eps).sqrt()
@@ -209,6 +209,8 @@ def mend_custom_functions(network: nn.Module) -> nn.Module:
     what they saved as constants, so that their second derivatives are silently wrong. Ends when
     mmagic and spandrel compute them with native operations.
     """
+    module: Any  # of another package, with attributes that the type nn.Module does not have
+    child: Any
     for module in list(network.modules()):
         for name, child in module.named_children():
             kind = type(child)

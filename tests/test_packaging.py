@@ -136,6 +136,18 @@ def test_files_are_short(files, limit):
     assert {name: length for name, length in lengths.items() if length > limit} == {}
 
 
+def test_functions_are_short():
+    lengths = {}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1 if ast.get_docstring(node) and node.body[1:] else 0]
+                name = f'{file.relative_to(ROOT)}:{node.lineno} {node.name}'
+                lengths[name] = node.end_lineno - first.lineno + 1
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length > 50} == {}
+
+
 def test_every_package_has_an_init():
     folders = {file.parent for file in FILES}
     assert [folder for folder in folders if not (folder / '__init__.py').is_file()] == []

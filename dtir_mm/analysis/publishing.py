@@ -19,7 +19,7 @@ from dtir_mm.models.objectives import GENERATIVE
 
 PAGE = 'README.md'
 # What of a config decides what its training computes: what lies below these keys,
-_TRAINED = (
+_TRAINED: tuple[str, ...] = (
     'model',
     'optim_wrapper',
     'param_scheduler',

@@ -112,7 +112,7 @@ class Cell:
 class Block:
     """A table with what its comment says about it; see the module."""
 
-    def __init__(self, match: re.Match) -> None:
+    def __init__(self, match: re.Match[str]) -> None:
         self.span = match.span()
         self._head = match['head']
         said = dict(line.split(': ', 1) for line in self._head.splitlines())
@@ -141,7 +141,7 @@ class Block:
 
     def origin_of(self, config: str) -> str | None:
         """What the list says of a config's figures, if it has any."""
-        own = (line for line in self._origins if run_of(_CODE.match(line)[1]) == run_of(config))
+        own = (line for line in self._origins if run_of(line.split('`')[1]) == run_of(config))
         return next(own, None)
 
     def fill(self, cells: Sequence[Cell], texts: Sequence[str], origin: Origin) -> None:

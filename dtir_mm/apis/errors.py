@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from dtir_mm.engine.checkpoint import CheckpointError
 from dtir_mm.names import shown
+from dtir_mm.weights_file import CheckpointError
 
 _MENDED_BY_THE_USER = (
     OSError,
@@ -26,10 +26,11 @@ _MENDED_BY_THE_USER = (
     FloatingPointError,
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
-_INSTALLED = (sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib'))
+_INSTALLED = [
+    Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
+]
 _NOT_THE_USERS = tuple(
-    f'{Path(folder).resolve()}{os.sep}'
-    for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
 )
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _SECONDS_TO_BE_ENDED = 10  # by the launcher, which looks after its processes every few

@@ -33,7 +33,7 @@ class NoisePredictor(Protocol):
     """A pre-trained network (``Restorer`` is one)."""
 
     def predict_noise(self, u: Tensor, t: Tensor) -> Tensor:
-        """eps of ``u = signal_t x_0 + sigma_t eps``, (B, 3, H, W), at steps (B,).
+        """``eps`` of ``u = signal_t x_0 + sigma_t eps``, (B, 3, H, W), at steps (B,).
 
         A network f that predicts the residual gives f / sigma_t.
         """

@@ -49,7 +49,7 @@ def time_precisions(device: str = 'cpu') -> dict[str, float]:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """ "auto" becomes the faster of "fp32" and "bf16"; others stay."""
+    """Resolves "auto" to the faster of "fp32" and "bf16"; others stay."""
     if check_precision(precision) != 'auto':
         return precision
     seconds = time_precisions(device)

@@ -71,7 +71,7 @@ class TaskSchedule:
         return {task: q / len(former) for task in former} | {new: 1 - q}
 
     def _replayed(self) -> float:
-        """q of "replay:q"."""
+        """The q of "replay:q"."""
         kind, _, text = self.data.partition(':')
         try:
             q = float(text)

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ def convert(source: str | Path | None = None) -> Path:
 class _ArraysOnly(pickle.Unpickler):
     """Admits numpy's arrays and nothing else: a pickle can otherwise run any code."""
 
-    def find_class(self, module: str, name: str) -> type:
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {('numpy', 'ndarray'), ('numpy', 'dtype')}:
             return getattr(np, name)
         if name == '_reconstruct' and module in {'numpy.core.multiarray', 'numpy._core.multiarray'}:
@@ -129,7 +130,7 @@ def _checkpoint_file(source: str | Path | None) -> Path:
     return path
 
 
-def _read_arrays(path: Path) -> dict:
+def _read_arrays(path: Path) -> dict[str, Any]:
     with path.open('rb') as file:
         try:
             return _ArraysOnly(file).load()
@@ -137,7 +138,7 @@ def _read_arrays(path: Path) -> dict:
             raise ValueError(f'{path} is refused as a pickle of arrays: {error}') from error
 
 
-def _torchvision_names(path: Path, tree: dict) -> dict[str, torch.Tensor]:
+def _torchvision_names(path: Path, tree: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The tree of flax, AlexNet_0 / Conv_i / (kernel | bias), as a state dict of torchvision."""
     state = {}
     for position, (name, shape) in enumerate(TRUNK_SHAPES.items()):

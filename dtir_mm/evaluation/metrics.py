@@ -22,7 +22,7 @@ def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
         ValueError: the shapes differ, or a value is NaN or infinite.
     """
     _check_shapes(restored, clean)
-    error = np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64)))
+    error = float(np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64))))
     _check_finite(error)
     if error == 0:
         return PSNR_CAP

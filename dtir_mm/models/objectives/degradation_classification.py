@@ -36,8 +36,10 @@ class DegradationClassification:
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
         """See ``Objective``."""
-        images = (restorer.image_range.to_signed(samples[name]) for name in ('degraded', 'clean'))
-        return Losses(restorer.classifier.losses(*images, samples['task']), {})
+        assert restorer.classifier is not None, 'prepare comes first'
+        to_signed = restorer.image_range.to_signed
+        degraded, clean = to_signed(samples['degraded']), to_signed(samples['clean'])
+        return Losses(restorer.classifier.losses(degraded, clean, samples['task']), {})
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """Nothing."""

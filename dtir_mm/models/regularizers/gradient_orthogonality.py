@@ -60,10 +60,10 @@ def orthogonality(
     """
     if mode not in MODES:
         raise ValueError(f'mode={mode!r} of the orthogonality must be one of {MODES}')
-    split = len(generative)
-    products = sum(
-        block @ block.T for block in map(torch.stack, _blocks([*generative, *restoration]))
-    )
+    split, count = len(generative), len(generative) + len(restoration)
+    products = generative[0].new_zeros(count, count)
+    for block in map(torch.stack, _blocks([*generative, *restoration])):
+        products += block @ block.T
     norms = products.diagonal().sqrt()
     inverse = torch.where(norms > 0, 1 / norms, 0)  # a zero gradient is orthogonal to everything
     cosines = (inverse[:, None] * products * inverse).requires_grad_()

@@ -81,6 +81,7 @@ class ImportancePenalty:
 
     def gradient(self, update: Update) -> Tensor:
         """See ``Regularizer``; logs the penalty's parts, and the distance from the anchor."""
+        assert self._importance is not None, 'is_due comes first'
         omega, anchor, known = self._importance
         parameters = update.parameters
         delta = scale_parts(flatten(parameters).sub_(anchor), known, parameters)

@@ -1,7 +1,7 @@
 """Gradient orthogonality as a term of the update (L_orthog of Eq. 12), by second derivatives."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from mmengine.dist import get_world_size
@@ -119,19 +119,21 @@ class GradientOrthogonality:
         generative, restoration = (update.rows.pop(kind) for kind in KINDS)
         for row in (*generative, *restoration):
             _to_reached(row, update)
-        counts = tuple(update.counts[kind] for kind in KINDS)
+        counts = update.counts['mixed'], update.counts['main']
         result = orthogonality(generative, restoration, counts, self.mode)
         _log(result, update)
         pulls = [*generative, *restoration]
         del generative, restoration
         result.differentiate_(pulls)
-        gradient = None
-        for kind in KINDS:
-            for samples in update.groups[kind]:
-                how = partial(self._second_derivative, pulls.pop(0), _reached(update))
-                product = update.differentiate(kind, samples, how)
-                gradient = product if gradient is None else gradient.add_(product)
-        return sum_over_processes(gradient)
+        reached = _reached(update)
+        products = (
+            update.differentiate(
+                kind, samples, partial(self._second_derivative, pulls.pop(0), reached)
+            )
+            for kind in KINDS
+            for samples in update.groups[kind]
+        )
+        return sum_over_processes(reduce(Tensor.add_, products))
 
     def _literal(self, update: Update) -> Tensor:
         """The same by Eq. 17 to 19 to the letter: every sample's gradient in a single graph."""
@@ -145,14 +147,15 @@ class GradientOrthogonality:
         )
         refuse_custom_functions(losses.sum())
         rows = per_sample_gradients(losses, update.parameters)
-        fixed = rows.detach().clone()
-        for row in fixed:
+        pulls = rows.detach().clone()
+        views = pulls.unbind()
+        for row in views:
             _to_reached(row, update)
         count = update.counts['mixed']
-        result = orthogonality(fixed[:count], fixed[count:], mode=self.mode)
+        result = orthogonality(views[:count], views[count:], mode=self.mode)
         _log(result, update)
-        result.differentiate_(fixed)
-        return _to_reached(flat_gradient((rows * fixed).sum(), update.parameters), update)
+        result.differentiate_(views)
+        return _to_reached(flat_gradient((rows * pulls).sum(), update.parameters), update)
 
     def _second_derivative(
         self,

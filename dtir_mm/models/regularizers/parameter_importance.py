@@ -87,7 +87,7 @@ def importance_penalty(
     if form not in FORMS:
         raise ValueError(f'form={form!r} of the importance penalty must be one of {FORMS}')
     gradient = torch.empty_like(delta)
-    values, sums = [], []
+    values, totals = [], []
     # One tensor at a time: what is in between stays in the cache.
     for d, w, strength_k, out in zip(
         *(vector.split(list(sizes)) for vector in (delta, omega)),
@@ -96,9 +96,9 @@ def importance_penalty(
         strict=True,
     ):
         torch.mul(w, d.sign(), out=out)
-        sums.append(out @ d)
-        values.append(strength_k * _tensor_penalty(d, w, sums[-1], form, strength_k, out))
-    sums = torch.stack(sums)
+        totals.append(out @ d)
+        values.append(strength_k * _tensor_penalty(d, w, totals[-1], form, strength_k, out))
+    sums = torch.stack(totals)
     return Penalty(torch.stack(values).sum(), gradient, sums.sum(), sums.square().sum())
 
 

@@ -41,13 +41,16 @@ class Update(Protocol):
     iteration: int
     parameters: list[nn.Parameter]
     layer_decay: LayerDecay
-    counts: dict[str, int]
     added: bool
     groups: dict[str, list[Samples]]
     rows: dict[str, list[Tensor]]
-    content_norm: Tensor | None
+    content_norm: Tensor
     main: Tensor
     mixed: Tensor
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each kind over all processes."""
 
     def mean_loss(self, kind: str) -> Tensor:
         """The objective's mean (), over the samples of a kind of all processes."""

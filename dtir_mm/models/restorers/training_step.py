@@ -14,15 +14,14 @@ from dtir_mm.models.gradients import (
     sum_over_processes,
     write_gradient,
 )
-from dtir_mm.models.objectives.objective import Objective
-from dtir_mm.models.regularizers.regularizer import LayerDecay
+from dtir_mm.models.objectives.objective import Objective, Samples
+from dtir_mm.models.regularizers.regularizer import LayerDecay, Regularizer
+from dtir_mm.models.restorers.mixing import SampleMixing, UpdateMixing
 from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
-
-Samples = dict[str, Any]
 
 
 class TrainingStep:
@@ -52,8 +51,10 @@ class TrainingStep:
                 f'model.step.micro_batch_size={micro_batch_size} must be at least 1, or None'
             )
         self.objective: Objective = MODELS.build(dict(objective))
-        self.mixing = MODELS.build(dict(mixing)) if mixing else None
-        self.regularizers = {
+        self.mixing: SampleMixing | UpdateMixing | None = (
+            MODELS.build(dict(mixing)) if mixing else None
+        )
+        self.regularizers: dict[str, Regularizer] = {
             name: MODELS.build(dict(config))
             for name, config in (regularizers or {}).items()
             if config is not None
@@ -151,7 +152,7 @@ class TrainingStep:
     def _confine(self, update: Update) -> None:
         """Shrinks the generative gradient to what layer-wise decay and cap let through."""
         scale_parts(update.mixed, update.layer_decay.gate, update.parameters)
-        if self.mixing.cap is not None:
+        if self.mixing and self.mixing.cap is not None:
             capped_parts(update.mixed, update.main, self.mixing.cap, update.parameters)
 
 

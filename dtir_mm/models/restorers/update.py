@@ -6,14 +6,14 @@ samples: "main", those of the stage's objective, and "mixed", the generative one
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from dtir_mm.models.gradients import sum_over_processes
-from dtir_mm.models.objectives.objective import Objective
+from dtir_mm.models.objectives.objective import Objective, Samples
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.randomness import seeded
@@ -21,7 +21,6 @@ from dtir_mm.randomness import seeded
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-Samples = dict[str, Any]
 Differentiate = Callable[[Tensor, Sequence[nn.Parameter]], Tensor]
 
 
@@ -35,6 +34,10 @@ class Update:
         layer_decay: factors of each parameter; None for 1.
         micro_batch_size: samples forwarded at once; None: all.
     """
+
+    main: Tensor
+    mixed: Tensor  # only where there are such samples
+    content_norm: Tensor
 
     def __init__(
         self,
@@ -57,7 +60,6 @@ class Update:
         self.added = False  # whether what is mixed is a part of the update, or only watched
         self.groups: dict[str, list[Samples]] = {}
         self.rows: dict[str, list[Tensor]] = {}
-        self.content_norm: Tensor | None = None
         self.logged: dict[str, Tensor] = {}
         self.diagnostics: set[str] = set()  # of the logged, what no weight follows
         self._differentiate = differentiate
@@ -98,7 +100,9 @@ class Update:
             self.logged |= joined if kind == 'main' else {objective.name: joined[objective.name]}
             if kind == 'mixed' and not self.added:
                 self.diagnostics.add(objective.name)
-        self.main, self.mixed = sums['main'], sums.get('mixed')
+        self.main = sums['main']
+        if 'mixed' in sums:
+            self.mixed = sums['mixed']
 
     def fold(self, terms: Tensor | None) -> Tensor:
         """The gradient (P,) of the update so far, in the place of ``main``, ``mixed`` and terms.
@@ -112,7 +116,9 @@ class Update:
             gradient += self.mixed
         if terms is not None:
             gradient += terms
-        self.main = self.mixed = None
+        del self.main
+        if self.counts['mixed']:
+            del self.mixed
         return gradient
 
     def differentiate(self, kind: str, samples: Samples, how: Differentiate) -> Tensor:
@@ -164,6 +170,7 @@ class Update:
             ValueError: the stage's objective depends on no parameter that is trained.
         """
         objective, how = self.objectives[kind], how or self._differentiate
+        step = self.restorer.step
         names = (objective.name, *objective.parts(self.restorer))
         empty = samples['clean'].new_zeros(0)  # parameters may be divided among processes
         gradient = None  # no zeros to add to: each such vector is as large as the network
@@ -171,7 +178,7 @@ class Update:
         for micro in self._micro_batches(samples):
             with seeded(micro['clean'].device, *micro['key'][0].tolist(), 'dropout'):
                 total, parts = objective.losses(self.restorer, micro)
-            if objective is self.restorer.step.objective and not total.requires_grad:
+            if step and objective is step.objective and not total.requires_grad:
                 raise ValueError(
                     f'model.freeze={list(self.restorer.freeze)} leaves nothing to train that the '
                     f'loss {objective.name!r} depends on'
