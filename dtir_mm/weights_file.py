@@ -176,14 +176,14 @@ def _fault(error: Exception) -> str:
     text = str(error)
     if named := re.search(r'GLOBAL (\S+)', text):
         return (
-            f'holds Python objects ({named[1]!r}) and not data alone: a whole model, say, which '
-            f'only its own code can load, and loading would run it. Save the weights instead where '
-            f'that code is: torch.save(model.state_dict(), "weights.pth")'
+            f'holds Python objects ({named[1]!r}), not only data, such as a whole model, and '
+            f'loading it would run code. Save its weights instead, where that code is installed: '
+            f'torch.save(model.state_dict(), "weights.pth")'
         )
     if isinstance(error, EOFError) or 'EOF' in text:
         return 'is incomplete: download or copy it again'
     if isinstance(error, MemoryError) or 'allocate memory' in text:
-        return 'claims tensors that do not fit into the memory: it is damaged'
+        return 'declares tensors that do not fit into the memory: it is damaged'
     return (
         'is not a checkpoint of plain data (tensors, numbers, strings), or is damaged: download or '
         'copy it again'
