@@ -33,7 +33,7 @@ class MeanMetric(BaseMetric):
             row = {name: float(sample[name]) for name in self.names}
             for name, value in row.items():
                 if not math.isfinite(value):
-                    raise ValueError(f'{sample["path"]}: {name} is {value}, so that it has no mean')
+                    raise ValueError(f'{sample["path"]}: {name} is {value}, so it has no mean')
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

@@ -56,7 +56,7 @@ def test_degradations_and_figures_refuse_it_too(bad):
         with pytest.raises(ValueError, match='the images hold NaN or infinity'):
             figure(image, IMAGE.astype(np.float64))
     sample = {'path': 'in/a.png', 'val_noise_loss': bad}
-    with pytest.raises(ValueError, match=f'in/a.png: val_noise_loss is {bad}; no mean'):
+    with pytest.raises(ValueError, match=f'in/a.png: val_noise_loss is {bad}, so it has no mean'):
         MeanMetric(['val_noise_loss']).process(None, [sample])
 
 
