@@ -1,12 +1,11 @@
-"""The one place that knows what is broken upstream, and mends it.
+"""Version checks and all patches for upstream bugs.
 
-Each patch names the fault, and when it can go. Nothing here runs before it is needed: the networks
-of mmagic are made importable when the first of them is named.
+Each patch names the bug, and when it can be removed. Nothing runs before it is needed: mmagic's
+networks are made importable when the first one is named.
 """
 
 import argparse
 import importlib
-import importlib.util
 import sys
 import types
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 # (package, at least, less than, what to install)
-# torch: 2.6 is the first whose ``safe_globals`` take an object and a name for it.
+# torch: 2.6 is the first with a ``safe_globals`` that takes an object and its name.
 _SUPPORTED = (
     ('torch', (2, 6), (3,), 'torch>=2.6'),
     ('mmengine', (0, 10, 4), (0, 11), 'mmengine==0.10.7'),
@@ -28,7 +27,7 @@ _SUPPORTED = (
     ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
 )
 
-# Modules whose LayerNorm2d is one and the same custom autograd function.
+# Modules with the same LayerNorm2d, a custom autograd function.
 _CUSTOM_LAYER_NORMS = (
     'mmagic.models.editors.nafnet.naf_layerNorm2d',
     'spandrel.architectures.NAFNet.__arch.arch_util',
@@ -56,8 +55,8 @@ MMAGIC_DATA_MODULES: dict[str, str] = {
     'PackInputs': 'mmagic.datasets.transforms.formatting',
 }
 
-# Attributes (``models/tracing/trace.py``) that mmagic's networks do not state. SwinIRNet and NAFNet
-# pad by themselves; the former is only a restoration network if it does not enlarge.
+# Properties (``models/tracing/trace.py``) that mmagic's networks do not declare. SwinIRNet and
+# NAFNet pad by themselves; the former is a restoration network only if it does not upscale.
 _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
     'NAFNet': {'global_skip': True, 'size_multiple': 1},
     'NAFNetLocal': {'global_skip': True, 'size_multiple': 1},
@@ -65,7 +64,7 @@ _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
     'SwinIRNet': {'global_skip': True},
 }
 
-# Packages of mmagic whose __init__ imports every algorithm it has.
+# Packages of mmagic whose __init__ imports all of its algorithms.
 _EAGER_PACKAGES = (
     'mmagic.models',
     'mmagic.models.editors',
@@ -88,10 +87,10 @@ _EAGER_PACKAGES = (
 
 
 def check_versions() -> None:
-    """Checks the packages that have a tested range; mmcv may be mmcv-lite, mmagic may be absent.
+    """Checks the versions of packages; mmcv may be mmcv-lite, and mmagic may be missing.
 
     Raises:
-        ImportError: one is missing, too old or too new; the message says what to install.
+        ImportError: one is missing, too old or too new; the message tells what to install.
     """
     for package, low, high, install in _SUPPORTED:
         installed = _installed_version(package)
@@ -122,10 +121,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def import_mmagic(name: str) -> None:
-    """Makes mmagic importable, and imports the module that registers ``name``, if it is known.
+    """Makes mmagic importable, and imports the module that registers ``name``, if known.
 
     Raises:
-        ImportError: mmagic is not installed; the message says how to install it.
+        ImportError: mmagic is not installed; the message tells how to install it.
     """
     if _installed_version('mmagic') is None:
         raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
@@ -139,18 +138,17 @@ def import_mmagic(name: str) -> None:
 
 
 def _make_mmagic_importable() -> None:
-    """Lets single modules of mmagic 1.2.0 be imported.
+    """Makes single modules of mmagic 1.2.0 importable.
 
-    Fault: ``import mmagic.models`` imports 61 algorithms, and with them mmcv.ops, diffusers and
-    transformers; some use ``numpy.bool8``, which numpy 2 no longer has. Empty packages with the
-    real paths stand in for the eager ones. Ends when mmagic imports its algorithms lazily; where
-    the whole of it was imported already, it works as it is.
+    Bug: ``import mmagic.models`` imports 61 algorithms, and with them mmcv.ops, diffusers and
+    transformers; some use ``numpy.bool8``, which numpy 2 removed. Empty packages with the real
+    paths replace the eager ones, unless all of mmagic was imported already. Can be removed when
+    mmagic imports its algorithms lazily.
     """
     if 'mmagic.models' in sys.modules:
         return
-    if not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
-    root = importlib.util.find_spec('mmagic').submodule_search_locations[0]
+    vars(np).setdefault('bool8', np.bool_)
+    root = importlib.import_module('mmagic').__path__[0]
     for package in _EAGER_PACKAGES:
         placeholder = types.ModuleType(package)
         placeholder.__path__ = [f'{root}/{package.removeprefix("mmagic.").replace(".", "/")}']
@@ -159,13 +157,14 @@ def _make_mmagic_importable() -> None:
 
 @contextmanager
 def names_are_not_imported() -> Iterator[None]:
-    """Inside, registries of mmengine give what is registered, and import nothing for a name.
+    """Inside, mmengine's registries only look names up, and do not import them.
 
-    Fault: mmengine takes a name that is not registered for something to import, also where mmcv
-    looks a layer up (``ConvModule(padding_mode='module')``). Our own registries do not
-    (``registry.py``). Ends when mmengine's do not either.
+    Bug: mmengine tries to import a name that is not registered, also if mmcv looks up a layer
+    (``ConvModule(padding_mode='module')``). Our own registries do not (``registry.py``). Can be
+    removed when mmengine's do not either.
     """
-    module = importlib.import_module('mmengine.registry.registry')
+    from mmengine.registry import registry as module
+
     originals = module.import_module, module.get_object_from_string
 
     def imported_before(name: str) -> types.ModuleType:
@@ -196,6 +195,7 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         centred = u - u.mean(1, keepdim=True)
         # Not u.var(1), which takes eight times as long over channels that lie apart.
         deviation = (centred.square().mean(1, keepdim=True) + self.eps).sqrt()
@@ -203,12 +203,14 @@ class LayerNorm2d(nn.Module):
 
 
 def mend_custom_functions(network: nn.Module) -> nn.Module:
-    """Makes known custom autograd functions native, in place; parameters stay what they are.
+    """Replaces known custom autograd functions by native operations, in place.
 
-    Fault: the layer norms of NAFNet and its kin, and the kernel basis attention of KBNet, treat
-    what they saved as constants, so that their second derivatives are silently wrong. Ends when
-    mmagic and spandrel compute them with native operations.
+    Bug: the layer norms of NAFNet and similar networks, and KBNet's kernel basis attention, treat
+    saved tensors as constants, so that their second derivatives are silently wrong. Can be removed
+    when mmagic and spandrel use native operations. Parameters are kept.
     """
+    module: Any  # of another package, with attributes that the type nn.Module does not have
+    child: Any
     for module in list(network.modules()):
         for name, child in module.named_children():
             kind = type(child)
@@ -220,7 +222,7 @@ def mend_custom_functions(network: nn.Module) -> nn.Module:
 
 
 def _kernel_basis_attention(*arguments: Any) -> Tensor:
-    """The forward of spandrel's ``KBAFunction``, which is native, with its memory in backward."""
+    """The native forward of spandrel's ``KBAFunction``, checkpointed to save as much memory."""
     from spandrel.architectures.KBNet.__arch.kb_utils import KBAFunction
 
     forward = partial(KBAFunction.forward, types.SimpleNamespace())
@@ -228,20 +230,20 @@ def _kernel_basis_attention(*arguments: Any) -> Tensor:
 
 
 def safe_checkpoint_globals() -> list[Any]:
-    """Harmless types in checkpoints of others, to be read with ``weights_only=True``.
+    """Harmless types in other projects' checkpoints, for reading with ``weights_only=True``.
 
-    Fault: since torch 2.6 ``torch.load`` refuses the ``HistoryBuffer`` that mmengine 0.10 stores,
-    and the arguments and scores (``Namespace``, numbers of numpy) that training codes do. Ends when
-    these store plain data.
+    Bug: since torch 2.6, ``torch.load`` refuses the ``HistoryBuffer`` that mmengine 0.10 stores,
+    and the arguments and scores (``Namespace``, numpy scalars) of other training code. Can be
+    removed when these store plain data.
     """
     from mmengine.logging import HistoryBuffer
 
-    # numpy 1 and numpy 2 write different names for it.
+    # Its name depends on the version of numpy.
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
 
     def statistics_method(owner: type, name: str) -> Any:
-        """In the place of ``getattr``, which HistoryBuffer's pickles call for its own methods."""
+        """Replaces ``getattr``, which HistoryBuffer's pickles call for its own methods."""
         if owner is not HistoryBuffer or name.startswith('_'):
             raise ValueError(f'refused to look up {name!r} of {owner!r}')
         return getattr(owner, name)

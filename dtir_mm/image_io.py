@@ -67,8 +67,10 @@ def read_image(path: str | Path, max_pixels: int | None = None) -> np.ndarray:
 def read_with_notes(
     path: str | Path, max_pixels: int | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """``read_image``, and a note on each thing of the file that the array is without or that was
-    converted: the same words for the same thing, so that files can be counted by them."""
+    """``read_image``, and notes on what of the file was dropped or converted.
+
+    The same thing gets the same words, so that files can be counted by them.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of Pillow, on metadata; they name no file
         image, notes = _read(Path(path), max_pixels)

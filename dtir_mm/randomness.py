@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of a key: resumed and distributed runs see the same samples."""
+"""Random numbers as a pure function of a key, the same in resumed and distributed runs."""
 
 import zlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def _words(key: tuple[int | str, ...]) -> list[int]:
 
 
 def generator(*key: int | str) -> np.random.Generator:
-    """A generator whose stream depends on ``key`` alone: ``generator(seed, it, slot, 'crop')``.
+    """A generator whose stream depends only on ``key``: ``generator(seed, it, slot, 'crop')``.
 
     Raises:
         ValueError: an integer of the key is negative.
@@ -33,18 +33,18 @@ def generator(*key: int | str) -> np.random.Generator:
 
 
 def seed_of(*key: int | str) -> int:
-    """A 63-bit seed for a ``torch.Generator``; a key gives the same seed on every machine."""
+    """A 63-bit seed for a ``torch.Generator``, the same on every machine."""
     return int(np.random.SeedSequence(_words(key)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def happens(probability: float, *key: int | str) -> bool:
-    """Whether something of that probability happens; the same key gives the same answer."""
+    """A random decision with the given probability, which depends only on ``key``."""
     return generator(*key).random() < probability
 
 
 @contextmanager
 def seeded(device: torch.device, *key: int | str) -> Iterator[None]:
-    """What draws from torch's global generator in here (dropout) depends on ``key`` alone."""
+    """Inside, torch's global generator, which dropout uses, is seeded by ``key``."""
     devices = [device] if device.type == 'cuda' else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed_of(*key))

@@ -1,8 +1,8 @@
-"""The registries of dtir_mm: children of mmengine's roots; the one place that chooses among them.
+"""The registries of dtir_mm, children of mmengine's root registries.
 
-``dtir_mm.X`` is found by its plain name inside dtir_mm and under its full name from the user's own
-scope; a network of mmagic or spandrel is named in full (``mmagic.NAFNet``, ``spandrel.SwinIR``) and
-imported on its first use.
+``dtir_mm.X`` is found by its plain name inside dtir_mm, and by its full name from the user's own
+scope. Networks of mmagic and spandrel have full names (``mmagic.NAFNet``, ``spandrel.SwinIR``) and
+are imported on first use.
 """
 
 import difflib
@@ -13,22 +13,22 @@ from mmengine.registry import Registry as MMEngineRegistry
 
 from dtir_mm import compat
 
-SHOWN = 80  # characters of what a message quotes
+SHOWN = 80  # maximum number of characters that a message quotes
 
 
 class Registry(MMEngineRegistry):
-    """An mmengine registry that looks names up among what is registered, and explains a miss.
+    """An mmengine registry that only looks up registered names, and explains a miss.
 
-    mmengine takes a name that is not registered for a module or an object to import, and a scope
-    for a package to import: to name code would be to run it. Here no name is ever imported, but for
-    the networks of mmagic that ``compat`` lists.
+    mmengine tries to import a name that is not registered as a module or an object, and a scope as
+    a package, so that naming code would run it. Here names are never imported, except for the
+    networks of mmagic that ``compat`` lists.
     """
 
     def get(self, key: str) -> type | None:
-        """What is registered as ``key``: "Name" here or in a parent, or "scope.Name"; else None.
+        """The class registered as ``key``, "Name" (here or in a parent) or "scope.Name"; or None.
 
         Raises:
-            TypeError: ``key`` is no string.
+            TypeError: ``key`` is not a string.
             ImportError: it names mmagic, which is not installed.
         """
         if not isinstance(key, str):
@@ -46,17 +46,17 @@ class Registry(MMEngineRegistry):
         """Builds ``cfg['type']``, a name or a class; in a list, each of its parts.
 
         Raises:
-            KeyError: nothing of that name is registered; the message offers the closest names and
-                the ``custom_imports`` line that a class of the user's own needs.
+            KeyError: the name is not registered; the message has the closest names, and the
+                ``custom_imports`` line for the user's own classes.
         """
         if isinstance(cfg, list):
             cfg = [self._with_class(part) for part in cfg]
         return super().build(self._with_class(cfg), *args, **kwargs)
 
     def _with_class(self, cfg: Any) -> Any:
-        """A config with the class in the place of its name and ``_scope_``, if it has them.
+        """The config with its class instead of name and ``_scope_``.
 
-        With a class mmengine has nothing to look up.
+        mmengine does not look up classes.
         """
         if not isinstance(cfg, dict):
             return cfg
@@ -81,7 +81,7 @@ class Registry(MMEngineRegistry):
         return None
 
     def explain_miss(self, name: str) -> str:
-        """That nothing is registered as ``name``, with the closest names and what to add."""
+        """A message that ``name`` is not registered, with the closest names and what to add."""
         name = cut_short(name)
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
@@ -99,12 +99,12 @@ class Registry(MMEngineRegistry):
 
 
 def cut_short(text: str) -> str:
-    """A text for a message, which may come out of any file."""
+    """Shortens a text from any file for a message."""
     return text if len(text) <= SHOWN else f'{text[:SHOWN]} ...'
 
 
 def _registered(registry: MMEngineRegistry, name: str) -> type | None:
-    """What a registry itself holds under a name without a scope."""
+    """The class that a registry itself has under a name without a scope."""
     if isinstance(registry, Registry):
         return registry.get(name)
     registry.import_from_location()
@@ -112,7 +112,7 @@ def _registered(registry: MMEngineRegistry, name: str) -> type | None:
 
 
 def scopes() -> set[str]:
-    """The scopes that a name may have, as in "scope.Name"."""
+    """The known scopes of names, as in "scope.Name"."""
     found: set[str] = set()
     registries = [known.root for known in globals().values() if isinstance(known, Registry)]
     while registries:
@@ -140,7 +140,7 @@ VISUALIZERS = _child('VISUALIZERS', 'dtir_mm.engine')
 # A root of its own: mmengine has no registry of criteria.
 CRITERIA = Registry('criterion', scope='dtir_mm', locations=['dtir_mm.matching.criteria'])
 
-# Nothing of ours lies in these; without a child mmengine warns at each look-up.
+# Without classes of ours; without a child registry, mmengine warns at each look-up.
 OPTIMIZERS = _child('OPTIMIZERS')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS')

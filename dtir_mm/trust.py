@@ -1,9 +1,9 @@
-"""What files that anybody may have written may name: data, and classes that are registered already.
+"""Building from untrusted files, which may name only data and registered classes.
 
-A checkpoint and a deployed network carry the config that they are built from; files of time steps
-and manifests carry names. Our registries import nothing for a name (``registry.py``). Here such a
-name is refused before anything is built, with its key, and mmengine's and mmcv's own look-ups are
-held to the same while the rest is built.
+Checkpoints and deployed networks contain the config to build them from; files of time steps and
+manifests contain names. Our registries never import a name (``registry.py``). This module refuses
+names of code before anything is built, with their key, and restricts the look-ups of mmengine and
+mmcv while the rest is built.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,28 +16,28 @@ from mmengine.utils import import_modules_from_strings
 from dtir_mm import compat
 from dtir_mm.registry import DATASETS, SHOWN, TRANSFORMS, cut_short, scopes
 
-# Keys by which mmengine finds code, or other files.
+# Keys by which mmengine imports code or reads other files.
 _CODE_KEYS = ('_scope_', '_base_', 'custom_imports')
-# Registered, and they read another file or download it.
+# Registered classes that read or download another file.
 _READING = ('PublicNetwork', 'Pretrained')
-# By these, mmengine's readers of files import the clients of their backends.
+# By these, mmengine imports clients of file backends.
 _BACKEND_KEYS = ('backend_args', 'file_client_args')
-# Their data sets unpickle annotations, and read by any backend.
+# Their data sets unpickle annotations, and read from any backend.
 _FOREIGN_DATA = ('mmengine', 'mmcv', 'mmagic')
 _OTHERWISE = 'A checkpoint that you trust goes with --allow-imports or your own --config'
 
 
 def import_if_allowed(config: Mapping[str, Any], allowed: bool, source: object) -> None:
-    """Imports what a checkpoint's config asks for, or sees to it that it asks for nothing.
+    """Imports what a checkpoint's config names, or makes sure that it names no code.
 
     Args:
-        config: all of it.
+        config: the whole config.
         allowed: whether the user trusts its source.
         source: the file, for messages.
 
     Raises:
-        ImportError: a module that is allowed cannot be imported.
-        ValueError: it names code, and that is not allowed.
+        ImportError: a module cannot be imported.
+        ValueError: it names code, which is not allowed.
     """
     imports = config.get('custom_imports') or {}
     modules = imports.get('imports') if isinstance(imports, Mapping) else imports
@@ -54,15 +54,15 @@ def import_if_allowed(config: Mapping[str, Any], allowed: bool, source: object) 
 
 
 def refuse_code(data: Any, source: object) -> None:
-    """Refuses what names code, at every depth of what a file says.
+    """Refuses names of code, at any depth of a file's content.
 
     Args:
         data: dicts, lists and plain values.
         source: the file, for the message.
 
     Raises:
-        ValueError: a key is ``_scope_``, ``_base_`` or ``custom_imports``, or a ``type`` has a dot
-            and before it no scope that is known; the message names key and value.
+        ValueError: a key is ``_scope_``, ``_base_`` or ``custom_imports``, or a ``type`` has an
+            unknown scope; the message names key and value.
     """
     for path, name, value in _nested(data):
         if name in _CODE_KEYS:
@@ -78,19 +78,18 @@ def refuse_code(data: Any, source: object) -> None:
 
 @contextmanager
 def building(part: Any, key: str, source: object, trusted: bool = False) -> Iterator[None]:
-    """Inside, a part of what a file says is built: nothing is imported for a name, nothing read.
+    """Inside, a part of a file's content can be built: no name is imported, and no file is read.
 
     Args:
-        part: dicts, lists and plain values, in which ``refuse_code`` found nothing.
+        part: dicts, lists and plain values that ``refuse_code`` accepts.
         key: its name in the whole config, for messages.
         source: the file, for messages.
-        trusted: the user trusts it: nothing is checked.
+        trusted: whether the user trusts it; then nothing is checked.
 
     Raises:
-        KeyError: it names what is not registered.
-        ValueError: it names what reads other files ("PublicNetwork", "Pretrained", a file of time
-            steps) or an address; or what it names cannot be built with these arguments, whatever
-            that raised.
+        KeyError: a class is not registered.
+        ValueError: it names an address, or something that reads other files ("PublicNetwork",
+            "Pretrained", a file of time steps); or building it raised any error.
     """
     if trusted:
         yield
@@ -111,15 +110,15 @@ def building(part: Any, key: str, source: object, trusted: bool = False) -> Iter
 
 
 def refuse_foreign_data(part: Any, key: str, source: object) -> None:
-    """Refuses data sets and transforms that are neither ours nor registered by the user.
+    """Refuses data sets and transforms that are neither ours nor the user's.
 
     Args:
-        part: the config of a data set out of a file.
+        part: the config of a data set from a file.
         key: its name in the whole config, for the message.
         source: the file, for the message.
 
     Raises:
-        ValueError: it names one of mmengine, mmcv or mmagic; the message has key and value.
+        ValueError: one is from mmengine, mmcv or mmagic; the message names key and value.
     """
     for path, name, value in _nested(part, key):
         if name != 'type' or not isinstance(value, str):
@@ -144,16 +143,16 @@ def _refuse_reading(part: Any, key: str, source: object) -> None:
 
 
 def _refused(source: object, path: str, value: Any, why: str) -> ValueError:
-    key = repr(path)[1:-1]  # on one line, whatever the file has
+    key = repr(path)[1:-1]  # on one line
     if len(key) > SHOWN:
         key = f'... {key[-SHOWN:]}'
     return ValueError(f'{source}: {key}={_shown(value)} is refused: {why}. {_OTHERWISE}')
 
 
 def _scopes() -> set[str]:
-    """Those of ours, and of registries of the user's own.
+    """Our scopes and those of the user's registries.
 
-    Other packages of OpenMMLab have networks that download weights when they are built.
+    Networks of other OpenMMLab packages may download weights when they are built.
     """
     return scopes() - OPENMMLAB.keys() | {'spandrel'}
 
@@ -166,7 +165,7 @@ def _is_registrable(name: str) -> bool:
 
 
 def _nested(data: Any, key: str = '') -> Iterator[tuple[str, str, Any]]:
-    """Every value in dicts and lists: its key (``model.step.type``), the last part of that, it."""
+    """Every value in dicts and lists, as its key (``model.step.type``), the key's end, and it."""
     if isinstance(data, Mapping):
         items: Any = data.items()
     else:

@@ -1,4 +1,4 @@
-"""Files of weights and checkpoints, read as data; any other file is named for what it is."""
+"""Reading weights and checkpoints as data, and identifying other files in messages."""
 
 import re
 import zipfile
@@ -14,7 +14,7 @@ from dtir_mm import compat
 DEPLOYED_FORMAT = 'dtir_mm.deployed'  # in the metadata of what tools/deploy.py writes
 
 _HEAD = 4096
-# How files begin that are taken for weights.
+# First bytes of other files that are mistaken for weights.
 _OTHER_KINDS = {
     b'\x1f\x8b': 'a gzip archive: unpack it first',
     b'BZh': 'a bzip2 archive: unpack it first',
@@ -30,18 +30,18 @@ _CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be read, or does not fit the network."""
+    """A checkpoint cannot be read, or does not match the network."""
 
 
 def read_weights_file(path: str | Path) -> Any:
-    """What ``torch.save`` or safetensors wrote, on the CPU; nothing in it is executed.
+    """Reads what ``torch.save`` or safetensors wrote, to the CPU, without running code in it.
 
-    Whether tensors in it are weights of anything is not known here. All are dense ones with values,
-    and what was read is no larger than the file.
+    All tensors in it are dense, and not larger than the file. Whether they are weights is not
+    checked.
 
     Raises:
-        CheckpointError: there is no such file, it cannot be read, or it is of another kind. One
-            line says of which, and what to do.
+        CheckpointError: there is no such file, it cannot be read, or it is of another kind, which
+            the message names, with what to do.
     """
     path = Path(path)
     head = _head(path)
@@ -63,10 +63,10 @@ def read_weights_file(path: str | Path) -> Any:
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file by their names, and its metadata.
+    """The named tensors of a safetensors file, and its metadata.
 
     Raises:
-        CheckpointError: there is no such file, or it is none, or damaged.
+        CheckpointError: there is no such file, or it is of another kind or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -86,7 +86,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether a file that begins so is one: the length of a JSON header, and the header."""
+    """Whether a file that begins like this is one: a JSON header's length, then the header."""
     return head[8:9] == b'{' and int.from_bytes(head[:8], 'little') <= 100_000_000
 
 
@@ -103,7 +103,7 @@ def _head(path: Path) -> bytes:
 
 
 def _kind(path: Path, head: bytes) -> str:
-    """What a file is that begins so, and what to do about it."""
+    """The kind of a file that begins like this, and what to do."""
     if not head:
         return 'empty (0 bytes): download or copy it again'
     for start, kind in _OTHER_KINDS.items():
@@ -132,7 +132,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _require_of_torch(path: Path) -> None:
-    """Raises CheckpointError unless a zip archive is of ``torch.save``, and no larger inside."""
+    """Raises CheckpointError unless ``torch.save`` wrote a zip archive; refuses zip bombs."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -161,14 +161,14 @@ def _require_of_torch(path: Path) -> None:
 
 def _load(path: Path) -> Any:
     try:
-        # An open file: by its name torch would take a ".safetensors" for one.
+        # An open file, because torch decides by the name whether it is a ".safetensors" file.
         with torch.serialization.safe_globals(compat.safe_checkpoint_globals()):
             with open(path, 'rb') as file:
                 return torch.load(file, map_location='cpu', weights_only=True)
-    # Not "from error": torch's messages advise to switch weights_only off, which would run code.
+    # Not "from error": torch's messages advise to turn weights_only off, which would run code.
     except OSError as error:
         raise CheckpointError(f'{path} cannot be read: {error.strerror}') from None
-    except Exception as error:  # whatever a damaged or hostile file leads torch to
+    except Exception as error:  # damaged and hostile files may raise anything
         raise CheckpointError(f'{path} {_fault(error)}') from None
 
 
@@ -176,14 +176,14 @@ def _fault(error: Exception) -> str:
     text = str(error)
     if named := re.search(r'GLOBAL (\S+)', text):
         return (
-            f'holds Python objects ({named[1]!r}) and not data alone: a whole model, say, which '
-            f'only its own code can load, and loading would run it. Save the weights instead where '
-            f'that code is: torch.save(model.state_dict(), "weights.pth")'
+            f'holds Python objects ({named[1]!r}), not only data, such as a whole model, and '
+            f'loading it would run code. Save its weights instead, where that code is installed: '
+            f'torch.save(model.state_dict(), "weights.pth")'
         )
     if isinstance(error, EOFError) or 'EOF' in text:
         return 'is incomplete: download or copy it again'
     if isinstance(error, MemoryError) or 'allocate memory' in text:
-        return 'claims tensors that do not fit into the memory: it is damaged'
+        return 'declares tensors that do not fit into the memory: it is damaged'
     return (
         'is not a checkpoint of plain data (tensors, numbers, strings), or is damaged: download or '
         'copy it again'
@@ -191,7 +191,7 @@ def _fault(error: Exception) -> str:
 
 
 def _require_plain(content: Any, path: Path) -> None:
-    """Raises CheckpointError unless all tensors are dense, with values of their own in the file."""
+    """Raises CheckpointError unless all tensors are dense, with all their values in the file."""
     open_parts, seen = [('', content)], set()
     while open_parts:
         name, part = open_parts.pop()

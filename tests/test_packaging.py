@@ -1,4 +1,4 @@
-"""What a run imports, how long files may be, and which way imports run."""
+"""What a run imports, how long files and functions are, and the direction of imports."""
 
 import ast
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / 'dtir_mm').rglob('*.py'))
 LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
-# What a part of the package may import of the rest. The parts on top (apis, analysis) are free.
+# What a part of the package may import from the rest. Parts at the top (apis, analysis) are free.
 BOTTOM = {
     'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'names', 'randomness', 'registry',
     'trust', 'typos', 'weights_file',
@@ -78,7 +78,7 @@ work_dir = '{work_dir}'
 
 
 def parts_imported(file: Path) -> set[str]:
-    """Modules of ours that a file imports, anywhere in it, as ``models/objectives/denoising``."""
+    """Our modules that a file imports anywhere, as ``models/objectives/denoising``."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -94,7 +94,7 @@ def lies_in(module: str, part: str) -> bool:
 
 
 def wrong_imports(module: str, imported: set[str]) -> set[str]:
-    """What of ``imported`` a module, such as ``models/objectives/denoising``, may not import."""
+    """The part of ``imported`` that a module may not import."""
     part = next((part for part in ALLOWED if lies_in(module, part)), None)
     if part is None:
         return set()
@@ -146,6 +146,18 @@ def test_files_are_short(files, limit):
     assert files
     lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
     assert {name: length for name, length in lengths.items() if length > limit} == {}
+
+
+def test_functions_are_short():
+    lengths = {}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1 if ast.get_docstring(node) and node.body[1:] else 0]
+                name = f'{file.relative_to(ROOT)}:{node.lineno} {node.name}'
+                lengths[name] = node.end_lineno - first.lineno + 1
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length > 50} == {}
 
 
 def test_every_package_has_an_init():

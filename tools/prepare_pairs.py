@@ -1,10 +1,10 @@
-"""Brings public data sets into the folders that configs read, and makes the pairs that are made.
+r"""Brings public data sets into the folders that configs read, and makes the pairs that are made.
 
     python tools/prepare_pairs.py link GoPro train ~/GOPRO_Large
     python tools/prepare_pairs.py link Snow100K train ~/Snow100K-training --limit 1872
-    python tools/prepare_pairs.py degrade jpeg ~/DIV2K_train_HR ~/Flickr2K_HR \\
+    python tools/prepare_pairs.py degrade jpeg ~/DIV2K_train_HR ~/Flickr2K_HR \
         --out data/universal/train/jpeg-compressed
-    python tools/prepare_pairs.py degrade inpainting ~/faces --masks ~/thin_masks \\
+    python tools/prepare_pairs.py degrade inpainting ~/faces --masks ~/thin_masks \
         --out data/universal/val/uncompleted
 
 `link` makes links below data, one name for both images of a pair, wherever Settings A and B read

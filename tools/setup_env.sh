@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the Python environment of dtir_mm: in the active virtual environment, else in .venv.
-#   tools/setup_env.sh [--tests]           installs, and says how to activate
-#   source tools/setup_env.sh [--tests]    installs, and leaves the environment active
-# --tests adds what the tests need. $PYTHON chooses the interpreter of a new .venv (python3).
-# A second run takes seconds: a stamp in the environment says what it was made from.
+# Sets up the Python environment of dtir_mm, in the active virtual environment or in .venv.
+#   tools/setup_env.sh [--tests]           installs, and prints how to activate it
+#   source tools/setup_env.sh [--tests]    installs, and activates it
+# --tests adds the requirements of the tests. $PYTHON is the interpreter of a new .venv (python3).
+# A second run takes seconds: a stamp in the environment records what it was made from.
 
 if [[ "${BASH_SOURCE[0]}" != "$0" ]]; then
-  # Sourced without arguments, a script sees its caller's; only --tests is meant for this one.
+  # A script sourced without arguments gets its caller's, of which it ignores all but --tests.
   bash "${BASH_SOURCE[0]}" $([[ "${1-}" != --tests ]] || echo --tests) || return 1
   if [[ -z "${VIRTUAL_ENV:-}" ]]; then
     source "$(dirname "${BASH_SOURCE[0]}")/../.venv/bin/activate"
@@ -25,21 +25,21 @@ esac
 
 check_python() {
   "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && return
-  echo "setup_env: dtir_mm needs Python 3.10 or newer; $1 is $("$1" --version 2>/dev/null || echo not there)." \
-    "Name another: PYTHON=/path/to/python3 $0" >&2
+  echo "setup_env: dtir_mm needs Python 3.10 or newer; $1 is $("$1" --version 2>/dev/null || echo missing)." \
+    "Set another: PYTHON=/path/to/python3 $0" >&2
   exit 1
 }
 
 venv=${VIRTUAL_ENV:-$PWD/.venv}
 if [[ ! -x "$venv/bin/python" ]]; then
   check_python "${PYTHON:-python3}"
-  echo "[env] making $venv"
+  echo "[env] creating $venv"
   "${PYTHON:-python3}" -m venv "$venv"
 fi
 python=$venv/bin/python
 check_python "$python"
 
-# The installed version of a package where it lies in [low, high), else nothing.
+# The installed version of a package if it is in [low, high), otherwise nothing.
 installed() {
   "$python" - "$@" <<'PY'
 import re, sys
@@ -55,7 +55,7 @@ except PackageNotFoundError:
 PY
 }
 
-# mmagic is installed without its requirements, of which pip would complain at every step.
+# mmagic is installed without its requirements, about which pip would warn at every step.
 pip_install() {
   "$python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts "$@"
 }
@@ -64,7 +64,7 @@ install_torch() {
   local present
   present=$(installed torch 2.6 3.0)
   if [[ -n "$present" ]]; then
-    echo "[env] torch $present is there"
+    echo "[env] torch $present is installed"
     pip_install "torch==$present" torchvision
   else
     echo "[env] torch 2.14.1 (1 to 2 minutes; the CUDA build of PyPI takes 5.5 GB)"
@@ -75,7 +75,7 @@ install_torch() {
 install_mm() {
   local wanted=requirements/mminstall.txt
   if [[ -n "$(installed mmcv 2.0 2.2)" ]]; then
-    echo '[env] mmengine, mmagic; mmcv is there'
+    echo '[env] mmengine, mmagic; mmcv is installed'
     pip_install $(grep '^mmengine' "$wanted")
   else
     echo '[env] mmengine, mmcv-lite, mmagic'
@@ -86,7 +86,7 @@ install_mm() {
 
 check_opencv() {
   "$python" -c 'import cv2' 2>/dev/null && return
-  echo '[env] opencv-python does not load here (no libGL?): taking opencv-python-headless instead'
+  echo '[env] opencv-python cannot be loaded (no libGL?): installing opencv-python-headless instead'
   "$python" -m pip uninstall --quiet --yes opencv-python
   pip_install --force-reinstall --no-deps opencv-python-headless
   "$python" -c 'import cv2'
@@ -111,7 +111,7 @@ else
   "$python" -c 'import dtir_mm'
   echo "$made_from" >"$stamp"
 fi
-# Before several processes do, such as those of the tests: see dist_train.sh. The cache lies in the home
-# directory, so the stamp knows nothing of it.
+# Before several processes import it, such as those of the tests: see dist_train.sh. Its cache is in the
+# home directory, which the stamp does not cover.
 "$python" -c 'import mmengine.config'
 echo "[env] ready; activate it with: source $venv/bin/activate"

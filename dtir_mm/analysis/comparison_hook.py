@@ -1,4 +1,4 @@
-"""Comparison images while a test runs."""
+"""Saving comparison images in a test."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from dtir_mm.names import shortened
 
 
 class ComparisonHook(Hook):
-    """Saves input | restored | ground truth of the first images of each task and domain.
+    """Saves input | restored | ground truth for the first images of each task and domain.
 
-    Of several processes, the first saves what it sees.
+    With several processes, the first saves those that it gets.
 
     Args:
-        folder: where the images go.
+        folder: of the images.
         method: caption of the restored image.
-        count: images of each task and domain; 0 for none.
+        count: images per task and domain; 0 for none.
     """
 
     def __init__(self, folder: str | Path, method: str, count: int) -> None:
@@ -38,7 +38,7 @@ class ComparisonHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[dict] | None = None,
     ) -> None:
-        """Saves the images of a batch that are still wanted."""
+        """Saves the images of a batch until there are enough."""
         for sample in (outputs or ()) if is_main_process() else ():
             group = sample['task'], sample['domain']
             if self.saved[group] >= self.count:
@@ -49,7 +49,7 @@ class ComparisonHook(Hook):
             )
             name = shortened(f'{"_".join(group)}_{Path(sample["path"]).stem}')
             path, number = self.folder / f'{name}.png', 2
-            while path in self.paths:  # of another folder, or another draw
+            while path in self.paths:  # from another folder, or another draw
                 path, number = self.folder / f'{name}_{number}.png', number + 1
             self.paths.append(path)
             save_image(path, strip)

@@ -1,4 +1,4 @@
-"""Images for reports: the input, what was made of it, and the ground truth, side by side."""
+"""Images for reports: input, restored images and ground truth side by side."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ _CAPTION_HEIGHT = 26
 def comparison_strip(
     degraded: np.ndarray, restored_by_name: Mapping[str, np.ndarray], clean: np.ndarray
 ) -> np.ndarray:
-    """One row of captioned images: the input, each restored one, the ground truth.
+    """One row of captioned images: the input, each restored image, and the ground truth.
 
-    Captions give the PSNR of the images as they are. Small images are shown enlarged, and the
-    strip is at most ``MAX_WIDTH`` pixels wide.
+    Captions give the PSNR at the original size. Small images are enlarged, and the strip is at most
+    ``MAX_WIDTH`` pixels wide.
 
     Args:
         degraded: uint8 RGB (H, W, 3).
@@ -30,7 +30,7 @@ def comparison_strip(
         uint8 RGB (height, width, 3).
 
     Raises:
-        ValueError: the images differ in size; the message names the one that does.
+        ValueError: an image has another size than the ground truth; the message names it.
     """
     panels = []
     for name, image in {'input': degraded, **restored_by_name}.items():
@@ -49,8 +49,8 @@ def comparison_strip(
 
 
 def _captioned(caption: str, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``image`` scaled to ``size`` (width, height), below a caption that fits its width."""
-    # Enlarged pixels stay pixels: smoothing would hide what the method did.
+    """``image`` scaled to ``size`` (width, height), below a caption of at most its width."""
+    # Enlarging keeps pixels visible: smoothing would hide artefacts.
     interpolation = cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_NEAREST
     resized = cv2.resize(image, size, interpolation=interpolation)
     bar = np.full((_CAPTION_HEIGHT, size[0], 3), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""Which figures may stand on a results page: those that anybody can trace and measure again."""
+"""Publishing results on a page, only if they can be traced and reproduced."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from dtir_mm.files import write_text
 from dtir_mm.models.objectives import GENERATIVE
 
 PAGE = 'README.md'
-# What of a config decides what its training computes: what lies below these keys,
-_TRAINED = (
+# The keys of a config that affect what its training computes, with all below them,
+_TRAINED: tuple[str, ...] = (
     'model',
     'optim_wrapper',
     'param_scheduler',
@@ -28,7 +28,7 @@ _TRAINED = (
     'default_hooks',
     'custom_hooks',
 )
-# but for these.
+# except for these.
 _FREE = (
     'model.step.micro_batch_size',
     'model.tile',
@@ -42,13 +42,13 @@ _FREE = (
 
 @dataclass(frozen=True)
 class Publication:
-    """A page, and where the figures come from that it is to show."""
+    """A page, and the origin of the figures to publish on it."""
 
     page: Path
     origin: Origin
 
     def write(self, means: list[dict[str, Any]], method: str, replace: bool) -> None:
-        """Fills the page in; raises what ``fill_page`` raises, and then leaves it as it was."""
+        """Fills in the page; if ``fill_page`` raises an error, the page is not changed."""
         text = self.page.read_text(encoding='utf-8')
         write_text(self.page, fill_page(text, means, method, self.origin, replace))
 
@@ -56,24 +56,24 @@ class Publication:
 def prepare_publication(
     path: Path, config: Mapping[str, Any], checkpoint: Checkpoint, protocol: str
 ) -> Publication:
-    """Everything but the figures, checked before time is spent on them.
+    """Checks everything but the figures, before they are measured.
 
     Args:
-        path: the config's file.
-        config: it, resolved, as its file has it.
-        checkpoint: what is tested.
+        path: file of the config.
+        config: the resolved config of this file.
+        checkpoint: the checkpoint to test.
         protocol: of the test.
 
     Raises:
-        ValueError: there is no page with a cell for this config and protocol; the code is not that
-            of a commit (pages apart); or the checkpoint is not that of a whole run of this config.
+        ValueError: no page has a cell for this config and protocol; the code has uncommitted
+            changes (except in pages); or the checkpoint is not from a complete run of this config.
     """
     page = _page_of(path)
     require_on_page(blocks_of(page.read_text(encoding='utf-8')), path.stem, protocol)
     commit = git_commit(besides=page.parents[1].glob(f'*/{PAGE}'))
     if commit is None or commit.endswith('-dirty'):
         raise ValueError(
-            f'published figures name the commit that made them, but the code is '
+            f'published figures name the commit of the code, but this code is '
             f'{"in no commit" if commit is None else "changed since " + commit[:12]}: commit first'
         )
     require_trained_by(config, checkpoint, path.stem)
@@ -90,10 +90,10 @@ def prepare_publication(
 
 
 def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: str) -> None:
-    """Raises ValueError unless a checkpoint is that of a whole run of a config, called ``stem``.
+    """Raises ValueError unless a checkpoint is from a complete run of a config, called ``stem``.
 
-    What a config tests without any training of its own (``passes="sdedit"``) must be a
-    pre-training of the same network.
+    A config that tests without training (``passes="sdedit"``) needs a checkpoint from pre-training
+    of the same network.
     """
     config = json.loads(config_to_json(dict(config)))
     trained, meta = checkpoint.config, checkpoint.meta
@@ -102,7 +102,8 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: 
     if config['model'].get('passes') == 'sdedit':
         if meta.objective not in GENERATIVE:
             raise ValueError(
-                f'{stem} tests a pre-training as it is, not a run that minimised {meta.objective}'
+                f'{stem} tests a checkpoint from pre-training, not one from a run that minimised '
+                f'{meta.objective}'
             )
         keys, name = ('model.backbone',), None
     changed = sorted(
@@ -125,7 +126,7 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: 
 
 
 def _page_of(path: Path) -> Path:
-    """The nearest page with a table of results, from a config's folder upwards."""
+    """The nearest page with a results table: in a config's folder, or the one above."""
     for folder in path.resolve().parents[:2]:
         page = folder / PAGE
         if page.is_file() and blocks_of(page.read_text(encoding='utf-8')):

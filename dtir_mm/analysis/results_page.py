@@ -1,7 +1,7 @@
-"""Tables in a README whose cells a test fills: where a config's figures stand, and writing them.
+"""Results tables in a README: finding the cells of a config, and filling them in.
 
-A block names its protocol and figures, and for each column to fill which config, task and domain
-its cells are of; ``{row}`` stands for a row's first cell, the code in it if there is any::
+A block names its protocol and figures, and for each column to fill the config, task and domain of
+its cells. ``{row}`` is a row's first cell, or only the code in it, if there is any::
 
     <!-- results
     protocol: rgb
@@ -14,7 +14,7 @@ its cells are of; ``{row}`` stands for a row's first cell, the code in it if the
 
     <!-- end of results -->
 
-Below the table, a line for each config whose figures it holds says where they come from.
+Below the table there is a line for each config in it, with the origin of its figures.
 """
 
 import re
@@ -36,15 +36,15 @@ _DECIMALS = {'psnr': 2, 'ssim': 3, 'lpips': 3}
 
 @dataclass(frozen=True)
 class Origin:
-    """Where published figures come from.
+    """The origin of published figures.
 
     Args:
         config: the config's name.
         seed: of its training.
-        commit: of the code that measured.
+        commit: of the code that measured them.
         protocol: of the measurement.
         config_hash: of the resolved config.
-        checkpoint: the first digits of the hash of the tested file.
+        checkpoint: first digits of the hash of the tested weights.
     """
 
     config: str
@@ -63,16 +63,16 @@ class Origin:
 
 @dataclass
 class Cell:
-    """A cell that belongs to a config.
+    """A cell with figures of a config.
 
     Args:
         config: the config's name.
         task: a task, or "average" over all of the domain.
         domain: "source" or "target".
-        blind: whether the restorer is not told the task.
-        row: its line of the table, from 0, the header.
-        column: its place in the line.
-        text: what stands in it.
+        blind: whether restoration is blind.
+        row: line of the table, where 0 is the header.
+        column: index in the line.
+        text: its content.
     """
 
     config: str
@@ -84,10 +84,10 @@ class Cell:
     text: str
 
     def figures(self, means: Sequence[dict[str, Any]], method: str, names: Sequence[str]) -> str:
-        """Its text by the rows of a summary, such as "29.08 / .933".
+        """Its text from the rows of a summary, such as "29.08 / .933".
 
         Raises:
-            ValueError: a figure of the cell was not measured.
+            ValueError: a figure for the cell was not measured.
         """
         wanted = f'{method}, blind' if self.blind else method
         rows = [
@@ -100,7 +100,7 @@ class Cell:
         values = [[row[name] for row in rows] for name in names]
         if not rows or any(None in column for column in values):
             raise ValueError(
-                f'the page wants {", ".join(names)} of task {self.task!r}, domain '
+                f'the page needs {", ".join(names)} of task {self.task!r}, domain '
                 f'{self.domain!r}, method {wanted!r}, which this test did not measure'
             )
         return ' / '.join(
@@ -110,9 +110,9 @@ class Cell:
 
 
 class Block:
-    """A table with what its comment says about it; see the module."""
+    """A table and the comment that describes it; see the module."""
 
-    def __init__(self, match: re.Match) -> None:
+    def __init__(self, match: re.Match[str]) -> None:
         self.span = match.span()
         self._head = match['head']
         said = dict(line.split(': ', 1) for line in self._head.splitlines())
@@ -126,7 +126,7 @@ class Block:
         self._origins = [line[2:] for line in match['origins'].splitlines() if line]
 
     def cells(self) -> list[Cell]:
-        """All cells that are to be filled, row by row."""
+        """All cells to fill, row by row."""
         cells = []
         for number, line in enumerate(self._lines[2:], start=2):
             texts = _split(line)
@@ -134,18 +134,18 @@ class Block:
             row = code[1] if code else texts[0]
             for column, words in self._columns.items():
                 config, task, domain, *blind = words.replace('{row}', row).split(' ')
-                if _BATCH.search(config):  # a row of somebody else's network has no config
+                if _BATCH.search(config):  # rows of other authors' networks have no config
                     blindly = blind == [_BLIND]
                     cells.append(Cell(config, task, domain, blindly, number, column, texts[column]))
         return cells
 
     def origin_of(self, config: str) -> str | None:
-        """What the list says of a config's figures, if it has any."""
-        own = (line for line in self._origins if _CODE.match(line)[1] == config)
+        """The line with the origin of a config's figures, if there is one."""
+        own = (line for line in self._origins if line.split('`')[1] == config)
         return next(own, None)
 
     def fill(self, cells: Sequence[Cell], texts: Sequence[str], origin: Origin) -> None:
-        """Writes the cells of a config, and where they come from."""
+        """Fills in the cells of a config and their origin."""
         for cell, text in zip(cells, texts, strict=True):
             line = _split(self._lines[cell.row])
             line[cell.column] = text
@@ -175,22 +175,22 @@ def fill_page(
     origin: Origin,
     replace: bool = False,
 ) -> str:
-    """The text of a page with a config's figures in all its cells of the origin's protocol.
+    """Fills a config's figures into all its cells of the origin's protocol; the new page.
 
     Args:
         page: the text.
         means: rows of a summary (``mean_rows``).
-        method: the method's name in them; the blind rows are those of "<method>, blind".
-        origin: where the figures come from.
-        replace: put them in the place of others.
+        method: the method's name in them; rows of blind restoration have "<method>, blind".
+        origin: of the figures.
+        replace: whether to overwrite published figures.
 
     Raises:
-        ValueError: the page has no cell of this config under this protocol, a figure is missing, or
-            there are others already and ``replace`` is False; the message shows both.
+        ValueError: the page has no cell for this config and protocol, a figure is missing, or other
+            figures are published and ``replace`` is False; the message shows both.
     """
     blocks = blocks_of(page)
     require_on_page(blocks, origin.config, origin.protocol)
-    for block in reversed(blocks):  # from the end, so that spans stay right
+    for block in reversed(blocks):  # from the end, so that spans stay valid
         cells = cells_of(block, origin.config)
         if not cells or block.protocol != origin.protocol:
             continue
@@ -202,7 +202,7 @@ def fill_page(
             raise ValueError(
                 f'the page has figures of {origin.config} already: {"; ".join(before)} '
                 f'({block.origin_of(origin.config)}). The new ones are {"; ".join(texts)} '
-                f'({origin}). To put them in their place, give --replace'
+                f'({origin}). To overwrite the published ones, add --replace'
             )
         block.fill(cells, texts, origin)
         start, end = block.span
@@ -211,12 +211,12 @@ def fill_page(
 
 
 def cells_of(block: Block, config: str) -> list[Cell]:
-    """The cells of a block that are a config's."""
+    """The cells of a config in a block."""
     return [cell for cell in block.cells() if cell.config == config]
 
 
 def require_on_page(blocks: Sequence[Block], config: str, protocol: str) -> None:
-    """Raises ValueError unless a block has cells of a config, and they are of a protocol."""
+    """Raises ValueError unless a block with the given protocol has cells of a config."""
     protocols = {block.protocol for block in blocks if cells_of(block, config)}
     if not protocols:
         raise ValueError(f'no table of the page has a cell for {config}')

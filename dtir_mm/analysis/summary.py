@@ -1,4 +1,4 @@
-"""What a command that ends in a table leaves: rows per image, a summary and the table itself."""
+"""Results of tests: per-image rows, summaries, and tables of them."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ _CLEARLY = 0.3  # dB
 
 
 def write_rows_csv(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Writes one line an image from the rows of ``RestorationMetric``; LPIPS may be empty."""
+    """Writes the rows of ``RestorationMetric``, one line per image; LPIPS may be empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator='\n')
     writer.writeheader()
@@ -35,9 +35,9 @@ def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any
     """The rows of a summary: ``{task, method, domain, psnr, ssim, lpips, n}``.
 
     Args:
-        rows: of ``RestorationMetric``, one an image.
-        method: what restored the images, e.g. "scratch" or "ours"; "input" gives the figures of
-            the degraded images themselves.
+        rows: of ``RestorationMetric``, one per image.
+        method: that restored the images, e.g. "scratch" or "ours"; "input" for the degraded images
+            themselves.
     """
     prefix = 'input_' if method == 'input' else ''
     return [
@@ -55,8 +55,8 @@ def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any
 def average_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Unweighted means over tasks, as rows of the task "average".
 
-    A (domain, method) gets one only if it covers every task of that domain, and these are several:
-    averages over different tasks would not compare.
+    Only for a (domain, method) that covers all of several tasks of the domain: averages over
+    different tasks are not comparable.
     """
     averages = []
     for domain, method in dict.fromkeys((row['domain'], row['method']) for row in rows):
@@ -75,8 +75,7 @@ def average_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows of a summary, and their averages over tasks, as aligned plain text.
 
-    One line for each task, domain and method, grouped by task and domain; what a line shares with
-    the line above is left blank.
+    One line per task, domain and method, grouped by task and domain, which are not repeated.
     """
     ordered = [
         row
@@ -107,11 +106,11 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def verdict(rows: Sequence[dict[str, Any]]) -> str:
-    """In words, how "ours" compares to the network trained from scratch in PSNR.
+    """Compares the PSNR of "ours" with that of the network trained from scratch, in words.
 
-    One line for "scratch" and one for "scratch_equal", where rows of "ours" and of it share a task:
-    for how many tasks ours is ahead in every domain measured, and where it is more than 0.3 dB
-    behind. The empty string where there is neither.
+    One line each for "scratch" and "scratch_equal", if they share a task with "ours": for how many
+    tasks ours is better in every domain, and where it is worse by more than 0.3 dB. An empty string
+    if there is neither.
 
     Args:
         rows: of a summary.
@@ -138,7 +137,7 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _gains(rows: Sequence[dict[str, Any]], method: str) -> dict[tuple[str, str], float]:
-    """PSNR of "ours" less that of another method, for each task and domain that has both."""
+    """PSNR of "ours" minus that of another method, for each task and domain with both."""
     psnr = {(row['task'], row['domain'], row['method']): row['psnr'] for row in rows}
     return {
         (task, domain): value - psnr[task, domain, method]
@@ -159,19 +158,19 @@ def write_summary(
     images: Sequence[str | Path],
     ema_decay: float | None = None,
 ) -> None:
-    """Writes ``summary.json``, whole or not at all.
+    """Writes ``summary.json`` atomically.
 
     Args:
         path: of the file.
-        rows: of ``mean_rows``, of all methods.
-        timesteps: per task ``{t_mat, interval, status}``.
-        protocol: a name of ``PROTOCOLS``, under which all rows were measured.
+        rows: from ``mean_rows``, of all methods.
+        timesteps: ``{t_mat, interval, status}`` per task.
+        protocol: name of the protocol of all rows.
         precision: "fp32" or "bf16".
-        seed: of the run; None where the weights tell of none.
-        commit: of ``git_commit``.
-        config_hash: of the config that was run.
-        images: the files of the images made.
-        ema_decay: of the averaged weights that were tested; None for those of the last update.
+        seed: of the run; None if unknown.
+        commit: from ``git_commit``.
+        config_hash: of the config.
+        images: files of comparison images.
+        ema_decay: decay of averaged weights; None for the weights of the last update.
 
     Raises:
         ValueError: a figure is not finite (JSON has no such number).
@@ -197,10 +196,10 @@ def write_summary(
 def git_commit(
     folder: str | Path = Path(__file__).parent, besides: Iterable[Path] = ()
 ) -> str | None:
-    """The commit of the repository that tracks ``folder``, by default the one of this code.
+    """The current commit of the repository that tracks ``folder``, by default that of this code.
 
-    "-dirty" is appended where tracked files other than ``besides`` were modified. None outside a
-    repository, before its first commit, and where git is missing.
+    It ends in "-dirty" if tracked files other than ``besides`` were modified. None outside a
+    repository, before its first commit, or without git.
     """
 
     def git(*arguments: str) -> str:
@@ -208,7 +207,7 @@ def git_commit(
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # An installed copy may lie in an ignored folder of somebody else's repository.
+        # An installed copy may be in an ignored folder of another repository.
         if not git('ls-files', '.'):
             return None
         root = Path(git('rev-parse', '--show-toplevel'))

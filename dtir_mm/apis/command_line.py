@@ -1,4 +1,4 @@
-"""What the command-line tools share."""
+"""Shared code of the command-line tools."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ _CHUNK = 8
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what a tool asks that builds a restorer from a checkpoint alone (``load_restorer``)."""
+    """Adds the arguments for building a restorer from a checkpoint (``load_restorer``)."""
     parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
     parser.add_argument(
         '--allow-imports',
@@ -42,7 +42,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Adds the path of a config, which ``nargs='?'`` leaves open, and ``--cfg-options``."""
+    """Adds the path of a config, optional with ``nargs='?'``, and ``--cfg-options``."""
     parser.add_argument('config', nargs=nargs, help='path of the config')
     parser.add_argument(
         '--cfg-options',
@@ -63,14 +63,14 @@ def _key_and_value(text: str) -> str:
 
 
 def config_with_options(args: argparse.Namespace) -> Config:
-    """The config that ``add_config_with_options`` asked for, overridden and checked."""
+    """The config from the arguments of ``add_config_with_options``, overridden and checked."""
     return read_config(args.config, args.cfg_options)
 
 
 def at_least(low: int) -> Callable[[str], int]:
-    """The type of an argument that is an integer from ``low`` on."""
+    """An argument type: an integer of at least ``low``."""
 
-    def whole_number(text: str) -> int:
+    def integer(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
@@ -79,14 +79,14 @@ def at_least(low: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f'{text!r} must be an integer of at least {low}')
         return number
 
-    return whole_number
+    return integer
 
 
 class ToolParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with the option that was meant where it can be told."""
+    """A parser with one-line errors, which suggest the nearest option."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See argparse; an empty argument, which would be the current folder, is an error."""
+        """See argparse; an empty argument, which would mean the current folder, is an error."""
         if '' in (sys.argv[1:] if args is None else args):
             self.error('an argument is empty: is a variable of the shell not set?')
         parsed, unknown = self.parse_known_args(args, namespace)
@@ -99,14 +99,15 @@ class ToolParser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Leaves with status 2."""
+        """Exits with status 2."""
         self.exit(2, f'{Path(self.prog).stem}: {message} (--help lists what is accepted)\n')
 
 
 def end_communication() -> None:
-    """Ends that of several processes: gloo's threads must not outlive the interpreter.
+    """Ends the communication between processes, if any.
 
-    Otherwise a process that is done may abort on leaving, and the launcher kills the others.
+    gloo's threads must not outlive the interpreter: a process might abort at its exit, upon which
+    the launcher would kill the others.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -115,21 +116,21 @@ def end_communication() -> None:
 def map_in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, name: str
 ) -> list[Result]:
-    """The function of every item, in order, with a progress bar.
+    """Applies a function to all items, in order, with a progress bar.
 
     Args:
-        function: can be pickled, as its arguments and results can.
-        items: what it is called with.
-        workers: processes that call it.
-        name: what the progress bar says.
+        function: can be pickled, like its arguments and results.
+        items: its arguments.
+        workers: number of processes.
+        name: label of the progress bar.
 
     Raises:
-        ValueError: there is no worker.
+        ValueError: ``workers`` is below 1.
     """
     if workers < 1:
         raise ValueError(f'workers={workers} must be at least 1')
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(function, items, chunksize=_CHUNK)
-        # Closed here: an abandoned bar breaks another one's ``write`` when it is collected.
+        # Closed here: an open bar breaks another one's ``write`` when it is garbage-collected.
         with tqdm(results, desc=name, total=len(items), unit='image') as bar:
             return list(bar)

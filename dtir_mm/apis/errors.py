@@ -1,4 +1,4 @@
-"""How a tool ends: in a line where the user can mend it, with a traceback where we have to."""
+"""Errors of tools: one line for those of the user, a traceback for bugs."""
 
 import os
 import re
@@ -14,10 +14,10 @@ from pathlib import Path
 import cv2
 import torch
 
-from dtir_mm.engine.checkpoint import CheckpointError
 from dtir_mm.names import shown
+from dtir_mm.weights_file import CheckpointError
 
-_MENDED_BY_THE_USER = (
+_USER_ERRORS = (
     OSError,
     ValueError,
     KeyError,
@@ -26,29 +26,29 @@ _MENDED_BY_THE_USER = (
     FloatingPointError,
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
-_INSTALLED = (sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib'))
+_INSTALLED = [
+    Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
+]
 _NOT_THE_USERS = tuple(
-    f'{Path(folder).resolve()}{os.sep}'
-    for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
 )
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-_SECONDS_TO_BE_ENDED = 10  # by the launcher, which looks after its processes every few
+_GRACE_SECONDS = 10  # for the launcher, which checks its processes every few seconds
 
 
 @contextmanager
 def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[None]:
-    """Ends the program with status 1 and ``<tool>: message`` where the user's input is at fault.
+    """Ends the program with status 1 and ``<tool>: message`` for errors in the user's input.
 
-    What passes through code of the user's own keeps its traceback, which they need; and so does
-    what we did not foresee, with a line that asks for a report. Of several processes that fail
-    alike the first one speaks.
+    Errors from the user's own code keep their traceback, and so do unforeseen ones, with a request
+    to report them. If several processes fail, only the first one prints.
 
     Args:
         tool: its name.
-        interrupted: what Ctrl-C is answered with, with status 130.
+        interrupted: message for Ctrl-C, with status 130.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # names of files may be in no encoding
+        if isinstance(stream, TextIOWrapper):  # file names may not be valid in any encoding
             stream.reconfigure(errors='backslashreplace')
     try:
         yield
@@ -59,14 +59,14 @@ def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[Non
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says; of one out of a worker process of a data loader its last line."""
+    """The message of an error; the last line of one from a data loader's worker."""
     if _lacks_memory(error):
-        asked = re.search(r'allocate (\d+) bytes', str(error))  # the CPU's say so after a file
+        asked = re.search(r'allocate (\d+) bytes', str(error))  # on CPUs, after a source file
         said = (
             f'out of memory, {asked[1]} bytes asked for' if asked else str(error).partition('.')[0]
         )
         said = said or 'out of memory'
-        return f'{said}. A smaller model.step.micro_batch_size, patch or tile takes less'
+        return f'{said}. A smaller model.step.micro_batch_size, patch or tile needs less'
     if isinstance(error, UnicodeEncodeError):
         return (
             f'{_word_around(error)} has characters that are not UTF-8, which configs, logs and '
@@ -79,14 +79,14 @@ def message_of(error: BaseException) -> str:
 
 
 def _word_around(error: UnicodeEncodeError) -> str:
-    """The path, or the quoted text of a line, in which what cannot be encoded stands."""
+    """The path or quoted text around the characters that cannot be encoded."""
     before = re.split(r'[\n\'"]', error.object[: error.start])[-1]
     after = re.split(r'[\n\'"]', error.object[error.start :])[0]
     return shown(before + after)
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    """Also torch's on CPUs and OpenCV's, which have no class of their own."""
+    """Includes errors of torch on CPUs and of OpenCV, which have no class of their own."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     said = ("can't allocate memory", 'Insufficient memory')
@@ -108,19 +108,19 @@ def _account_of(tool: str, error: Exception) -> str:
 
 
 def _is_foreseen(error: Exception, message: str) -> bool:
-    """Whether it is meant for the user: a key that a dict of ours lacks is not."""
+    """Whether it is a message for the user, not, say, a missing key in our own code."""
     is_sentence = ' ' in message or not isinstance(error, KeyError)
-    mended = isinstance(error, _MENDED_BY_THE_USER) or _lacks_memory(error)
-    return mended and bool(message) and is_sentence
+    usual = isinstance(error, _USER_ERRORS) or _lacks_memory(error)
+    return usual and bool(message) and is_sentence
 
 
 def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
-    """The last line that ran outside of dtir_mm, its tools and what is installed, if any did.
+    """The last line that ran outside of dtir_mm, its tools and installed packages, if any.
 
-    The tool may lie in another clone than the package that is installed.
+    The tool and the installed package may be from different clones.
     """
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    frames += re.findall(r'^ *File "([^"]+)", line (\d+)', str(error), re.M)  # of a worker process
+    frames += re.findall(r'^ *File "([^"]+)", line (\d+)', str(error), re.M)  # of workers
     own = [
         f'{file}, line {line}'
         for file, line in frames
@@ -132,13 +132,13 @@ def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
 
 
 def _leave(status: int, text: str) -> None:
-    """Ends the program; a process that is not the first is silent if it fails with the first."""
+    """Ends the program; other processes leave the message to the first, if it fails, too."""
     rank = next((os.environ[n] for n in ('RANK', 'SLURM_PROCID') if n in os.environ), '0')
     if rank != '0':
         if status == _INTERRUPTED:
             raise SystemExit(status)
-        time.sleep(_SECONDS_TO_BE_ENDED)
+        time.sleep(_GRACE_SECONDS)
         text = f'process {rank}: {text}'
-    sys.stdout.flush()  # what was printed before comes before
+    sys.stdout.flush()  # keeps the order of output
     sys.stderr.write(f'{text}\n')
     raise SystemExit(status)

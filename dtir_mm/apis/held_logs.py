@@ -1,4 +1,4 @@
-"""A runner whose console stays quiet until the run begins."""
+"""Delaying console logs until a run begins."""
 
 import sys
 from contextlib import redirect_stdout
@@ -14,20 +14,20 @@ from dtir_mm.registry import RUNNERS
 
 
 class HeldLogs(Hook):
-    """Keeps what a runner logs off the console until all is built and loaded.
+    """Keeps a runner's logs off the console until everything is built and loaded.
 
-    mmengine shows the environment and the whole config first, hundreds of lines, above which an
-    error of that config would be out of sight. The file of the log has them at once.
+    mmengine first logs the environment and the whole config, hundreds of lines that would scroll an
+    error in the config off the screen. The log file gets them at once.
     """
 
-    priority = 'VERY_LOW'  # behind hooks that find out in ``before_train`` what they lack
+    priority = 'VERY_LOW'  # after hooks whose checks in ``before_train`` may fail
 
     def __init__(self) -> None:
         self._held = StringIO()
         self._handlers: list[StreamHandler] = []
 
     def build(self, config: Config) -> Runner:
-        """The runner of a config, with this hook."""
+        """Builds the runner of a config, with this hook."""
         with redirect_stdout(self._held):
             runner = RUNNERS.build(config)
         handlers = runner.logger.handlers
@@ -36,7 +36,7 @@ class HeldLogs(Hook):
         return runner
 
     def before_train(self, runner: Any) -> None:
-        """Shows what was held back, and from here on all at once."""
+        """Prints the delayed logs, and all others at once."""
         self._release()
 
     def before_test(self, runner: Any) -> None:

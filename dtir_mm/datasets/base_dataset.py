@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch.utils.data import Dataset
 
@@ -28,7 +28,7 @@ class SampleKey(NamedTuple):
     seed: int
     iteration: int
     slot: int
-    index: int
+    index: int  # type: ignore[assignment] # hides tuple.index, which nothing uses
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -40,6 +40,18 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
     if not 1 <= count <= len(items):
         raise ValueError(f'{count} were asked for, there are {len(items)}')
     return [items[i * len(items) // count] for i in range(count)]
+
+
+class TaskDataset(Protocol):
+    """What samplers and ``ConcatDataset`` need of a data set."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks of its samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: SampleKey) -> dict[str, Any]: ...
 
 
 class RestorationDataset(Dataset, ABC):

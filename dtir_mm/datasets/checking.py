@@ -124,10 +124,11 @@ def _folders(parts: Iterable[Part]) -> list[Path]:
 def expected_count(folder: Path) -> tuple[int, str] | None:
     """How many images a folder has by its layout, and whose it is; None where nobody says."""
     found = find_split(folder)
-    if found is None or found[0].split(found[1]).pairs is None:
+    if found is None:
         return None
     layout, split = found
-    return layout.split(split).pairs, f'{layout.name} ({split})'
+    pairs = layout.split(split).pairs
+    return None if pairs is None else (pairs, f'{layout.name} ({split})')
 
 
 def _count_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
@@ -165,12 +166,12 @@ def _pair_faults(
             )
     for stem in sorted(sides[0].keys() & sides[1].keys()):
         one, other = sides[0][stem], sides[1][stem]
-        sizes = inspections[one].size, inspections[other].size
-        if None not in sizes and sizes[0] != sizes[1]:
+        size, other_size = inspections[one].size, inspections[other].size
+        if size and other_size and size != other_size:
             yield Fault(
                 'sizes differ',
-                f'{shown(one)} is {sizes[0][0]} x {sizes[0][1]}, {shown(other)} is '
-                f'{sizes[1][0]} x {sizes[1][1]}',
+                f'{shown(one)} is {size[0]} x {size[1]}, {shown(other)} is '
+                f'{other_size[0]} x {other_size[1]}',
             )
 
 

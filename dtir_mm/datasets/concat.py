@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset as TorchConcatDataset
 
-from dtir_mm.datasets.base_dataset import SampleKey
+from dtir_mm.datasets.base_dataset import SampleKey, TaskDataset
 from dtir_mm.registry import DATASETS
 
 
@@ -17,13 +17,15 @@ class ConcatDataset(TorchConcatDataset):
         datasets: configs of the data sets.
     """
 
-    def __init__(self, datasets: Sequence[dict]) -> None:
-        super().__init__([DATASETS.build(dataset) for dataset in datasets])
+    def __init__(self, datasets: Sequence[dict[str, Any]]) -> None:
+        parts = [DATASETS.build(dataset) for dataset in datasets]
+        super().__init__(parts)
+        self.parts: list[TaskDataset] = parts
 
     @property
     def tasks(self) -> list[str]:
         """The tasks of all parts, in order of first appearance."""
-        return list(dict.fromkeys(task for part in self.datasets for task in part.tasks))
+        return list(dict.fromkeys(task for part in self.parts for task in part.tasks))
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -35,7 +37,7 @@ class ConcatDataset(TorchConcatDataset):
         if not isinstance(key, SampleKey):
             key = SampleKey(0, 0, key, key)
         remaining = key.index
-        for part in self.datasets:
+        for part in self.parts:
             if 0 <= remaining < len(part):
                 return part[key._replace(index=remaining)]
             remaining -= len(part)

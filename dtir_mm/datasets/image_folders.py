@@ -53,7 +53,7 @@ def list_tree(folder: str | Path, without: str | Path | None = None) -> FolderCo
 
     for root, folders, files in os.walk(top, onerror=closed_to_us):
         here = Path(root)
-        entered = []
+        entered: list[Path] = []
         for name in folders:
             path = here / name
             if path.resolve() == passed:
@@ -116,7 +116,8 @@ def _existing(folder: str | Path) -> Path:
 
 def _sorted_out(paths: Iterable[Path]) -> FolderContent:
     suffixes = image_suffixes()
-    images, left_out = [], []
+    images: list[Path] = []
+    left_out: list[Path] = []
     for path in sorted(paths):
         is_image = path.suffix.lower() in suffixes and path.name[0] != '.' and not path.is_dir()
         (images if is_image else left_out).append(path)

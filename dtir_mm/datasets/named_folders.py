@@ -6,7 +6,7 @@ from typing import Any
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # type: names of its arguments that are the folders of degraded and of clean images
-_FOLDERS = {
+_FOLDERS: dict[str, tuple[str | None, str]] = {
     'PairedFolderDataset': ('degraded', 'clean'),
     'CleanPhotosDataset': (None, 'folder'),
     'DegradedPhotosDataset': (None, 'folder'),
@@ -34,8 +34,8 @@ def folders_of(dataset: Mapping[str, Any]) -> tuple[Path | None, Path] | None:
         return None
     if missing := [name for name in names if name and name not in dataset]:
         raise ValueError(f'a {dataset["type"]} of the config has no {" and no ".join(missing)}')
-    degraded, clean = (name and Path(dataset[name]) for name in names)
-    return degraded, clean
+    degraded, clean = names
+    return Path(dataset[degraded]) if degraded else None, Path(dataset[clean])
 
 
 def _leaves(dataset: Any) -> Iterator[Mapping[str, Any]]:

@@ -35,7 +35,7 @@ def sample_extents(dataset: Dataset) -> list[Extent]:
     if isinstance(dataset, ConcatDataset):
         return [extent for part in dataset.datasets for extent in sample_extents(part)]
     if not isinstance(dataset, RestorationDataset):
-        return [Extent(None, None)] * len(dataset)
+        return [Extent(None, None)] * len(dataset)  # type: ignore[arg-type] # torch's has no len
     patch, known = None, True
     for step in dataset.pipeline:
         if isinstance(step, RandomPatch):
@@ -47,7 +47,8 @@ def sample_extents(dataset: Dataset) -> list[Extent]:
     for file, shrink in _files(dataset):
         size = patch if patch or file is None else of_file(file)
         if size and not patch and shrink != 1:
-            size = tuple(max(1, round(side * shrink)) for side in size)
+            height, width = (max(1, round(side * shrink)) for side in size)
+            size = height, width
         extents.append(Extent(file, size if known else None))
     return extents
 

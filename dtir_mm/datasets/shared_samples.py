@@ -60,7 +60,8 @@ class SharedSamples:
         if size > _ROOM:
             raise ValueError(f'a sample of {size} bytes cannot be cached; set cache=False')
         end = place + _LENGTHS.size
-        for part in (content, *arrays):
+        parts: list[bytes | memoryview] = [content, *arrays]
+        for part in parts:
             end = _write(self._fd, part, end)
         _write(self._fd, _LENGTHS.pack(head, size), place)  # last: nobody looks at the rest before
 

@@ -26,7 +26,7 @@ class TaskMixtureDataset(ConcatDataset):
         super().__init__(datasets)
         self.indices: dict[str, np.ndarray] = {task: np.empty(0, int) for task in self.tasks}
         first = 0
-        for number, part in enumerate(self.datasets):
+        for number, part in enumerate(self.parts):
             if len(part.tasks) != 1:
                 raise ValueError(
                     f'datasets[{number}] of TaskMixtureDataset has the tasks {part.tasks}; each '

@@ -29,6 +29,7 @@ class RandomPatch:
         self.size = size
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The sample with its images cut to (size, size, 3)."""
         names = [name for name in _IMAGES if name in results]
         for name in names:
             results[name] = self._padded(results[name])
@@ -53,6 +54,7 @@ class RandomFlipTurn:
     """One of the eight flips and quarter turns of a square patch, the same for all images."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The sample with its images flipped and turned."""
         turns = int(results['rng'].integers(4))
         flip = bool(results['rng'].integers(2))
         for name in _IMAGES:
@@ -67,6 +69,7 @@ class RandomFlip:
     """Left to right, top to bottom, both or neither, the same for all images."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The sample with its images flipped."""
         flips = [slice(None, None, -1 if results['rng'].integers(2) else 1) for _ in range(2)]
         for name in _IMAGES:
             if name in results:
@@ -79,6 +82,7 @@ class PackSample:
     """Ends a pipeline: images become uint8 tensors (3, H, W); what only transforms need goes."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The sample that a data loader collates."""
         packed = {name: results[name] for name in ('task', 'domain', 'path')}
         packed['key'] = torch.tensor(results['key'])
         for name in _IMAGES:

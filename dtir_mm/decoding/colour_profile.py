@@ -29,7 +29,11 @@ class ColourProfile(NamedTuple):
 
     def to_srgb(self, image: Image.Image) -> Image.Image:
         """The image, of this profile's mode, in sRGB."""
-        return image if self.transform is None else ImageCms.applyTransform(image, self.transform)
+        if self.transform is None:
+            return image
+        converted = ImageCms.applyTransform(image, self.transform)
+        assert converted is not None, 'only in-place transforms return None'
+        return converted
 
 
 @lru_cache(_KEPT)

@@ -1,8 +1,8 @@
 """Noise schedules and their forward process ``x_t = signal_t x_0 + sigma_t noise``.
 
-Time steps t run from 1 to T as in the paper, and t = 0 is the clean image. The paper prints a
-variance-preserving process, the authors' released code runs a variance-exploding one; both are
-Gaussian Markov chains, so that ``sampling.py`` serves both.
+Time steps t run from 1 to T as in the paper, and t = 0 is the clean image. The paper states a
+variance-preserving process, the authors' released code uses a variance-exploding one; both are
+Gaussian Markov chains, so that ``sampling.py`` works for both.
 """
 
 import inspect
@@ -15,11 +15,11 @@ from torch import Tensor
 
 
 class NoiseSchedule:
-    """What both schedules share: the forward process from its two tables.
+    """Base of both schedules: the forward process, given its two tables.
 
     Args:
-        signal: how much of the clean image is left at t = 0..T, (T + 1,), float64; 1 at t = 0.
-        sigma: the noise level in units of the images, (T + 1,), float64; 0 at t = 0.
+        signal: factor of the clean image at t = 0..T, (T + 1,), float64; 1 at t = 0.
+        sigma: noise level in image units, (T + 1,), float64; 0 at t = 0.
         image_range: the lowest and the highest value of an image.
 
     Raises:
@@ -36,11 +36,11 @@ class NoiseSchedule:
         self._sigma = sigma
 
     def signal(self, t: Tensor) -> Tensor:
-        """How much of the clean image is left, (B,), float64, at time steps (B,) in 0..T."""
+        """The factor of the clean image, (B,), float64, at time steps (B,) in 0..T."""
         return self._signal.to(t.device)[t]
 
     def sigma(self, t: Tensor) -> Tensor:
-        """The noise level, (B,), float64, in units of the images, at time steps (B,) in 0..T."""
+        """The noise level in image units, (B,), float64, at time steps (B,) in 0..T."""
         return self._sigma.to(t.device)[t]
 
     def snr(self, t: Tensor) -> Tensor:
@@ -54,15 +54,15 @@ class NoiseSchedule:
     def predict_clean(self, noisy: Tensor, noise: Tensor, t: Tensor, clip: bool = True) -> Tensor:
         """x_0 from x_t and its (predicted) noise, clipped to the image range.
 
-        Without the clip, errors grow by sigma_t / signal_t: about 360 at t = T of the schedule
-        that preserves variance.
+        Without clipping, errors grow by sigma_t / signal_t: about 360 at t = T of the
+        variance-preserving schedule.
         """
         clean = (noisy - like(self.sigma(t), noisy) * noise) / like(self.signal(t), noisy)
         return clean.clamp(*self.image_range) if clip else clean
 
     @property
     def config(self) -> dict[str, Any]:
-        """Plain data from which ``build_schedule`` builds the same schedule."""
+        """The config from which ``build_schedule`` builds the same schedule."""
         arguments = {name: getattr(self, name) for name in _arguments_of(type(self))}
         return {'type': type(self).__name__, **arguments}
 
@@ -71,13 +71,13 @@ class VariancePreserving(NoiseSchedule):
     """``x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` (Eq. 1 and 2 of the paper).
 
     Args:
-        name: "linear_scaled" (the default: method.md 1.1 tells why), "ddim_stride" or "cosine".
+        name: of the betas: "linear_scaled", "ddim_stride" or "cosine" (``BETAS``).
         num_steps: T.
         image_range: the lowest and the highest value of an image.
 
     Raises:
-        ValueError: the name is unknown, T lies outside 1..1000 or is too small for it, or the image
-            range is empty.
+        ValueError: the name is unknown, T lies outside 1..1000 or is too small for the betas, or
+            the image range is empty.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class VarianceExploding(NoiseSchedule):
 
     With ``theta = linspace(1e-4, 2e-2, T + 1) 1000 / (T + 1)``, ``c = cumsum(theta) - theta_0`` and
     ``d = -ln(0.005) / c_T``, it is ``sigma_t = sigma_max sqrt(1 - exp(-2 c_t d))``: the noise of a
-    mean-reverting process (IR-SDE) of which exp(-c_T d) = 0.005 of its start is left at T. They
-    compute in float32, we in float64; at T = 50 the levels differ by a relative 1.3e-6 at most.
+    mean-reverting process (IR-SDE) that keeps exp(-c_T d) = 0.005 of its start at T. Their code
+    computes in float32, ours in float64; at T = 50 the relative difference is at most 1.3e-6.
 
     Args:
-        sigma_max: what the noise level tends to, in levels of an 8-bit image.
+        sigma_max: limit of the noise level, in levels of an 8-bit image.
         num_steps: T.
         image_range: the lowest and the highest value of an image.
 
@@ -142,15 +142,15 @@ SCHEDULES: dict[str, type[NoiseSchedule]] = {
 def build_schedule(
     config: Mapping[str, Any] | None, image_range: tuple[float, float]
 ) -> NoiseSchedule:
-    """The schedule of a config.
+    """Builds a schedule from its config.
 
     Args:
-        config: "type", a name of ``SCHEDULES`` ("VariancePreserving" where it is missing), and
-            arguments of that class other than ``image_range``; None for its defaults.
-        image_range: of the images that the network sees.
+        config: "type", a name in ``SCHEDULES`` (default "VariancePreserving"), and arguments of
+            that class other than ``image_range``; None for the defaults.
+        image_range: of the images that the network gets.
 
     Raises:
-        ValueError: the type or a key is unknown, or a value is not accepted.
+        ValueError: the type or a key is unknown, or a value is invalid.
     """
     arguments = dict(config or {})
     kind = arguments.pop('type', 'VariancePreserving')
@@ -164,7 +164,7 @@ def build_schedule(
 
 
 def like(values: Tensor, images: Tensor) -> Tensor:
-    """Values (B,) in the type of images (B, C, H, W), shaped to multiply them."""
+    """Values (B,) as (B, 1, 1, 1), in the dtype and on the device of images (B, C, H, W)."""
     return values.to(images).reshape(-1, 1, 1, 1)
 
 

@@ -1,7 +1,7 @@
 """Reverse diffusion steps: DDPM (Alg. 2, line 8) and DDIM, for every schedule.
 
-A schedule is a Gaussian Markov chain, so all follows from its signal and sigma: between the steps
-s < t it is ``x_t = a x_s + sqrt(v) noise`` with ``a = signal_t / signal_s`` and
+A schedule is a Gaussian Markov chain, determined by its signal and sigma: between the steps s < t,
+it is ``x_t = a x_s + sqrt(v) noise`` with ``a = signal_t / signal_s`` and
 ``v = sigma_t^2 - a^2 sigma_s^2``, which gives the posterior of x_s under x_t and x_0. For
 s = t - 1 in a variance-preserving schedule, v is beta_t.
 
@@ -42,14 +42,14 @@ def ddpm_step(
     generator: torch.Generator,
     clip: bool = True,
 ) -> Tensor:
-    """x_{t-1} from x_t and its predicted noise, with fresh noise of the posterior's variance.
+    """Samples x_{t-1} from x_t and its predicted noise, with the posterior's variance.
 
     Args:
         schedule: the noise schedule.
         noisy: x_t, (B, 3, H, W).
         noise: predicted noise, same shape.
-        t: time steps (B,) in 1..T; none is added at t = 1.
-        generator: of the CPU; gives the fresh noise, the same on every device.
+        t: time steps (B,) in 1..T; at t = 1 no noise is added.
+        generator: CPU generator of the fresh noise, so that it is the same on every device.
         clip: clip the predicted x_0 to the image range.
     """
     mean = posterior_mean(schedule, schedule.predict_clean(noisy, noise, t, clip), noisy, t)
@@ -67,7 +67,7 @@ def ddim_step(
     generator: torch.Generator | None = None,
     clip: bool = True,
 ) -> Tensor:
-    """x at ``t_next`` < ``t``, the clean image where that is 0 (Song et al., 2021, Eq. 12 and 16).
+    """From x_t to x at ``t_next`` < ``t`` (Song et al., 2021, Eq. 12 and 16); t = 0 is clean.
 
     Args:
         schedule: the noise schedule.
@@ -76,9 +76,8 @@ def ddim_step(
         t: time steps (B,) in 1..T.
         t_next: earlier steps (B,) in 0..T-1.
         eta: 0 for no fresh noise, 1 for as much as DDPM adds.
-        generator: of the CPU; gives the fresh noise where eta > 0.
-        clip: clip the predicted x_0 to the image range, and take the noise anew from it, so that
-            both stay consistent.
+        generator: CPU generator of the fresh noise; needed if eta > 0.
+        clip: clip the predicted x_0 to the image range, and recompute the noise from it.
 
     Raises:
         ValueError: eta > 0 without a generator.
@@ -118,5 +117,5 @@ def _transition(schedule: NoiseSchedule, t: Tensor, earlier: Tensor) -> tuple[Te
     return a, schedule.sigma(t).square() - (a * schedule.sigma(earlier)).square()
 
 
-def _fresh_noise(images: Tensor, generator: torch.Generator) -> Tensor:
+def _fresh_noise(images: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)

@@ -113,7 +113,7 @@ class RestorationRunner(Runner):
         lock_for_all_processes(self.work_dir)
 
     def build_logger(self, log_level: int | str = 'INFO', **options: Any) -> MMLogger:
-        """mmengine's logger, which reports a full disk once."""
+        """Mmengine's logger, which reports a full disk once."""
         logger = super().build_logger(log_level, **options)
         report_failures_once(logger)
         return logger

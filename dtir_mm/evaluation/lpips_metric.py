@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., 2018): a perceptual distance, by the package ``lpips`` with AlexNet."""
+"""LPIPS (Zhang et al., 2018), a perceptual distance: the package ``lpips`` with AlexNet."""
 
 import warnings
 from pathlib import Path
@@ -9,19 +9,19 @@ from mmengine.device import get_device
 
 from dtir_mm.evaluation.lpips_weights import load_trunk
 
-# AlexNet's third block sees one pixel of a 31 x 31 image.
+# At 31 x 31 pixels, AlexNet's third block is down to one pixel.
 SMALLEST_SIDE = 31
 
 
 class Lpips:
-    """The distance of two images: 0 for equal ones, about 1 for unrelated ones.
+    """The distance between two images: 0 if they are equal, about 1 if they are unrelated.
 
     Args:
-        weights: a state dict of AlexNet; ``None`` takes what ``lpips_weights`` finds.
-        device: where it computes; ``None`` takes the accelerator where there is one.
+        weights: a state dict of AlexNet; ``None`` for the one that ``lpips_weights`` finds.
+        device: where to compute; ``None`` for the accelerator, if there is one.
 
     Raises:
-        FileNotFoundError: the machine has no weights; the message says how to get them.
+        FileNotFoundError: there are no weights; the message says how to get them.
         ValueError: the weights are not those of an AlexNet.
     """
 
@@ -30,7 +30,7 @@ class Lpips:
         import lpips  # Heavy: brings torchvision.
 
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-            # lpips first draws a random trunk, by an argument that torchvision has deprecated.
+            # lpips first builds a random trunk, with an argument that torchvision deprecates.
             warnings.filterwarnings('ignore', category=UserWarning, module='torchvision')
             network = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
         # lpips calls features.3.weight slice2.3.weight.
@@ -41,7 +41,7 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, restored: np.ndarray, clean: np.ndarray) -> float:
-        """The distance of two RGB uint8 images (H, W, 3).
+        """The distance between two RGB uint8 images (H, W, 3).
 
         Raises:
             ValueError: the shapes differ, or a side is shorter than ``SMALLEST_SIDE``.
@@ -58,6 +58,6 @@ class Lpips:
         return self.network(self._tensor(restored), self._tensor(clean)).item()
 
     def _tensor(self, image: np.ndarray) -> torch.Tensor:
-        """(1, 3, H, W) in [-1, 1], RGB."""
+        """Converts to (1, 3, H, W) in [-1, 1], RGB."""
         chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return chw.to(self.device, torch.float32)[None] / 127.5 - 1

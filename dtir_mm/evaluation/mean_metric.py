@@ -1,4 +1,4 @@
-"""Means of numbers that a model's ``val_step`` gives for each image."""
+"""Means of the numbers that a model's ``val_step`` returns for each image."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ class MeanMetric(BaseMetric):
     """The mean of each named number over the data set (pre-training: L_g on held-out images).
 
     Args:
-        names: keys of the numbers in each data sample, which has a "path" too.
+        names: keys of the numbers in each data sample, which also has a "path".
     """
 
-    default_prefix = ''  # the names themselves
+    default_prefix = ''  # none
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
         self.names = list(names)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes the numbers of a batch.
+        """Collects the numbers of a batch.
 
         Raises:
             ValueError: one is NaN or infinite; the message names the sample's "path".
@@ -33,7 +33,7 @@ class MeanMetric(BaseMetric):
             row = {name: float(sample[name]) for name in self.names}
             for name, value in row.items():
                 if not math.isfinite(value):
-                    raise ValueError(f'{sample["path"]}: {name} is {value}; no mean is made of it')
+                    raise ValueError(f'{sample["path"]}: {name} is {value}, so it has no mean')
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-# An exactly restored image has infinite PSNR; counted as this, it does not swallow an average.
+# An exactly restored image has infinite PSNR, which would make an average infinite.
 PSNR_CAP = 100.0
 
 _WINDOW = cv2.getGaussianKernel(11, 1.5)
@@ -12,7 +12,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP`` (which equal images get).
+    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP``, which is that of equal images.
 
     Args:
         restored: (H, W, 3) or (H, W), values 0 to 255.
@@ -22,7 +22,7 @@ def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
         ValueError: the shapes differ, or a value is NaN or infinite.
     """
     _check_shapes(restored, clean)
-    error = np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64)))
+    error = float(np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64))))
     _check_finite(error)
     if error == 0:
         return PSNR_CAP
@@ -32,7 +32,7 @@ def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
 def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
     """Structural similarity (Wang et al., 2004), at most 1: the mean over pixels and channels.
 
-    An 11 x 11 Gaussian window of sigma 1.5, on the pixels whose window lies inside the image.
+    The window is an 11 x 11 Gaussian with sigma 1.5, at pixels where it lies inside the image.
 
     Args:
         restored: (H, W, 3) or (H, W), values 0 to 255, at least 11 x 11 pixels.

@@ -1,4 +1,4 @@
-"""Named ways to measure: colour space and crop can matter more to PSNR than the method does."""
+"""Evaluation protocols: colour space and crop can affect PSNR more than the method does."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class Protocol:
     Args:
         name: the key of ``PROTOCOLS``.
         color: "rgb", or "y": the luma of BT.601, as MATLAB's ``rgb2ycbcr`` before rounding.
-        crop_border: pixels cut off at each side first.
-        lpips: whether LPIPS is measured as well.
+        crop_border: pixels to crop at each side first.
+        lpips: whether to measure LPIPS, too.
     """
 
     name: str
@@ -48,9 +48,9 @@ PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol('rgb', color='rgb', crop_border=0, lpips=True),
-        # For validation during training, where LPIPS would take most of the time.
+        # For validation in training, of which LPIPS would take most of the time.
         Protocol('rgb_no_lpips', color='rgb', crop_border=0, lpips=False),
-        # DA-CLIP's test script cuts 4 pixels off: only for comparison with figures made with it.
+        # DA-CLIP's test script crops 4 pixels: only for comparison with its results.
         Protocol('rgb_crop4', color='rgb', crop_border=4, lpips=True),
         # Deraining papers; LPIPS is defined on colour.
         Protocol('y', color='y', crop_border=0, lpips=False),
@@ -62,7 +62,7 @@ def get_protocol(name: str) -> Protocol:
     """The protocol called ``name``.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]

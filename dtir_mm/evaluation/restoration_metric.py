@@ -1,4 +1,4 @@
-"""The metric of every test and validation: figures of each image, before and after restoration."""
+"""The metric of tests and validation: PSNR, SSIM and LPIPS of inputs and restored images."""
 
 import math
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ FIGURES = ('psnr', 'ssim', 'lpips')
 
 @METRICS.register_module()
 class RestorationMetric(BaseMetric):
-    """Means per task and domain, and the rows per image that they come from.
+    """Means per task and domain, and the per-image rows behind them.
 
-    After an evaluation ``rows`` (on the first process) lists one dict an image, over all processes,
+    After an evaluation, ``rows`` (on the first process) has a dict per image of all processes,
     sorted by task, domain and path: ``task, domain, path, t``, then ``psnr, ssim, lpips`` of the
     restored image and ``input_psnr, input_ssim, input_lpips`` of the degraded one. LPIPS is None
-    where the protocol omits it.
+    if the protocol omits it.
 
     Args:
         protocol: a name of ``PROTOCOLS``.
-        collect_device: how processes send their rows, "cpu" or "gpu".
-        prefix: put before the names of the means.
+        collect_device: device for collecting the rows of all processes, "cpu" or "gpu".
+        prefix: of the names of the means.
 
     Raises:
-        ValueError: there is no such protocol.
-        FileNotFoundError: the protocol has LPIPS and the machine lacks its weights.
+        ValueError: the protocol is unknown.
+        FileNotFoundError: the protocol has LPIPS, but there are no weights for it.
     """
 
-    # Not None, for which mmengine would warn: names without a prefix are meant.
+    # No prefix; for None mmengine would warn.
     default_prefix = ''
 
     def __init__(
@@ -52,7 +52,7 @@ class RestorationMetric(BaseMetric):
         Args:
             data_batch: not used.
             data_samples: dicts of ``restored``, ``degraded`` and ``clean``, RGB uint8 (H, W, 3) of
-                one size, and of ``task``, ``domain``, ``path`` and ``t``, the time step used.
+                one size, and of ``task``, ``domain``, ``path`` and ``t``, the time step.
 
         Raises:
             ValueError: images are not such arrays, or too small; the message names the path.
@@ -66,8 +66,8 @@ class RestorationMetric(BaseMetric):
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """``<task>/<domain>/<figure>`` for all six figures, and ``psnr``, ``ssim`` and ``lpips``.
 
-        The latter are unweighted means over the tasks of the source domain (of all domains where
-        nothing of the source was tested), as in the paper's tables.
+        The latter are unweighted means over the tasks of the source domain, as in the paper's
+        tables; over all domains if the source was not tested.
         """
         self.rows = sorted(results, key=lambda row: (row['task'], row['domain'], row['path']))
         means = mean_figures(self.rows)
@@ -104,15 +104,15 @@ class RestorationMetric(BaseMetric):
         image, clean = self.protocol.crop(image), self.protocol.crop(clean)
         distance = self._lpips(image, clean) if self._lpips else None
         if distance is not None and not math.isfinite(distance):
-            raise ValueError(f'LPIPS is {distance}; its weights must be broken')
+            raise ValueError(f'LPIPS is {distance}: its weights must be damaged')
         image, clean = self.protocol.convert(image), self.protocol.convert(clean)
         return {'psnr': psnr(image, clean), 'ssim': ssim(image, clean), 'lpips': distance}
 
 
 def mean_figures(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:
-    """The figures' means over the images of each (task, domain), in order of first appearance.
+    """The mean figures over the images of each (task, domain), in order of first appearance.
 
-    A figure that no protocol measured (None in the rows) is left out.
+    Figures that were not measured (None in the rows) are omitted.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Networks, conditioning, objectives, regularizers and the restorer; importing registers them."""
+"""Networks, conditioning, objectives, regularizers and restorer; importing registers them."""
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
 from dtir_mm.models.backbones.released_nafnet import ReleasedNAFNet

@@ -1,6 +1,6 @@
-"""No image is made of NaN or infinity: where they come from is found out and said.
+"""Refusing NaN and infinity in images, and finding the layer that they come from.
 
-Clamping would turn infinity into white, and a conversion to bytes NaN into black.
+Clamping would turn infinity into white, and conversion to bytes NaN into black.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,30 +12,30 @@ from torch import Tensor, nn
 
 
 class NotFiniteError(ValueError):
-    """Values that should become an image hold NaN or infinity."""
+    """The values of an image are NaN or infinite."""
 
 
 def is_finite(values: Tensor) -> bool:
-    """Whether all values are; True while a graph is traced, which cannot depend on values."""
+    """Whether all values are finite; always True in tracing, which cannot depend on values."""
     return torch.jit.is_tracing() or bool(torch.isfinite(values).all())
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Raises NotFiniteError, which says ``what`` the values are, unless all are finite."""
+    """Raises NotFiniteError, which names ``what`` the values are, unless all are finite."""
     if not is_finite(values):
-        raise NotFiniteError(f'{what} holds NaN or infinity, of which no image can be made')
+        raise NotFiniteError(f'{what} holds NaN or infinity')
 
 
 def require_finite_output(net: nn.Module, output: Tensor, run: Callable[[], object]) -> None:
-    """Raises unless what a network gave is finite; only then it runs again, to find the layer.
+    """Checks a network's output; if it is not finite, runs the network again to find the layer.
 
     Args:
         net: the network.
-        output: what it gave.
+        output: its output.
         run: runs it again on the same images.
 
     Raises:
-        NotFiniteError: it is not; the message names the first layer whose output is not.
+        NotFiniteError: it is not finite; the message names the first layer whose output is not.
     """
     if not is_finite(output):
         raise NotFiniteError(f'the network gives NaN or infinity: {_blame(net, run)}')
@@ -43,7 +43,7 @@ def require_finite_output(net: nn.Module, output: Tensor, run: Callable[[], obje
 
 @contextmanager
 def naming(files: Iterable[str]) -> Iterator[None]:
-    """A ``NotFiniteError`` from in here names the files."""
+    """Adds the names of the files to a ``NotFiniteError`` raised inside."""
     try:
         yield
     except NotFiniteError as error:
@@ -51,9 +51,9 @@ def naming(files: Iterable[str]) -> Iterator[None]:
 
 
 def _blame(net: nn.Module, run: Callable[[], object]) -> str:
-    """Which layer's output is the first that is not finite, and what of it is, in words."""
+    """Describes the first layer whose output is not finite, and the cause."""
     if any(hasattr(parameter, 'full_tensor') for parameter in net.parameters()):
-        return 'its weights are divided among processes, so that no layer is looked for'
+        return 'its weights are sharded over processes, so the layer was not searched for'
     found: list[str] = []
 
     def note(name: str, module: nn.Module, inputs: tuple, output: object) -> None:
@@ -69,7 +69,7 @@ def _blame(net: nn.Module, run: Callable[[], object]) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else 'no layer does, but what it makes of their outputs'
+    return found[0] if found else 'no layer does, but an operation on their outputs'
 
 
 def _why(module: nn.Module) -> str:

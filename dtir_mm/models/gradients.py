@@ -1,7 +1,7 @@
-"""Gradients as flat vectors: summed over micro-batches, and over processes.
+"""Gradients as flat vectors, summed over micro-batches and processes.
 
-Everything that is not linear in a gradient (norms, cosines, projections, clipping) belongs behind
-``sum_over_processes``; so does the optimiser step.
+Everything that is not linear in a gradient (norms, cosines, projections, clipping) must come after
+``sum_over_processes``; so must the optimiser step.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def flat_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """d loss / d parameters as one vector (P,); zero where a parameter has no part in the loss."""
+    """The gradient of a loss as one vector (P,), zero for parameters that it does not depend on."""
     gradients = _gradients(loss, parameters)
     return torch.cat(
         [
@@ -28,8 +28,8 @@ def hessian_vector_product(
 ) -> Tensor:
     """``(d^2 loss / d parameters^2) vector``, (P,), by differentiating twice.
 
-    Parameters that are not ``reached`` are held constant: their parts of the vector are not read,
-    those of the product are zero.
+    Parameters that are not ``reached`` are held constant: their parts of the vector are ignored,
+    and those of the product are zero.
     """
     chosen = list(itertools.compress(parameters, reached))
     gradients = _gradients(loss, chosen, create_graph=True)
@@ -39,11 +39,11 @@ def hessian_vector_product(
         for gradient, part in zip(gradients, parts, strict=True)
         if gradient is not None and gradient.requires_grad
     )
-    del gradients  # as large as the network, and free to go as the second pass passes them
+    del gradients  # as large as the network; the second pass frees them one by one
     if not isinstance(product, Tensor):
         return torch.zeros_like(vector)
     products = torch.autograd.grad(product, chosen, allow_unused=True)
-    result = torch.zeros_like(vector)  # no earlier: as large as the network
+    result = torch.zeros_like(vector)  # not earlier, since it is as large as the network
     filled = itertools.compress(_parts(result, parameters), reached)
     for part, values in zip(filled, products, strict=True):
         if values is not None:
@@ -52,7 +52,7 @@ def hessian_vector_product(
 
 
 def per_sample_gradients(losses: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The gradient of each loss (n,) as a row of (n, P), which can be differentiated again."""
+    """The gradient of each loss (n,) as a row of (n, P), differentiable again."""
     gradients = torch.autograd.grad(
         losses,
         parameters,
@@ -71,16 +71,18 @@ def per_sample_gradients(losses: Tensor, parameters: Sequence[nn.Parameter]) -> 
 
 
 def refuse_custom_functions(loss: Tensor) -> None:
-    """Raises unless a loss is made of torch's own operations, which can be differentiated twice.
+    """Refuses losses with custom autograd functions, whose second derivatives may be wrong.
 
-    Whether the backward of a custom autograd function can be differentiated again cannot be seen
-    from outside: one that keeps intermediate results as constants gives a wrong second derivative
-    without a word (mmagic's NAFNet LayerNorm2d is 45 % off).
+    Whether the backward of such a function is differentiable cannot be checked from outside: one
+    that treats intermediate results as constants gives a silently wrong second derivative (mmagic's
+    NAFNet LayerNorm2d is 45 % off).
 
     Raises:
-        TypeError: it is not; the message names the functions.
+        TypeError: there is one; the message names them.
     """
-    names, seen, stack = set(), set(), [loss.grad_fn]
+    names: set[str] = set()
+    seen: set[torch.autograd.graph.Node] = set()
+    stack = [loss.grad_fn]
     while stack:
         node = stack.pop()
         if node is None or node in seen:
@@ -100,7 +102,7 @@ def refuse_custom_functions(loss: Tensor) -> None:
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in place; the tensor itself where there is one."""
+    """Sums a tensor over all processes, in place."""
     all_reduce(values, op='sum')
     return values
 
@@ -116,9 +118,9 @@ def scale_parts(vector: Tensor, factors: Tensor, parameters: Sequence[nn.Paramet
 def capped_parts(
     vector: Tensor, reference: Tensor, share: float, parameters: Sequence[nn.Parameter]
 ) -> Tensor:
-    """Shrinks the part of each parameter to ``share`` of the reference's norm there, in place.
+    """Shrinks the part of each parameter to ``share`` of the reference's norm, in place.
 
-    Parts in which the reference is zero stay: they are of parameters in which it has no say.
+    Parts in which the reference is zero are left unchanged.
     """
     pairs = zip(_parts(vector, parameters), _parts(reference, parameters), strict=True)
     for part, other in pairs:
@@ -129,18 +131,18 @@ def capped_parts(
 
 
 def write_gradient(gradient: Tensor, parameters: Sequence[nn.Parameter]) -> None:
-    """Makes a flat gradient (P,) the ``.grad`` of the parameters, as views of it."""
+    """Sets the parameters' ``.grad`` to views of a flat gradient (P,)."""
     for parameter, part in zip(parameters, _parts(gradient, parameters), strict=True):
         parameter.grad = part.view_as(parameter)
 
 
 def flatten(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The values of parameters as one vector (P,), a copy."""
+    """A copy of the parameters' values as one vector (P,)."""
     return torch.cat([parameter.detach().flatten() for parameter in parameters])
 
 
 def to_named(vector: Tensor, named: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """The parts of a vector (P,) by the names of the parameters, in their shapes, on the CPU."""
+    """Splits a vector (P,) into named tensors of the parameters' shapes, on the CPU."""
     parts = _parts(vector, list(named.values()))
     return {
         name: part.view_as(parameter).cpu().clone()
@@ -149,10 +151,10 @@ def to_named(vector: Tensor, named: Mapping[str, nn.Parameter]) -> dict[str, Ten
 
 
 def from_named(values: Mapping[str, Tensor], default: Mapping[str, Tensor]) -> Tensor:
-    """One vector (P,) of named tensors, in the order of ``default``, which fills what is missing.
+    """Joins named tensors to one vector (P,), in the order of ``default``, which fills gaps.
 
     Raises:
-        ValueError: a name that ``default`` does not have, or another shape; the message lists them.
+        ValueError: names or shapes differ from ``default``; the message lists them.
     """
     problems = [name for name in values if name not in default]
     problems += [
@@ -168,7 +170,7 @@ def from_named(values: Mapping[str, Tensor], default: Mapping[str, Tensor]) -> T
 def _gradients(
     loss: Tensor, parameters: Sequence[nn.Parameter], create_graph: bool = False
 ) -> tuple[Tensor | None, ...]:
-    """The gradients; None where a parameter has no part: in all, if what has one is frozen."""
+    """The gradients; None for parameters that the loss does not depend on."""
     if not (parameters and loss.requires_grad):
         return (None,) * len(parameters)
     return torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)

@@ -1,4 +1,4 @@
-"""Weights of a file that go into a network: which fit it, and whether their values are sound."""
+"""Matching the weights of a file to a network, and checking their values."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from dtir_mm.weights_file import CheckpointError
 
 
 class Fit(NamedTuple):
-    """A candidate beside the tensors of a network, and the names that both have in one shape."""
+    """A candidate, the tensors of a network, and the names that have the same shape in both."""
 
     candidate: Candidate
     expected: Mapping[str, Tensor]
@@ -18,11 +18,11 @@ class Fit(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether that is all of both."""
+        """Whether these are all of both."""
         return len(self.names) == len(self.expected) == len(self.candidate.weights)
 
     def difference(self, source: str, target: str) -> str:
-        """What does not fit, of the file and of the network side by side; three lines."""
+        """Three lines on what does not match in the file and in the network."""
         weights, fitting = self.candidate.weights, set(self.names)
         rest, wanted = (
             {name: value for name, value in part.items() if name not in fitting}
@@ -38,14 +38,14 @@ class Fit(NamedTuple):
 
 
 def fit(candidate: Candidate, expected: Mapping[str, Tensor]) -> Fit:
-    """A candidate beside the tensors of a network, in the network's order."""
+    """Matches a candidate to the tensors of a network, in the network's order."""
     weights = candidate.weights
     names = [n for n, v in expected.items() if n in weights and weights[n].shape == v.shape]
     return Fit(candidate, expected, names)
 
 
 def best(fits: Iterable[Fit]) -> Fit:
-    """The one of which most fits, the first of these."""
+    """The first of those with the most matching tensors."""
     return max(fits, key=lambda fit: len(fit.names))
 
 
@@ -54,7 +54,7 @@ def require_same_architecture(
 ) -> None:
     """Raises CheckpointError unless weights have the names and shapes of the expected ones.
 
-    The message shows what differs; ``source`` and ``target`` name the two.
+    The message shows the differences; ``source`` and ``target`` name the two in it.
     """
     found = fit(Candidate(dict(weights), ''), expected)
     if not found.is_exact:
@@ -62,10 +62,10 @@ def require_same_architecture(
 
 
 def require_sound(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
-    """Raises CheckpointError where the values of weights cannot be those of a network's tensors.
+    """Raises CheckpointError for values that a network's tensors cannot have.
 
-    They are numbers of another kind (integer, complex), or not finite in the network's precision.
-    Masks, which are buffers, may hold infinity, but not NaN.
+    These are of another kind (integer, complex), or not finite in the network's precision. Buffers,
+    such as masks, may hold infinity, but not NaN.
     """
     parameters = dict(network.named_parameters())
     for name, expected in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""From a collated batch to what the restorers work on: RGB in the model's range, on its device."""
+"""Preprocessing a collated batch: RGB in the model's range, on its device."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,21 +15,21 @@ IMAGES = ('clean', 'degraded')
 
 
 class ImageRange(NamedTuple):
-    """The values that stand for black and white inside a model."""
+    """A model's values of black and white."""
 
     low: float
     high: float
 
     def from_uint8(self, images: Tensor) -> Tensor:
-        """Images in 0..255, as floating point numbers, in this range."""
+        """Maps images from 0..255, in floating point, to this range."""
         return images / (255 / (self.high - self.low)) + self.low
 
     def from_unit_range(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] in this range."""
+        """Maps images from [0, 1] to this range."""
         return images * (self.high - self.low) + self.low
 
     def to_unit_range(self, images: Tensor) -> Tensor:
-        """Images of this range in [0, 1], clamped.
+        """Maps images from this range to [0, 1], clamped.
 
         Raises:
             NotFiniteError: a value is NaN or infinite.
@@ -38,19 +38,19 @@ class ImageRange(NamedTuple):
         return images.sub(self.low).div(self.high - self.low).clamp(0, 1)
 
     def to_signed(self, images: Tensor) -> Tensor:
-        """Images of this range in [-1, 1]."""
+        """Maps images from this range to [-1, 1]."""
         return images if self.low == -1 else images * 2 - 1
 
 
-# The preprint leaves the range open, and t_mat depends on it; the released code works in [0, 1].
+# The preprint does not state the range, on which t_mat depends; the released code uses [0, 1].
 IMAGE_RANGES = (ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0))
 
 
 def checked_range(values: Sequence[float]) -> ImageRange:
-    """One of ``IMAGE_RANGES``.
+    """The member of ``IMAGE_RANGES`` with these values.
 
     Raises:
-        ValueError: the values are not those of any.
+        ValueError: there is none.
     """
     if tuple(values) not in IMAGE_RANGES:
         accepted = ' or '.join(str(tuple(known)) for known in IMAGE_RANGES)
@@ -60,10 +60,10 @@ def checked_range(values: Sequence[float]) -> ImageRange:
 
 @MODELS.register_module()
 class RestorationPreprocessor(BaseDataPreprocessor):
-    """Scales uint8 images (B, 3, H, W) to a range; names, paths and keys stay as they are.
+    """Scales uint8 images (B, 3, H, W) to a range; names, paths and keys are kept.
 
     Args:
-        image_range: black and white inside the model.
+        image_range: the model's values of black and white.
     """
 
     dtype = torch.float32
@@ -73,7 +73,7 @@ class RestorationPreprocessor(BaseDataPreprocessor):
         self.image_range = image_range
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """The batch with its images scaled and moved; ``training`` changes nothing."""
+        """The batch with its images scaled and moved; ``training`` has no effect."""
         batch = dict(data)
         for name in IMAGES:
             if name in batch:
@@ -83,7 +83,7 @@ class RestorationPreprocessor(BaseDataPreprocessor):
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """(B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded.
+    """Converts (B, 3, H, W) in [0, 1] to a uint8 array (B, H, W, 3), rounded.
 
     Raises:
         NotFiniteError: a value is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Weights as training codes save them: in dicts beside other things, under prefixes of wrappers."""
+"""Finding weights in the nested dicts and under the name prefixes that training codes save."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -7,14 +7,13 @@ from torch import Tensor
 
 from dtir_mm.weights_file import CheckpointError
 
-# Keys under which weights lie (BasicSR, mmengine, timm, Lightning, KAIR, Uformer ...), an average
-# of them before themselves.
+# Keys of weights (BasicSR, mmengine, timm, Lightning, KAIR, Uformer ...), averaged ones first.
 _TABLES = (
     'state_dict', 'model_state_dict', 'params_ema', 'params-ema', 'params', 'model_ema', 'ema',
     'generator_ema', 'net_g_ema', 'model', 'net_g', 'netG', 'generator', 'network', 'net',
     'weights',
 )  # fmt: skip
-# What wrappers put before a network's own names.
+# Prefixes that wrappers add to a network's own names.
 _PREFIXES = (
     'module.', '_orig_mod.', 'model_ema.', 'ema_model.', 'generator_ema.', 'net_g_ema.', 'model.',
     'net_g.', 'netG.', 'generator.', 'network.', 'net.',
@@ -24,18 +23,18 @@ _SHOWN = 3
 
 
 class Candidate(NamedTuple):
-    """Weights by names, and where in a file they were found; nothing where they are all of it."""
+    """Weights by name, and where in the file they were found; empty if they are all of it."""
 
     weights: dict[str, Tensor]
     found: str
 
 
 def candidates(content: Any, source: str) -> Iterator[Candidate]:
-    """The weights in what a file holds: by their names there, then without prefixes.
+    """The weights in the content of a file: with their names as they are, then without prefixes.
 
     Args:
-        content: of ``read_weights_file``.
-        source: what messages call it.
+        content: from ``read_weights_file``.
+        source: its name in messages.
 
     Raises:
         CheckpointError: there are none.
@@ -61,14 +60,14 @@ def candidates(content: Any, source: str) -> Iterator[Candidate]:
 
 
 def described(weights: Mapping[str, Tensor]) -> str:
-    """A few names with their shapes, and how many more there are."""
+    """A few names with their shapes, and the number of others."""
     shown = [f'{name} {tuple(value.shape)}' for name, value in list(weights.items())[:_SHOWN]]
     more = len(weights) - len(shown)
     return (', '.join(shown) or 'none') + (f' and {more} more' if more else '')
 
 
 def _table(content: Mapping[Any, Any], depth: int) -> tuple[list[str], dict[str, Tensor]]:
-    """The keys that lead to a dict of tensors, and it; empty where there is none."""
+    """The keys that lead to a dict of tensors, and that dict; empty if there is none."""
     only = [str(key) for key in content] if len(content) == 1 else []
     for key in (*_TABLES, *only) if depth else ():
         if isinstance(inner := content.get(key), Mapping):
@@ -79,7 +78,7 @@ def _table(content: Mapping[Any, Any], depth: int) -> tuple[list[str], dict[str,
 
 
 def _stripped(weights: dict[str, Tensor], before: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Weights without each chain of prefixes that some have, and the chain."""
+    """Each chain of prefixes that some weights have, and these weights without it."""
     yield before, weights
     for prefix in _PREFIXES if before.count('.') < _DEPTH else ():
         inside = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}

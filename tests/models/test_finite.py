@@ -56,7 +56,7 @@ def test_degradations_and_figures_refuse_it_too(bad):
         with pytest.raises(ValueError, match='the images hold NaN or infinity'):
             figure(image, IMAGE.astype(np.float64))
     sample = {'path': 'in/a.png', 'val_noise_loss': bad}
-    with pytest.raises(ValueError, match=f'in/a.png: val_noise_loss is {bad}; no mean'):
+    with pytest.raises(ValueError, match=f'in/a.png: val_noise_loss is {bad}, so it has no mean'):
         MeanMetric(['val_noise_loss']).process(None, [sample])
 
 
@@ -148,7 +148,7 @@ def test_what_no_layer_gives_is_said():
             return image / 0
 
     net, image = nn.Sequential(nn.Identity(), nn.Identity()), torch.zeros(2)
-    with pytest.raises(NotFiniteError, match='no layer does, but what it makes of their outputs'):
+    with pytest.raises(NotFiniteError, match='no layer does, but an operation on their outputs'):
         require_finite_output(net, image / 0, lambda: net(image))
     net = nn.Sequential(nn.Identity(), Divides())
     with pytest.raises(NotFiniteError, match=r'1 \(Divides\) is the first layer'):

@@ -71,4 +71,4 @@ def _plasma(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         points = 2 ** (octave + 1) + 1
         grid = rng.random((points, points), dtype=np.float32) * np.float32(0.5**octave)
         field += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.normalize(field, None, 0, 1, cv2.NORM_MINMAX)
+    return cv2.normalize(field, field, 0, 1, cv2.NORM_MINMAX)

@@ -29,4 +29,6 @@ def compress(image: np.ndarray, quality: int) -> np.ndarray:
     """RGB uint8 (H, W, 3) as it comes back from a JPEG of a quality in 1..100."""
     bgr = np.ascontiguousarray(image[..., ::-1])
     _, stored = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+    assert decoded is not None, 'OpenCV encoded it'
+    return np.ascontiguousarray(decoded[..., ::-1])

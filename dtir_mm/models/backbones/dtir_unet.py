@@ -27,6 +27,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C_out, H, W)."""
         h = self.conv1(F.silu(self.norm1(u)))
         h = self.conv2(F.silu(self.norm2(h)))
         return self.shortcut(u) + h
@@ -43,6 +44,7 @@ class LinearAttention(nn.Module):
         self.to_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         batch, channels, height, width = u.shape
         qkv = self.to_qkv(self.norm(u)).reshape(batch, 3, self.num_heads, -1, height * width)
         query, key, value = qkv.unbind(1)
@@ -128,6 +130,7 @@ class DtirUNet(nn.Module):
         }
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, 3, H, W) to the same shape, H and W multiples of the stride."""
         h = self.stem(u)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):

@@ -18,6 +18,7 @@ class SimpleGate(nn.Module):
     """The product of the two halves of the channels: (B, 2C, ...) to (B, C, ...)."""
 
     def forward(self, u: Tensor) -> Tensor:
+        """The product of the halves."""
         first, second = u.chunk(2, dim=1)
         return first * second
 
@@ -36,6 +37,7 @@ class ChannelNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         # torch.var over channels takes several times as long as a mean of squares.
         centred = u - u.mean(1, keepdim=True)
         variance = centred.square().mean(1, keepdim=True)
@@ -65,6 +67,7 @@ class NAFBlock(nn.Module):
         self.scale2 = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         h = self.gate(self.depthwise(self.widen(self.norm1(u))))
         h = h * self.attention(h.mean((2, 3), keepdim=True))
         u = u + self.scale1 * self.project(h)
@@ -128,6 +131,7 @@ class ReleasedNAFNet(nn.Module):
         }
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, 3, H, W) to the same shape, H and W multiples of the stride."""
         h = self.stem(u)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):

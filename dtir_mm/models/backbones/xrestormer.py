@@ -25,6 +25,7 @@ class LayerNorm2d(nn.Module):
         self.body = nn.LayerNorm(channels)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         return self.body(u.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -45,6 +46,7 @@ class ChannelAttention(nn.Module):
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         batch, channels, height, width = u.shape
         qkv = self.qkv_dwconv(self.qkv(u))
         qkv = qkv.reshape(batch, 3, self.num_heads, channels // self.num_heads, height * width)
@@ -118,6 +120,7 @@ class OverlappingCrossAttention(nn.Module):
         self.rel_pos_emb = RelativePosition(window_size, self.key_size, head_channels)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         height, width = u.shape[-2:]
         query, key, value = self.qkv(u).chunk(3, dim=1)
         query = self._windows(query, self.window_size) * self.scale
@@ -146,6 +149,7 @@ class FeedForward(nn.Module):
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         gate, value = self.dwconv(self.project_in(u)).chunk(2, dim=1)
         return self.project_out(F.gelu(gate) * value)
 
@@ -171,6 +175,7 @@ class TransformerBlock(nn.Module):
         self.spatial_ffn = FeedForward(channels, expansion)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         u = u + self.channel_attn(self.norm1(u))
         u = u + self.channel_ffn(self.norm2(u))
         u = u + self.spatial_attn(self.norm3(u))
@@ -185,6 +190,7 @@ class PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, C, H, W)."""
         return self.proj(image)
 
 
@@ -199,6 +205,7 @@ class Resize(nn.Module):
         self.body = nn.Sequential(convolution, shuffle)
 
     def forward(self, u: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 2 C, H / 2, W / 2), or to (B, C / 2, 2 H, 2 W)."""
         return self.body(u)
 
 
@@ -282,6 +289,7 @@ class XRestormer(nn.Module):
         self.output = nn.Conv2d(2 * dim, 3, 3, padding=1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) to the same shape, H and W multiples of the stride."""
         skip1 = self.encoder_level1(self.patch_embed(image))
         skip2 = self.encoder_level2(self.down1_2(skip1))
         skip3 = self.encoder_level3(self.down2_3(skip2))

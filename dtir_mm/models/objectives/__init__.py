@@ -1,4 +1,4 @@
-"""What stages minimise: a loss a sample, so that a training step can weigh and sum them."""
+"""Training objectives of the stages: per-sample losses, which a training step sums."""
 
 from dtir_mm.models.objectives.degradation_classification import DegradationClassification
 from dtir_mm.models.objectives.denoising import Denoising
@@ -6,7 +6,7 @@ from dtir_mm.models.objectives.noise_prediction import NoisePrediction
 from dtir_mm.models.objectives.pixel_losses import CharbonnierLoss, FFTLoss, L1Loss
 from dtir_mm.models.objectives.reconstruction import Reconstruction
 
-# Names of the objectives of pre-training, which know no task.
+# Names of the pre-training objectives, which are independent of tasks.
 GENERATIVE = (NoisePrediction.name, Denoising.name)
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The objective beyond the paper: predicting the degradation, beside a finished network."""
+"""Predicting the degradation, for blind restoration with a trained network (not in the paper)."""
 
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 @MODELS.register_module()
 class DegradationClassification:
-    """The cross entropy of ``model.classifier``, which alone is trained.
-
-    All tasks take part from the first update on: where they join one after another, the last ones
-    would hardly be seen.
-    """
+    """The cross entropy of ``model.classifier``; the rest of the model is frozen."""
 
     name = 'classifier_loss'
 
@@ -23,7 +19,7 @@ class DegradationClassification:
         """See ``Objective``.
 
         Raises:
-            ValueError: there is no classifier.
+            ValueError: the restorer has no classifier.
         """
         if restorer.classifier is None:
             raise ValueError('DegradationClassification needs model.classifier, got None')
@@ -36,8 +32,10 @@ class DegradationClassification:
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
         """See ``Objective``."""
-        images = (restorer.image_range.to_signed(samples[name]) for name in ('degraded', 'clean'))
-        return Losses(restorer.classifier.losses(*images, samples['task']), {})
+        assert restorer.classifier is not None, 'checked by prepare'
+        to_signed = restorer.image_range.to_signed
+        degraded, clean = to_signed(samples['degraded']), to_signed(samples['clean'])
+        return Losses(restorer.classifier.losses(degraded, clean, samples['task']), {})
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""The generative objective of the released code: the clean image out of a noisy one."""
+"""The generative objective of the released code: predicting the clean image."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @MODELS.register_module()
 class Denoising:
-    """The distance of ``x_t - sigma_t noise_hat`` from ``signal_t x_0``; L1 in the released code.
+    """The distance between ``x_t - sigma_t noise_hat`` and ``signal_t x_0``, L1 in that code.
 
-    Under a variance-exploding schedule and a residual head that is ``x_t - f(x_t, t)`` against the
-    clean image itself.
+    With a variance-exploding schedule and a residual head, it is that between ``x_t - f(x_t, t)``
+    and the clean image.
 
     Args:
         losses: named configs of ``pixel_losses.py``; None for L1 alone.
@@ -38,7 +38,7 @@ class Denoising:
         return tuple(bins(self.name, restorer.schedule.num_steps))
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
-        """See ``Objective``; noise and time steps come from the samples' keys."""
+        """See ``Objective``; the samples' keys seed noise and time steps."""
         schedule = restorer.schedule
         noisy, _, t = noisy_samples(schedule, samples)
         restored = noisy - restorer.noise_in(noisy, t)
@@ -47,5 +47,5 @@ class Denoising:
         return Losses(total, binned(self.name, total.detach(), t, schedule.num_steps))
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """The loss of each clean image, or of a part of it; the noise depends on its key alone."""
+        """The loss of each clean image, cropped; its key seeds the noise."""
         return val_loss(self, restorer, batch)

@@ -1,4 +1,4 @@
-"""The generative objective of the preprint: predicting noise, Eq. 11 and 13, Alg. 1."""
+"""The generative objective of the preprint: predicting the noise (Eq. 11 and 13, Alg. 1)."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class NoisePrediction:
         snr_cap: the cap of "min_snr".
 
     Raises:
-        ValueError: ``norm`` or ``gamma`` is none of these.
+        ValueError: ``norm`` or ``gamma`` is unknown.
     """
 
     name = 'noise'
@@ -48,14 +48,14 @@ class NoisePrediction:
         return tuple(bins(self.name, restorer.schedule.num_steps))
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
-        """See ``Objective``; noise and time steps come from the samples' keys."""
+        """See ``Objective``; the samples' keys seed noise and time steps."""
         noisy, noise, t = noisy_samples(restorer.schedule, samples)
         predicted = restorer.predict_noise(noisy, t)
         total = self.error(predicted, noise, t, restorer.schedule)
         return Losses(total, binned(self.name, total.detach(), t, restorer.schedule.num_steps))
 
     def error(self, predicted: Tensor, noise: Tensor, t: Tensor, schedule: NoiseSchedule) -> Tensor:
-        """Noise and its prediction (B, 3, H, W) at steps ``t`` (B,) to per-sample losses (B,)."""
+        """The losses (B,) of predictions of noise (B, 3, H, W) at steps ``t`` (B,)."""
         error = predicted - noise
         error = error.square() if self.norm == 'mse' else error.abs()
         losses = error.mean(dim=(1, 2, 3))
@@ -65,5 +65,5 @@ class NoisePrediction:
         return losses * (torch.clamp(snr, max=self.snr_cap) / snr).to(losses)
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """L_g of each clean image, or of a part of it; the noise depends on its key alone."""
+        """L_g of each clean image, cropped; its key seeds the noise."""
         return val_loss(self, restorer, batch)

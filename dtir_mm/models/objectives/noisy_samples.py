@@ -1,4 +1,4 @@
-"""Noisy clean images for the generative objectives, and their losses by time step."""
+"""Noisy images for the generative objectives, and their losses by time step."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ _NUM_BINS = 5
 def noisy_samples(schedule: NoiseSchedule, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy images and their noise, (B, 3, H, W), and time steps (B,), uniform in 1..T.
 
-    Noise and steps are functions of each sample's key alone, and drawn on the CPU: the same on
-    every device and for any number of processes.
+    Noise and steps depend only on each sample's key and are drawn on the CPU, so that they are the
+    same on every device and for any number of processes.
     """
     clean = samples['clean']
     noises, steps = [], []
@@ -32,7 +32,7 @@ def noisy_samples(schedule: NoiseSchedule, samples: Samples) -> tuple[Tensor, Te
 
 
 def bins(name: str, num_steps: int) -> dict[str, tuple[int, int]]:
-    """Five ranges of time steps, (last before, last in it), by what logs call them."""
+    """Five ranges of time steps (first, last], by their names in logs."""
     edges = [round(i * num_steps / _NUM_BINS) for i in range(_NUM_BINS + 1)]
     return {
         f'{name}_t{low + 1:02d}-{high:02d}': (low, high)
@@ -47,7 +47,7 @@ def binned(name: str, losses: Tensor, t: Tensor, num_steps: int) -> dict[str, Te
 
 
 def val_loss(objective: Objective, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-    """A generative objective on each clean image, or a part of it; its key makes the noise."""
+    """A generative objective on each clean image, cropped; its key seeds the noise."""
     part = {**batch, 'clean': restorer.crop_to_valid_size(batch['clean'])}
     with torch.no_grad():
         return {f'val_{objective.name}_loss': objective.losses(restorer, part).total.tolist()}

@@ -1,4 +1,4 @@
-"""What an objective is: a loss of each sample, that a training step averages and differentiates."""
+"""Interface of objectives: per-sample losses, which a training step averages."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -11,31 +11,31 @@ Samples = dict[str, Any]
 
 
 class Losses(NamedTuple):
-    """``total`` (B,), which is minimised, and what else to log of each sample, (B,) or fewer."""
+    """``total`` (B,), to minimise, and ``parts`` to log, each with at most B values."""
 
     total: Tensor
     parts: dict[str, Tensor]
 
 
 class Objective(Protocol):
-    """One of stage 1, 2 or 3. ``name`` stands for its loss in logs."""
+    """The objective of a stage; ``name`` is that of its loss in logs."""
 
     name: str
 
     def prepare(self, restorer: 'Restorer') -> None:
-        """Leaves of the restorer's parameters only those trainable that are to be trained."""
+        """Freezes the parameters that the objective does not train."""
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
-        """The losses of preprocessed samples, a function of these and their keys alone."""
+        """The losses of preprocessed samples, which depend only on these and their keys."""
 
     def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
-        """The names in ``Losses.parts``, which a process without samples must know too."""
+        """The names in ``Losses.parts``, which a process without samples needs, too."""
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """What is measured in validation on whole images (B, 3, H, W), a value an image."""
+        """Validation losses on whole images (B, 3, H, W), one value per image."""
 
 
 def train_restoration(restorer: 'Restorer') -> None:
-    """Everything but a classifier, which has a stage of its own."""
+    """Trains everything except the classifier, which has a stage of its own."""
     if restorer.classifier is not None:
         restorer.classifier.requires_grad_(False)

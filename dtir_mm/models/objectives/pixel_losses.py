@@ -1,6 +1,6 @@
-"""How far a restored image is from the ground truth: one value a sample, whatever the weight.
+"""Pixel losses between restored images and ground truth, which objectives sum.
 
-Two batches (B, 3, H, W) of one range to (B,). Terms add up in ``Reconstruction`` and ``Denoising``.
+Each maps two batches (B, 3, H, W) of the same range to per-sample losses (B,).
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from dtir_mm.registry import MODELS
 class L1Loss(nn.Module):
     """The mean absolute error (L_content of Eq. 12).
 
-    Its minimum over constants is the median: where a degradation touches few pixels, giving the
-    input back is a saddle on which it stays for long.
+    Its minimum over constants is the median: for degradations that change few pixels, the identity
+    is a saddle point where training can stay for long.
     """
 
     def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class CharbonnierLoss(nn.Module):
     """``mean(sqrt(error^2 + epsilon^2))``, a smooth L1 (Lai et al., 2017).
 
     Args:
-        epsilon: where it turns from a square into an absolute value, in units of the image range.
+        epsilon: the error at which the loss turns from quadratic to linear, in image units.
     """
 
     def __init__(self, epsilon: float = 1e-3) -> None:
@@ -46,8 +46,8 @@ class CharbonnierLoss(nn.Module):
 class FFTLoss(nn.Module):
     """``weight x mean(abs(fft2(restored) - fft2(clean)))``, the transform not normalised.
 
-    The released code adds 0.1 of it to L1. Its gradient at a pixel grows with the square root of
-    their number, so with patches of 128 px it is the larger part.
+    The released code adds it to L1 with a weight of 0.1. Its gradient at a pixel grows with the
+    square root of the number of pixels: on patches of 128 px it exceeds that of L1.
 
     Args:
         weight: of the term.
@@ -60,8 +60,8 @@ class FFTLoss(nn.Module):
     def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
         """(B,) of two batches (B, 3, H, W)."""
         error = restored - clean
-        # Half of the frequencies of a real image are the conjugates of the others. The first and,
-        # at even widths, the middle column have no partner.
+        # Half of the frequencies of a real image are the conjugates of the others; the first and,
+        # for even widths, the middle column have no counterpart.
         spectrum = torch.fft.rfft2(error).abs()
         width = error.shape[-1]
         single = spectrum[..., 0] + (spectrum[..., width // 2] if width % 2 == 0 else 0)
@@ -75,7 +75,7 @@ def sum_of(terms: Mapping[str, nn.Module], restored: Tensor, clean: Tensor) -> T
 
 
 def build_terms(losses: Mapping[str, Any] | None) -> dict[str, nn.Module]:
-    """The named terms of a config, without those that are None; L1 alone where there is no config.
+    """The named terms of a config, without those that are None; L1 if there is no config.
 
     Raises:
         ValueError: no term is left.

@@ -1,4 +1,4 @@
-"""The objective of restoring: L_content of Eq. 12, at the matched time step of each task."""
+"""The restoration objective: L_content of Eq. 12, at the matched time step of each task."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,20 +12,20 @@ from dtir_mm.registry import MODELS
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-# Switch Transformer (Fedus et al., 2022); only where top-k routing could starve an expert.
+# Switch Transformer (Fedus et al., 2022); only top-k routing could starve an expert.
 _BALANCE_WEIGHT = 0.01
 
 
 @MODELS.register_module()
 class Reconstruction:
-    """The distance of the restored image from the ground truth, the sum of some pixel losses.
+    """The distance between restored image and ground truth, a sum of pixel losses.
 
-    It also logs the same distance of the input: a run whose content loss stays there has learnt to
-    give its input back (``PlateauHook``).
+    It also logs the input's distance: a run whose content loss stays there has only learnt the
+    identity (``PlateauHook``).
 
     Args:
         losses: named configs of ``pixel_losses.py``; None for L1 alone, the preprint's. The
-            released code adds 0.1 x FFT, whose gradient leaves the plateau.
+            released code adds 0.1 x FFT, whose gradient leads out of that plateau.
     """
 
     name = 'content'
@@ -39,24 +39,24 @@ class Reconstruction:
         train_restoration(restorer)
 
     def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
-        """Each term where there are several, the loss of the input, and entropy of the routing."""
+        """Each of several terms, the input's loss, and the routing entropy."""
         terms = tuple(f'{self.name}_{term}' for term in self.terms) if len(self.terms) > 1 else ()
         adapted = restorer.backbone.adapters is not None
         return (*terms, self.of_input, *(('routing_entropy',) if adapted else ()))
 
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
-        """See ``Objective``; with top-k routing, the balance of the experts comes on top.
+        """See ``Objective``; with top-k routing, the load balance of the experts is added.
 
-        The balance is that of each micro-batch and process: it is not linear in the samples.
+        The balance is computed per micro-batch and process, since it is not linear in the samples.
 
         Raises:
-            ValueError: the samples are clean images alone.
+            ValueError: the samples have no degraded images.
         """
         if 'degraded' not in samples:
             raise ValueError(
                 f'model.step.objective {self.name!r} learns from pairs, but the samples of '
-                f'train_dataloader.dataset have no degraded image, as those of CleanPhotosDataset '
-                f'have none: take a data set of pairs (DegradedPhotosDataset, PairedFolderDataset)'
+                f'train_dataloader.dataset have no degraded image: use a data set of pairs '
+                f'(DegradedPhotosDataset, PairedFolderDataset)'
             )
         degraded, clean = samples['degraded'], samples['clean']
         t = restorer.timesteps_of(samples)
@@ -76,5 +76,5 @@ class Reconstruction:
         return Losses(total, parts)
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """Nothing: the metrics judge the restored images."""
+        """None: the metrics evaluate the restored images."""
         return {}

@@ -1,8 +1,8 @@
-"""Gradient orthogonality: reconciling the generative and the restoration objective.
+"""Gradient orthogonality: reconciling the generative and the restoration objective (Eq. 17 to 19).
 
-Eq. 17 to 19, from the gradients of generative samples (or groups of them) and of restoration ones:
-s is their mean cosine across the two objectives, d the mean within them, ``L = (1 - s) + |d|``.
-The name fits d alone: the paper's formula aligns the objectives (method.md 3.6).
+On the gradients of generative and of restoration samples, or of groups of them: s is the mean
+cosine between the two objectives, d that within each, and ``L = (1 - s) + |d|``. Only d is made
+orthogonal: the paper's formula aligns the objectives.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 MODES = ('align', 'opl', 'conflict')
-_BLOCK = 2**18  # values of each gradient that are copied at once
+_BLOCK = 2**18  # values of each gradient that are stacked at a time
 
 
 @dataclass(frozen=True)
 class Orthogonality:
-    """The loss with its cosines, and its derivative by each gradient.
+    """The loss, its cosines, and its derivatives with respect to the gradients.
 
     ``cross`` is s and ``within`` d of Eq. 17 and 18. Row a of ``weights`` (m, m), m = m_g + m_r,
-    makes dL / dg_a of the m gradients, of which the generative ones come first.
+    gives dL / dg_a as a combination of the m gradients, of which the generative ones come first.
     """
 
     loss: Tensor
@@ -29,9 +29,9 @@ class Orthogonality:
     weights: Tensor
 
     def differentiate_(self, gradients: Sequence[Tensor]) -> None:
-        """Turns the m gradients g_a (P,) that the loss was made of into dL / dg_a, in place.
+        """Turns the loss's m gradients g_a (P,) into dL / dg_a, in place.
 
-        Their Hessian-vector products add up to the loss's gradient.
+        Their Hessian-vector products sum to the loss's gradient.
         """
         for parts in _blocks(gradients):
             for part, derivative in zip(parts, self.weights @ torch.stack(parts), strict=True):
@@ -49,21 +49,21 @@ def orthogonality(
     Args:
         generative: gradients of the generative objective, m_g >= 1 of (P,).
         restoration: gradients of the restoration objective, m_r >= 1 of (P,).
-        counts: samples behind each set, (n_g, n_r); None for (m_g, m_r). They weigh the two sums
-            of d by n (n - 1) as single samples would, so that d of groups estimates d of samples.
-        mode: "align", ``(1 - s) + |d|``, the paper's; "opl", the two swapped, ``(1 - d) + |s|``, as
-            in Orthogonal Projection Loss (Ranasinghe et al., 2021), where what is alike gets
-            aligned; "conflict", ``max(-s, 0)``.
+        counts: samples in each set, (n_g, n_r); None for (m_g, m_r). They weight the two sums of d
+            by n (n - 1), as for single samples, so that d of groups estimates d of samples.
+        mode: "align", ``(1 - s) + |d|``, the paper's; "opl", ``(1 - d) + |s|``, as in Orthogonal
+            Projection Loss (Ranasinghe et al., 2021), which aligns gradients of the same kind;
+            "conflict", ``max(-s, 0)``.
 
     Raises:
-        ValueError: there is no such mode.
+        ValueError: the mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f'mode={mode!r} of the orthogonality must be one of {MODES}')
-    split = len(generative)
-    products = sum(
-        block @ block.T for block in map(torch.stack, _blocks([*generative, *restoration]))
-    )
+    split, count = len(generative), len(generative) + len(restoration)
+    products = generative[0].new_zeros(count, count)
+    for block in map(torch.stack, _blocks([*generative, *restoration])):
+        products += block @ block.T
     norms = products.diagonal().sqrt()
     inverse = torch.where(norms > 0, 1 / norms, 0)  # a zero gradient is orthogonal to everything
     cosines = (inverse[:, None] * products * inverse).requires_grad_()
@@ -88,13 +88,13 @@ def orthogonality(
 def _blocks(rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
     """Views of the same range of each row (P,), range by range.
 
-    Each row is as large as the network: they are never copied into one tensor.
+    Each row is as large as the network, so they are never copied into one tensor.
     """
     return zip(*(row.split(_BLOCK) for row in rows), strict=True)
 
 
 def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) -> Tensor:
-    """d: mean cosine of the ordered pairs of one objective, self-pairs left out."""
+    """The mean cosine d of ordered pairs within each objective, without self-pairs."""
     weighted, pairs = generative.new_zeros(()), 0
     for cosines, n in zip((generative, restoration), counts, strict=True):
         m = len(cosines)
@@ -105,6 +105,6 @@ def _within(generative: Tensor, restoration: Tensor, counts: tuple[int, int]) ->
 
 
 def capped(gradient: Tensor, limit: Tensor) -> Tensor:
-    """The gradient (P,), shrunk to the norm ``limit`` where it exceeds that."""
+    """The gradient (P,), scaled down to a norm of at most ``limit``."""
     norm = gradient.norm()
     return gradient * (limit / norm) if norm > limit else gradient

@@ -1,4 +1,4 @@
-"""A first-order rival of gradient orthogonality, at nearly no cost."""
+"""A first-order alternative to gradient orthogonality, at almost no cost."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,10 @@ from dtir_mm.registry import MODELS
 
 
 def conflict(generative: Tensor, restoration: Tensor) -> Tensor:
-    """What of a gradient (P,) points against the restoration gradient (P,), negated: (P,).
+    """The correction (P,) that makes a conflicting generative gradient orthogonal to restoration.
 
-    Added to the generative gradient, it leaves one that is orthogonal to restoration; zero where
-    the two do not disagree. First order and one-sided: PCGrad (Yu et al., 2020) that only ever
-    changes the generative side.
+    It is the negated projection onto the restoration gradient (P,), or zero if the two do not
+    conflict: PCGrad (Yu et al., 2020), applied to the generative side only.
     """
     overlap = generative @ restoration
     if overlap >= 0:
@@ -23,17 +22,17 @@ def conflict(generative: Tensor, restoration: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class GradientProjection:
-    """Takes from every update's generative gradient what points against restoration."""
+    """Removes the part of the generative gradient that conflicts with restoration."""
 
     num_groups = 0
     second_order = False
 
     def is_due(self, update: Update) -> bool:
-        """See ``Regularizer``: wherever a generative gradient is added, not only watched."""
+        """See ``Regularizer``: if a generative gradient is added, not only logged."""
         return update.added and update.counts['mixed'] > 0
 
     def gradient(self, update: Update) -> Tensor:
-        """See ``Regularizer``; it acts where the layer-wise decay lets generative gradients in."""
+        """See ``Regularizer``; only in layers with generative gradients (layer-wise decay)."""
         reached = (update.layer_decay.gate > 0).float()
         restoration = scale_parts(update.main.clone(), reached, update.parameters)
         return conflict(update.mixed, restoration)

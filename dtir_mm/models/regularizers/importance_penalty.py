@@ -1,4 +1,4 @@
-"""The price of moving away from the pre-trained weights (L_reg of Eq. 12 and 16)."""
+"""Importance regularization towards the pre-trained weights (L_reg of Eq. 12 and 16)."""
 
 from collections.abc import Mapping
 
@@ -14,19 +14,19 @@ from dtir_mm.registry import MODELS
 
 @MODELS.register_module()
 class ImportancePenalty:
-    """``importance_penalty`` with a weight lambda on all tensors.
+    """``importance_penalty`` with the same weight lambda for all tensors.
 
-    Importance and anchor come by ``set_importance``, which ``ImportanceAccumulationHook`` calls.
+    ``ImportanceAccumulationHook`` sets importance and anchor by ``set_importance``.
 
     Args:
-        form: see ``parameter_importance.py``; "ewc" reads omega as the Fisher diagonal, which
-            ``tools/accumulate_importance.py --fisher`` makes.
+        form: see ``parameter_importance.py``; for "ewc", omega is the Fisher diagonal
+            (``tools/accumulate_importance.py --fisher``).
         weight: lambda; 0.2 in the paper.
-        share: of the updates in which it acts. The released code has 0.1, those that
-            ``UpdateMixing`` of that probability mixes.
+        share: share of the updates that it is added to; 0.1 in the released code, the same ones
+            that ``UpdateMixing`` with that probability chooses.
 
     Raises:
-        ValueError: there is no such form, or the share lies outside (0, 1].
+        ValueError: the form is unknown, or the share lies outside (0, 1].
     """
 
     num_groups = 0
@@ -44,7 +44,7 @@ class ImportancePenalty:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """What omega may be the mean of; nothing where the form needs no omega."""
+        """Statistics that omega may be the mean of; none if the form needs no omega."""
         gradients = ('abs_gradient', 'abs_mean')
         special = {'none': (), 'l2sp': (*gradients, 'fisher'), 'ewc': ('fisher',)}
         return special.get(self.form, gradients)
@@ -55,10 +55,10 @@ class ImportancePenalty:
         anchor: Mapping[str, Tensor],
         named: Mapping[str, nn.Parameter],
     ) -> None:
-        """Importance and pre-trained value of each parameter; a new one is free to move.
+        """Sets each parameter's importance and pre-trained value; new ones are not penalized.
 
         Raises:
-            ValueError: they are those of another network; the message lists names and shapes.
+            ValueError: they belong to another network; the message lists names and shapes.
         """
         zeros = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
         known = torch.tensor([float(name in anchor) for name in named])
@@ -74,13 +74,14 @@ class ImportancePenalty:
             return False
         if self._importance is None:
             raise RuntimeError(
-                'model.step.regularizers.importance has no importance to work on: add the hook '
-                'ImportanceAccumulationHook, and load_from a pre-trained checkpoint'
+                'model.step.regularizers.importance needs an importance: add the hook '
+                'ImportanceAccumulationHook, and set load_from to a pre-trained checkpoint'
             )
         return happens(self.share, update.seed, update.iteration, 'mix')
 
     def gradient(self, update: Update) -> Tensor:
-        """See ``Regularizer``; logs the penalty's parts, and the distance from the anchor."""
+        """See ``Regularizer``; logs the penalty's parts and the distance from the anchor."""
+        assert self._importance is not None, 'checked by is_due'
         omega, anchor, known = self._importance
         parameters = update.parameters
         delta = scale_parts(flatten(parameters).sub_(anchor), known, parameters)

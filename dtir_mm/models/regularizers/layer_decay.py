@@ -1,7 +1,7 @@
-"""Layer-wise decay: how deep generative gradients and the penalty reach into a network.
+"""Layer-wise decay: which layers generative gradients and the penalty reach.
 
-Eq. 10 and 21 weight all layers by w(t) = exp(-a t), a factor ("scalar"). Fig. 3 shows gradients
-that reach fewer layers as t grows, shallow ones first ("cut", "soft").
+Eq. 10 and 21 weight all layers by w(t) = exp(-a t) ("scalar"). In Fig. 3, the larger t, the fewer
+layers are reached, shallow ones first ("cut", "soft").
 """
 
 import math
@@ -21,12 +21,12 @@ def layer_decay(
         depth: of each layer, in 0 (first executed) to 1 (last).
         t: matched time step.
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
-        mode: "cut", 1 where depth <= w(t), 0 elsewhere; "soft", exp(-a t depth); "scalar", w(t)
-            everywhere, Eq. 10 taken literally; "none", 1 everywhere.
-        fraction: replaces w(t) in "cut": the fraction of depth that is reached (Fig. 3).
+        mode: "cut", 1 where depth <= w(t) and 0 below; "soft", exp(-a t depth); "scalar", w(t)
+            everywhere, Eq. 10 to the letter; "none", 1 everywhere.
+        fraction: replaces w(t) in "cut": the share of the depth that is reached (Fig. 3).
 
     Raises:
-        ValueError: the mode is unknown, or a fraction is outside [0, 1] or given with another mode.
+        ValueError: the mode is unknown, or a fraction lies outside [0, 1] or is not for "cut".
     """
     if mode not in MODES:
         raise ValueError(f'mode={mode!r} of the layer-wise decay must be one of {MODES}')

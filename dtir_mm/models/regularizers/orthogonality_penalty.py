@@ -1,7 +1,7 @@
 """Gradient orthogonality as a term of the update (L_orthog of Eq. 12), by second derivatives."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from mmengine.dist import get_world_size
@@ -31,27 +31,27 @@ KINDS = ('mixed', 'main')  # generative gradients come first
 
 @MODELS.register_module()
 class GradientOrthogonality:
-    """The loss of Eq. 17 to 19 on the gradients of both objectives, how, and how often.
+    """The loss of Eq. 17 to 19 on the gradients of both objectives.
 
-    Uncapped, at the weight of one that Eq. 12 implies, its gradient was measured at 2 to 4450 times
-    that of the content loss, hence the cap. It acts where the layer-wise decay lets generative
-    gradients in.
+    At the weight of one that Eq. 12 implies, we measured its gradient at 2 to 4450 times that of
+    the content loss, hence the cap. It is restricted to layers with generative gradients
+    (layer-wise decay).
 
     Args:
         mode: see ``gradient_orthogonality.py``; "align" is the paper's.
-        implementation: "group" takes the gradients of ``num_groups`` groups of each objective's
-            samples, in two phases that hold one group's graph at a time; "per_sample" is Eq. 17 to
-            19 to the letter, in a single graph and process, for small networks.
-        interval: K, the loss is added every K updates, if these have generative samples: with
-            ``UpdateMixing`` it should be 1.
+        implementation: "group" uses the gradients of groups of each objective's samples, in two
+            phases that hold one group's graph at a time; "per_sample" is Eq. 17 to 19 as printed,
+            in a single graph and process, for small networks.
+        interval: K; the loss is added every K updates, if these have generative samples. It should
+            be 1 with ``UpdateMixing``.
         weight: of the loss.
-        grad_cap: norm of the loss's gradient as a share of that of the content loss, at most; None
-            for no cap, Eq. 12 to the letter: what is added every K updates then counts K times.
-        groups: of each objective, for "group"; with 1 the loss is 1 less the cosine of the two
-            gradients, which is what the released code logs.
+        grad_cap: maximum norm of the loss's gradient relative to that of the content loss; None for
+            no cap, as in Eq. 12, with the gradient multiplied by K.
+        groups: number of groups per objective, for "group"; with 1, the loss is 1 minus the cosine
+            of the two gradients, which the released code logs.
 
     Raises:
-        ValueError: a mode or implementation that there is not, or an interval below 1.
+        ValueError: the mode or implementation is unknown, or the interval is below 1.
     """
 
     second_order = True
@@ -84,18 +84,18 @@ class GradientOrthogonality:
         self._known_twice_differentiable = False
 
     def is_due(self, update: Update) -> bool:
-        """See ``Regularizer``: every K updates, where there are generative samples."""
+        """See ``Regularizer``: every K updates, if there are generative samples."""
         due = update.counts['mixed'] > 0 and update.iteration % self.interval == 0
         if due and update.counts['mixed'] < 2 and self.num_groups > 1 and not self._warned:
             self._warned = True
             MMLogger.get_current_instance().warning(
-                'L_orthog has a single generative sample: d of Eq. 18 says nothing about the '
+                'L_orthog has a single generative sample, so that d of Eq. 18 ignores the '
                 'generative side. Enlarge the batch (10 % of 16 is 2) or model.step.mixing.ratio'
             )
         return due
 
     def gradient(self, update: Update) -> Tensor:
-        """See ``Regularizer``; logs the loss, s, d, and the share of the content's norm."""
+        """See ``Regularizer``; logs the loss, s, d, and the norm relative to the content's."""
         with update.twice_differentiable():
             literal = self.implementation == 'per_sample'
             gradient = self._literal(update) if literal else self._grouped(update)
@@ -104,7 +104,7 @@ class GradientOrthogonality:
         return limited
 
     def limit(self, gradient: Tensor, content_norm: Tensor) -> Tensor:
-        """The loss's gradient (P,), weighted, and capped by the norm of the content's."""
+        """The weighted gradient (P,) of the loss, capped by the norm of the content gradient."""
         gradient = self.weight * gradient
         if self.grad_cap is None:
             return self.interval * gradient
@@ -113,28 +113,30 @@ class GradientOrthogonality:
     def _grouped(self, update: Update) -> Tensor:
         """The gradient (P,) in two phases, with one group's graph alive at a time.
 
-        The groups' gradients (``rows``, which are used up) give dL / dg_a in closed form; then each
-        group adds its Hessian-vector product, and lets go of what it was made of.
+        The groups' gradients (``rows``, which are consumed) give dL / dg_a in closed form; then
+        each group adds its Hessian-vector product.
         """
         generative, restoration = (update.rows.pop(kind) for kind in KINDS)
         for row in (*generative, *restoration):
             _to_reached(row, update)
-        counts = tuple(update.counts[kind] for kind in KINDS)
+        counts = update.counts['mixed'], update.counts['main']
         result = orthogonality(generative, restoration, counts, self.mode)
         _log(result, update)
         pulls = [*generative, *restoration]
         del generative, restoration
         result.differentiate_(pulls)
-        gradient = None
-        for kind in KINDS:
-            for samples in update.groups[kind]:
-                how = partial(self._second_derivative, pulls.pop(0), _reached(update))
-                product = update.differentiate(kind, samples, how)
-                gradient = product if gradient is None else gradient.add_(product)
-        return sum_over_processes(gradient)
+        reached = _reached(update)
+        products = (
+            update.differentiate(
+                kind, samples, partial(self._second_derivative, pulls.pop(0), reached)
+            )
+            for kind in KINDS
+            for samples in update.groups[kind]
+        )
+        return sum_over_processes(reduce(Tensor.add_, products))
 
     def _literal(self, update: Update) -> Tensor:
-        """The same by Eq. 17 to 19 to the letter: every sample's gradient in a single graph."""
+        """The same by Eq. 17 to 19 as printed: every sample's gradient in a single graph."""
         if get_world_size() > 1:
             raise ValueError(
                 'model.step.regularizers.orthogonality.implementation="per_sample" needs all '
@@ -145,14 +147,15 @@ class GradientOrthogonality:
         )
         refuse_custom_functions(losses.sum())
         rows = per_sample_gradients(losses, update.parameters)
-        fixed = rows.detach().clone()
-        for row in fixed:
+        pulls = rows.detach().clone()
+        views = pulls.unbind()
+        for row in views:
             _to_reached(row, update)
         count = update.counts['mixed']
-        result = orthogonality(fixed[:count], fixed[count:], mode=self.mode)
+        result = orthogonality(views[:count], views[count:], mode=self.mode)
         _log(result, update)
-        result.differentiate_(fixed)
-        return _to_reached(flat_gradient((rows * fixed).sum(), update.parameters), update)
+        result.differentiate_(views)
+        return _to_reached(flat_gradient((rows * pulls).sum(), update.parameters), update)
 
     def _second_derivative(
         self,
@@ -168,12 +171,12 @@ class GradientOrthogonality:
 
 
 def _reached(update: Update) -> list[bool]:
-    """Whether generative gradients reach each parameter."""
+    """Whether each parameter receives generative gradients."""
     return (update.layer_decay.gate > 0).tolist()
 
 
 def _to_reached(vector: Tensor, update: Update) -> Tensor:
-    """Sets a vector (P,) to zero where no generative gradient reaches, in place."""
+    """Sets a vector (P,) to zero in layers without generative gradients, in place."""
     return scale_parts(vector, (update.layer_decay.gate > 0).float(), update.parameters)
 
 

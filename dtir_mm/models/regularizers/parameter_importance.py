@@ -1,8 +1,8 @@
-"""Parameter importance: which weights pre-training relies on, and the price of moving them.
+"""Parameter importance: which weights pre-training relies on, and the penalty for changing them.
 
-Eq. 3, 14 to 16 and 23 to 27, Alg. 6. The paper's formulas contradict one another; its cited source,
-PIGWM, settles them (method.md 3.4). Vectors are flat, (P,), over K parameter tensors whose sizes
-sum to P; omega is the importance of each weight and delta how far it lies from its anchor.
+Eq. 3, 14 to 16 and 23 to 27, Alg. 6. The paper's formulas contradict one another; we follow the
+source that it cites, PIGWM (docs/method.md). Vectors are flat, (P,), over K parameter tensors whose
+sizes sum to P; omega is the importance of each weight and delta its distance from its anchor.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _ELEMENT_FORMS = {'diag2': (0.5, 0.5), 'elementwise': (1.0, 0.5)}
 class RunningImportance:
     """Omega as the running mean of |gradient| over batches (Alg. 6, line 6).
 
-    The gradients are those of a batch's mean loss: for another batch size omega is another one.
+    The gradients are those of a batch's mean loss, so that omega depends on the batch size.
 
     Args:
-        mean: the mean so far, (P,), which is updated in place; None before the first batch.
-        count: batches in it.
+        mean: the mean so far, (P,), updated in place; None before the first batch.
+        count: number of batches in it.
     """
 
     def __init__(self, mean: Tensor | None = None, count: int = 0) -> None:
@@ -34,7 +34,7 @@ class RunningImportance:
         self.count = count
 
     def update(self, values: Tensor) -> None:
-        """Takes a batch's values, (P,): ``gradient.abs()`` for omega."""
+        """Adds a batch's values, (P,): ``gradient.abs()`` for omega."""
         self.count += 1
         if self.mean is None:
             self.mean = values.clone()
@@ -58,14 +58,14 @@ class Penalty:
 def importance_penalty(
     delta: Tensor, omega: Tensor, strength: Tensor, sizes: Sequence[int], form: str = 'pigwm'
 ) -> Penalty:
-    """The penalty of having moved by ``delta``, with its gradient in closed form.
+    """The penalty for a change of weights by ``delta``, with its gradient in closed form.
 
     With lambda_k the strength of tensor k and S_k = sum_j omega_kj |delta_kj|:
 
     ======== ===============================================================================
     pigwm    sum_k lambda_k / 2 (S_k + S_k^2), PIGWM and Eq. 27: |d|^T I I^T |d| is S_k^2
-    eq16     sum_k lambda_k (S_k + S_k^2), Eq. 16 to the letter
-    eq26     sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 to the letter
+    eq16     sum_k lambda_k (S_k + S_k^2), Eq. 16 as printed
+    eq26     sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 as printed
     diag2    sum_k lambda_k / 2 sum_j (omega |d| + omega^2 d^2), Eq. 27 with a diagonal
     element- sum_k lambda_k sum_j (omega |d| + omega^2 d^2 / 2), Eq. 26 with a diagonal, as in the
     wise     released code
@@ -75,20 +75,20 @@ def importance_penalty(
     ======== ===============================================================================
 
     Args:
-        delta: weights less their anchor, (P,).
+        delta: weights minus their anchor, (P,).
         omega: importance, (P,), at least 0.
         strength: lambda_k of each tensor, (K,).
         sizes: weights in each tensor.
         form: one of the above.
 
     Raises:
-        ValueError: there is no such form.
+        ValueError: the form is unknown.
     """
     if form not in FORMS:
         raise ValueError(f'form={form!r} of the importance penalty must be one of {FORMS}')
     gradient = torch.empty_like(delta)
-    values, sums = [], []
-    # One tensor at a time: what is in between stays in the cache.
+    values, totals = [], []
+    # One tensor at a time, so that intermediate results stay in the cache.
     for d, w, strength_k, out in zip(
         *(vector.split(list(sizes)) for vector in (delta, omega)),
         strength,
@@ -96,18 +96,18 @@ def importance_penalty(
         strict=True,
     ):
         torch.mul(w, d.sign(), out=out)
-        sums.append(out @ d)
-        values.append(strength_k * _tensor_penalty(d, w, sums[-1], form, strength_k, out))
-    sums = torch.stack(sums)
+        totals.append(out @ d)
+        values.append(strength_k * _tensor_penalty(d, w, totals[-1], form, strength_k, out))
+    sums = torch.stack(totals)
     return Penalty(torch.stack(values).sum(), gradient, sums.sum(), sums.square().sum())
 
 
 def _tensor_penalty(
     delta: Tensor, omega: Tensor, total: Tensor, form: str, strength: Tensor, out: Tensor
 ) -> Tensor:
-    """One tensor's penalty at strength 1; its gradient at ``strength`` comes into ``out``.
+    """One tensor's penalty at strength 1; writes its gradient at ``strength`` to ``out``.
 
-    ``out`` holds omega sign(delta) before, ``total`` is sum omega |delta|.
+    On entry ``out`` is omega sign(delta), and ``total`` is sum omega |delta|.
     """
     if form in _SUM_FORMS:
         first, second = _SUM_FORMS[form]

@@ -1,6 +1,6 @@
-"""What a regularizer is: a gradient of its own that joins the objectives' in some updates.
+"""Interface of regularizers: terms of the update with a gradient of their own.
 
-Adding one is a file beside this one, registered in ``MODELS``, and a key of
+To add one, register it in ``MODELS`` in a file beside this one, and add a key to
 ``model.step.regularizers``.
 """
 
@@ -15,7 +15,7 @@ Samples = dict[str, Any]
 
 
 class LayerDecay:
-    """The factors of each of K parameters that ``LayerWiseDecayHook`` sets; 1 without it.
+    """A factor for each of K parameters, which ``LayerWiseDecayHook`` sets; 1 without it.
 
     Args:
         count: K.
@@ -27,33 +27,36 @@ class LayerDecay:
 
 
 class Update(Protocol):
-    """One update, as far as regularizers may know it (``restorers/update.py``).
+    """What regularizers see of an update (``restorers/update.py``).
 
-    There are two kinds of samples, "main" (restoration) and "mixed" (generative); ``counts`` are
-    those of each, and ``added`` says whether the mixed gradient is a part of the update, or only
-    watched. Terms of first order read ``main`` and ``mixed``, the gradients (P,), the latter behind
-    the layer-wise decay. Terms of second order come after these are gone: they read ``rows``, the
-    gradients (P,) of groups of samples of each kind, before the decay, and ``content_norm``, the
-    norm () of ``main``. All are over all processes.
+    There are two kinds of samples, "main" (restoration) and "mixed" (generative); ``counts`` has
+    the number of each, and ``added`` tells whether the mixed gradient is part of the update or only
+    logged. First-order terms read the gradients (P,) ``main`` and ``mixed``, the latter after the
+    layer-wise decay. Second-order terms run when these are freed: they read ``rows``, the gradients
+    (P,) of groups of samples of each kind before the decay, and ``content_norm``, the norm () of
+    ``main``. All are over all processes.
     """
 
     seed: int
     iteration: int
     parameters: list[nn.Parameter]
     layer_decay: LayerDecay
-    counts: dict[str, int]
     added: bool
     groups: dict[str, list[Samples]]
     rows: dict[str, list[Tensor]]
-    content_norm: Tensor | None
+    content_norm: Tensor
     main: Tensor
     mixed: Tensor
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each kind over all processes."""
+
     def mean_loss(self, kind: str) -> Tensor:
-        """The objective's mean (), over the samples of a kind of all processes."""
+        """The objective's mean () over all processes' samples of a kind."""
 
     def log(self, name: str, value: Tensor) -> None:
-        """Logs a number (), the same in all processes; a number that is not finite is left out."""
+        """Logs a number () that is the same in all processes; it is dropped if not finite."""
 
     def differentiate(
         self,
@@ -64,20 +67,20 @@ class Update(Protocol):
         """A linear functional (P,) of the loss of some samples of this process."""
 
     def twice_differentiable(self) -> AbstractContextManager[None]:
-        """What is forwarded and differentiated in here can be differentiated again."""
+        """Inside, the network can be differentiated twice."""
 
     def losses(self, kind: str, samples: Samples) -> Tensor:
         """The objective (n,) of some samples of this process, with its graph."""
 
 
 class Regularizer(Protocol):
-    """A term of the update beside the objectives."""
+    """A term of the update besides the objectives."""
 
     num_groups: int  # groups of samples of each kind whose gradients it reads; 0 for none
-    second_order: bool  # whether it differentiates gradients, which wants full precision
+    second_order: bool  # whether it differentiates gradients, which needs full precision
 
     def is_due(self, update: Update) -> bool:
-        """Whether it has a part in an update; known before anything is forwarded."""
+        """Whether it is part of an update; called before the forward pass."""
 
     def gradient(self, update: Update) -> Tensor:
-        """What it adds to the gradient, (P,); logs what it did."""
+        """The gradient (P,) to add; logs its statistics."""

@@ -1,4 +1,4 @@
-"""Which time step an image is restored at, where no task is told (blind)."""
+"""Blind inference: the time step at which an image of unknown degradation is restored."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ INFERENCES = ('task', 'predict', 'try_all')
 def require_inference(inference: str | int, num_steps: int, has_classifier: bool) -> None:
     """Raises ValueError unless ``inference`` is one of ``INFERENCES`` or a step in 0..T.
 
-    "predict" needs a classifier.
+    "predict" requires a classifier.
     """
     if type(inference) is int:
         if not 0 <= inference <= num_steps:
@@ -35,18 +35,20 @@ def find_steps(restorer: 'Restorer', degraded: Tensor) -> list[int]:
     """The time step of each image (B, 3, H, W) in the model's range; 0 for a clean one.
 
     Raises:
-        ValueError: ``restorer.inference`` is "task", which must be told.
-        NotFiniteError: the classifier's answer holds NaN or infinity.
+        ValueError: ``restorer.inference`` is "task", which is non-blind.
+        NotFiniteError: the classifier's logits hold NaN or infinity.
     """
     if type(restorer.inference) is int:
         return [restorer.inference] * len(degraded)
     if restorer.inference == 'predict':
         classifier, signed = restorer.classifier, restorer.image_range.to_signed(degraded)
+        assert classifier is not None, 'checked by require_inference'
         logits = classifier(signed)
         require_finite_output(classifier, logits, lambda: classifier(signed))
         classes = [classifier.classes[i] for i in logits.argmax(1)]
         return [restorer.timesteps[name] for name in classes]
     if restorer.inference == 'try_all':
-        steps = set(restorer.timesteps.by_task.values()) or {restorer.timesteps.fixed}
-        return most_consistent(restorer, degraded, sorted(steps))
+        fixed, by_task = restorer.timesteps.fixed, restorer.timesteps.by_task
+        steps = sorted(set(by_task.values())) if fixed is None else [fixed]
+        return most_consistent(restorer, degraded, steps)
     raise ValueError('inference="task" needs the task; set "predict" or "try_all" instead')

@@ -1,6 +1,6 @@
-"""Which degradation an image has, from the image alone: for those whom nobody tells it.
+"""Predicting an image's degradation, for blind restoration.
 
-Beyond the paper, which takes each test set's degradation for known (method.md 4.3).
+Beyond the paper, which assumes that each test set's degradation is known.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ _WIDTH_FACTORS = (1, 2, 3, 4, 4, 4, 4)
 
 @MODELS.register_module()
 class DegradationClassifier(nn.Module):
-    """A small convolution network whose pooled statistics tell degradations and clean images apart.
+    """A small convolutional network that classifies degradations by pooled statistics.
 
-    It sees the image and, four times as large, what is left of it without its 3 x 3 means, where
-    noise, rain, snow and the blocks of JPEG lie. The mean and standard deviation of each layer over
-    all positions, taken before its norm, keep the strength of what was found and do not depend on
-    the image's size: it is learnt on patches, and asked about photographs. The last layer sees 129
-    pixels across, so that the edge of a shadow is told from a dark thing.
+    Its input is the image and its high frequencies (the image less its 3 x 3 means, times four),
+    which show noise, rain, snow and JPEG blocks. Each layer's mean and standard deviation over all
+    positions, taken before its norm, keep the strength of a feature and do not depend on the image
+    size, so that what is learnt on patches applies to photographs. The last layer's receptive field
+    is 129 pixels wide, enough to distinguish the edge of a shadow from dark objects.
 
     Args:
-        tasks: the degradations, in order of the answers; "clean" is added as the last.
+        tasks: the degradations, in the order of the classes; "clean" is added as the last.
         width: channels of the first layer, a multiple of four.
 
     Raises:
@@ -69,22 +69,22 @@ class DegradationClassifier(nn.Module):
         return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
 
     def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Cross entropy (B,) of each degraded image, and of its clean one as often as of a task.
+        """Cross entropy (B,) of each degraded image and its clean one, weighted like one task.
 
         Raises:
-            ValueError: a task is none of the classifier's.
+            ValueError: a task is not among the classifier's.
         """
         unknown = set(tasks) - set(self.classes)
         if unknown:
             raise ValueError(
-                f'the classifier has no answer for {", ".join(sorted(unknown))}; its tasks are '
+                f'the classifier has no class for {", ".join(sorted(unknown))}; its tasks are '
                 f'{", ".join(self.classes[:-1])} (model.classifier.tasks)'
             )
-        places = [self.classes.index(task) for task in tasks]
-        labels = torch.tensor(places, device=degraded.device)
-        none = torch.full_like(labels, len(self.classes) - 1)
+        indices = [self.classes.index(task) for task in tasks]
+        labels = torch.tensor(indices, device=degraded.device)
+        clean_labels = torch.full_like(labels, len(self.classes) - 1)
         by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
-        by_clean = F.cross_entropy(self(clean), none, reduction='none')
+        by_clean = F.cross_entropy(self(clean), clean_labels, reduction='none')
         return by_degraded + by_clean / (len(self.classes) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Parameters that a stage leaves as they are, by their names."""
+"""Freezing parameters by name."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,20 +9,20 @@ from torch import nn
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-_LEVELS = 3  # of a name that tell where in the restorer it is
+_LEVELS = 3  # of a dotted name that are shown
 _SHOWN = 8
 
 
 def freeze_parameters(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Takes parameters out of training: no gradient reaches them, and no optimiser moves them.
+    """Excludes parameters from training: they get no gradient, and no optimiser updates them.
 
     Args:
-        model: what is trained.
-        patterns: each matches whole names of ``model.named_parameters()``; ``*`` is any part of a
-            name, dots too, as in ``fnmatch``.
+        model: the model to train.
+        patterns: ``fnmatch`` patterns for names of ``model.named_parameters()``; ``*`` matches
+            dots, too.
 
     Raises:
-        ValueError: a pattern matches no name, or no trained parameter is left.
+        ValueError: a pattern matches no name, or no parameter is left to train.
     """
     if isinstance(patterns, str):
         raise ValueError(f'model.freeze={patterns!r} must be a list of patterns, [{patterns!r}]')
@@ -46,11 +46,11 @@ def freeze_parameters(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def require_same_freeze(before: Any, restorer: 'Restorer') -> None:
-    """Raises ValueError where a run that is resumed trained other parameters than this one.
+    """Raises ValueError if the run to resume trained other parameters than this one.
 
     Args:
-        before: the config of its model.
-        restorer: of this run.
+        before: the model config of the run to resume.
+        restorer: the model of this run.
     """
     frozen = list(before.get('freeze') or []) if isinstance(before, dict) else []
     if frozen != list(restorer.freeze):

@@ -1,7 +1,7 @@
-"""Which of several restorations the generator believes in: t for an unknown degradation.
+"""Choosing t for an unknown degradation: the restoration that suits the generator best.
 
-Noise is easiest to predict in a clean image, so the best restoration is the one in which the
-network's own noise prediction errs least.
+Noise is easiest to predict in a clean image, so the best of several restorations is the one with
+the smallest error of the network's own noise prediction.
 """
 
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ from torch import Tensor
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-_NOISE_STEPS = (3, 6)  # low noise: what is left of a degradation would drown in more
+_NOISE_STEPS = (3, 6)  # low noise, which does not hide what is left of a degradation
 
 
 @torch.no_grad()
 def most_consistent(restorer: 'Restorer', degraded: Tensor, steps: list[int]) -> list[int]:
-    """The step of ``steps`` for each image (B, 3, H, W) in the model's range.
+    """The best of ``steps`` for each image (B, 3, H, W) in the model's range.
 
-    It takes a forward pass for each step.
+    It costs a restoration and two noise predictions per step.
     """
     scores = []
     for step in steps:
@@ -33,7 +33,7 @@ def most_consistent(restorer: 'Restorer', degraded: Tensor, steps: list[int]) ->
 def generative_inconsistency(restorer: 'Restorer', image: Tensor) -> Tensor:
     """``J = mean_t ||noise - f(sqrt(alpha_bar_t) x + s_t noise, t)||^2`` (B,), without adapters.
 
-    The noise is the same for every image and call, so that restorations are compared under one.
+    The noise is the same for every image and call, so that the errors are comparable.
     """
     image = restorer.crop_to_valid_size(image)
     rng = torch.Generator().manual_seed(0)

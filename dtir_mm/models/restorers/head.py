@@ -1,7 +1,7 @@
-"""What a network's output f(u, t) means: the head convention, one for each of the two recipes.
+"""Heads: how to interpret a network's output f(u, t), one for each of the two recipes.
 
-In both, f is what is wrong with the network's input, and a restored image is
-``x_hat = y - c(t) f(y, t)``; they differ in what f is while the network generates.
+In both, f is a residual of the input, and a restored image is ``x_hat = y - c(t) f(y, t)``; they
+differ in the scale of f while the network generates.
 """
 
 import torch
@@ -16,16 +16,16 @@ _SIGMA_FLOOR = 0.25
 
 @MODELS.register_module()
 class NoiseHead:
-    """The preprint's: f is the noise, of variance one, in a noisy image.
+    """The preprint's head: f is the noise in an image, at unit variance.
 
     Args:
-        residual_scale: c(t) while restoring: "one" (networks that start from restoration weights,
-            so that x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or
-            "sigma_floor", max(s_t, 0.25), since at small t the residual is small beside the noise
-            that f has learnt to give, and at t = 1 it would have to grow by 22.
+        residual_scale: c(t) while restoring: "one" (for networks that start from restoration
+            weights, so that x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or
+            "sigma_floor", max(s_t, 0.25): with s_t, f would have to grow by a factor of 22 at
+            t = 1.
 
     Raises:
-        ValueError: there is no such scale.
+        ValueError: the scale is unknown.
     """
 
     def __init__(self, residual_scale: str = 'sigma_floor') -> None:
@@ -41,26 +41,26 @@ class NoiseHead:
         return sigma if self.residual_scale == 'sigma' else sigma.clamp(min=_SIGMA_FLOOR)
 
     def noise(self, schedule: NoiseSchedule, output: Tensor, t: Tensor) -> Tensor:
-        """The noise of variance one that an output (B, 3, H, W) stands for."""
+        """The noise at unit variance, from an output (B, 3, H, W)."""
         return output
 
     def noise_in(self, schedule: NoiseSchedule, output: Tensor, t: Tensor) -> Tensor:
-        """The same at its strength in x_t."""
+        """The noise at its level in x_t, from an output (B, 3, H, W)."""
         return like(schedule.sigma(t), output) * output
 
 
 @MODELS.register_module()
 class ResidualHead:
-    """The released code's: f is the noise at its own strength, as a degradation is; c(t) = 1."""
+    """The released code's head: f is the noise at its actual level, sigma_t; c(t) = 1."""
 
     def scale(self, schedule: NoiseSchedule, t: Tensor) -> Tensor:
         """c(t) = 1, (B,), at steps ``t`` (B,)."""
         return torch.ones_like(t, dtype=torch.float32)
 
     def noise(self, schedule: NoiseSchedule, output: Tensor, t: Tensor) -> Tensor:
-        """The noise of variance one that an output (B, 3, H, W) stands for."""
+        """The noise at unit variance, from an output (B, 3, H, W)."""
         return output / like(schedule.sigma(t), output)
 
     def noise_in(self, schedule: NoiseSchedule, output: Tensor, t: Tensor) -> Tensor:
-        """The same at its strength in x_t."""
+        """The noise at its level in x_t, from an output (B, 3, H, W)."""
         return output

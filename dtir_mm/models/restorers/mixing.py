@@ -1,39 +1,39 @@
-"""Generative samples among those that are restored: how many, and what their loss may do.
+"""Mixing generative samples into fine-tuning.
 
-The preprint mixes 10 % of the data (Fig. 4): here by samples of each batch. The released code mixes
-by updates: in 10 % of them it computes the generative loss on the clean images of the whole batch,
-and never adds it to what is minimised.
+The preprint mixes 10 % of the data (Fig. 4): here, of the samples of each batch. The released code
+mixes by updates: in 10 % of them it computes the generative loss on the clean images of the whole
+batch, but never adds it to the objective.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from dtir_mm.models.objectives.objective import Objective
 from dtir_mm.randomness import generator, happens
 from dtir_mm.registry import MODELS
 
 
 @MODELS.register_module()
 class SampleMixing:
-    """A share of the samples of every batch is generative, and the others are restored.
+    """Uses a share of every batch as generative samples and restores the others.
 
-    Which ones depends on their slot in the global batch alone: the first n_g. So it does not depend
-    on the number of processes, of which some may have none. Eq. 12 leaves the generative loss out,
-    but Alg. 3 trains it, and we take that for an omission: it is added.
+    The first n_g slots of the global batch are generative, so that the choice does not depend on
+    the number of processes. Eq. 12 lacks the generative loss, but Alg. 3 trains it; we take that
+    for an omission and add it.
 
     Args:
         objective: config of the generative objective.
-        ratio: share of generative samples; 0.1 in the paper (Fig. 4), 0 for naive fine-tuning, in
-            which the objective is only measured in validation.
-        rounding: "round" takes n_g = round(ratio B) every time, which is none at 10 % of five
-            samples or fewer; "dither" rounds up or down by chance, so that the ratio holds on
-            average.
-        cap: norm of the generative gradient as a share of the content's, at most, in each tensor
-            in which the content loss has one; None for no cap. Global norms mislead: nearly all of
-            the content's lies in the last convolution, and under Adam the generative gradient,
-            several times larger everywhere else, shrinks the steps of restoration.
+        ratio: share of generative samples; 0.1 in the paper (Fig. 4); 0 for naive fine-tuning,
+            which only measures the objective in validation.
+        rounding: "round" for n_g = round(ratio B), which is 0 at 10 % of five samples or fewer;
+            "dither" to round up or down at random, so that the ratio holds on average.
+        cap: maximum norm of the generative gradient relative to the content gradient, per tensor;
+            None for no cap. A global norm would not do: most of the content gradient lies in the
+            last convolution. In the other layers the generative gradient is several times larger,
+            and under Adam it shrinks the steps of restoration.
 
     Raises:
-        ValueError: a ratio outside [0, 1), a cap that is not positive, or another rounding.
+        ValueError: a ratio outside [0, 1), a cap that is not positive, or an unknown rounding.
     """
 
     added = True
@@ -50,16 +50,16 @@ class SampleMixing:
         if rounding not in ('round', 'dither'):
             raise ValueError(f'rounding={rounding!r} of SampleMixing must be "round" or "dither"')
         _require_positive(cap, 'SampleMixing')
-        self.objective = MODELS.build(dict(objective))
+        self.objective: Objective = MODELS.build(dict(objective))
         self.ratio = ratio
         self.rounding = rounding
         self.cap = cap
 
     def slots(self, total: int, seed: int, iteration: int) -> tuple[range, range]:
-        """The slots of a global batch of ``total`` that are generative, and those restored.
+        """The generative slots of a global batch of ``total``, and those to restore.
 
         Raises:
-            ValueError: none would be restored.
+            ValueError: there would be none to restore.
         """
         exact = self.ratio * total
         count = round(exact)
@@ -75,13 +75,13 @@ class SampleMixing:
 
 @MODELS.register_module()
 class UpdateMixing:
-    """In some updates the clean images of the whole batch are generative samples too.
+    """In some updates, uses the clean images of the whole batch as generative samples, too.
 
     Args:
         objective: config of the generative objective.
-        probability: that an update is one of these; 0.1 in the released code.
-        added: add its loss to what is minimised. The released code only watches: the loss enters
-            the cosine of the two gradients, which it logs and which has no gradient of its own.
+        probability: share of these updates; 0.1 in the released code.
+        added: whether to minimise its loss. The released code only logs the cosine of the two
+            gradients.
         cap: as in ``SampleMixing``.
 
     Raises:
@@ -98,13 +98,13 @@ class UpdateMixing:
         if not 0 <= probability <= 1:
             raise ValueError(f'probability={probability} of UpdateMixing must lie in [0, 1]')
         _require_positive(cap, 'UpdateMixing')
-        self.objective = MODELS.build(dict(objective))
+        self.objective: Objective = MODELS.build(dict(objective))
         self.probability = probability
         self.added = added
         self.cap = cap
 
     def slots(self, total: int, seed: int, iteration: int) -> tuple[range, range]:
-        """All slots of a global batch, or none, as generative ones; all as restored ones."""
+        """All slots of a global batch, or none, as generative; all of them to restore."""
         mixes = happens(self.probability, seed, iteration, 'mix')
         return range(total if mixes else 0), range(total)
 

@@ -1,4 +1,4 @@
-"""Images of any size through a network that takes only some."""
+"""Padding images to a size that a network accepts."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from dtir_mm.models.tracing.sizes import SizeRule
 
 
 def apply_padded(function: Callable[[Tensor], Tensor], image: Tensor, rule: SizeRule) -> Tensor:
-    """What a function makes of images (B, 3, H, W), reflected at right and bottom to fit.
+    """Applies a function to images (B, 3, H, W) that are padded at the right and bottom.
 
     Args:
-        function: keeps the size of what it is given.
-        image: of any size; where it is too small to be reflected, its border is repeated.
-        rule: the sizes that the function takes.
+        function: keeps the size of its input.
+        image: of any size. It is padded by reflection, or, if it is too small, by its border.
+        rule: the sizes that the function accepts.
     """
     height, width = image.shape[-2:]
     padded_height, padded_width = rule.enclosing(height, width)

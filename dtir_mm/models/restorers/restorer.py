@@ -1,4 +1,4 @@
-"""A network, a noise schedule and a head convention: what generates, and what restores."""
+"""The model: a time-conditioned network, a noise schedule and a head, to generate and restore."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,11 +10,14 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import build_schedule, like
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.finite import naming, require_finite_output
-from dtir_mm.models.preprocessor import checked_range, to_uint8
+from dtir_mm.models.preprocessor import RestorationPreprocessor, checked_range, to_uint8
 from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
+from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
+from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
 from dtir_mm.models.restorers.padding import apply_padded
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
@@ -23,42 +26,43 @@ from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.registry import MODELS
 
 PASSES = ('one', 'sdedit')
-# Prefixes of weights that earlier stages do not have.
+# Prefixes of parameters that checkpoints of earlier stages lack.
 NEW_PARAMETERS = ('backbone.adapters.', 'backbone.restoration_head.', 'classifier.')
 
 
 @MODELS.register_module()
 class Restorer(BaseModel):
-    """Restores images by a time-conditioned network, which it can also train (``step``).
+    """Restores images with a time-conditioned network, and trains it (``step``).
 
     Args:
         backbone: config of a ``ConditionedBackbone``.
         schedule: config of a noise schedule (``diffusion/noise_schedule.py``); None for the
             preprint's.
         head: config of a head convention (``head.py``); None for the preprint's.
-        image_range: black and white inside the model: (-1, 1), or (0, 1) as in the released code.
-        timesteps: which t stands for which task; see ``TaskTimesteps``.
-        inference: where t comes from at test time: "task", the sample's task, as the paper has it;
-            "predict", a classifier, for which a clean image is one more class and comes back
-            unchanged; "try_all", restoring at the step of every task and keeping what is most
-            consistent (``generative_consistency.py``); or a time step itself.
-        classifier: config of the classifier, which ``DegradationClassification`` trains; None for
-            none, and no "predict".
-        passes: "one" forward pass restores; or "sdedit", which is for a network that was only
-            pre-trained ("w/o GEF", Tables 6 to 9): the image is diffused to t and back by DDIM in
-            at most ten passes.
+        image_range: values of black and white: (-1, 1), or (0, 1) as in the released code.
+        timesteps: the matched time step of each task; see ``TaskTimesteps``.
+        inference: where t comes from at test time: "task", the sample's task, as in the paper;
+            "predict", the classifier, and clean images are returned unchanged; "try_all", the
+            most consistent of the restorations at every task's step
+            (``generative_consistency.py``); or a time step.
+        classifier: config of the degradation classifier, which "predict" needs; None for none.
+        passes: "one" forward pass; or "sdedit", for a network that was only pre-trained ("w/o GEF",
+            Tables 6 to 9): the image is diffused to t and back by DDIM in at most ten passes.
         step: arguments of ``TrainingStep``; None for a restorer that is not trained.
-        tile: side in pixels of the tiles in which larger images are restored; None for no tiles.
-        tile_overlap: how far tiles overlap, in pixels.
-        ensemble: restore the mean over an image and its three flips, four times the work.
-        freeze: names of parameters that are not trained, with wildcards
-            (``'backbone.net.encoders.*'``); None for none. See ``freezing.py``.
+        tile: side in pixels of the tiles that larger images are split into; None for no tiles.
+        tile_overlap: overlap of neighbouring tiles in pixels.
+        ensemble: average over an image and its three flips, at four times the cost.
+        freeze: patterns for names of parameters not to train; see ``freezing.py``.
 
     Raises:
-        ValueError: there is no such inference, range or kind of passes, "predict" lacks a
-            classifier, the tiles are of one pixel or do not overlap, or there is nothing to freeze
-            or to train.
+        ValueError: an unknown inference, range or kind of passes; "predict" without a classifier;
+            tiles of one pixel or without overlap; or nothing to freeze or to train.
     """
+
+    backbone: ConditionedBackbone
+    head: NoiseHead | ResidualHead
+    classifier: DegradationClassifier | None
+    data_preprocessor: RestorationPreprocessor
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class Restorer(BaseModel):
     # --- precision, and what is trained ---------------------------------------------------------
 
     def set_precision(self, precision: str) -> None:
-        """ "fp32"; "bf16": forwards of training under autocast; "fp64": everything, to verify."""
+        """Sets "fp32"; "bf16", training under autocast; or "fp64" throughout, for verification."""
         self.precision = precision
         if precision == 'fp64':
             self.double()
@@ -129,7 +133,7 @@ class Restorer(BaseModel):
 
     @contextlib.contextmanager
     def full_precision(self, needed: bool = True) -> Iterator[None]:
-        """Forwards in here are not under autocast, where that is ``needed``."""
+        """Disables autocast inside, if ``needed``."""
         precision = self.precision
         if needed and precision == 'bf16':
             self.precision = 'fp32'
@@ -143,23 +147,24 @@ class Restorer(BaseModel):
         return list(self.named_trained_parameters().values())
 
     def named_trained_parameters(self) -> dict[str, torch.nn.Parameter]:
-        """The same by their names."""
+        """The same by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One update on the global batch; see ``TrainingStep.run``."""
+        assert self.step is not None, 'a config without model.step is not trained'
         batch = self.data_preprocessor(data, training=True)
         return self.step.run(self, batch, optim_wrapper)
 
     # --- the network in its two modes ---------------------------------------------------------
 
     def predict_residual(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
-        """f(u, t): what is wrong with images ``u`` (B, 3, H, W), at steps ``t`` (B,).
+        """f(u, t): the noise or degradation in images ``u`` (B, 3, H, W) at steps ``t`` (B,).
 
-        Adapters and a restoration head, where there are any, act while ``restoring`` alone.
+        Adapters and restoration head are active only while ``restoring``.
 
         Raises:
-            NotFiniteError: it is not finite; training, which sees to that itself, lets it pass.
+            NotFiniteError: it is not finite; in training the losses are checked instead.
         """
         bf16 = self.precision == 'bf16' and self.training
         context = (
@@ -190,7 +195,7 @@ class Restorer(BaseModel):
         return self.head.noise_in(self.schedule, residual, t)
 
     def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """f(u, t) of the generator, and the features (B, C, H, W) that it was read from."""
+        """f(u, t) of the generator, and the features (B, C, H, W) that its last layer reads."""
         residual, features = self.backbone.residual_and_features(u, t)
         require_finite_output(self, residual, lambda: self.backbone.residual_and_features(u, t))
         return residual, features
@@ -203,9 +208,9 @@ class Restorer(BaseModel):
 
     @torch.no_grad()
     def restore_images(self, degraded: Tensor, t: Tensor) -> Tensor:
-        """Restored images in [0, 1], (B, 3, H, W) of any size, from ones in the model's range.
+        """Restored images in [0, 1] from images (B, 3, H, W) of any size in the model's range.
 
-        The time steps are (B,), one an image; an image at t = 0 is taken for clean and comes back.
+        ``t`` (B,) holds one step per image; at t = 0 an image counts as clean and is returned.
         """
         if bool((t == 0).any()):
             result = self.image_range.to_unit_range(degraded)
@@ -213,18 +218,17 @@ class Restorer(BaseModel):
             if bool(at.any()):
                 result[at] = self.restore_images(degraded[at], t[at])
             return result
-
-        size = degraded.shape[-2:]
-        rows = self.restored_rows(lambda a, b, c, d: degraded[..., a:b, c:d], size, t)
+        height, width = degraded.shape[-2:]
+        rows = self.restored_rows(lambda a, b, c, d: degraded[..., a:b, c:d], (height, width), t)
         return torch.cat(list(rows), dim=-2)
 
     @torch.no_grad()
     def restored_rows(
         self, part: Callable[[int, int, int, int], Tensor], size: tuple[int, int], t: Tensor
     ) -> Iterator[Tensor]:
-        """``restore_images`` row by row, of images of a size whose parts are asked for.
+        """``restore_images`` in bands of rows, for images that are read part by part.
 
-        ``part`` gives (B, 3, h, w) at top, bottom, left, right; the time steps are above 0.
+        ``part(top, bottom, left, right)`` gives (B, 3, h, w); all time steps must be above 0.
         """
 
         def restore(*box: int) -> Tensor:
@@ -240,10 +244,7 @@ class Restorer(BaseModel):
         return apply_padded(lambda image: self(image, t), degraded, self.backbone.size_rule)
 
     def crop_to_valid_size(self, images: Tensor) -> Tensor:
-        """The upper left part of (B, 3, H, W) on which the noise is predicted in validation.
-
-        It has a size of the backbone's, the largest that fits into the image and a tile.
-        """
+        """Crops (B, 3, H, W) to the largest size that the backbone accepts and a tile holds."""
         rule = self.backbone.size_rule
         limit = max(images.shape[-2:])
         if self.tile is not None:
@@ -254,7 +255,7 @@ class Restorer(BaseModel):
     # --- validation and test --------------------------------------------------------------------
 
     def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
-        """Restored images, where there are degraded ones, and what objectives measure on images."""
+        """Restored images, if there are degraded ones, and the objectives' validation losses."""
         batch = self.data_preprocessor(data)
         paths = [{'path': path} for path in batch['path']]
         samples = self.predict(batch) if 'degraded' in batch else paths
@@ -270,10 +271,10 @@ class Restorer(BaseModel):
         return self.predict(self.data_preprocessor(data))
 
     def predict(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """One dict a sample: restored, degraded and clean as uint8 RGB (H, W, 3), and its names."""
-        told = self.inference == 'task'
+        """One dict per sample: its names, and the images as uint8 RGB arrays (H, W, 3)."""
         with naming(batch['path']):
-            t = self.timesteps_of(batch) if told else self.find_steps(batch['degraded'])
+            non_blind = self.inference == 'task'
+            t = self.timesteps_of(batch) if non_blind else self.find_steps(batch['degraded'])
             images = {
                 'restored': self.restore_images(batch['degraded'], t),
                 'degraded': self.image_range.to_unit_range(batch['degraded']),
@@ -295,5 +296,5 @@ class Restorer(BaseModel):
         return torch.tensor(steps, device=samples['degraded'].device)
 
     def find_steps(self, degraded: Tensor) -> Tensor:
-        """The time steps (B,) of images whose task is not told; see ``blind_inference.py``."""
+        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``."""
         return torch.tensor(find_steps(self, degraded), device=degraded.device)

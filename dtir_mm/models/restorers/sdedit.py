@@ -1,4 +1,4 @@
-"""Restoring by a network that was only pre-trained: diffuse the image, and denoise it back.
+"""Restoration with a network that was only pre-trained: diffuse the image, then denoise it.
 
 SDEdit (Meng et al., 2022): the rows "w/o GEF" of Tables 6 to 9.
 """
@@ -20,7 +20,7 @@ _DDIM_STEPS = 10
 def sdedit(restorer: 'Restorer', degraded: Tensor, t: Tensor) -> Tensor:
     """Images (B, 3, H, W) diffused to their steps (B,) and back by DDIM in at most ten passes.
 
-    The noise is that of every image of a size.
+    All images of one size get the same noise.
     """
     rng = torch.Generator().manual_seed(seed_of(0, 'sdedit'))
     noise = torch.randn(degraded.shape[1:], generator=rng).to(degraded)

@@ -1,4 +1,4 @@
-"""Large images in overlapping tiles, so that memory does not grow with the image."""
+"""Overlapping tiles, so that memory does not grow with the image."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,17 +9,17 @@ from torch import Tensor
 def apply_tiled(
     function: Callable[[Tensor], Tensor], image: Tensor, tile: int, overlap: int
 ) -> Tensor:
-    """``function(image)``, computed tile by tile and blended where tiles overlap.
+    """Applies ``function`` tile by tile and blends the overlaps.
 
-    The outer quarter of an overlap counts for nothing and the inner half is blended linearly, so
-    that the result is the whole image's own wherever ``function`` looks at most ``overlap / 4``
-    pixels far.
+    The outer quarter of an overlap is ignored and the inner half blended linearly, so that the
+    result equals ``function(image)`` if that has a receptive field of at most ``overlap / 4``
+    pixels to each side.
 
     Args:
         function: maps (B, 3, h, w) to the same shape.
         image: (B, 3, H, W).
         tile: side of a tile in pixels.
-        overlap: how far neighbouring tiles overlap, in pixels.
+        overlap: overlap of neighbouring tiles in pixels.
 
     Raises:
         ValueError: the overlap is not smaller than the tile.
@@ -28,7 +28,8 @@ def apply_tiled(
     def part(top: int, bottom: int, left: int, right: int) -> Tensor:
         return function(image[..., top:bottom, left:right])
 
-    return torch.cat(list(tiled_rows(part, image.shape[-2:], tile, overlap)), dim=-2)
+    height, width = image.shape[-2:]
+    return torch.cat(list(tiled_rows(part, (height, width), tile, overlap)), dim=-2)
 
 
 def tiled_rows(
@@ -37,13 +38,13 @@ def tiled_rows(
     tile: int | None,
     overlap: int,
 ) -> Iterator[Tensor]:
-    """The rows of ``apply_tiled`` from top to bottom, as soon as no other tile changes them.
+    """The rows of ``apply_tiled`` from top to bottom, each as soon as it is complete.
 
     Args:
-        function: gives what it makes of the tile at top, bottom, left, right: (B, 3, h, w).
+        function: gives the output (B, 3, h, w) for the tile at top, bottom, left, right.
         size: height and width of the image.
         tile: side of a tile in pixels; None for the whole image at once.
-        overlap: how far neighbouring tiles overlap, in pixels.
+        overlap: overlap of neighbouring tiles in pixels.
 
     Raises:
         ValueError: see ``apply_tiled``.
@@ -55,26 +56,27 @@ def tiled_rows(
         yield function(0, height, 0, width)
         return
     spans = _spans(height, tile, overlap)
-    ends = [*(top for top, _ in spans[1:]), height]  # of the rows that are done with each span
-    blended = total = None
+    ends = [*(top for top, _ in spans[1:]), height]  # of the rows that each span completes
+    sums: tuple[Tensor, Tensor] | None = None  # of weighted outputs, and of their weights
     for (top, bottom), end in zip(spans, ends, strict=True):
         for left, right in _spans(width, tile, overlap):
             output = function(top, bottom, left, right)
-            if blended is None:
-                blended = output.new_zeros(*output.shape[:2], bottom - top, width)
-                total = output.new_zeros(1, 1, bottom - top, width)
+            if sums is None:
+                shape = bottom - top, width
+                sums = output.new_zeros(*output.shape[:2], *shape), output.new_zeros(1, 1, *shape)
+            blended, total = sums
             rows = _weights(top, bottom, height, overlap).to(output)
             columns = _weights(left, right, width, overlap).to(output)
             weight = rows[:, None] * columns
             blended[..., left:right] += weight * output
             total[..., left:right] += weight
         yield blended[..., : end - top, :] / total[..., : end - top, :]
-        # What this span gives to the next one's first rows; the next one has as many.
-        blended, total = (_moved_up(rows, end - top) for rows in (blended, total))
+        # The rest belongs to the first rows of the next span, which is as high.
+        sums = _moved_up(blended, end - top), _moved_up(total, end - top)
 
 
 def _moved_up(rows: Tensor, by: int) -> Tensor:
-    """The rows below the first ``by``, with zeros in the place of those."""
+    """The rows shifted up by ``by``, with zeros at the bottom."""
     return torch.cat([rows[..., by:, :], torch.zeros_like(rows[..., :by, :])], dim=-2)
 
 
@@ -87,7 +89,7 @@ def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _weights(start: int, end: int, length: int, overlap: int) -> Tensor:
-    """One weight a pixel: 1 inside, 0 in the outer quarter of an overlap, linear in between."""
+    """A weight per pixel: 1 inside, 0 in the outer quarter of an overlap, linear in between."""
     position = torch.arange(start, end, dtype=torch.float64) + 0.5
     inside = torch.full_like(position, float('inf'))
     if start > 0:

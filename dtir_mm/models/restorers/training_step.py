@@ -1,4 +1,4 @@
-"""The optimiser update of every stage: objectives and regularizers, added up (Alg. 1, 3 and 4)."""
+"""The optimiser update of every stage: the sum of objectives and regularizers (Alg. 1, 3, 4)."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,27 +14,27 @@ from dtir_mm.models.gradients import (
     sum_over_processes,
     write_gradient,
 )
-from dtir_mm.models.objectives.objective import Objective
-from dtir_mm.models.regularizers.regularizer import LayerDecay
+from dtir_mm.models.objectives.objective import Objective, Samples
+from dtir_mm.models.regularizers.regularizer import LayerDecay, Regularizer
+from dtir_mm.models.restorers.mixing import SampleMixing, UpdateMixing
 from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-Samples = dict[str, Any]
-
 
 class TrainingStep:
-    """``L = objective + mixed generative loss + regularizers``, each a part that can be exchanged.
+    """``L = objective + mixed generative loss + regularizers``, each exchangeable.
 
     Args:
-        objective: config of what the stage minimises: ``NoisePrediction`` or ``Denoising`` in
-            pre-training, ``Reconstruction`` in fine-tuning, ``DegradationClassification`` beyond.
-        mixing: config of the generative samples among those of the objective; None for none.
-        regularizers: their configs by name, None for one that is off. "importance" is the one that
-            ``ImportanceAccumulationHook`` hands omega to.
-        micro_batch_size: samples forwarded at once; None: all. Same update (but for dropout).
+        objective: config of the stage's objective: ``NoisePrediction`` or ``Denoising`` in
+            pre-training, ``Reconstruction`` in fine-tuning, ``DegradationClassification`` after it.
+        mixing: config of the generative samples mixed in; None for none.
+        regularizers: configs by name; None switches one off. ``ImportanceAccumulationHook`` sets
+            the importance of "importance".
+        micro_batch_size: samples per forward pass; None for all. The update is the same, except
+            for dropout.
 
     Raises:
         ValueError: ``micro_batch_size`` is below 1.
@@ -52,8 +52,10 @@ class TrainingStep:
                 f'model.step.micro_batch_size={micro_batch_size} must be at least 1, or None'
             )
         self.objective: Objective = MODELS.build(dict(objective))
-        self.mixing = MODELS.build(dict(mixing)) if mixing else None
-        self.regularizers = {
+        self.mixing: SampleMixing | UpdateMixing | None = (
+            MODELS.build(dict(mixing)) if mixing else None
+        )
+        self.regularizers: dict[str, Regularizer] = {
             name: MODELS.build(dict(config))
             for name, config in (regularizers or {}).items()
             if config is not None
@@ -65,16 +67,16 @@ class TrainingStep:
 
     @property
     def combines_gradients(self) -> bool:
-        """Whether it does more with gradients than to sum them, and so needs them whole."""
+        """Whether gradients are combined beyond a sum, and so needed unsharded."""
         return self.mixing is not None or bool(self.regularizers)
 
     def run(
         self, restorer: 'Restorer', batch: Samples, optim_wrapper: OptimWrapper
     ) -> dict[str, Tensor]:
-        """One update on a preprocessed batch; the means of its losses over all processes.
+        """One update on a preprocessed batch; returns the mean losses over all processes.
 
         Raises:
-            FloatingPointError: a loss or the gradient is not finite; weights stay as they were.
+            FloatingPointError: a loss or the gradient is not finite; no weight was updated.
         """
         update = self._begin(restorer, batch)
         gradient = self._add_up(update)
@@ -87,15 +89,12 @@ class TrainingStep:
         return finite
 
     def gradient(self, restorer: 'Restorer', batch: Samples) -> tuple[Tensor, dict[str, Tensor]]:
-        """The update's gradient (P,), over all processes, and what to log.
-
-        What is logged are per-sample values (n,) of this process, of which there may be none.
-        """
+        """The update's gradient (P,) over all processes, and this process's logged values (n,)."""
         update = self._begin(restorer, batch)
         return self._add_up(update), update.logged
 
     def _add_up(self, update: Update) -> Tensor:
-        """Where the gradients meet: the update's (P,), over all processes."""
+        """Combines the gradients: the update's (P,), over all processes."""
         due = [term for term in self.regularizers.values() if term.is_due(update)]
         second_order = [term for term in due if term.second_order]
         with update.restorer.full_precision(bool(second_order)):
@@ -107,7 +106,7 @@ class TrainingStep:
                 update.log('gradient_cosine', cosine)
                 if update.added:
                     self._confine(update)
-            # Regularizers see the objectives' gradients as they are, which are added up behind.
+            # Regularizers see the objectives' gradients before these are summed.
             terms = None
             for term in due:
                 if not term.second_order:
@@ -127,14 +126,14 @@ class TrainingStep:
         return update.main
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """What the objectives measure in validation: one value for each image."""
+        """The objectives' validation losses, one value per image."""
         measured = self.objective.val_losses(restorer, batch)
         if self.mixing is not None:
             measured |= self.mixing.objective.val_losses(restorer, batch)
         return measured
 
     def _begin(self, restorer: 'Restorer', batch: Samples) -> Update:
-        """The update with the generative samples that it mixes in, if any."""
+        """The update, with the generative samples that are mixed in."""
         update = self._update(restorer, batch)
         update.objectives = {'main': self.objective}
         if self.mixing is not None:
@@ -149,14 +148,14 @@ class TrainingStep:
         return Update(restorer, batch, self.differentiate, self.layer_decay, self.micro_batch_size)
 
     def _confine(self, update: Update) -> None:
-        """Shrinks the generative gradient to what layer-wise decay and cap let through."""
+        """Limits the generative gradient by layer-wise decay and cap."""
         scale_parts(update.mixed, update.layer_decay.gate, update.parameters)
-        if self.mixing.cap is not None:
+        if self.mixing and self.mixing.cap is not None:
             capped_parts(update.mixed, update.main, self.mixing.cap, update.parameters)
 
 
 def _means_over_processes(logged: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Means over all processes; names without any sample are left out."""
+    """Means over all processes, without names that have no sample."""
     sums = [torch.stack([v.double().sum(), v.new_tensor(len(v)).double()]) for v in logged.values()]
     totals = sum_over_processes(torch.stack(sums))
     return {
@@ -167,7 +166,7 @@ def _means_over_processes(logged: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _require_finite(batch: Samples, broken: Collection[str], gradient: Tensor) -> None:
-    """Raises FloatingPointError if losses are broken or the gradient is; names the files."""
+    """Raises FloatingPointError if losses or gradient are not finite; names the files."""
     if not broken and torch.isfinite(gradient.sum()):
         return
     what = f'losses {", ".join(sorted(broken))}' if broken else 'the gradient'

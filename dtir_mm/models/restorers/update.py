@@ -1,4 +1,4 @@
-"""One optimiser update on one global batch, as far as it has got: samples, gradients, logs.
+"""The state of one optimiser update on a global batch: samples, gradients, logs.
 
 Gradients are flat vectors (P,), summed over micro-batches and processes. There are two kinds of
 samples: "main", those of the stage's objective, and "mixed", the generative ones among them.
@@ -6,14 +6,14 @@ samples: "main", those of the stage's objective, and "mixed", the generative one
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from dtir_mm.models.gradients import sum_over_processes
-from dtir_mm.models.objectives.objective import Objective
+from dtir_mm.models.objectives.objective import Objective, Samples
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.regularizers.regularizer import LayerDecay
 from dtir_mm.randomness import seeded
@@ -21,20 +21,23 @@ from dtir_mm.randomness import seeded
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-Samples = dict[str, Any]
 Differentiate = Callable[[Tensor, Sequence[nn.Parameter]], Tensor]
 
 
 class Update:
-    """What an update knows; regularizers read it (``regularizers/regularizer.py``).
+    """The state of an update, which regularizers read (``regularizers/regularizer.py``).
 
     Args:
-        restorer: whose parameters are updated.
+        restorer: the model to update.
         batch: this process's preprocessed samples, not empty.
         differentiate: the gradient (P,) of a loss.
         layer_decay: factors of each parameter; None for 1.
-        micro_batch_size: samples forwarded at once; None: all.
+        micro_batch_size: samples per forward pass; None for all.
     """
+
+    main: Tensor
+    mixed: Tensor  # set only if there are such samples
+    content_norm: Tensor
 
     def __init__(
         self,
@@ -48,18 +51,17 @@ class Update:
         self.batch = batch
         self.seed, self.iteration, _ = batch['key'][0].tolist()
         self.total = len(batch['path']) * get_world_size()
-        assert int(batch['key'][:, 2].max()) < self.total, 'a sample of no slot would be left out'
+        assert int(batch['key'][:, 2].max()) < self.total, 'a sample without a slot would be lost'
         self.parameters = restorer.trained_parameters()
         self.layer_decay = layer_decay or LayerDecay(len(self.parameters))
         self.micro_batch_size = micro_batch_size
         self.objectives: dict[str, Objective] = {}
         self.slots = {'mixed': range(0), 'main': range(self.total)}
-        self.added = False  # whether what is mixed is a part of the update, or only watched
+        self.added = False  # whether the mixed gradient is part of the update, or only logged
         self.groups: dict[str, list[Samples]] = {}
         self.rows: dict[str, list[Tensor]] = {}
-        self.content_norm: Tensor | None = None
         self.logged: dict[str, Tensor] = {}
-        self.diagnostics: set[str] = set()  # of the logged, what no weight follows
+        self.diagnostics: set[str] = set()  # logged names that do not affect the weights
         self._differentiate = differentiate
         self._totals: dict[str, Tensor] = {}
 
@@ -70,14 +72,14 @@ class Update:
 
     @property
     def of_samples(self) -> Tensor:
-        """The gradient (P,) of what the samples minimise, before decay, cap and regularizers."""
+        """The gradient (P,) of the objectives, before decay, cap and regularizers."""
         return self.main + self.mixed if self.added and self.counts['mixed'] else self.main
 
     def forward_and_differentiate(self, num_groups: int) -> None:
-        """Fills ``groups`` and the sums ``main`` and ``mixed``, and logs the losses.
+        """Sets ``groups`` and the sums ``main`` and ``mixed``, and logs the losses.
 
-        Each kind is forwarded by itself, in at most ``num_groups`` groups by global slot, whose
-        gradients are kept in ``rows``; with 0 in one, and none are.
+        Each kind is forwarded separately, in at most ``num_groups`` groups by global slot, whose
+        gradients are kept in ``rows``; 0 for a single group without ``rows``.
         """
         sums: dict[str, Tensor] = {}
         for kind, objective in self.objectives.items():
@@ -98,12 +100,14 @@ class Update:
             self.logged |= joined if kind == 'main' else {objective.name: joined[objective.name]}
             if kind == 'mixed' and not self.added:
                 self.diagnostics.add(objective.name)
-        self.main, self.mixed = sums['main'], sums.get('mixed')
+        self.main = sums['main']
+        if 'mixed' in sums:
+            self.mixed = sums['mixed']
 
     def fold(self, terms: Tensor | None) -> Tensor:
-        """The gradient (P,) of the update so far, in the place of ``main``, ``mixed`` and terms.
+        """Sums ``main``, ``mixed`` and terms to one gradient (P,), and frees them.
 
-        Each is as large as the network; what terms of second order read stays.
+        Each is as large as the network. What second-order terms read is kept.
         """
         if self.rows:
             self.content_norm = self.main.norm()
@@ -112,7 +116,9 @@ class Update:
             gradient += self.mixed
         if terms is not None:
             gradient += terms
-        self.main = self.mixed = None
+        del self.main
+        if self.counts['mixed']:
+            del self.mixed
         return gradient
 
     def differentiate(self, kind: str, samples: Samples, how: Differentiate) -> Tensor:
@@ -124,20 +130,20 @@ class Update:
         return self.objectives[kind].losses(self.restorer, samples).total
 
     def twice_differentiable(self) -> AbstractContextManager[None]:
-        """What is forwarded and differentiated in here can be differentiated again."""
+        """Inside, the network can be differentiated twice."""
         return self.restorer.backbone.twice_differentiable()
 
     def mean_loss(self, kind: str) -> Tensor:
-        """The objective's mean (), over the samples of a kind of all processes."""
+        """The objective's mean () over all processes' samples of a kind."""
         return sum_over_processes(self._totals[kind].sum()) / self.counts[kind]
 
     def log(self, name: str, value: Tensor) -> None:
-        """Logs a number (), the same in all processes; a number that is not finite is left out."""
+        """Logs a number () that is the same in all processes; it is dropped if not finite."""
         self.diagnostics.add(name)
         self.logged[name] = value.detach().reshape(1)
 
     def _split(self, members: range, parts: int) -> list[Samples]:
-        """This process's samples of some slots, in at most ``parts`` groups of even length."""
+        """This process's samples of some slots, in at most ``parts`` groups of equal length."""
         slots = self.batch['key'][:, 2].tolist()
         number = max(min(parts, len(members)), 1)
         return [
@@ -157,21 +163,22 @@ class Update:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient (P,) of ``sum(losses) / global batch`` over samples of this process, and losses.
 
-        One micro-batch's graph is alive at a time; no samples give zeros. ``how`` may be another
-        linear functional, under the same dropout (drawn by the first sample's key).
+        One micro-batch's graph is alive at a time; without samples the gradient is zero. ``how``
+        may be another linear functional, under the same dropout (seeded by the first sample's key).
 
         Raises:
-            ValueError: the stage's objective depends on no parameter that is trained.
+            ValueError: the stage's objective depends on no trained parameter.
         """
         objective, how = self.objectives[kind], how or self._differentiate
+        step = self.restorer.step
         names = (objective.name, *objective.parts(self.restorer))
-        empty = samples['clean'].new_zeros(0)  # parameters may be divided among processes
-        gradient = None  # no zeros to add to: each such vector is as large as the network
+        empty = samples['clean'].new_zeros(0)  # parameters may be sharded
+        gradient = None  # not zeros to add to: such a vector is as large as the network
         logged: dict[str, list[Tensor]] = {name: [empty] for name in names}
         for micro in self._micro_batches(samples):
             with seeded(micro['clean'].device, *micro['key'][0].tolist(), 'dropout'):
                 total, parts = objective.losses(self.restorer, micro)
-            if objective is self.restorer.step.objective and not total.requires_grad:
+            if step and objective is step.objective and not total.requires_grad:
                 raise ValueError(
                     f'model.freeze={list(self.restorer.freeze)} leaves nothing to train that the '
                     f'loss {objective.name!r} depends on'

@@ -86,7 +86,7 @@ def test_an_update_leaves_the_network_as_it_was():
 def test_a_task_that_the_classifier_does_not_know_is_named():
     restorer, batch = build(classifier=CLASSIFIER), make_batch((-1, 1))
     batch['task'][2] = 'snowy'
-    with pytest.raises(ValueError, match='no answer for snowy; its tasks are hazy, noisy, rainy'):
+    with pytest.raises(ValueError, match='no class for snowy; its tasks are hazy, noisy, rainy'):
         restorer.step.gradient(restorer, batch)
 
 

@@ -111,7 +111,7 @@ def test_a_single_generative_sample_is_warned_of_once(monkeypatch):
     assert warnings_of(restorer, monkeypatch) == []
     restorer.step.mixing.ratio = 0.125
     (message,) = warnings_of(restorer, monkeypatch)
-    assert 'single generative sample: d of Eq. 18' in message and 'mixing.ratio' in message
+    assert 'single generative sample, so that d of Eq. 18' in message and 'mixing.ratio' in message
     assert warnings_of(restorer, monkeypatch, groups=1) == []
     restorer.step.mixing.ratio = 0.0
     assert warnings_of(restorer, monkeypatch) == []

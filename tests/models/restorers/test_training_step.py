@@ -260,5 +260,5 @@ def test_the_gradient_of_another_objective_is_its_mean_over_the_whole_batch(toy_
 
 def test_a_sample_of_no_slot_of_the_batch_is_not_left_out_in_silence(toy_backbone):
     for stage in ('pretraining', 'finetuning'):
-        with pytest.raises(AssertionError, match='a sample of no slot would be left out'):
+        with pytest.raises(AssertionError, match='a sample without a slot would be lost'):
             compute(build(toy_backbone, step_of(stage)), make_data([0, 1, 3]))
