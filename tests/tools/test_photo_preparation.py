@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-
-from dtir_mm.datasets.photo_preparation import (
+from photos.preparation import (
     SPLITS,
     differences,
     read_manifest,
@@ -14,7 +13,8 @@ from dtir_mm.datasets.photo_preparation import (
     split_photos,
     write_photos,
 )
-from dtir_mm.datasets.photo_sources import PhotoFile
+from photos.sources import PhotoFile
+
 from dtir_mm.image_io import read_image, save_image
 
 
