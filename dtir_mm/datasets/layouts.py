@@ -20,6 +20,7 @@ DEGRADED, CLEAN = 'LQ', 'GT'
 UNIVERSAL = {'train': 'train', 'test': 'val'}  # our names of the splits, DA-CLIP's
 STEM = r'([^/]+)$'
 _FIXTURE_SIZE = 48, 64
+_FIXTURE_PAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def find_split(folder: str | Path) -> tuple[Layout, str] | None:
     return None
 
 
-def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> list[Path]:
+def generate_fixture(name: str, folder: str | Path) -> list[Path]:
     """Makes a tiny copy of a data set where configs look for it, for tests and for trying things.
 
     The images are random, of 48 x 64 pixels, and the same at each call; degraded synthetically.
@@ -262,7 +263,6 @@ def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> li
     Args:
         name: one of ``LAYOUTS``.
         folder: the folder that stands for ``data`` in the configs.
-        pairs: of each split; None for as many as the real split has, where that is known.
 
     Returns:
         The folders that were made, each with ``LQ`` and ``GT`` in it.
@@ -277,8 +277,7 @@ def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> li
     if there := [str(path) for path in made if path.exists()]:
         raise ValueError(f'a fixture replaces nothing, and there is {", ".join(there)} already')
     for path, (_, split) in zip(made, layout.folders(), strict=True):
-        count = pairs if pairs is not None else layout.split(split).pairs or 2
-        for number in range(count):
+        for number in range(_FIXTURE_PAIRS):
             rng = generator(0, 'fixture', name, split, number)
             clean = _random_image(rng)
             save_image(path / CLEAN / f'{number:04d}.png', clean)

@@ -27,8 +27,6 @@ class RestorationMetric(BaseMetric):
 
     Args:
         protocol: a name of ``PROTOCOLS``.
-        collect_device: how processes send their rows, "cpu" or "gpu".
-        prefix: put before the names of the means.
 
     Raises:
         ValueError: there is no such protocol.
@@ -38,10 +36,8 @@ class RestorationMetric(BaseMetric):
     # Not None, for which mmengine would warn: names without a prefix are meant.
     default_prefix = ''
 
-    def __init__(
-        self, protocol: str = 'rgb', collect_device: str = 'cpu', prefix: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, protocol: str = 'rgb') -> None:
+        super().__init__()
         self.protocol = get_protocol(protocol)
         self.rows: list[dict[str, Any]] = []
         self._lpips = Lpips() if self.protocol.lpips else None

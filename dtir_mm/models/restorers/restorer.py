@@ -128,7 +128,7 @@ class Restorer(BaseModel):
             self.data_preprocessor.dtype = torch.float64
 
     @contextlib.contextmanager
-    def full_precision(self, needed: bool = True) -> Iterator[None]:
+    def full_precision(self, needed: bool) -> Iterator[None]:
         """Forwards in here are not under autocast, where that is ``needed``."""
         precision = self.precision
         if needed and precision == 'bf16':
