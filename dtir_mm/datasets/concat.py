@@ -1,11 +1,11 @@
-"""Several data sets one after the other: source and target, or many tasks, in one test."""
+"""Concatenated data sets: source and target, or many tasks, in one test."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch.utils.data import ConcatDataset as TorchConcatDataset
 
-from dtir_mm.datasets.base_dataset import SampleKey
+from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.registry import DATASETS
 
 
@@ -16,6 +16,8 @@ class ConcatDataset(TorchConcatDataset):
     Args:
         datasets: configs of the data sets.
     """
+
+    datasets: list[RestorationDataset]  # type: ignore[assignment]
 
     def __init__(self, datasets: Sequence[dict]) -> None:
         super().__init__([DATASETS.build(dataset) for dataset in datasets])
@@ -31,7 +33,7 @@ class ConcatDataset(TorchConcatDataset):
         return {'tasks': self.tasks}
 
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
-        """The sample of a key, whose index counts over all parts."""
+        """The sample of a key, whose index runs over all parts."""
         if not isinstance(key, SampleKey):
             key = SampleKey(0, 0, key, key)
         remaining = key.index

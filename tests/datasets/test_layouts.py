@@ -134,6 +134,6 @@ def test_the_page_describes_the_same_downloads():
 
 
 def test_the_page_says_which_pairs_are_made():
-    assert {row[0] for row in rows_of_the_page('Pairs that are made')} == {
+    assert {row[0] for row in rows_of_the_page('Synthetic pairs')} == {
         layout.name for layout in LAYOUTS.values() if layout.test.degraded is None
     }

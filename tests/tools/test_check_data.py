@@ -59,11 +59,11 @@ def test_each_fault_is_named_and_ends_with_status_1(sets, capsys):
     assert load_tool().main(['config.py', '--workers', '1']) == 1
     printed = capsys.readouterr().out
     for line in (
-        'wrong count:     data/LOL-v1/test/LQ holds 14 images, LOL-v1 (test) has 15',
-        'missing partner: data/LOL-v1/test/GT/0003.png has no file of its stem in '
+        'wrong count:     data/LOL-v1/test/LQ contains 14 images, LOL-v1 (test) has 15',
+        'missing partner: data/LOL-v1/test/GT/0003.png has no file with the same stem in '
         'data/LOL-v1/test/LQ',
         f'unreadable:      {truncated} is a broken or unsupported image',
-        f'duplicate:       {leak} (test) shows what data/LOL-v1/test/GT/0007.png (training) shows',
+        f'duplicate:       {leak} (test) is a near-duplicate of data/LOL-v1/test/GT/0007.png ',
     ):
         assert line in printed
     assert '1 x wrong count, 1 x missing partner, 1 x unreadable, 1 x duplicate' in printed

@@ -93,7 +93,8 @@ def write_photos(
     Raises:
         ValueError: fewer than three photographs are usable.
     """
-    records, left_out = [], []
+    records: list[dict[str, Any]] = []
+    left_out: list[str] = []
     unsplit = folder / 'unsplit'
     for photo in photos:
         try:
