@@ -31,7 +31,7 @@ def test_every_image_is_decoded_once_and_training_finds_it(prepared, run_tool, m
     assert f'{folder}/decoded: 0 of 4 images are decoded; the others take 0.0 GB' in printed
     files = {file: file.stat().st_mtime_ns for file in (folder / 'decoded').iterdir()}
     assert len(files) == 4
-    assert '4 of 4 images are there' in run_tool('prepare_decoded', config)
+    assert '4 of 4 images are decoded' in run_tool('prepare_decoded', config)
     assert {file: file.stat().st_mtime_ns for file in (folder / 'decoded').iterdir()} == files
 
     def fails(file):
