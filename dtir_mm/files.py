@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders that can be written to."""
+"""Atomic replacement of files, full disks, and writable folders."""
 
 import errno
 import os
@@ -10,23 +10,23 @@ from pathlib import Path
 from dtir_mm.names import shortened
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_NEARLY_NOTHING = 64 * 2**10  # bytes free that writers leave when they stop at a full disk
+_NEARLY_NOTHING = 64 * 2**10  # free bytes that writers leave on a full disk
 
 
 class DiskFullError(OSError):
-    """A file could not be written for want of space; what was there before is still there."""
+    """The disk is full; the file was not written, and an earlier version of it is unchanged."""
 
 
 @contextmanager
 def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends.
+    """A temporary path beside ``path`` that replaces it when the block ends.
 
-    Whoever reads ``path`` sees the old file or the whole new one, also after a crash in between.
-    Missing folders are made. After an error the old file stays.
+    Readers of ``path`` see either the old file or the complete new one, also after a crash. Missing
+    folders are created. After an error the old file is unchanged.
 
     Args:
         path: the file.
-        size: gives the bytes of the whole file, asked only to say how many a full disk lacks.
+        size: returns the size of the complete file in bytes, for the message about a full disk.
 
     Raises:
         DiskFullError: the disk, or the user's quota on it, is full.
@@ -47,7 +47,7 @@ def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterat
 
 
 def names_full_disk(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, says that the disk or a quota on it is full."""
+    """Whether an error, or one of its causes, is a full disk or quota."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, DiskFullError) or getattr(cause, 'errno', None) in _FULL:
@@ -57,9 +57,10 @@ def names_full_disk(error: BaseException) -> bool:
 
 
 def _is_of_full_disk(error: Exception, folder: Path) -> bool:
-    """Whether a full disk is behind an error; numpy and ``torch.save`` raise errors of their own.
+    """Whether a full disk caused an error.
 
-    Where these name no reason, the disk is asked: the unfinished file still takes its last bytes.
+    numpy and ``torch.save`` raise errors without a reason: then free space is checked, while the
+    unfinished file still exists.
     """
     if names_full_disk(error):
         return True
@@ -87,9 +88,9 @@ def _amount(size: int) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` in UTF-8 as it is, whole or not at all; see ``replacing``.
+    """Writes ``text`` in UTF-8, atomically; see ``replacing``.
 
-    Bytes of file names that are not UTF-8 become escapes.
+    Non-UTF-8 bytes of file names are escaped.
     """
     content = text.encode(errors='backslashreplace')
     with replacing(path, lambda: len(content)) as temporary:
@@ -97,10 +98,10 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def require_writable(folder: str | Path) -> None:
-    """Makes a folder where it is missing, before time is spent on what it shall hold.
+    """Creates a folder if it is missing, and checks early that files can be written to it.
 
     Raises:
-        OSError: it cannot be made, or files in it cannot; the message names the folder.
+        OSError: the folder, or a file in it, cannot be created.
     """
     probe = Path(folder) / f'.writable.{os.getpid()}.tmp'
     try:
@@ -116,7 +117,7 @@ def require_writable(folder: str | Path) -> None:
 
 
 def require_new(path: str | Path, overwrite: bool) -> None:
-    """Keeps a file from being overwritten without a word.
+    """Prevents a file from being overwritten by accident.
 
     Raises:
         ValueError: the file exists and ``overwrite`` is False.

@@ -1,7 +1,7 @@
-"""Image files to and from RGB uint8 arrays.
+"""Reads and writes image files as RGB uint8 arrays.
 
-Pillow rather than OpenCV reads them: a file that was cut off is an error there, where OpenCV fills
-the missing part with grey and says nothing.
+Files are read with Pillow, not OpenCV: a truncated file is an error in Pillow, while OpenCV
+silently fills the missing part with grey.
 """
 
 import io
@@ -22,19 +22,19 @@ from dtir_mm.names import listed, shown
 
 JPEG_QUALITY = 95
 MAX_PIXELS = 178_956_970
-"""Beyond that many Pillow takes an image for an attack. Decoding takes 7 bytes a pixel."""
+"""Pillow's own limit, above which it suspects an attack. Decoding takes 7 bytes per pixel."""
 READER = 2
-"""Raised whenever ``read_image`` gives other pixels of the same file than before."""
-# By their names alone; by running Ghostscript or Windows; no images.
+"""Version of ``read_image``, incremented whenever its pixels change for the same file."""
+# No images, or read only by running Ghostscript or on Windows.
 _NOT_READ = frozenset({'BUFR', 'GRIB', 'HDF5', 'EPS', 'WMF', 'MPEG'})
 
 
 class ImageTooLargeError(ValueError):
-    """An image has more pixels than are read."""
+    """An image has too many pixels."""
 
 
 def image_suffixes() -> dict[str, str]:
-    """The suffixes, in lower case, of the files that are read, each with its format's name."""
+    """The supported suffixes, in lower case, with the names of their formats."""
     known = Image.registered_extensions()
     return {
         suffix: name
@@ -44,21 +44,20 @@ def image_suffixes() -> dict[str, str]:
 
 
 def read_image(path: str | Path, max_pixels: int | None = None) -> np.ndarray:
-    """The image of a file, as a viewer would show it: RGB uint8 in sRGB, (H, W, 3).
+    """Reads an image as a viewer would show it: RGB uint8 in sRGB, (H, W, 3).
 
-    The orientation that a camera noted (EXIF) is applied, and so is a colour profile (ICC). Grey is
-    repeated over the channels, of 16 bits the upper 8 are kept, of several frames or pages the
-    first, and an alpha channel is dropped (the stored colours are kept). Metadata that is broken is
-    ignored.
+    EXIF orientation and ICC profile are applied. Grey is repeated over the channels, the upper 8 of
+    16 bits and the first of several frames or pages are kept, and an alpha channel is dropped
+    without changing colours. Broken metadata is ignored.
 
     Args:
-        path: of the file.
-        max_pixels: larger images are refused before they are decoded; None for the environment's
-            ``DTIR_MAX_PIXELS``, or else ``MAX_PIXELS``.
+        path: the file.
+        max_pixels: larger images are refused before decoding; None for the environment variable
+            ``DTIR_MAX_PIXELS`` or, if it is not set, ``MAX_PIXELS``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no image, is truncated, is too large, or has 32-bit or
+        ValueError: the file is not an image, is truncated or too large, or has 32-bit or
             floating-point pixels.
     """
     return _read(Path(path), max_pixels)[0]
@@ -67,18 +66,18 @@ def read_image(path: str | Path, max_pixels: int | None = None) -> np.ndarray:
 def read_with_notes(
     path: str | Path, max_pixels: int | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """``read_image``, and notes on what of the file was dropped or converted.
+    """``read_image``, with a note on everything that was dropped or converted.
 
-    The same thing gets the same words, so that files can be counted by them.
+    Notes are constant strings, so that files can be counted by them.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of Pillow, on metadata; they name no file
+        warnings.simplefilter('ignore')  # Pillow's warnings about metadata name no file
         image, notes = _read(Path(path), max_pixels)
         return image, notes + _frame_notes(Path(path))
 
 
 def note_lines(notes: Iterable[tuple[Path, str]]) -> list[str]:
-    """Each note once, with the number of the files that it is about and the first names of them."""
+    """One line per note, with the number of files and the first names."""
     files: dict[str, list[Path]] = {}
     for file, note in notes:
         files.setdefault(note, []).append(file)
@@ -86,7 +85,7 @@ def note_lines(notes: Iterable[tuple[Path, str]]) -> list[str]:
 
 
 def pixel_count(path: str | Path) -> int:
-    """How many pixels an image file has; reads its header alone.
+    """The number of pixels of an image file; reads only the header.
 
     Raises:
         FileNotFoundError, ValueError: see ``read_image``.
@@ -96,16 +95,14 @@ def pixel_count(path: str | Path) -> int:
 
 
 def save_image(path: str | Path, rgb: np.ndarray) -> None:
-    """Writes an image; whoever reads ``path`` sees the old file or the whole new one.
-
-    Missing folders are made. The suffix names the format; JPEG is written at quality 95.
+    """Writes an image atomically; missing folders are created.
 
     Args:
-        path: of the file.
+        path: the file; its suffix determines the format. JPEG is written at quality 95.
         rgb: uint8, (H, W, 3).
 
     Raises:
-        ValueError: ``rgb`` is not such an array, or the suffix is no known image format.
+        ValueError: ``rgb`` is not such an array, or the suffix is not of an image format.
         OSError: the path cannot be written.
     """
     path = Path(path)
@@ -119,7 +116,7 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
             f'{shown(path)}: suffix {path.suffix!r} is no image format; use .png or .jpg'
         )
     try:
-        # In memory first: on a full disk some encoders name no reason, and that of JPEG 2000 hangs.
+        # In memory first: on a full disk some encoders give no reason, and JPEG 2000 hangs.
         encoded = io.BytesIO()
         Image.fromarray(rgb).save(encoded, format=image_format, quality=JPEG_QUALITY)
         with replacing(path, lambda: len(encoded.getbuffer())) as temporary:
@@ -153,7 +150,7 @@ def _max_pixels() -> int:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Makes whatever goes wrong in reading a file an error that names it."""
+    """Turns every exception while reading a file into an error that names the file."""
     name = shown(path)
     if not path.is_file():
         where = f' (a link to {shown(os.readlink(path))})' if path.is_symlink() else ''
@@ -167,17 +164,17 @@ def _naming(path: Path) -> Iterator[None]:
     except Image.UnidentifiedImageError as error:
         size = path.stat().st_size
         raise ValueError(f'{name} ({size} bytes) is no image that Pillow can read') from error
-    except Exception as error:  # Pillow's decoders let through whatever they stumble over
+    except Exception as error:  # decoders raise all kinds of exceptions
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise ValueError(f'{name} is a broken or unsupported image: {reason}') from error
 
 
 @contextmanager
 def _opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
-    """An image whose header alone was read, of any size: Pillow's own limit is off meanwhile."""
+    """Opens an image of any size, reading only its header; Pillow's own limit is disabled."""
     pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        # A format that is not listed may not come in under another one's suffix either.
+        # Unsupported formats are refused under any suffix.
         with Image.open(source, formats=sorted(set(image_suffixes().values()))) as image:
             yield image
     finally:
@@ -185,7 +182,7 @@ def _opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
 
 
 def _decoded(path: Path, source: Path | bytes, limit: int) -> tuple[np.ndarray, int, list[str]]:
-    """The image as it is stored, its orientation, and notes."""
+    """The image as stored, its orientation, and notes."""
     with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
         width, height = image.size
         if width * height > limit:
@@ -200,7 +197,7 @@ def _decoded(path: Path, source: Path | bytes, limit: int) -> tuple[np.ndarray, 
 
 
 def _content_of_png(path: Path) -> bytes | None:
-    """None for a file of another format."""
+    """The content of a PNG file; None for another format."""
     with path.open('rb') as file:
         return SIGNATURE + file.read() if file.read(len(SIGNATURE)) == SIGNATURE else None
 
@@ -208,12 +205,12 @@ def _content_of_png(path: Path) -> bytes | None:
 def _frame_notes(path: Path) -> list[str]:
     try:
         with _opened(path) as image:
-            if image.format == 'PSD':  # layers, of which the image is composed
+            if image.format == 'PSD':  # layers of one image
                 return []
             try:
                 several = getattr(image, 'n_frames', 1) > 1
-            except Exception:  # as of a file that is cut off behind its first frame
+            except Exception:  # e.g. truncated after the first frame
                 return ['frames or pages after the first one cannot be read']
-    except Exception:  # of a PNG whose metadata is broken, as was said
+    except Exception:  # broken PNG metadata, which has a note already
         return []
     return ['of several frames or pages the first was taken'] if several else []

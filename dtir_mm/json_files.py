@@ -1,23 +1,22 @@
-"""JSON that anybody may have written: data of bounded depth, or one line that says why not."""
+"""JSON from untrusted files: data of bounded depth, or a one-line error."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-# Far more than any file of ours has, far less than what recursion over it could stand.
+# Far more than our files have, far less than Python's recursion limit.
 MAX_DEPTH = 100
 
 
 def parse_json(text: str, source: object) -> Any:
-    """What a JSON text says.
+    """Parses a JSON text.
 
     Args:
         text: the JSON.
-        source: what the text is, for the message.
+        source: the name of the text in error messages.
 
     Raises:
-        ValueError: it is not JSON, or lists and objects lie in one another deeper than
-            ``MAX_DEPTH``.
+        ValueError: it is not JSON, or is nested deeper than ``MAX_DEPTH``.
     """
     try:
         data = json.loads(text)
@@ -35,7 +34,7 @@ def parse_json(text: str, source: object) -> Any:
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file says.
+    """Parses a JSON file.
 
     Raises:
         OSError: it cannot be read.
@@ -49,7 +48,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def _depth_within_limit(data: Any) -> bool:
-    """Whether containers lie in one another at most ``MAX_DEPTH`` deep; without recursion."""
+    """Whether containers are nested at most ``MAX_DEPTH`` deep; without recursion."""
     level = [data]
     for _ in range(MAX_DEPTH):
         children = [

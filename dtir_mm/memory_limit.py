@@ -1,4 +1,4 @@
-"""A limit on what building a network from a file's config may take, before it is taken."""
+"""A limit on the memory that building a network from a file's config may allocate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from torch.overrides import TorchFunctionMode
 
 from dtir_mm.weights_file import CheckpointError
 
-# Networks take about the memory of their weights, doubled where they are half-precision or built
-# twice; what they compute on the way (tables of indices, masks) is small, but not nothing.
+# Networks need about the memory of their weights, twice if these are in half precision or the
+# network is built twice, plus some for tables of indices and masks.
 _PER_BYTE = 8
 _ANYWAY = 2**30
-_PER_TENSOR = 2**15  # of the modules around them, so that their number is limited too
+_PER_TENSOR = 2**15  # for the modules, so that their number is limited too
 _MAKERS = frozenset(
     (
         torch.arange, torch.empty, torch.eye, torch.full, torch.linspace, torch.logspace,
@@ -27,30 +27,30 @@ _MAKERS = frozenset(
 
 @contextmanager
 def in_proportion_to(file: str | Path) -> Iterator[None]:
-    """Building networks in here fails where they are far larger than a file that holds weights.
+    """Context in which building a network much larger than its file of weights fails.
 
     Raises:
-        CheckpointError: they are; the message names the file.
+        CheckpointError: the network is too large for the file.
     """
     size = Path(file).stat().st_size
     limit = _Limit(_ANYWAY + _PER_BYTE * size)
     try:
         with limit:
             yield
-    except Exception:  # registries wrap what is raised in them
+    except Exception:  # registries wrap exceptions
         if not limit.exceeded:
             raise
         raise CheckpointError(
             f'{file} describes a network of more than {limit.bytes / 2**30:.0f} GiB, but has '
-            f'{size / 2**20:.1f} MiB of weights: they cannot be its own'
+            f'{size / 2**20:.1f} MiB of weights: they cannot belong to it'
         ) from None
 
 
 class _Limit(TorchFunctionMode):
-    """Refuses to make tensors beyond a number of bytes in all.
+    """Limits the total bytes of new tensors.
 
-    It counts those of a size that is told; others are computed from these. (A ``TorchDispatchMode``
-    would see more, but imports torch's compiler, which takes seconds.)
+    It counts tensors created from explicit sizes, which others are computed from. (A
+    ``TorchDispatchMode`` would see all, but imports torch's compiler, which takes seconds.)
     """
 
     def __init__(self, limit: int) -> None:
@@ -64,8 +64,8 @@ class _Limit(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in _MAKERS:
-            told = {name: value for name, value in kwargs.items() if name != 'generator'}
-            self._made += _PER_TENSOR + func(*args, **{**told, 'device': 'meta'}).nbytes
+            explicit = {name: value for name, value in kwargs.items() if name != 'generator'}
+            self._made += _PER_TENSOR + func(*args, **{**explicit, 'device': 'meta'}).nbytes
             if self._made > self.bytes:
                 self.exceeded = True
                 raise MemoryError(f'more than {self.bytes} bytes')

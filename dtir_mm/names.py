@@ -1,4 +1,4 @@
-"""Names of files, which may be long, in any encoding and of any characters: compared and shown."""
+"""File names, of any length, encoding and characters: compared and shown."""
 
 import hashlib
 import os
@@ -6,34 +6,33 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-_LONGEST = 200  # bytes; file systems allow 255, and suffixes and marks are added
+_LONGEST = 200  # bytes; file systems allow 255, including suffixes that are added
 _NAMED = 5
 
 
 def shown(path: str | Path) -> str:
-    """A path as one line of text: control characters and bytes that are not UTF-8 are escaped."""
+    """A path as one line of text, with control characters and non-UTF-8 bytes escaped."""
     return ''.join(
         char if char.isprintable() else char.encode('unicode_escape').decode() for char in str(path)
     )
 
 
 def listed(paths: Sequence[str | Path], most: int = _NAMED) -> str:
-    """The first names of several, and how many more there are."""
+    """The first ``most`` names and the number of the others."""
     more = len(paths) - most
     return ', '.join(map(shown, paths[:most])) + (f' and {more} more' if more > 0 else '')
 
 
 def pair_stem(path: Path) -> str:
-    """The stem by which the images of a pair find each other.
+    """The stem by which the images of a pair are matched, in Unicode form NFC.
 
-    Of the two ways to write an accented letter in Unicode some systems prefer one, some the other:
-    they count as the same.
+    Systems differ in how they encode accented letters.
     """
     return unicodedata.normalize('NFC', path.stem)
 
 
 def shortened(name: str) -> str:
-    """A name that leaves room for a suffix: what is too long ends in a mark of the whole name."""
+    """A name that leaves room for a suffix; long names are cut and end in a hash."""
     encoded = os.fsencode(name)
     if len(encoded) <= _LONGEST:
         return name

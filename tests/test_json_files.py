@@ -20,7 +20,7 @@ def test_the_limit_is_where_it_says(leaf):
 
 
 def test_width_is_not_depth():
-    data = {str(i): [{'a': [i]}] * 3 for i in range(1000)}
+    data = {str(i): [{'a': [i]}] * 3 for i in range(100)}
     assert parse_json(json.dumps(data), 'it') == data
 
 

@@ -7,6 +7,7 @@ import mmcv.cnn  # noqa: F401 - registers its layers, with which a file could do
 import pytest
 from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as MMEngineRegistry
+from photos.preparation import read_manifest
 from safetensors.torch import save_file
 from torch import nn
 from trap import TYPES, WAYS
@@ -14,7 +15,6 @@ from trust_cases import BACKBONE, CONFIG, UNET, changed, checkpoint_of, refused
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.apis.deployment import deploy, load_deployed, save_deployed
-from dtir_mm.datasets.photo_preparation import read_manifest
 from dtir_mm.json_files import MAX_DEPTH
 from dtir_mm.matching.timesteps_file import load_timesteps
 from dtir_mm.registry import MODELS

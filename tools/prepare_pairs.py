@@ -1,4 +1,4 @@
-r"""Brings public data sets into the folders that configs read, and makes the pairs that are made.
+r"""Links public data sets into the folders that configs read, and makes synthetic pairs.
 
     python tools/prepare_pairs.py link GoPro train ~/GOPRO_Large
     python tools/prepare_pairs.py link Snow100K train ~/Snow100K-training --limit 1872
@@ -7,10 +7,10 @@ r"""Brings public data sets into the folders that configs read, and makes the pa
     python tools/prepare_pairs.py degrade inpainting ~/faces --masks ~/thin_masks \
         --out data/universal/val/uncompleted
 
-`link` makes links below data, one name for both images of a pair, wherever Settings A and B read
-that split; a folder that holds LQ and GT, such as those of DA-CLIP, is taken as well. `degrade`
-makes JPEG of quality 10, noise of sigma 50, or holes filled with white, the same on every machine.
-Nothing is replaced; an interrupted call goes on where it was. docs/datasets.md has the sets.
+`link` creates links in data, with one name for both images of a pair, in all folders of Settings A
+and B that use the split; a folder that contains LQ and GT, such as DA-CLIP's, works too. `degrade`
+applies JPEG of quality 10, noise of sigma 50, or white holes, the same on every machine. Nothing is
+replaced; an interrupted call can be continued. docs/datasets.md describes the data sets.
 """
 
 import argparse
@@ -36,20 +36,20 @@ from dtir_mm.datasets.pair_preparation import (
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
-    link = commands.add_parser('link', help='bring a public data set into our folders')
+    link = commands.add_parser('link', help='link a public data set into our folders')
     link.add_argument('name', help=f'one of {", ".join(LAYOUTS)}')
     link.add_argument('split', choices=['train', 'test'])
     link.add_argument('source', type=Path, help='the unpacked download')
     link.add_argument('--data', type=Path, default=Path('data'), help='default: data')
     link.add_argument(
-        '--limit', type=at_least(1), help='so many pairs, evenly spread; default: all'
+        '--limit', type=at_least(1), help='number of pairs, evenly spaced; default: all'
     )
     degrade = commands.add_parser('degrade', help='make pairs from clean images')
     degrade.add_argument('task', choices=['jpeg', 'noisy', 'inpainting'])
     degrade.add_argument('clean', type=Path, nargs='+', help='folders of clean images')
-    degrade.add_argument('--out', type=Path, required=True, help='folder that gets LQ and GT')
+    degrade.add_argument('--out', type=Path, required=True, help='folder for LQ and GT')
     degrade.add_argument(
-        '--masks', type=Path, help='folder of masks, black where the image is lost (inpainting)'
+        '--masks', type=Path, help='folder of masks, black where the image is missing (inpainting)'
     )
     degrade.add_argument(
         '--workers', type=at_least(1), default=os.cpu_count(), help='default: all cores'
@@ -60,7 +60,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def link(args: argparse.Namespace) -> None:
-    """Places the pairs of a download in every folder that configs read them from."""
+    """Links the pairs of a download into all folders that configs read."""
     layout = layout_named(args.name)
     folders = [args.data / known for known, split in layout.folders() if split == args.split]
     if not folders:
@@ -73,13 +73,13 @@ def link(args: argparse.Namespace) -> None:
                 for kind, file in zip((DEGRADED, CLEAN), pairs[key], strict=True):
                     place(file, folder / kind / f'{key}{file.suffix.lower()}', args.copy)
         print(f'{folder}: {len(chosen)} pairs')
-    expected = layout.split(args.split).pairs
-    if expected is not None and expected != len(chosen):
-        print(f'The paper counts {expected} pairs; --limit takes fewer, evenly spread.')
+    split = layout.split(args.split)
+    if split and split.pairs and split.pairs != len(chosen):
+        print(f'The paper has {split.pairs} pairs; --limit selects fewer, evenly spaced.')
 
 
 def degrade(args: argparse.Namespace) -> None:
-    """Makes the pairs of clean images."""
+    """Makes pairs from clean images."""
     masks = tuple(list_images(args.masks)) if args.masks else None
     files = clean_images(args.clean)
     maker = PairMaker(args.task, args.out, args.copy, masks)

@@ -1,4 +1,4 @@
-"""Draws a contact sheet of the synthetic degradations: a row a task, clean - source - target.
+"""Draws a contact sheet of the synthetic degradations: a row per task, clean - source - target.
 
 python tools/show_degradations.py data/photos/test sheet.png
 """
@@ -27,11 +27,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('photos', type=Path, help='folder of photographs')
     parser.add_argument('output', type=Path, help='the PNG to write')
     parser.add_argument('--tasks', nargs='+', default=list(DEGRADATIONS), help='default: all ten')
-    parser.add_argument('--count', type=at_least(1), default=2, help='photographs (default: 2)')
     parser.add_argument(
-        '--width', type=at_least(8), default=320, help='of an image (default: 320 px)'
+        '--count', type=at_least(1), default=2, help='number of photographs (default: 2)'
     )
-    parser.add_argument('--crop', action='store_true', help='the middle in full size, not shrunk')
+    parser.add_argument(
+        '--width', type=at_least(8), default=320, help='width of an image in px (default: 320)'
+    )
+    parser.add_argument('--crop', action='store_true', help='crop the centre instead of shrinking')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args(argv)
 
@@ -53,7 +55,7 @@ def panel(image: np.ndarray, caption: str, width: int, crop: bool) -> np.ndarray
 def task_row(
     task: str, photos: dict[str, np.ndarray], seed: int, width: int, crop: bool
 ) -> np.ndarray:
-    """All photographs under one task, side by side, with their PSNR to the clean ones."""
+    """All photographs under one degradation, side by side, with their PSNR."""
     panels = []
     for stem, clean in photos.items():
         panels.append(panel(clean, 'clean', width, crop))
@@ -69,7 +71,7 @@ def task_row(
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     files = list_images(args.photos)
-    # Evenly spread, so that another count shows other photographs.
+    # Evenly spaced.
     chosen = [files[i * len(files) // args.count] for i in range(min(args.count, len(files)))]
     photos = {file.stem: read_image(file) for file in chosen}
     rows = [task_row(task, photos, args.seed, args.width, args.crop) for task in args.tasks]

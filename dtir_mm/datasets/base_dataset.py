@@ -1,4 +1,4 @@
-"""What all data sets share: samples as a pure function of a key, and a pipeline of transforms."""
+"""Base class of all data sets: samples are a pure function of a key and a pipeline."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ Item = TypeVar('Item')
 
 
 class SampleKey(NamedTuple):
-    """Which sample, and what its randomness is drawn from.
+    """Identifies a sample and seeds its random transforms.
 
     Args:
-        seed: the run's seed.
-        iteration: the optimiser update that the sample belongs to.
-        slot: its place in the global batch, over all processes.
-        index: its place in the data set.
+        seed: seed of the run.
+        iteration: optimizer update that the sample is for.
+        slot: position in the global batch, over all processes.
+        index: position in the data set.
     """
 
     seed: int
     iteration: int
     slot: int
-    index: int  # type: ignore[assignment] # hides tuple.index, which nothing uses
+    index: int  # type: ignore[assignment]  # hides tuple.index
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """``count`` of the items at even distances, so that a small set is not all of one kind.
+    """``count`` evenly spaced items, so that a small subset is representative.
 
     Raises:
-        ValueError: there are fewer, or none is asked for.
+        ValueError: ``count`` is below 1 or above the number of items.
     """
     if not 1 <= count <= len(items):
-        raise ValueError(f'{count} were asked for, there are {len(items)}')
+        raise ValueError(f'{count} items requested, there are {len(items)}')
     return [items[i * len(items) // count] for i in range(count)]
 
 
@@ -55,17 +55,17 @@ class TaskDataset(Protocol):
 
 
 class RestorationDataset(Dataset, ABC):
-    """Pairs of images, or clean images alone.
+    """Pairs of degraded and clean images, or clean images only.
 
     A sample is a dict: ``clean`` and ``degraded`` (uint8 RGB, (3, H, W) after ``PackSample``),
-    ``task``, ``domain`` ("source" or "target"), ``path`` and ``key``, (seed, iteration, slot), from
-    which the restorers derive their noise and time steps.
+    ``task``, ``domain`` ("source" or "target"), ``path`` and ``key`` (seed, iteration, slot), which
+    seeds noise and time steps.
 
     Args:
         pipeline: configs of transforms; each maps a dict to a dict and draws from ``rng``.
-        cache: keep samples in memory, once for all workers; for sets that are small enough.
-        decoded: folder to keep decoded images in, for large images that patches are cut from: a
-            patch then costs no decoding. See ``DecodedImages``.
+        cache: keep samples in memory, shared by all workers; for small data sets.
+        decoded: folder for decoded images, so that cutting a patch from a large image needs no
+            decoding. See ``DecodedImages``.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class RestorationDataset(Dataset, ABC):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What mmengine's loops hand to metrics and visualizers."""
+        """Passed to metrics and visualizers by mmengine's loops."""
         return {'tasks': self.tasks}
 
     @abstractmethod
@@ -90,10 +90,10 @@ class RestorationDataset(Dataset, ABC):
 
     @abstractmethod
     def load(self, index: int) -> dict[str, Any]:
-        """The images of sample ``index`` as uint8 RGB (H, W, 3), with task, domain and path."""
+        """Images of sample ``index``, uint8 RGB (H, W, 3), with task, domain and path."""
 
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
-        """The sample of a key; a plain index stands for the key (0, 0, index, index)."""
+        """The sample of a key; an index stands for the key (0, 0, index, index)."""
         if not isinstance(key, SampleKey):
             key = SampleKey(0, 0, key, key)
         index = key.index

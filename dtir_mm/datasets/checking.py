@@ -1,4 +1,4 @@
-"""What can be wrong with the data sets that a config names, each fault with its files."""
+"""Faults in the data sets of a config, each with its files."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ TRAINING, HELD_OUT = 'training', 'test'
 
 
 class Part(NamedTuple):
-    """A data set that a config names.
+    """A data set of a config.
 
     Args:
         use: "training", or "test" for validation and test.
-        degraded: folder of its degraded images; None where it has clean ones alone.
+        degraded: folder of its degraded images; None if it has only clean ones.
         clean: folder of its clean images.
     """
 
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What kind of fault, and a sentence that names the files."""
+    """The kind of a fault, and a message that names the files."""
 
     kind: str
     message: str
@@ -40,13 +40,13 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of an image file after all of it was decoded.
+    """What is known about an image file after decoding it.
 
     Args:
-        size: height and width; None for a file that cannot be read.
-        hash: its ``perceptual_hash``; None for a file that cannot be read.
+        size: height and width; None if it cannot be read.
+        hash: its ``perceptual_hash``; None if it cannot be read.
         error: why it cannot be read.
-        notes: what it carries that is converted or dropped when it is read.
+        notes: what reading it converts or drops.
     """
 
     size: tuple[int, int] | None = None
@@ -56,7 +56,7 @@ class Inspection:
 
 
 def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
-    """The data sets of a config's dataloaders, each once, and the types that cannot be checked."""
+    """The distinct data sets of a config, and the types that cannot be checked."""
     parts, unknown = [], []
     for loader in LOADERS:
         use = TRAINING if loader == 'train_dataloader' else HELD_OUT
@@ -69,21 +69,21 @@ def parts_of(config: Mapping[str, Any]) -> tuple[list[Part], list[str]]:
 
 
 def images_of(parts: Iterable[Part]) -> dict[Path, list[Path]]:
-    """The images of every folder of the parts; none for a folder that is missing or empty."""
+    """The images in each folder of the parts; an empty list for a missing folder."""
     return {
         folder: list_folder(folder).images if folder.is_dir() else [] for folder in _folders(parts)
     }
 
 
 def left_out_lines(parts: Iterable[Part]) -> list[str]:
-    """A line for each folder of the parts with something in it that is no image."""
+    """A line for each folder of the parts that contains other files than images."""
     existing = [folder for folder in _folders(parts) if folder.is_dir()]
     content = {folder: list_folder(folder).left_out for folder in existing}
     return [left_out_line(folder, left_out) for folder, left_out in content.items() if left_out]
 
 
 def inspect_image(file: Path) -> Inspection:
-    """Decodes all of a file."""
+    """Decodes a file completely."""
     try:
         image, notes = read_with_notes(file)
     except (OSError, ValueError) as error:
@@ -96,7 +96,7 @@ def find_faults(
     images: Mapping[Path, list[Path]],
     inspections: Mapping[Path, Inspection],
 ) -> list[Fault]:
-    """Every fault of the parts, kind after kind.
+    """All faults of the parts, by kind.
 
     Args:
         parts: see ``parts_of``.
@@ -122,9 +122,8 @@ def _folders(parts: Iterable[Part]) -> list[Path]:
 
 
 def expected_count(folder: Path) -> tuple[int, str] | None:
-    """How many images a folder has by its layout, and whose it is; None where nobody says."""
-    found = find_split(folder)
-    if found is None:
+    """How many images a folder should contain, and by which layout; None if unknown."""
+    if (found := find_split(folder)) is None:
         return None
     layout, split = found
     pairs = layout.split(split).pairs
@@ -133,20 +132,20 @@ def expected_count(folder: Path) -> tuple[int, str] | None:
 
 def _count_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
     if not files:
-        yield Fault('no images', f'{shown(folder)} is missing, or holds no image')
+        yield Fault('no images', f'{shown(folder)} is missing or contains no image')
         return
     expected = expected_count(folder)
     if expected is not None and expected[0] != len(files):
         yield Fault(
             'wrong count',
-            f'{shown(folder)} holds {len(files)} images, {expected[1]} has {expected[0]}',
+            f'{shown(folder)} contains {len(files)} images, {expected[1]} has {expected[0]}',
         )
     by_stem: dict[str, Path] = {}
     for file in files:
         if (first := by_stem.setdefault(pair_stem(file), file)) is not file:
             yield Fault(
                 'same stem',
-                f'{shown(first)} and {shown(file)} cannot be told apart when pairs are made',
+                f'{shown(first)} and {shown(file)} have the same stem, so pairs are ambiguous',
             )
 
 
@@ -162,7 +161,7 @@ def _pair_faults(
         for stem in sorted(own.keys() - others.keys()):
             yield Fault(
                 'missing partner',
-                f'{shown(own[stem])} has no file of its stem in {shown(folder)}',
+                f'{shown(own[stem])} has no file with the same stem in {shown(folder)}',
             )
     for stem in sorted(sides[0].keys() & sides[1].keys()):
         one, other = sides[0][stem], sides[1][stem]
@@ -180,7 +179,7 @@ def _duplicates(
     images: Mapping[Path, list[Path]],
     inspections: Mapping[Path, Inspection],
 ) -> Iterator[Fault]:
-    """Clean images of test sets that are clean images of training sets too."""
+    """Clean images of test sets that are also in training sets."""
     training, held_out = (
         [
             file
@@ -192,12 +191,13 @@ def _duplicates(
     )
     if not training or not held_out:
         return
-    hashes = [
-        np.stack([inspections[file].hash for file in files]) for files in (held_out, training)
-    ]
-    for i, j, bits in find_same(*hashes):
+    some, others = (
+        np.stack([hash for file in files if (hash := inspections[file].hash) is not None])
+        for files in (held_out, training)
+    )
+    for i, j, bits in find_same(some, others):
         yield Fault(
             'duplicate',
-            f'{shown(held_out[i])} (test) shows what {shown(training[j])} (training) shows: '
-            f'{bits} of {BITS} bits differ',
+            f'{shown(held_out[i])} (test) is a near-duplicate of {shown(training[j])} '
+            f'(training): {bits} of {BITS} bits differ',
         )

@@ -1,4 +1,4 @@
-"""Several data sets one after the other: source and target, or many tasks, in one test."""
+"""Concatenated data sets: source and target, or many tasks, in one test."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,7 @@ class ConcatDataset(TorchConcatDataset):
         return {'tasks': self.tasks}
 
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
-        """The sample of a key, whose index counts over all parts."""
+        """The sample of a key, whose index runs over all parts."""
         if not isinstance(key, SampleKey):
             key = SampleKey(0, 0, key, key)
         remaining = key.index

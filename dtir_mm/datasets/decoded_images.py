@@ -1,4 +1,4 @@
-"""Images kept decoded on disk, so that a patch is read without decoding the image around it."""
+"""A cache of decoded images on disk, so that reading a patch needs no decoding."""
 
 import hashlib
 import os
@@ -12,23 +12,22 @@ from dtir_mm.names import shortened, shown
 
 
 class DecodedImages:
-    """Images as uncompressed arrays in a folder, 3 bytes a pixel, made when they are first read.
+    """Images as uncompressed arrays in a folder, 3 bytes per pixel, created on first use.
 
-    A stored array belongs to one state of one file, and to one way to read it: a file that is
-    changed or moved is decoded anew. Deleting the folder loses nothing but time.
+    An array is identified by the path, size and modification time of the file and the version of
+    the reader; changed or moved files are decoded again. The folder can be deleted at any time.
 
     Args:
-        folder: where they are kept; a fast local disk.
+        folder: folder of the arrays, on a fast local disk.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def read(self, file: str | Path) -> np.ndarray:
-        """The image of a file as ``read_image`` gives it, mapped into memory.
+        """The image of a file as ``read_image`` returns it, memory-mapped.
 
-        Only the parts that are looked at are read from the disk. Writing to the array changes
-        neither file.
+        Only the parts accessed are read from disk. Writing to the array changes no file.
 
         Raises:
             FileNotFoundError, ValueError: see ``read_image``.
@@ -37,7 +36,7 @@ class DecodedImages:
         return np.load(self.store(file), mmap_mode='c')
 
     def store(self, file: str | Path) -> Path:
-        """Decodes a file unless that was done before; gives the file of the array."""
+        """Decodes a file unless it is stored; returns the path of the array."""
         stored = self.path_of(file)
         if not stored.is_file():
             image = read_image(file)
@@ -46,7 +45,7 @@ class DecodedImages:
         return stored
 
     def path_of(self, file: str | Path) -> Path:
-        """Where the array of an image file is kept, whether or not it is there yet.
+        """The path of an image's array, whether or not it exists.
 
         Raises:
             FileNotFoundError: there is no such image.
@@ -61,7 +60,7 @@ class DecodedImages:
 
 
 def decoded_bytes(file: str | Path) -> int:
-    """What an image file takes on disk when it is decoded; reads its header alone.
+    """Bytes on disk of a decoded image; reads only the header.
 
     Raises:
         FileNotFoundError, ValueError: see ``read_image``.

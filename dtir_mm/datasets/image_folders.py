@@ -1,4 +1,4 @@
-"""The images of a folder, and what lies beside them: nothing is left out without a word."""
+"""Lists the images in a folder; other files are never skipped silently."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from dtir_mm.names import listed, shown
 
 
 class FolderContent(NamedTuple):
-    """What a folder holds, sorted by name.
+    """The content of a folder, sorted by name.
 
     Args:
-        images: the files whose suffix is that of an image format, broken links among them.
-        left_out: all else: other files, hidden ones, and folders that are not entered.
+        images: files with the suffix of an image format, including broken links.
+        left_out: everything else: other files, hidden files, and folders that are not entered.
     """
 
     images: list[Path]
@@ -25,7 +25,7 @@ class FolderContent(NamedTuple):
 
 
 def list_folder(folder: str | Path) -> FolderContent:
-    """What lies in a folder itself; its sub-folders are left out.
+    """The content of a folder, without its sub-folders.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -34,11 +34,11 @@ def list_folder(folder: str | Path) -> FolderContent:
 
 
 def list_tree(folder: str | Path, without: str | Path | None = None) -> FolderContent:
-    """What lies in a folder and the folders in it, hidden and linked ones excepted.
+    """The content of a folder and its sub-folders, except hidden and linked ones.
 
     Args:
-        folder: where to start.
-        without: a folder that is passed over wherever it lies below, such as one of results.
+        folder: the top folder.
+        without: a sub-folder to skip, such as that of the results.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -48,10 +48,10 @@ def list_tree(folder: str | Path, without: str | Path | None = None) -> FolderCo
     images: list[Path] = []
     left_out: list[Path] = []
 
-    def closed_to_us(error: OSError) -> None:
+    def unreadable(error: OSError) -> None:
         left_out.append(Path(error.filename))
 
-    for root, folders, files in os.walk(top, onerror=closed_to_us):
+    for root, folders, files in os.walk(top, onerror=unreadable):
         here = Path(root)
         entered: list[Path] = []
         for name in folders:
@@ -68,10 +68,10 @@ def list_tree(folder: str | Path, without: str | Path | None = None) -> FolderCo
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The images of a folder, sorted by name; what else lies there is logged by name and number.
+    """The images in a folder, sorted by name; other files are counted in a warning.
 
     Raises:
-        FileNotFoundError: the folder does not exist, holds no image, or a link in it leads nowhere.
+        FileNotFoundError: the folder does not exist, contains no image, or has a broken link.
     """
     images, left_out = list_folder(folder)
     if not images:
@@ -87,7 +87,7 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def no_image_in(folder: str | Path, left_out: list[Path]) -> str:
-    """What to say of a folder without images."""
+    """Error message for a folder without images."""
     there = f'; there are {_names(folder, left_out)}' if left_out else ''
     return (
         f'no image in {shown(folder)}: files that end in .jpg, .png, .tif, .webp or in another '
@@ -96,13 +96,13 @@ def no_image_in(folder: str | Path, left_out: list[Path]) -> str:
 
 
 def left_out_line(folder: str | Path, left_out: list[Path], most: int = 5) -> str:
-    """What to say of that which is no image."""
+    """Log message about files that are not images."""
     names = _names(folder, left_out, most)
     return f'{shown(folder)}: {len(left_out)} left out that are no image files: {names}'
 
 
 def _names(folder: str | Path, paths: list[Path], most: int = 5) -> str:
-    """Names relative to the folder; those of folders end in a slash."""
+    """Names relative to the folder, with a slash after those of sub-folders."""
     return listed(
         [f'{path.relative_to(folder)}{"/" if path.is_dir() else ""}' for path in paths], most
     )

@@ -1,4 +1,4 @@
-"""The 14 data sets of Settings A and B: where they come from, what they hold, where configs look.
+"""The 14 data sets of Settings A and B: sources, published layouts, folders in our configs.
 
 Configs read ``data/<name>/{train,test}/{LQ,GT}`` in Setting A and, as DA-CLIP lays it out,
 ``data/universal/{train,val}/<task>/{LQ,GT}`` in Setting B; ``tools/prepare_pairs.py link`` makes
@@ -20,6 +20,7 @@ DEGRADED, CLEAN = 'LQ', 'GT'
 UNIVERSAL = {'train': 'train', 'test': 'val'}  # our names of the splits, DA-CLIP's
 STEM = r'([^/]+)$'
 _FIXTURE_SIZE = 48, 64
+_FIXTURE_PAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class Split:
     """One split of a data set.
 
     Args:
-        pairs: as many as the paper (G.1) or the authors say; None where we found no such figure.
-        degraded: glob pattern of the degraded images in the unpacked download, and
-        clean: of the clean ones; None for pairs that are made (``tools/prepare_pairs.py degrade``).
+        pairs: number of pairs by the paper (G.1) or the authors; None if not stated.
+        degraded: glob pattern of the degraded images in the unpacked download; None if the pairs
+            are made by ``tools/prepare_pairs.py degrade``.
+        clean: glob pattern of the clean images.
     """
 
     pairs: int | None
@@ -39,19 +41,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as it is published, and as configs read it.
+    """A data set as published, and as configs read it.
 
     Args:
-        name: its folder below ``data`` in Setting A, and its name in tools.
+        name: its folder in ``data`` in Setting A, and its name in tools.
         task: the degradation.
-        train: its training split; None where no config trains on it.
-        test: its test split.
-        source: the page of its authors, or where it can be had.
-        evidence: where the published tree was read; None where it could not be checked.
-        key: what the two images of a pair have in common: a regular expression, searched in their
-            published paths without suffix; what its groups find, joined by "_", is the pair's name.
-        setting_a: the splits that configs of Setting A read.
-        universal: its folder in DA-CLIP's layout; None if it is no part of Setting B.
+        train: training split; None if no config trains on it.
+        test: test split.
+        source: page of the authors, or of the download.
+        evidence: source of the published layout; None if it could not be verified.
+        key: regular expression searched in the published paths, without suffix, of both images of a
+            pair; its groups, joined by "_", are the name of the pair.
+        setting_a: splits used in Setting A.
+        universal: folder in DA-CLIP's layout; None if the data set is not in Setting B.
     """
 
     name: str
@@ -65,15 +67,15 @@ class Layout:
     universal: str | None = None
 
     def folders(self) -> Iterator[tuple[str, str]]:
-        """The folders below ``data`` that hold ``LQ`` and ``GT``, and which split each is."""
+        """The folders in ``data`` that contain ``LQ`` and ``GT``, each with its split."""
         for split in self.setting_a:
             yield f'{self.name}/{split}', split
         if self.universal:
             for split, theirs in UNIVERSAL.items():
                 yield f'universal/{theirs}/{self.universal}', split
 
-    def split(self, name: str) -> Split:
-        """The split "train" or "test"."""
+    def split(self, name: str) -> Split | None:
+        """The split "train" or "test"; None if no config trains on the data set."""
         return {'train': self.train, 'test': self.test}[name]
 
 
@@ -229,21 +231,21 @@ def layout_named(name: str) -> Layout:
     """The layout of a data set.
 
     Raises:
-        KeyError: there is none of that name; the message lists the names.
+        KeyError: the name is unknown.
     """
     if name not in LAYOUTS:
-        raise KeyError(f'no layout {name!r}; there are: {", ".join(LAYOUTS)}')
+        raise KeyError(f'unknown data set {name!r}; it must be one of {", ".join(LAYOUTS)}')
     return LAYOUTS[name]
 
 
 def find_split(folder: str | Path) -> tuple[Layout, str] | None:
-    """Which data set and split a folder that configs name is, by the end of its path.
+    """Identifies the data set and split of a folder by the end of its path.
 
     Args:
-        folder: a folder of images, such as ``data/RESIDE-6k/train/LQ``, wherever ``data`` lies.
+        folder: a folder of images, such as ``data/RESIDE-6k/train/LQ``.
 
     Returns:
-        The layout, and "train" or "test"; None for a folder of no layout.
+        The layout and "train" or "test"; None for an unknown folder.
     """
     path = Path(folder)
     for layout in LAYOUTS.values():
@@ -254,31 +256,29 @@ def find_split(folder: str | Path) -> tuple[Layout, str] | None:
     return None
 
 
-def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> list[Path]:
-    """Makes a tiny copy of a data set where configs look for it, for tests and for trying things.
+def generate_fixture(name: str, folder: str | Path) -> list[Path]:
+    """Writes two synthetic pairs a split in the folders of a data set, to try configs with.
 
-    The images are random, of 48 x 64 pixels, and the same at each call; degraded synthetically.
+    The images are random, of 48 x 64 pixels, and the same in every call.
 
     Args:
         name: one of ``LAYOUTS``.
-        folder: the folder that stands for ``data`` in the configs.
-        pairs: of each split; None for as many as the real split has, where that is known.
+        folder: stands for ``data`` in the configs.
 
     Returns:
-        The folders that were made, each with ``LQ`` and ``GT`` in it.
+        The new folders, each with ``LQ`` and ``GT``.
 
     Raises:
-        KeyError: there is no such data set.
+        KeyError: the name is unknown.
         ValueError: one of the folders exists.
     """
     layout = layout_named(name)
     degradation = degradation_for(layout.task, 'source')
     made = [Path(folder) / known for known, _ in layout.folders()]
     if there := [str(path) for path in made if path.exists()]:
-        raise ValueError(f'a fixture replaces nothing, and there is {", ".join(there)} already')
+        raise ValueError(f'a fixture replaces nothing: {", ".join(there)} exists')
     for path, (_, split) in zip(made, layout.folders(), strict=True):
-        count = pairs if pairs is not None else layout.split(split).pairs or 2
-        for number in range(count):
+        for number in range(_FIXTURE_PAIRS):
             rng = generator(0, 'fixture', name, split, number)
             clean = _random_image(rng)
             save_image(path / CLEAN / f'{number:04d}.png', clean)
@@ -287,7 +287,7 @@ def generate_fixture(name: str, folder: str | Path, pairs: int | None = 2) -> li
 
 
 def _random_image(rng: np.random.Generator) -> np.ndarray:
-    """Patches of colour with some grain: RGB uint8."""
+    """Patches of colour with some noise: RGB uint8."""
     height, width = _FIXTURE_SIZE
     coarse = rng.uniform(20, 235, (height // 8, width // 8, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# type: names of its arguments that are the folders of degraded and of clean images
+# type: its arguments for the folders of degraded and clean images
 _FOLDERS: dict[str, tuple[str | None, str]] = {
     'PairedFolderDataset': ('degraded', 'clean'),
     'CleanPhotosDataset': (None, 'folder'),
@@ -14,17 +14,17 @@ _FOLDERS: dict[str, tuple[str | None, str]] = {
 
 
 def dataset_configs(config: Mapping[str, Any], loader: str) -> Iterator[Mapping[str, Any]]:
-    """The configs of the data sets in a dataloader, those within others each for itself.
+    """The configs of the data sets in a dataloader, with concatenations split into their parts.
 
     Args:
         config: a whole config.
-        loader: its key, one of ``LOADERS``; it may be missing or None.
+        loader: one of ``LOADERS``; the key may be missing or None.
     """
     yield from _leaves((config.get(loader) or {}).get('dataset'))
 
 
 def folders_of(dataset: Mapping[str, Any]) -> tuple[Path | None, Path] | None:
-    """The folders of the degraded (if any) and the clean images; None for a type not of ours.
+    """The folders of degraded (if any) and clean images; None for an unknown type.
 
     Raises:
         ValueError: the config names no folder.
@@ -33,7 +33,7 @@ def folders_of(dataset: Mapping[str, Any]) -> tuple[Path | None, Path] | None:
     if names is None:
         return None
     if missing := [name for name in names if name and name not in dataset]:
-        raise ValueError(f'a {dataset["type"]} of the config has no {" and no ".join(missing)}')
+        raise ValueError(f'a {dataset["type"]} in the config lacks {" and ".join(missing)}')
     degraded, clean = names
     return Path(dataset[degraded]) if degraded else None, Path(dataset[clean])
 

@@ -1,4 +1,4 @@
-"""Public data sets brought into the folders that configs read, and pairs made from clean images."""
+"""Pairs of public data sets, found in their downloads or made from clean images."""
 
 import re
 import shutil
@@ -27,17 +27,16 @@ _NAMED = 5
 
 
 def published_pairs(layout: Layout, split: str, source: Path) -> dict[str, tuple[Path, Path]]:
-    """The pairs of a download: name -> (degraded image, clean image).
+    """The pairs in a download: name -> (degraded image, clean image).
 
     Args:
-        layout: of the data set.
+        layout: layout of the data set.
         split: "train" or "test".
-        source: the unpacked download; or a folder that holds ``LQ`` and ``GT``, such as DA-CLIP's.
+        source: the unpacked download, or a folder with ``LQ`` and ``GT``, such as DA-CLIP's.
 
     Raises:
-        FileNotFoundError: the folder, or all images of a kind, are missing.
-        ValueError: an image has no partner or several, or the data set has no such split or none
-            that is published as pairs.
+        FileNotFoundError: the folder, or all degraded or clean images, are missing.
+        ValueError: an image has no partner or several, or the split is not published as pairs.
     """
     if not source.is_dir():
         raise FileNotFoundError(f'no such folder: {source}')
@@ -46,8 +45,8 @@ def published_pairs(layout: Layout, split: str, source: Path) -> dict[str, tuple
         patterns = f'{DEGRADED}/*', f'{CLEAN}/*'
     elif known is None or known.degraded is None or known.clean is None:
         raise ValueError(
-            f'{layout.name} has no {split} split of published pairs; {source} would have to hold '
-            f'{DEGRADED} and {CLEAN}, and pairs of JPEG, noise and holes are made by `degrade`'
+            f'the {split} split of {layout.name} is not published as pairs: {source} must contain '
+            f'{DEGRADED} and {CLEAN}; pairs of JPEG, noise and holes are made by `degrade`'
         )
     else:
         patterns = known.degraded, known.clean
@@ -68,27 +67,27 @@ def _by_key(layout: Layout, source: Path, pattern: str) -> dict[str, Path]:
         if file.suffix.lower() not in suffixes or file.name.startswith('.'):
             continue
         if not file.is_file():
-            raise FileNotFoundError(f'{shown(file)} is no file, or a link that leads nowhere')
+            raise FileNotFoundError(f'{shown(file)} is not a file, or a broken link')
         match = re.search(layout.key, file.relative_to(source).with_suffix('').as_posix())
         if match is None:
-            raise ValueError(f'{file} is not named as those of {layout.name}: {layout.key}')
+            raise ValueError(f'{file} does not match the names of {layout.name}: {layout.key}')
         key = '_'.join(part for part in match.groups() if part is not None)
         key = unicodedata.normalize('NFC', key)
         if key in files:
-            raise ValueError(f'{files[key]} and {file} would both be called {key!r}')
+            raise ValueError(f'{files[key]} and {file} would both be named {key!r}')
         files[key] = file
     if not files:
         raise FileNotFoundError(
-            f'no image in {source} is called {pattern}, as {layout.name} has it'
+            f'no image in {source} matches {pattern}, the layout of {layout.name}'
         )
     return files
 
 
 def place(file: Path, target: Path, copy: bool) -> None:
-    """Makes ``target`` a link to a file, or a copy of it; what is there already is left.
+    """Makes ``target`` a link to a file, or a copy of it, unless it already is one.
 
     Raises:
-        ValueError: something else is at ``target``.
+        ValueError: ``target`` is another file.
     """
     file = file.resolve()
     if target.exists() or target.is_symlink():
@@ -97,7 +96,7 @@ def place(file: Path, target: Path, copy: bool) -> None:
         )
         if not same:
             raise ValueError(
-                f'{target} is there and is not {file}: remove it, or name another folder'
+                f'{target} exists and is not {file}: remove it, or choose another folder'
             )
     elif copy:
         with replacing(target) as temporary:
@@ -108,12 +107,12 @@ def place(file: Path, target: Path, copy: bool) -> None:
 
 
 def fill_holes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Makes the holes of a mask white, as DA-CLIP does: mask * image + (1 - mask).
+    """Fills the holes of a mask with white, as DA-CLIP does: mask * image + (1 - mask).
 
     Args:
         image: RGB uint8 (H, W, 3).
-        mask: RGB uint8 of any size, white where the image stays and black where it is lost, as
-            RePaint's; it is resized, and its grey borders mix.
+        mask: RGB uint8 of any size, white where the image is kept and black where it is missing, as
+            in RePaint; it is resized, and grey pixels blend.
     """
     size = image.shape[1], image.shape[0]
     kept = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -122,14 +121,14 @@ def fill_holes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PairMaker:
-    """Makes the degraded image of a clean one as in the paper's sets (G.1), by its name alone.
+    """Degrades clean images as in the paper (G.1); randomness depends only on their names.
 
     Args:
         task: "jpeg" (quality 10), "noisy" (sigma 50, clipped: nothing wraps around) or
             "inpainting" (thin holes filled with white).
-        out: folder that gets ``LQ`` (PNG) and ``GT``.
-        copy: copy the clean images instead of linking to them.
-        masks: of holes, one drawn for each image; None for strokes of our own.
+        out: folder for ``LQ`` (PNG) and ``GT``.
+        copy: copy the clean images instead of linking them.
+        masks: masks to draw from for each image; None for random strokes.
     """
 
     task: str
@@ -141,10 +140,10 @@ class PairMaker:
         if self.task not in _MAKERS:
             raise ValueError(f'task={self.task!r} must be one of {", ".join(_MAKERS)}')
         if self.masks is not None and self.task != 'inpainting':
-            raise ValueError(f'masks belong to inpainting, not to {self.task}')
+            raise ValueError(f'masks are for inpainting, not for {self.task}')
 
     def __call__(self, file: Path) -> None:
-        """Makes one pair; what is there of it already is left.
+        """Makes one pair, unless it exists.
 
         Raises:
             ValueError: the image or a mask is broken, or another clean image has its place.
@@ -156,7 +155,7 @@ class PairMaker:
             save_image(target, _MAKERS[self.task](self, read_image(file), rng))
 
     def with_holes(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The image with the holes of one of the masks."""
+        """The image with the holes of a mask."""
         if self.masks is None:
             return Inpainting('source').degrade(image, rng)
         return fill_holes(image, read_image(self.masks[rng.integers(len(self.masks))]))
@@ -170,7 +169,7 @@ _MAKERS: dict[str, Callable[[PairMaker, np.ndarray, np.random.Generator], np.nda
 
 
 def clean_images(folders: Sequence[Path]) -> list[Path]:
-    """The images of several folders, such as DIV2K's and Flickr2K's.
+    """The images in several folders, such as DIV2K and Flickr2K.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.

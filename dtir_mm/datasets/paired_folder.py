@@ -1,4 +1,4 @@
-"""The user's own pairs: two folders whose files have the same stems."""
+"""Pairs in two folders, matched by file stem."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ class PairedFolderDataset(RestorationDataset):
 
     Args:
         degraded: folder of the degraded images.
-        clean: folder of the true ones.
-        task: the degradation's name: one of the ten tasks, or any name of your own.
+        clean: folder of the ground-truth images.
+        task: name of the degradation: one of the ten tasks, or any other.
         pipeline: see ``RestorationDataset``.
-        domain: "source" for the kind of data that is trained on, "target" for unseen data.
+        domain: "source" for the kind of data trained on, "target" for unseen data.
         cache: see ``RestorationDataset``.
         decoded: see ``RestorationDataset``.
 
     Raises:
         FileNotFoundError: a folder is missing or empty, or a file has no partner.
-        ValueError: two files of one folder have the same stem; when a pair is read, its two images
+        ValueError: two files in a folder have the same stem or, on reading, the images of a pair
             differ in size.
     """
 
@@ -87,6 +87,8 @@ def _by_stem(folder: str) -> dict[str, Path]:
     for file in list_images(folder):
         stem = pair_stem(file)
         if stem in files:
-            raise ValueError(f'two images of one stem: {shown(files[stem])} and {shown(file)}')
+            raise ValueError(
+                f'two images with the same stem: {shown(files[stem])} and {shown(file)}'
+            )
         files[stem] = file
     return files

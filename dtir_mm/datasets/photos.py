@@ -1,4 +1,4 @@
-"""Photographs alone (for pre-training), and photographs degraded by a synthetic task."""
+"""Clean photographs for pre-training, and photographs with synthetic degradations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,19 +13,21 @@ from dtir_mm.names import pair_stem
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
+_PAIR_SEED = 0
+
 
 @DATASETS.register_module()
 class CleanPhotosDataset(RestorationDataset):
     """The clean images that generative pre-training learns from (section 3.1: "GT images").
 
     Args:
-        folder: the photographs.
+        folder: folder of photographs.
         pipeline: see ``RestorationDataset``.
-        shrink: factor in (0, 1] that photographs are shrunk by, which hides compression artefacts.
-        as_pairs: give each image as its own degraded one, to test what a restorer does to images
-            that need no restoring; their domain is then "clean".
+        shrink: scale in (0, 1] that photographs are resized by, to hide compression artefacts.
+        as_pairs: use each image as its own degraded image, to test restoration of clean images;
+            their domain is then "clean".
         cache: see ``RestorationDataset``.
-        decoded: see ``RestorationDataset``; what is kept is not shrunk yet.
+        decoded: see ``RestorationDataset``; images are stored before shrinking.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class CleanPhotosDataset(RestorationDataset):
 
     @property
     def tasks(self) -> list[str]:
-        """None, or "clean" for pairs."""
+        """No task, or "clean" for pairs."""
         return ['clean'] if self.as_pairs else []
 
     def __len__(self) -> int:
@@ -60,25 +62,23 @@ class CleanPhotosDataset(RestorationDataset):
 
 @DATASETS.register_module()
 class DegradedPhotosDataset(RestorationDataset):
-    """Synthetic pairs: each photograph under one task's degradation, the same on every machine.
+    """Synthetic pairs: photographs under one degradation, the same on every machine.
 
-    A pair is a pure function of the photograph's name, the task, the severity, the draw and
-    ``pair_seed``, so that a test set stays what it is, and a small training set stays small.
+    A pair is a pure function of the photograph's name and pixels, the task, the severity and the
+    draw, so that a test set never changes and a small training set stays small.
 
     Args:
-        folder: the photographs.
+        folder: folder of photographs.
         task: one of the ten tasks (``degradations.DEGRADATIONS``).
         pipeline: see ``RestorationDataset``.
         severities: "source" and "target" name the domains of the pairs.
-        max_photos: use that many photographs, evenly spread over the sorted folder; None for all.
-        shrink: see ``CleanPhotosDataset``; before the degradation.
+        max_photos: number of photographs, evenly spaced in the sorted folder; None for all.
+        shrink: see ``CleanPhotosDataset``; applied before the degradation.
         draws: independent degradations of each photograph.
-        pair_seed: another seed gives other pairs; keep training and test apart by their folders.
         cache: see ``RestorationDataset``.
 
     Raises:
-        ValueError: the task or a severity is unknown, there are fewer photographs than
-            ``max_photos``, or another argument is out of range.
+        ValueError: the task or a severity is unknown, or another argument is out of range.
     """
 
     def __init__(
@@ -90,7 +90,6 @@ class DegradedPhotosDataset(RestorationDataset):
         max_photos: int | None = None,
         shrink: float = 1.0,
         draws: int = 1,
-        pair_seed: int = 0,
         cache: bool = False,
     ) -> None:
         super().__init__(pipeline, cache)
@@ -101,7 +100,6 @@ class DegradedPhotosDataset(RestorationDataset):
             )
         self.task = task
         self.shrink = _checked_shrink(shrink)
-        self.pair_seed = pair_seed
         self.degradations = {severity: degradation_for(task, severity) for severity in severities}
         files = list_images(folder)
         if max_photos is not None:
@@ -129,7 +127,7 @@ class DegradedPhotosDataset(RestorationDataset):
         """See ``RestorationDataset``."""
         severity, file, draw = self.pairs[index]
         clean = _shrunk(self._read_image(file), self.shrink)
-        rng = generator(self.pair_seed, self.task, severity, pair_stem(file), draw)
+        rng = generator(_PAIR_SEED, self.task, severity, pair_stem(file), draw)
         try:
             degraded = self.degradations[severity].degrade(clean, rng)
         except ValueError as error:
@@ -145,7 +143,7 @@ class DegradedPhotosDataset(RestorationDataset):
 
 def _checked_shrink(shrink: float) -> float:
     if not 0 < shrink <= 1:
-        raise ValueError(f'shrink={shrink} must lie in (0, 1]; 1 leaves photographs as they are')
+        raise ValueError(f'shrink={shrink} must lie in (0, 1]; 1 keeps the size')
     return shrink
 
 

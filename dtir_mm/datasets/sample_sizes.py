@@ -1,4 +1,4 @@
-"""How large the samples of a data set are, from the headers of their files: nothing is decoded."""
+"""Sizes of the samples of a data set, from file headers, without decoding."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -14,16 +14,16 @@ from dtir_mm.datasets.paired_folder import PairedFolderDataset
 from dtir_mm.datasets.photos import CleanPhotosDataset, DegradedPhotosDataset
 from dtir_mm.datasets.transforms import PackSample, RandomFlip, RandomFlipTurn, RandomPatch
 
-# Of these a sample keeps its size; turns are of squares.
+# These keep the size of a sample; quarter turns need squares.
 _KEEP_SIZE = (Degradation, PackSample, RandomFlip, RandomFlipTurn)
 
 
 class Extent(NamedTuple):
-    """What is known of a sample without reading it.
+    """What is known about a sample without decoding it.
 
     Args:
-        file: of its degraded image, or its only one; None for a data set that is not of ours.
-        size: height and width in pixels behind the pipeline; None where they are not known.
+        file: the degraded or only image; None for an unknown type of data set.
+        size: height and width in pixels after the pipeline; None if unknown.
     """
 
     file: Path | None
@@ -31,7 +31,7 @@ class Extent(NamedTuple):
 
 
 def sample_extents(dataset: Dataset) -> list[Extent]:
-    """What is known of every sample of a data set, in order."""
+    """The extents of all samples of a data set, in order."""
     if isinstance(dataset, ConcatDataset):
         return [extent for part in dataset.datasets for extent in sample_extents(part)]
     if not isinstance(dataset, RestorationDataset):
@@ -42,30 +42,29 @@ def sample_extents(dataset: Dataset) -> list[Extent]:
             patch = (step.size, step.size)
         elif not isinstance(step, _KEEP_SIZE):
             known = False
-    of_file = cache(image_size)  # several samples may be made of one file
+    of_file = cache(image_size)  # several samples may come from one file
     extents = []
     for file, shrink in _files(dataset):
         size = patch if patch or file is None else of_file(file)
         if size and not patch and shrink != 1:
-            height, width = (max(1, round(side * shrink)) for side in size)
-            size = height, width
+            size = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
         extents.append(Extent(file, size if known else None))
     return extents
 
 
 def image_size(file: Path) -> tuple[int, int] | None:
-    """Height and width of an image as ``read_image`` gives it; None where its header is broken."""
+    """Height and width as ``read_image`` returns them; None if the header is broken."""
     try:
         with Image.open(file) as image:
-            # That of PNG files would decode all of the image, to look behind it.
+            # The override for PNG files would decode the whole image.
             turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
             return image.size if turned in (5, 6, 7, 8) else image.size[::-1]
-    except Exception:  # whoever reads the file says what is wrong with it
+    except Exception:  # reading the file will report the error
         return None
 
 
 def _files(dataset: RestorationDataset) -> Iterator[tuple[Path | None, float]]:
-    """The file of each sample, and what it is shrunk by."""
+    """The file of each sample and its shrink factor."""
     if isinstance(dataset, PairedFolderDataset):
         yield from ((degraded, 1) for degraded, _ in dataset.pairs)
     elif isinstance(dataset, DegradedPhotosDataset):

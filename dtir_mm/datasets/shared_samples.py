@@ -1,4 +1,4 @@
-"""Samples kept in memory once, however many workers read them."""
+"""A sample cache in memory, shared by all workers of a data loader."""
 
 import mmap
 import os
@@ -9,36 +9,35 @@ from collections.abc import Callable
 from multiprocessing.reduction import DupFd
 from typing import Any
 
-# Of addresses in the file alone: what is not written takes no memory.
+# Bytes of address space per sample; unwritten ones take no memory.
 _ROOM = 1 << 32
-_LENGTHS = struct.Struct('<QQ')  # of the pickled part, and of all
+_LENGTHS = struct.Struct('<QQ')  # of the pickled part, and in total
 
 
 class SharedSamples:
-    """Samples by index, each made by the process that asks for it first, and seen by all.
+    """Samples by index, each computed by the first process that asks for it and visible to all.
 
-    They lie in a file that has no name and is held in memory (on systems other than Linux, in the
-    folder for temporary files): it is gone with the last process that has it open, however that
-    one ends. Each index has its own place in the file, so that nobody waits: two workers that make
-    the same sample at once write the same bytes.
+    They are stored in an anonymous file in memory (on systems other than Linux, a temporary file),
+    which disappears with the last process that has it open. Each index has its own place in the
+    file, so no locks are needed: two workers that compute the same sample write the same bytes.
     """
 
     def __init__(self) -> None:
         self._fd = _nameless_file()
 
     def get(self, index: int, make: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
-        """The sample of an index, made by ``make(index)`` unless some process did so before.
+        """The sample of an index, computed by ``make(index)`` unless it is already stored.
 
-        Its arrays are mapped: only what is looked at is read, and writing to them changes nothing
-        that anybody else sees.
+        Its arrays are mapped copy-on-write: only the parts accessed are read, and writing to them
+        has no effect on other processes.
 
         Args:
             index: at least 0.
-            make: gives the same sample whenever it is called with the same index.
+            make: a pure function of the index.
         """
         place = index * _ROOM
         lengths = os.pread(self._fd, _LENGTHS.size, place)
-        if not any(lengths):  # past the end of the file, or in a hole of it
+        if not any(lengths):  # beyond the end of the file, or in a hole
             self._store(place, make(index))
             lengths = os.pread(self._fd, _LENGTHS.size, place)
         head, size = _LENGTHS.unpack(lengths)
@@ -63,7 +62,7 @@ class SharedSamples:
         parts: list[bytes | memoryview] = [content, *arrays]
         for part in parts:
             end = _write(self._fd, part, end)
-        _write(self._fd, _LENGTHS.pack(head, size), place)  # last: nobody looks at the rest before
+        _write(self._fd, _LENGTHS.pack(head, size), place)  # last: marks the sample as complete
 
     def __getstate__(self) -> dict[str, Any]:
         return {'fd': DupFd(self._fd)}
@@ -83,7 +82,7 @@ def _nameless_file() -> int:
 
 
 def _write(fd: int, data: bytes | memoryview, position: int) -> int:
-    """Writes all of the data at a position; gives where it ends."""
+    """Writes all of ``data`` at ``position``; returns the position behind it."""
     left = memoryview(data)
     while len(left):
         written = os.pwrite(fd, left, position)

@@ -1,4 +1,4 @@
-"""The pairs of many tasks, from which a sampler draws task by task."""
+"""Pairs of several tasks, sampled task by task."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from dtir_mm.registry import DATASETS
 
 @DATASETS.register_module()
 class TaskMixtureDataset(ConcatDataset):
-    """Data sets of one task each, and which samples belong to which task.
+    """Concatenation of data sets of one task each, with the indices of each task.
 
-    What is drawn, and when a task joins, is not decided here: ``TaskMixtureSampler`` and
-    ``IncrementalTaskSchedulerHook`` do, so that data sets held by workers never change.
+    ``TaskMixtureSampler`` decides what is drawn, so that the copies of the data set in workers
+    never change.
 
     Args:
-        datasets: configs of the data sets; several may have the same task.
+        datasets: configs of the data sets; several may share a task.
 
     Raises:
         ValueError: a data set has no task, or several.

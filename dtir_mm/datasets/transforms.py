@@ -1,7 +1,7 @@
-"""Transforms that every data set uses: patches, flips and turns, packing.
+"""Transforms of samples: patches, flips and quarter turns, packing.
 
-They work on dicts whose images, ``clean`` and (for pairs) ``degraded``, are RGB uint8 (H, W, 3),
-and draw from ``results['rng']`` alone.
+They map dicts with images ``clean`` and (for pairs) ``degraded``, RGB uint8 (H, W, 3), to such
+dicts, and draw random numbers only from ``results['rng']``.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _IMAGES = ('clean', 'degraded')
 
 @TRANSFORMS.register_module()
 class RandomPatch:
-    """Cuts the same square out of all images; smaller images are padded by reflection first.
+    """Crops the same random square from all images; small images are padded by reflection.
 
     Args:
         size: side of the patch in pixels.
@@ -45,13 +45,13 @@ class RandomPatch:
         right = max(self.size - image.shape[1], 0)
         if not bottom and not right:
             return image
-        # This reflection goes on past the image's own size: tiny images are no special case.
+        # BORDER_REFLECT repeats, so it works for images smaller than the padding.
         return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
 
 
 @TRANSFORMS.register_module()
 class RandomFlipTurn:
-    """One of the eight flips and quarter turns of a square patch, the same for all images."""
+    """A random one of the eight flips and quarter turns, the same for all images."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample with its images flipped and turned."""
@@ -66,7 +66,7 @@ class RandomFlipTurn:
 
 @TRANSFORMS.register_module()
 class RandomFlip:
-    """Left to right, top to bottom, both or neither, the same for all images."""
+    """Random horizontal and vertical flips, the same for all images."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample with its images flipped."""
@@ -79,7 +79,7 @@ class RandomFlip:
 
 @TRANSFORMS.register_module()
 class PackSample:
-    """Ends a pipeline: images become uint8 tensors (3, H, W); what only transforms need goes."""
+    """Last step: converts images to uint8 tensors (3, H, W) and drops what batches do not need."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample that a data loader collates."""

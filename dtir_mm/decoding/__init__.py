@@ -1,1 +1,1 @@
-"""What an image file holds, in whatever mode, as the pixels that networks see."""
+"""Converts decoded images of any mode to RGB uint8 in sRGB."""

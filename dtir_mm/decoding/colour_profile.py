@@ -1,4 +1,4 @@
-"""Colours of a file's ICC profile (a camera's, a printer's) to those of sRGB."""
+"""ICC colour profiles of image files: conversion to sRGB."""
 
 import io
 from functools import lru_cache
@@ -10,17 +10,17 @@ from PIL import Image, ImageCms
 _MODES = {'RGB': 'RGB', 'GRAY': 'L', 'CMYK': 'CMYK'}  # ICC colour space: Pillow mode
 _KEPT = 8
 _SAME = 2
-"""Of 255. Two profiles of sRGB differ by a level or two, in rounding and in how they store the
-curve; between Display P3 or Adobe RGB and sRGB it is tens."""
+"""Levels of 255. sRGB profiles differ by one or two levels, by rounding and by how they store the
+curve; Display P3 and Adobe RGB differ from sRGB by tens."""
 
 
 class ColourProfile(NamedTuple):
-    """What is to be done with colours of a profile.
+    """A colour profile and the transform from it to sRGB.
 
     Args:
-        name: as the profile calls itself.
-        mode: of the Pillow images whose colours it describes: "RGB", "L" or "CMYK".
-        transform: to RGB; None for a profile of sRGB itself.
+        name: the profile's description of itself.
+        mode: Pillow mode of the images that it applies to: "RGB", "L" or "CMYK".
+        transform: transform to sRGB; None if the profile is sRGB.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ColourProfile(NamedTuple):
     transform: ImageCms.ImageCmsTransform | None
 
     def to_srgb(self, image: Image.Image) -> Image.Image:
-        """The image, of this profile's mode, in sRGB."""
+        """Converts an image of this profile's mode to sRGB."""
         if self.transform is None:
             return image
         converted = ImageCms.applyTransform(image, self.transform)
@@ -38,10 +38,10 @@ class ColourProfile(NamedTuple):
 
 @lru_cache(_KEPT)
 def read_profile(profile: bytes) -> ColourProfile:
-    """The profile in a file.
+    """Parses the ICC profile of a file.
 
     Raises:
-        ValueError: it is broken, or describes other than RGB, grey or CMYK.
+        ValueError: it is broken, or not for RGB, grey or CMYK.
     """
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -52,10 +52,10 @@ def read_profile(profile: bytes) -> ColourProfile:
             ImageCms.createProfile('sRGB'),
             mode,
             'RGB',
-            flags=ImageCms.Flags.HIGHRESPRECALC,  # otherwise dark greys are levels off
+            flags=ImageCms.Flags.HIGHRESPRECALC,  # without it, dark greys are off by several levels
         )
     except (OSError, KeyError, TypeError, ValueError, ImageCms.PyCMSError) as error:
-        raise ValueError(f'no colour profile that can be used: {error}') from error
+        raise ValueError(f'no usable colour profile: {error}') from error
     found = ColourProfile(name, mode, transform)
     return found._replace(transform=None) if _is_srgb(found) else found
 

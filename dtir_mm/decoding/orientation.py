@@ -1,4 +1,7 @@
-"""The orientation that a camera noted beside an image (EXIF), where it can be read."""
+"""EXIF orientation of images.
+
+Pillow's ``ImageOps.exif_transpose`` fails on broken EXIF and reports nothing.
+"""
 
 from collections.abc import Callable
 
@@ -19,16 +22,16 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def camera_orientation(image: Image.Image) -> tuple[int, list[str]]:
-    """The EXIF orientation of a loaded image, 1 for as it is stored, and notes of what is ignored.
+    """The EXIF orientation of a loaded image, and notes on ignored metadata.
 
-    Metadata never decides over pixels: where it is broken, the image is as it is stored.
+    It is 1, as stored, if there is none or the metadata is broken.
     """
     try:
         exif = image.getexif()
         value = exif.get(_ORIENTATION, _AS_STORED)
         adobe = exif.get_ifd(_INTEROPERABILITY).get(_INDEX) == 'R03'
         turned = value in _TURNS
-    except Exception:  # Pillow lets through whatever its parsing stumbles over
+    except Exception:  # Pillow's parser raises all kinds of exceptions
         return _AS_STORED, ['EXIF that cannot be read was ignored']
     notes = []
     if not turned and value != _AS_STORED:
@@ -39,7 +42,7 @@ def camera_orientation(image: Image.Image) -> tuple[int, list[str]]:
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
-    """The array (H, W, 3) of a stored image as a viewer would show it, contiguous."""
+    """Applies an orientation to an image (H, W, 3); the result is contiguous."""
     if orientation == _AS_STORED:
         return image
     return np.ascontiguousarray(_TURNS[orientation](image))

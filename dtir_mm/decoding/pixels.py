@@ -1,4 +1,4 @@
-"""Pixels of an opened image, of whatever mode and depth, to RGB uint8 in sRGB."""
+"""Converts an opened image of any mode and depth to RGB uint8 in sRGB."""
 
 import re
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from PIL import Image
 
 from dtir_mm.decoding.colour_profile import ColourProfile, read_profile
 
-_STRIP = 1 << 22  # pixels; beside the decoded image and the result, a strip is all that is held
+_STRIP = 1 << 22  # pixels converted at once, to limit memory
 _GREY = ('1', 'L', 'LA', 'La')
 _GAMMA = 0.45455
 _PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue of sRGB
 
 
 def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
-    """RGB uint8 (H, W, 3) of an opened image, and a note on each thing that this changes or drops.
+    """RGB uint8 (H, W, 3) of an opened image, and notes on what was converted or dropped.
 
     Raises:
-        ValueError: pixels are of 32 bits or floating point.
-        Exception: whatever Pillow raises where it cannot decode all of the image.
+        ValueError: pixels have 32 bits or are floating point.
+        Exception: any exception of Pillow if the image cannot be decoded.
     """
     deep = _has_16_bits(image)
     image.load()
@@ -45,17 +45,18 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
 
 
 def _has_16_bits(image: Image.Image) -> bool:
-    """By what its decoder is told; of JPEG 2000 and AVIF in colour, Pillow does not say."""
-    told = [part[3] for part in getattr(image, 'tile', [])]
+    """From the decoder's arguments; for colour JPEG 2000 and AVIF, Pillow does not know."""
+    arguments = [part[3] for part in getattr(image, 'tile', [])]
     deep_ppm = image.format == 'PPM' and any(
-        isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255 for args in told
+        isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255
+        for args in arguments
     )
-    return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(told)))
+    return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(arguments)))
 
 
 def _base_mode(image: Image.Image) -> str:
-    """The mode of 8 bits that an image is converted to before its colours are."""
-    # Pillow opens 16-bit grey as 32-bit integers in PGM, and in PNG before its version 11.
+    """The 8-bit mode that an image is converted to before its colours are."""
+    # Pillow opens 16-bit grey PGM, and before version 11 PNG, as 32-bit integers.
     if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
         return 'L'
     if image.mode in ('I', 'F'):
@@ -74,7 +75,7 @@ def _in_8_bits(image: Image.Image, base: str) -> Image.Image:
 def _colours(
     image: Image.Image, base: str
 ) -> tuple[Callable[[Image.Image], Image.Image], list[str]]:
-    """What makes images of the base mode RGB (or grey) in sRGB, and notes on it."""
+    """The conversion from the base mode to RGB (or grey) in sRGB, and notes on it."""
     plain = _plain_rgb if base == 'CMYK' else _unchanged
     inks = ['CMYK was converted without a colour profile'] if base == 'CMYK' else []
     content = image.info.get('icc_profile')
@@ -91,7 +92,7 @@ def _colours(
 
 
 def _by_profile(profile: ColourProfile, base: str) -> Callable[[Image.Image], Image.Image]:
-    """Raises ValueError where the profile is for other inks or channels."""
+    """The conversion by a profile; a ValueError if it is for other channels."""
     if profile.mode == base:
         return profile.to_srgb
     if (profile.mode, base) == ('RGB', 'L'):
@@ -100,7 +101,7 @@ def _by_profile(profile: ColourProfile, base: str) -> Callable[[Image.Image], Im
 
 
 def _png_colours(image: Image.Image) -> list[str]:
-    """Notes on what a PNG says of its colours without a profile."""
+    """Notes on colour metadata of a PNG without a profile."""
     if 'srgb' in image.info:
         return []
     gamma, primaries = image.info.get('gamma'), image.info.get('chromaticity')

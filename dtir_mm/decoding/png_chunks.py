@@ -1,13 +1,13 @@
-"""PNG files without what their pixels do not need."""
+"""Removes metadata from PNG files. Pillow cannot open a PNG with a broken ancillary chunk."""
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
 
 def without_metadata(png: bytes) -> bytes:
-    """The file without its ancillary chunks: texts, profiles, times, whatever may be broken there.
+    """The file without its ancillary chunks: texts, profiles, times.
 
     Args:
-        png: content of a file that starts with ``SIGNATURE``; what is cut off stays cut off.
+        png: content of a file that starts with ``SIGNATURE``; it may be truncated.
     """
     kept = [SIGNATURE]
     start = len(SIGNATURE)

@@ -27,8 +27,6 @@ class RestorationMetric(BaseMetric):
 
     Args:
         protocol: a name of ``PROTOCOLS``.
-        collect_device: device for collecting the rows of all processes, "cpu" or "gpu".
-        prefix: of the names of the means.
 
     Raises:
         ValueError: the protocol is unknown.
@@ -38,10 +36,8 @@ class RestorationMetric(BaseMetric):
     # No prefix; for None mmengine would warn.
     default_prefix = ''
 
-    def __init__(
-        self, protocol: str = 'rgb', collect_device: str = 'cpu', prefix: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, protocol: str = 'rgb') -> None:
+        super().__init__()
         self.protocol = get_protocol(protocol)
         self.rows: list[dict[str, Any]] = []
         self._lpips = Lpips() if self.protocol.lpips else None

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 
 from dtir_mm.datasets import ConcatDataset, DegradedPhotosDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
-from dtir_mm.image_io import save_image
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
@@ -119,6 +118,7 @@ def concatenated(*parts):
 
 def test_indices_of_a_concatenation_count_over_its_parts(numbers_registered):
     dataset = concatenated((2, 'b'), (3, 'a'), (1, 'b'))
+    assert dataset.tasks == ['b', 'a'] and dataset.metainfo == {'tasks': ['b', 'a']}
     samples = list(dataset)
     assert len(dataset) == 6
     expected = [('b', 0), ('b', 1), ('a', 0), ('a', 1), ('a', 2), ('b', 0)]
@@ -136,28 +136,8 @@ def test_a_concatenation_hands_keys_on(numbers_registered):
     assert sample['drawn'] == [generator(5, 600, 7, 'sample').integers(1 << 60)]
 
 
-def test_tasks_of_a_concatenation_are_named_once(numbers_registered):
-    dataset = concatenated((1, 'b'), (1, 'a'), (1, 'b'))
-    assert dataset.tasks == ['b', 'a'] and dataset.metainfo == {'tasks': ['b', 'a']}
-
-
 @pytest.mark.parametrize('key', [5, SampleKey(1, 2, 3, 5), SampleKey(1, 2, 3, -1)])
 def test_an_index_outside_a_concatenation_is_an_error(numbers_registered, key):
     index = key if isinstance(key, int) else key.index
     with pytest.raises(IndexError, match=f'index {index} of a data set of 5 samples'):
         concatenated((2, 'b'), (3, 'a'))[key]
-
-
-def test_real_sets_of_source_and_target_are_joined(photos_dir, tmp_path):
-    save_image(tmp_path / 'other' / 'z.png', np.full((20, 20, 3), 77, np.uint8))
-    part = {'type': 'DegradedPhotosDataset', 'pipeline': PATCHES}
-    dataset = ConcatDataset(
-        [
-            {**part, 'folder': str(photos_dir), 'task': 'noisy'},
-            {**part, 'folder': str(tmp_path / 'other'), 'task': 'rainy', 'severities': ['target']},
-        ]
-    )
-    assert dataset.tasks == ['noisy', 'rainy'] and len(dataset) == 7
-    last = dataset[6]
-    assert (last['task'], last['domain']) == ('rainy', 'target')
-    assert (last['clean'] == 77).all()

@@ -127,4 +127,4 @@ def test_a_wrong_count_of_a_known_set(tmp_path):
     test = dict(type='PairedFolderDataset', degraded=f'{folder}/LQ', clean=f'{folder}/GT')
     faults = faults_of(dict(test_dataloader=dict(dataset=test)))
     assert [kind for kind, _ in faults] == ['wrong count', 'missing partner']
-    assert faults[0].message == f'{folder}/GT holds 14 images, LOL-v1 (test) has 15'
+    assert faults[0].message == f'{folder}/GT contains 14 images, LOL-v1 (test) has 15'

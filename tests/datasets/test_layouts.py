@@ -1,7 +1,6 @@
 """The table of data sets: what configs name, what the paper counts, and its fixtures."""
 
 import filecmp
-import re
 from pathlib import Path
 
 import pytest
@@ -71,33 +70,6 @@ def test_a_folder_is_known_by_the_end_of_its_path_alone():
         assert find_split(folder) is None, folder
 
 
-# As the authors name the two files of a pair, and what the pair is called in our folders.
-PUBLISHED = {
-    'Rain100L': ('Rain100L/rainy/rain-001.png', 'Rain100L/norain-001.png', '001'),
-    'Rain100H': ('RainTrainH/rain-17.png', 'RainTrainH/norain-17.png', '17'),
-    'Snow100K': ('synthetic/city_01.jpg', 'gt/city_01.jpg', 'city_01'),
-    'RainDrop': ('train/data/0_rain.png', 'train/gt/0_clean.png', '0'),
-    'SRD': ('train/shadow/IMG_1.jpg', 'train/shadow_free/IMG_1_no_shadow.jpg', 'IMG_1'),
-    'LOL-v1': ('our485/low/2.png', 'our485/high/2.png', '2'),
-    'LOL-v2': ('Test/Low/low00690.png', 'Test/Normal/normal00690.png', '00690'),
-    'RESIDE-6k': ('train/hazy/1_0.8_0.2.jpg', 'train/GT/1_0.8_0.2.jpg', '1_0.8_0.2'),
-    'REVIDE': ('Test/hazy/W002/00000.JPG', 'Test/gt/W002/00000.JPG', 'W002_00000'),
-    'GoPro': (
-        'train/GOPR0372_07_00/blur/000047.png',
-        'train/GOPR0372_07_00/sharp/000047.png',
-        'GOPR0372_07_00_000047',
-    ),
-}
-
-
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_keys_join_the_two_images_of_a_pair(name):
-    *files, key = PUBLISHED[name]
-    for file in files:
-        path = Path(file).with_suffix('').as_posix()
-        assert '_'.join(re.search(LAYOUTS[name].key, path).groups()) == key
-
-
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_fixtures_are_valid_pairs_where_configs_look(tmp_path, name):
     made = generate_fixture(name, tmp_path)
@@ -114,7 +86,7 @@ def test_fixtures_are_valid_pairs_where_configs_look(tmp_path, name):
 
 def test_fixtures_are_the_same_each_time_and_training_differs_from_test(tmp_path):
     for folder in 'ab':
-        generate_fixture('LOL-v1', tmp_path / folder, pairs=1)
+        generate_fixture('LOL-v1', tmp_path / folder)
     files = [
         f'LOL-v1/{split}/{kind}/0000.png' for split in ('train', 'test') for kind in ('LQ', 'GT')
     ]
@@ -122,11 +94,6 @@ def test_fixtures_are_the_same_each_time_and_training_differs_from_test(tmp_path
     assert same == files and different == [[], []]
     contents = {(tmp_path / 'a' / file).read_bytes() for file in files}
     assert len(contents) == 4
-
-
-def test_a_fixture_can_have_the_true_counts(tmp_path):
-    (folder,) = generate_fixture('LOL-v2', tmp_path, pairs=None)
-    assert [len(list((folder / kind).iterdir())) for kind in ('LQ', 'GT')] == [100, 100]
 
 
 def test_an_unknown_set_is_answered_with_the_names(tmp_path):
@@ -167,6 +134,6 @@ def test_the_page_describes_the_same_downloads():
 
 
 def test_the_page_says_which_pairs_are_made():
-    assert {row[0] for row in rows_of_the_page('Pairs that are made')} == {
+    assert {row[0] for row in rows_of_the_page('Synthetic pairs')} == {
         layout.name for layout in LAYOUTS.values() if layout.test.degraded is None
     }

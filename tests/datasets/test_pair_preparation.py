@@ -77,10 +77,10 @@ def test_what_cannot_be_paired_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='eval15/low'):
         published_pairs(LAYOUTS['LOL-v1'], 'test', tmp_path)
     write(tmp_path, 'a/rain-1.png', 'b/rain-1.png', 'norain-1.png')
-    with pytest.raises(ValueError, match="b/rain-1.png would both be called '1'"):
+    with pytest.raises(ValueError, match="b/rain-1.png would both be named '1'"):
         published_pairs(LAYOUTS['Rain100H'], 'train', tmp_path)
     write(tmp_path, 'train/data/x.png', 'train/gt/x.png')
-    with pytest.raises(ValueError, match='x.png is not named as those of RainDrop'):
+    with pytest.raises(ValueError, match='x.png does not match the names of RainDrop'):
         published_pairs(LAYOUTS['RainDrop'], 'train', tmp_path)
     with pytest.raises(ValueError, match='made by `degrade`'):
         published_pairs(LAYOUTS['DF2K-noise'], 'train', tmp_path)
@@ -175,7 +175,7 @@ def test_pairs_depend_on_the_name_alone_and_are_not_made_again(tmp_path):
         kept.write_bytes(b'mine')
         maker(tmp_path / 'a.png')
         assert kept.read_bytes() == b'mine'
-    with pytest.raises(ValueError, match='masks belong to inpainting'):
+    with pytest.raises(ValueError, match='masks are for inpainting'):
         PairMaker('noisy', tmp_path, masks=tuple(masks))
     with pytest.raises(ValueError, match='rainy'):
         PairMaker('rainy', tmp_path)

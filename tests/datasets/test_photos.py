@@ -1,12 +1,8 @@
 """Photographs alone and degraded: pairs that are the same in every order, process and call."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -15,19 +11,6 @@ from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.datasets.degradations import SEVERITIES, Noise
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.randomness import generator
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# Runs in a process of its own, from the last sample to the first.
-HASHES = """
-import hashlib, sys
-from dtir_mm.datasets import DEGRADATIONS, DegradedPhotosDataset
-
-for task in DEGRADATIONS:
-    pairs = DegradedPhotosDataset(sys.argv[1], task, [], ('source', 'target'), 2, draws=2)
-    for index in reversed(range(8)):
-        print(task, index, hashlib.sha256(pairs[index]['degraded'].tobytes()).hexdigest())
-"""
 
 
 class Blacken:
@@ -61,22 +44,15 @@ def names_of(dataset):
     return [Path(dataset.load(index)['path']).stem for index in range(len(dataset))]
 
 
-def test_a_pair_is_the_same_in_every_order_process_and_call(photos_dir):
-    expected = []
+def test_a_pair_does_not_depend_on_the_run(photos_dir):
     for task in DEGRADATIONS:
         pairs = degraded(photos_dir, task, severities=SEVERITIES, max_photos=2, draws=2)
         hashes = [hash_of(pairs[index]) for index in range(8)]
+        assert [hash_of(pairs[index]) for index in reversed(range(8))] == hashes[::-1]
         # The other draw of a photograph differs by nothing under JPEG alone.
         assert len(set(hashes)) == (4 if task == 'jpeg' else 8), task
         key = SampleKey(seed=3, iteration=500, slot=7, index=4)
         assert hash_of(pairs[key]) == hashes[4], 'the pair depends on the run'
-        expected += [f'{task} {index} {hashes[index]}' for index in reversed(range(8))]
-    command = [sys.executable, '-c', HASHES, str(photos_dir)]
-    # In that process strings have other hashes.
-    environment = {**os.environ, 'PYTHONHASHSEED': '12345'}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert run.stdout.splitlines() == expected
 
 
 def test_clean_photographs_as_pairs_are_their_own_degraded_ones(photos_dir):
@@ -95,27 +71,17 @@ def test_clean_photographs_as_pairs_are_their_own_degraded_ones(photos_dir):
         np.testing.assert_array_equal(pairs[i]['degraded'], one['clean'])
 
 
-def test_a_pair_does_not_depend_on_the_photographs_beside_it(photos_dir):
-    before = degraded(photos_dir)[3]
-    assert Path(before['path']).stem == 'photo_3'
-    for i in (0, 1, 5):
-        (photos_dir / f'photo_{i}.png').unlink()
-    after = degraded(photos_dir)[1]
-    assert after['path'] == before['path']
-    np.testing.assert_array_equal(after['degraded'], before['degraded'])
-
-
 def test_pairs_are_the_degradation_under_the_key_that_is_promised(photos_dir):
-    """(pair_seed, task, severity, name, draw), for severities, then draws, then photographs."""
+    """(0, task, severity, name, draw), for severities, then draws, then photographs."""
     severities = ('target', 'source')
-    pairs = degraded(photos_dir, severities=severities, draws=2, pair_seed=9, max_photos=3)
+    pairs = degraded(photos_dir, severities=severities, draws=2, max_photos=3)
     assert len(pairs) == 12 and pairs.tasks == ['noisy']
     index = 0
     for severity in severities:
         for draw in range(2):
             for name in ('photo_0', 'photo_2', 'photo_4'):
                 clean = read_image(photos_dir / f'{name}.png')
-                rng = generator(9, 'noisy', severity, name, draw)
+                rng = generator(0, 'noisy', severity, name, draw)
                 sample = pairs[index]
                 np.testing.assert_array_equal(sample['clean'], clean)
                 np.testing.assert_array_equal(
@@ -126,7 +92,7 @@ def test_pairs_are_the_degradation_under_the_key_that_is_promised(photos_dir):
                 index += 1
 
 
-def test_noise_of_other_photographs_draws_and_seeds_is_independent(tmp_path):
+def test_noise_of_other_photographs_draws_and_severities_is_independent(tmp_path):
     for name in 'ab':
         save_image(tmp_path / f'{name}.png', np.full((64, 64, 3), 128, np.uint8))
     first = noise_of(degraded(tmp_path)[0])
@@ -134,21 +100,12 @@ def test_noise_of_other_photographs_draws_and_seeds_is_independent(tmp_path):
     others = {
         'photograph': degraded(tmp_path)[1],
         'draw': degraded(tmp_path, draws=2)[2],
-        'seed': degraded(tmp_path, pair_seed=1)[0],
         'severity': degraded(tmp_path, severities=('target',))[0],
     }
     # Of 12288 values: five standard errors.
     related = {k: c for k, s in others.items() if abs(c := correlation(first, noise_of(s))) > 0.045}
     assert related == {}
     assert correlation(first, noise_of(degraded(tmp_path)[0])) == pytest.approx(1)
-
-
-def test_training_and_test_sets_share_neither_photographs_nor_noise(tmp_path):
-    for split, name in (('train', 'a'), ('test', 'b')):
-        save_image(tmp_path / split / f'{name}.png', np.full((64, 64, 3), 90, np.uint8))
-    train, test = (degraded(tmp_path / split, cache=True) for split in ('train', 'test'))
-    assert names_of(train) == ['a'] and names_of(test) == ['b']
-    assert abs(correlation(noise_of(train[0]), noise_of(test[0]))) < 0.045
 
 
 @pytest.mark.parametrize(
@@ -174,18 +131,6 @@ def test_photographs_are_shrunk_before_they_are_degraded(photos_dir):
     np.testing.assert_array_equal(sample['degraded'], expected)
 
 
-@pytest.mark.parametrize('factor', [0.6, 0.33])
-def test_shrinking_averages_over_areas(photos_dir, factor):
-    image = read_image(photos_dir / 'photo_1.png')
-    size = round(64 * factor), round(48 * factor)
-    expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    for dataset in (
-        CleanPhotosDataset(str(photos_dir), [], shrink=factor),
-        degraded(photos_dir, shrink=factor),
-    ):
-        np.testing.assert_array_equal(dataset[1]['clean'], expected)
-
-
 def test_clean_photographs_come_one_by_one_in_the_order_of_names(photos_dir):
     photos = CleanPhotosDataset(str(photos_dir), [{'type': 'PackSample'}])
     assert len(photos) == 6 and photos.tasks == [] and photos.metainfo == {'tasks': []}
@@ -195,22 +140,6 @@ def test_clean_photographs_come_one_by_one_in_the_order_of_names(photos_dir):
         np.testing.assert_array_equal(sample['clean'].permute(1, 2, 0), read_image(file))
         assert (sample['path'], sample['task'], sample['domain']) == (str(file), 'clean', 'source')
         assert 'degraded' not in sample
-
-
-def test_unknown_tasks_get_the_known_ones_and_the_closest(photos_dir):
-    with pytest.raises(ValueError) as caught:
-        degraded(photos_dir, 'rain')
-    message = str(caught.value)
-    assert "unknown task 'rain'" in message and 'nearest: rainy' in message
-    assert all(task in message for task in DEGRADATIONS)
-    with pytest.raises(ValueError, match="unknown task 'xyz'") as caught:
-        degraded(photos_dir, 'xyz')
-    assert 'nearest' not in str(caught.value)
-
-
-def test_unknown_severities_get_the_known_ones(photos_dir):
-    with pytest.raises(ValueError, match=r"severity='heavy'.*'source', 'target'"):
-        degraded(photos_dir, severities=('source', 'heavy'))
 
 
 def cached_and_not(photos_dir, pipeline=()):
@@ -246,17 +175,6 @@ def test_transforms_that_work_in_place_do_not_reach_the_cache(photos_dir):
             assert not sample['clean'].any(), 'the transform did nothing'
             for name, image in plain[2]['seen'].items():
                 np.testing.assert_array_equal(sample['seen'][name], image)
-
-
-def test_cached_sets_of_folders_with_the_same_names_keep_their_own_pixels(tmp_path):
-    for split, value in (('train', 30), ('test', 200)):
-        save_image(tmp_path / split / 'a.png', np.full((8, 8, 3), value, np.uint8))
-    sets = [
-        CleanPhotosDataset(str(tmp_path / split), [], cache=True)
-        for split in ('train', 'test', 'train')
-    ]
-    values = [int(dataset[0]['clean'][0, 0, 0]) for dataset in sets for _ in range(2)]
-    assert values == [30, 30, 200, 200, 30, 30]
 
 
 @pytest.mark.parametrize(

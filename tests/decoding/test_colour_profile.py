@@ -68,7 +68,7 @@ def test_a_broken_profile_is_ignored_and_said(tmp_path, colours, profile):
     image, notes = read_with_notes(tmp_path / 'a.png')
     assert (image == colours).all()
     assert notes == ['a colour profile that cannot be used was ignored']
-    with pytest.raises(ValueError, match='no colour profile'):
+    with pytest.raises(ValueError, match='no usable colour profile'):
         read_profile(profile)
 
 

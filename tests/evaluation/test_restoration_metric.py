@@ -135,16 +135,14 @@ def test_a_wrong_protocol_is_refused():
 
 
 def test_mmengines_evaluator_runs_it_twice():
-    metric = METRICS.build(
-        {'type': 'RestorationMetric', 'protocol': 'rgb_no_lpips', 'prefix': 'val'}
-    )
+    metric = METRICS.build({'type': 'RestorationMetric', 'protocol': 'rgb_no_lpips'})
     evaluator = Evaluator(metric)
     for expected in (SAMPLES, SAMPLES[:1]):
         for one in expected:
             evaluator.process(data_samples=[one], data_batch=None)
         metrics = evaluator.evaluate(len(expected))
         assert len(metric.rows) == len(expected)
-    assert metrics['val/psnr'] == metrics['val/noisy/source/psnr']
+    assert metrics['psnr'] == metrics['noisy/source/psnr']
 
 
 def run_process(rank, folder):

@@ -1,7 +1,6 @@
 """The tool that checks data: a sound set passes, every fault is named, and the status says so."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,48 +21,49 @@ def load_tool():
     return module
 
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    """LOL-v1 and LOL-v2 with as many images as the real ones."""
-    folder = tmp_path_factory.mktemp('data')
-    for name in ('LOL-v1', 'LOL-v2'):
-        generate_fixture(name, folder / 'data', pairs=None)
-    return folder
+CONFIG = """
+train_dataloader, test_dataloader = (
+    dict(dataset=dict(type='PairedFolderDataset', task='any', pipeline=[dict(type='PackSample')],
+                      degraded=f'data/{folder}/LQ', clean=f'data/{folder}/GT'))
+    for folder in ('LOL-v1/test', 'RealSnow/test')
+)
+"""
 
 
-def test_a_sound_set_passes_and_it_says_what_was_checked(whole, run_tool, monkeypatch):
-    monkeypatch.chdir(whole)
-    printed = run_tool('check_data', BASE, '--workers', 2)
+@pytest.fixture
+def sets(tmp_path, monkeypatch):
+    """LOL-v1/test with its 15 pairs, which the config trains on, and 15 of RealSnow to test on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('dtir_mm.datasets.layouts._FIXTURE_PAIRS', 15)
+    for name in ('LOL-v1', 'RealSnow'):
+        generate_fixture(name, 'data')
+    (tmp_path / 'config.py').write_text(CONFIG)
+
+
+def test_a_sound_set_passes_and_it_says_what_was_checked(sets, run_tool):
+    printed = run_tool('check_data', 'config.py', '--workers', 2)
     assert printed.splitlines()[-1] == (
-        '1200 images decoded; counts, pairs, sizes and duplicates between training and test '
+        '60 images decoded; counts, pairs, sizes and duplicates between training and test '
         'compared: no fault'
     )
-    assert '     485       485  training  data/LOL-v1/train/LQ' in printed
+    assert '      15        15  training  data/LOL-v1/test/LQ' in printed
+    assert '      15   unknown  test      data/RealSnow/test/GT' in printed
 
 
-def test_each_fault_is_named_and_ends_with_status_1(whole, capsys, monkeypatch, tmp_path):
-    # The images are shared with the other test by hard links, and broken ones written anew.
-    for file in whole.rglob('*.png'):
-        copy = tmp_path / file.relative_to(whole)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        os.link(file, copy)
-    monkeypatch.chdir(tmp_path)
-    Path('data/LOL-v1/train/LQ/0003.png').unlink()
-    truncated = Path('data/LOL-v1/test/GT/0001.png')
-    content = truncated.read_bytes()
-    truncated.unlink()
-    truncated.write_bytes(content[: len(content) // 2])
-    leak = Path('data/LOL-v2/test/GT/0042.png')
-    leak.unlink()
-    save_image(leak, read_image('data/LOL-v1/train/GT/0007.png'))
-    assert load_tool().main([str(BASE)]) == 1
+def test_each_fault_is_named_and_ends_with_status_1(sets, capsys):
+    Path('data/LOL-v1/test/LQ/0003.png').unlink()
+    truncated = Path('data/RealSnow/test/GT/0001.png')
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    leak = Path('data/RealSnow/test/GT/0012.png')
+    save_image(leak, read_image('data/LOL-v1/test/GT/0007.png'))
+    assert load_tool().main(['config.py', '--workers', '1']) == 1
     printed = capsys.readouterr().out
     for line in (
-        'wrong count:     data/LOL-v1/train/LQ holds 484 images, LOL-v1 (train) has 485',
-        'missing partner: data/LOL-v1/train/GT/0003.png has no file of its stem in '
-        'data/LOL-v1/train/LQ',
+        'wrong count:     data/LOL-v1/test/LQ contains 14 images, LOL-v1 (test) has 15',
+        'missing partner: data/LOL-v1/test/GT/0003.png has no file with the same stem in '
+        'data/LOL-v1/test/LQ',
         f'unreadable:      {truncated} is a broken or unsupported image',
-        f'duplicate:       {leak} (test) shows what data/LOL-v1/train/GT/0007.png (training) shows',
+        f'duplicate:       {leak} (test) is a near-duplicate of data/LOL-v1/test/GT/0007.png ',
     ):
         assert line in printed
     assert '1 x wrong count, 1 x missing partner, 1 x unreadable, 1 x duplicate' in printed

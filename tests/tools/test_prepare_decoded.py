@@ -28,10 +28,10 @@ def prepared(tmp_path):
 def test_every_image_is_decoded_once_and_training_finds_it(prepared, run_tool, monkeypatch):
     config, folder = prepared
     printed = run_tool('prepare_decoded', config, '--workers', 1)
-    assert f'{folder}/decoded: 0 of 4 images are there; the others take 0.0 GB' in printed
+    assert f'{folder}/decoded: 0 of 4 images are decoded; the others take 0.0 GB' in printed
     files = {file: file.stat().st_mtime_ns for file in (folder / 'decoded').iterdir()}
     assert len(files) == 4
-    assert '4 of 4 images are there' in run_tool('prepare_decoded', config)
+    assert '4 of 4 images are decoded' in run_tool('prepare_decoded', config)
     assert {file: file.stat().st_mtime_ns for file in (folder / 'decoded').iterdir()} == files
 
     def fails(file):
@@ -50,7 +50,7 @@ def test_mistakes_are_explained(prepared, failure_of, monkeypatch):
     assert 'decoded=data/decoded' in failure_of('prepare_decoded', config, *options)
     usage = SimpleNamespace(free=10)
     monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage)
-    assert 'no room' in failure_of('prepare_decoded', config, '--workers', 1)
+    assert 'no space' in failure_of('prepare_decoded', config, '--workers', 1)
     assert not list((folder / 'decoded').iterdir())
     broken = folder / 'GT' / '0001.png'
     broken.write_text('no image')

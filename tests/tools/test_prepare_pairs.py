@@ -38,7 +38,7 @@ def test_a_download_becomes_the_folders_of_both_settings(tmp_path, download, run
             file = folder / kind / '2.png'
             assert file.is_symlink() is not bool(options)
             assert file.read_bytes() == (download / 'our485' / theirs / '2.png').read_bytes()
-    assert 'The paper counts 485 pairs' in printed
+    assert 'The paper has 485 pairs' in printed
     (folders[0] / 'GT' / '1.png').unlink()
     run_tool(*command)
     assert pairs_in(folders[0]) == list('0123')
@@ -76,7 +76,7 @@ def test_mistakes_are_explained(tmp_path, download, failure_of):
     assert 'no config reads' in failure_of(*link, 'LOL-v2', 'train', download, *data)
     assert 'eval15' in failure_of(*link, 'LOL-v1', 'test', download, *data)
     save_image(tmp_path / 'data' / 'LOL-v1' / 'train' / 'GT' / '3.png', image(9))
-    assert 'GT/3.png is there' in failure_of(*link, 'LOL-v1', 'train', download, *data)
+    assert 'GT/3.png exists' in failure_of(*link, 'LOL-v1', 'train', download, *data)
     clean = download / 'our485' / 'high'
     degrade = ('prepare_pairs', 'degrade', 'noisy', clean, '--out', tmp_path / 'out')
     assert 'masks' in failure_of(*degrade, '--masks', clean)

@@ -2,16 +2,16 @@
 
 import importlib.util
 import io
-import os
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from photos import debian
+from photos.preparation import read_manifest
 from PIL import Image
 from tqdm import tqdm
 
-from dtir_mm.datasets.photo_preparation import read_manifest
 from dtir_mm.image_io import save_image
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_photos.py'
@@ -36,9 +36,8 @@ def tool(monkeypatch):
     def no_apt(arguments, folder):
         raise RuntimeError(f'there is no apt: {arguments}')
 
-    module = load_tool()
-    monkeypatch.setattr(module, 'run_apt', no_apt)
-    return module
+    monkeypatch.setattr(debian, 'run_apt', no_apt)
+    return load_tool()
 
 
 @pytest.fixture
@@ -146,7 +145,7 @@ def test_an_empty_folder_is_used(tool, images, tmp_path):
 
 
 def fake_package(name, scratch):
-    """An unpacked gcompris-qt-data of four images; the other packages cannot be had."""
+    """An unpacked gcompris-qt-data of four images; the other packages are not available."""
     if name != 'gcompris-qt-data':
         raise RuntimeError('unable to locate package')
     parts = [b'qres']
@@ -162,10 +161,10 @@ def fake_package(name, scratch):
 
 
 def test_packages_that_can_be_had_are_used_and_others_named(tool, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tool, 'fetch_package', fake_package)
+    monkeypatch.setattr(debian, 'fetch_package', fake_package)
     assert tool.main([str(tmp_path / 'out')]) == 0
     printed = capsys.readouterr().out
-    assert 'palapeli-data cannot be had: unable to locate package' in printed
+    assert 'palapeli-data is not available: unable to locate package' in printed
     assert 'gcompris-qt-data: 4 photographs' in printed
     manifest = read_manifest(tmp_path / 'out')
     assert manifest['arguments'] == {'packages': 'small', 'split_seed': 0}
@@ -182,7 +181,7 @@ def test_without_apt_the_python_packages_are_taken_and_that_is_said(
     monkeypatch.chdir(tmp_path)
     assert tool.main(['data/out']) == 0
     printed = capsys.readouterr().out
-    assert 'NO DEBIAN PACKAGES: taking the 6 photographs that scikit-image' in printed
+    assert 'NO DEBIAN PACKAGES: using the 6 photographs in scikit-image' in printed
     assert 'there is no apt' in printed and '--photos DIR' in printed
     assert f'Lists={tmp_path}' in printed, 'apt-get runs elsewhere and needs an absolute path'
 
@@ -192,47 +191,3 @@ def test_without_anything_the_way_out_is_named(tool, tmp_path, monkeypatch, caps
     assert status_of(tool, [str(tmp_path / 'out')]) == 1
     assert '--photos DIR' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_packages_are_looked_up_in_lists_of_our_own(tool, tmp_path, monkeypatch):
-    """The first download fails; then `update` and `download` with own lists; then unpacking."""
-    calls = []
-
-    def apt(arguments, folder):
-        calls.append(arguments)
-        if arguments[0] == 'download':
-            raise RuntimeError('unable to locate package')
-        if arguments[-2] == 'download':
-            (folder / f'{arguments[-1]}_1_all.deb').write_bytes(b'')
-
-    unpack = tmp_path / 'bin' / 'dpkg-deb'
-    unpack.parent.mkdir()
-    unpack.write_text('#!/bin/sh\nmkdir "$3" && cp "$2" "$3/unpacked"\n')
-    unpack.chmod(0o755)
-    monkeypatch.setenv('PATH', f'{unpack.parent}{os.pathsep}{os.environ["PATH"]}')
-    monkeypatch.setattr(tool, 'run_apt', apt)
-    for name in ('one', 'two'):
-        assert (tool.fetch_package(name, tmp_path) / 'unpacked').is_file()
-    own = f'Dir::State::Lists={tmp_path / "apt_lists"}'
-    assert [(call[-1], own in call) for call in calls] == [
-        ('one', False),
-        ('update', True),
-        ('one', True),
-        ('two', False),
-        ('two', True),
-    ]
-
-
-def test_apt_that_is_missing_or_fails_is_reported(tmp_path, monkeypatch):
-    module = load_tool()
-    monkeypatch.setenv('PATH', str(tmp_path))
-    with pytest.raises(RuntimeError, match='apt-get'):
-        module.run_apt(['download', 'x'], tmp_path)
-    apt = tmp_path / 'apt-get'
-    apt.write_text('#!/bin/sh\necho "E: Unable to locate package x" >&2\nexit 100\n')
-    apt.chmod(0o755)
-    with pytest.raises(RuntimeError, match='^E: Unable to locate package x$'):
-        module.run_apt(['download', 'x'], tmp_path)
-    apt.write_text('#!/bin/sh\nexit 1\n')
-    with pytest.raises(RuntimeError, match='apt-get'):
-        module.run_apt(['download', 'x'], tmp_path)

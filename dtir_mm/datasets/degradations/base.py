@@ -1,4 +1,4 @@
-"""What a synthetic degradation is: a pure function of image, severity and random numbers."""
+"""Base class of synthetic degradations: pure functions of image, severity and random numbers."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,11 +9,11 @@ SEVERITIES = ('source', 'target')
 
 
 class Degradation(ABC):
-    """A synthetic degradation, and the transform that applies it.
+    """A synthetic degradation, also usable as a transform.
 
     Args:
-        severity: "source", what a network is trained on, or "target", the unseen strength that
-            generalization is measured on.
+        severity: "source", for training, or "target", unseen in training, to measure
+            generalization.
 
     Raises:
         ValueError: the severity is neither.
@@ -30,10 +30,10 @@ class Degradation(ABC):
 
     @abstractmethod
     def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """RGB uint8 (H, W, 3) to the same, degraded; draws from ``rng`` alone."""
+        """Degrades RGB uint8 (H, W, 3); random numbers come only from ``rng``."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Degrades ``results['clean']`` with ``results['rng']`` and names task and domain."""
+        """Adds the degraded image, task and domain to ``results``."""
         results['degraded'] = self.degrade(results['clean'], results['rng'])
         results['task'] = self.task
         results['domain'] = self.severity
@@ -41,7 +41,7 @@ class Degradation(ABC):
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """A float image in [0, 1] as uint8, clipped and rounded.
+    """Converts a float image in [0, 1] to uint8, clipped and rounded.
 
     Raises:
         ValueError: a value is NaN or infinite.

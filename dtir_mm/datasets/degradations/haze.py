@@ -1,4 +1,4 @@
-"""Synthetic haze: the light of the air, the more the farther away."""
+"""Synthetic haze, denser with distance."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ _OCTAVES = 4
 
 @dataclass(frozen=True)
 class HazeStrength:
-    """Ranges that are drawn from uniformly.
+    """Ranges of uniform distributions.
 
     Args:
-        density: beta, the extinction over the pseudo-depth 1.
-        patchiness: share of the plasma in the pseudo-depth; the rest rises towards the top.
-        light: brightness of the air in [0, 1].
-        tint: largest deviation of a channel of the air from that brightness.
+        density: beta, extinction at pseudo-depth 1.
+        patchiness: share of the plasma noise in the pseudo-depth; the rest is the ramp.
+        light: brightness of the airlight in [0, 1].
+        tint: largest deviation of a channel of the airlight from it.
     """
 
     density: tuple[float, float]
@@ -34,11 +34,10 @@ TARGET = HazeStrength((1.0, 2.4), 0.9, (0.8, 0.95), 0.1)
 
 @TRANSFORMS.register_module()
 class Haze(Degradation):
-    """``I t + A (1 - t)`` with the transmission ``t = exp(-beta d)``; unseen: patchy and coloured.
+    """``I t + A (1 - t)`` with the transmission ``t = exp(-beta d)``; target: patchy and coloured.
 
     Photographs come without depth, so d in [0, 1] is a **pseudo-depth**: a ramp from the bottom
-    (near) to the top (far), mixed with plasma. The ranges of beta and the shares of plasma are
-    those of the pilot (method.md 7); the colour of the air is our choice.
+    (near) to the top (far), mixed with plasma noise. Ranges are our choice.
     """
 
     task = 'hazy'
@@ -60,10 +59,10 @@ class Haze(Degradation):
 
 
 def _plasma(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A cloudy field (H, W), float32, whose smallest value is 0 and whose largest is 1.
+    """Plasma noise (H, W), float32, scaled to [0, 1].
 
-    Random grids of 3, 5, 9, ... points, each half as strong as the one before, enlarged to the
-    image: features are a fraction of the image, whatever its resolution.
+    A sum of random grids of 3, 5, 9, ... points a side, each with half the amplitude of the one
+    before, resized to the image: its features scale with the image.
     """
     height, width = size
     field = np.zeros(size, np.float32)

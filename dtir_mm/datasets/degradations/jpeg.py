@@ -13,7 +13,7 @@ TARGET = 8
 
 @TRANSFORMS.register_module()
 class Jpeg(Degradation):
-    """An image that was stored as JPEG of quality 20; heavier: 8.
+    """JPEG compression of quality 20; target: 8.
 
     OpenCV's encoder with its default 4:2:0 chroma; nothing is random.
     """
@@ -26,9 +26,9 @@ class Jpeg(Degradation):
 
 
 def compress(image: np.ndarray, quality: int) -> np.ndarray:
-    """RGB uint8 (H, W, 3) as it comes back from a JPEG of a quality in 1..100."""
+    """RGB uint8 (H, W, 3) after JPEG compression of a quality in 1..100."""
     bgr = np.ascontiguousarray(image[..., ::-1])
     _, stored = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(stored, cv2.IMREAD_COLOR)
-    assert decoded is not None, 'OpenCV encoded it'
+    assert decoded is not None, 'OpenCV cannot decode its own JPEG'
     return np.ascontiguousarray(decoded[..., ::-1])

@@ -10,7 +10,7 @@ from dtir_mm.registry import TRANSFORMS
 
 @dataclass(frozen=True)
 class LowLightStrength:
-    """Ranges that are drawn from uniformly.
+    """Ranges of uniform distributions.
 
     Args:
         gamma: exponent on the encoded values; above 1 the dark parts sink into the black.
@@ -38,8 +38,8 @@ class LowLight(Degradation):
 
     The target is *different*, not strictly heavier: the source loses its shadows to a steep tone
     curve and has little noise; the target is dim throughout, in its bright parts too, and has more
-    noise. The ranges of gamma and of white are those of method.md 7. Shot noise is taken as
-    Gaussian with the variance of the photon count.
+    noise. Ranges are our choice. Shot noise is modelled as Gaussian with the variance of the
+    photon count.
     """
 
     task = 'low_light'

@@ -14,7 +14,7 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True)
 class RainStrength:
-    """Ranges that are drawn from uniformly.
+    """Ranges of uniform distributions.
 
     Args:
         layers: independent layers of streaks, each with its own direction.
@@ -43,7 +43,7 @@ TARGET = RainStrength(2, (1200, 3000), (13, 27), 0.65, 40, (0.6, 0.95), 0.15)
 class Rain(Degradation):
     """Streaks of light grey over the image; heavier rain has more, longer, steeper ones.
 
-    The ranges are those of the pilot (method.md 7); profile and colour of a streak are our choice.
+    Ranges, profile and colour of the streaks are our choice.
     """
 
     task = 'rainy'

@@ -16,7 +16,7 @@ _MARGIN = 1.4
 
 @dataclass(frozen=True)
 class DropStrength:
-    """Drops of an image; ranges are drawn from uniformly.
+    """Drops of an image; ranges are of uniform distributions.
 
     Args:
         drops: how many.

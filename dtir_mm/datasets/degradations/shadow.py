@@ -17,7 +17,7 @@ _SKY = np.array([-0.05, 0.0, 0.07], np.float32)
 
 @dataclass(frozen=True)
 class ShadowStrength:
-    """Shadows of an image; ranges are drawn from uniformly.
+    """Shadows of an image; ranges are of uniform distributions.
 
     Args:
         shadows: how many.

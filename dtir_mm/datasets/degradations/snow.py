@@ -14,7 +14,7 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True)
 class FlakeLayer:
-    """Flakes at one distance from the camera; ranges are drawn from uniformly.
+    """Flakes at one distance from the camera; ranges are of uniform distributions.
 
     Args:
         flakes: in a megapixel.

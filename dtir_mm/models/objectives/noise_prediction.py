@@ -13,6 +13,8 @@ from dtir_mm.registry import MODELS
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
+_SNR_CAP = 5.0
+
 
 @MODELS.register_module()
 class NoisePrediction:
@@ -20,9 +22,8 @@ class NoisePrediction:
 
     Args:
         norm: "mse" (Eq. 11, p = 2) or "l1" (Eq. 13 as printed, p = 1).
-        gamma: weight of a time step: "constant" (1) or "min_snr", min(SNR_t, cap) / SNR_t, the
+        gamma: weight of a time step: "constant" (1) or "min_snr", min(SNR_t, 5) / SNR_t, the
             weights of Hang et al. (2023) for noise prediction.
-        snr_cap: the cap of "min_snr".
 
     Raises:
         ValueError: ``norm`` or ``gamma`` is unknown.
@@ -30,14 +31,13 @@ class NoisePrediction:
 
     name = 'noise'
 
-    def __init__(self, norm: str = 'mse', gamma: str = 'constant', snr_cap: float = 5.0) -> None:
+    def __init__(self, norm: str = 'mse', gamma: str = 'constant') -> None:
         if norm not in ('mse', 'l1'):
             raise ValueError(f'norm={norm!r} of NoisePrediction must be "mse" or "l1"')
         if gamma not in ('constant', 'min_snr'):
             raise ValueError(f'gamma={gamma!r} of NoisePrediction must be "constant" or "min_snr"')
         self.norm = norm
         self.gamma = gamma
-        self.snr_cap = snr_cap
 
     def prepare(self, restorer: 'Restorer') -> None:
         """See ``Objective``."""
@@ -62,7 +62,7 @@ class NoisePrediction:
         if self.gamma == 'constant':
             return losses
         snr = schedule.snr(t)
-        return losses * (torch.clamp(snr, max=self.snr_cap) / snr).to(losses)
+        return losses * (torch.clamp(snr, max=_SNR_CAP) / snr).to(losses)
 
     def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
         """L_g of each clean image, cropped; its key seeds the noise."""

@@ -49,7 +49,8 @@ class SampleMixing:
             raise ValueError(f'ratio={ratio} of SampleMixing must lie in [0, 1)')
         if rounding not in ('round', 'dither'):
             raise ValueError(f'rounding={rounding!r} of SampleMixing must be "round" or "dither"')
-        _require_positive(cap, 'SampleMixing')
+        if cap is not None and cap <= 0:
+            raise ValueError(f'cap={cap} of SampleMixing must be positive, or None')
         self.objective: Objective = MODELS.build(dict(objective))
         self.ratio = ratio
         self.rounding = rounding
@@ -82,33 +83,26 @@ class UpdateMixing:
         probability: share of these updates; 0.1 in the released code.
         added: whether to minimise its loss. The released code only logs the cosine of the two
             gradients.
-        cap: as in ``SampleMixing``.
 
     Raises:
-        ValueError: a probability outside [0, 1], or a cap that is not positive.
+        ValueError: a probability outside [0, 1].
     """
+
+    cap = None
 
     def __init__(
         self,
         objective: Mapping[str, Any],
         probability: float = 0.1,
         added: bool = False,
-        cap: float | None = None,
     ) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f'probability={probability} of UpdateMixing must lie in [0, 1]')
-        _require_positive(cap, 'UpdateMixing')
         self.objective: Objective = MODELS.build(dict(objective))
         self.probability = probability
         self.added = added
-        self.cap = cap
 
     def slots(self, total: int, seed: int, iteration: int) -> tuple[range, range]:
         """All slots of a global batch, or none, as generative; all of them to restore."""
         mixes = happens(self.probability, seed, iteration, 'mix')
         return range(total if mixes else 0), range(total)
-
-
-def _require_positive(cap: float | None, owner: str) -> None:
-    if cap is not None and cap <= 0:
-        raise ValueError(f'cap={cap} of {owner} must be positive, or None')

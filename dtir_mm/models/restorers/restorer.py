@@ -132,7 +132,7 @@ class Restorer(BaseModel):
             self.data_preprocessor.dtype = torch.float64
 
     @contextlib.contextmanager
-    def full_precision(self, needed: bool = True) -> Iterator[None]:
+    def full_precision(self, needed: bool) -> Iterator[None]:
         """Disables autocast inside, if ``needed``."""
         precision = self.precision
         if needed and precision == 'bf16':

