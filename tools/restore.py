@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,18 +79,8 @@ def main() -> None:
         described = 'degradation predicted' if t is None else f't = {t}'
         require_writable(args.output if args.input.is_dir() else args.output.parent)
         todo = [(source, target) for source, target in plan.items() if target not in skipped]
-        done, notes, failed = 0, [], []
         with tqdm(todo, unit='image', desc=described) as bar:
-            for source, target in bar:
-                try:
-                    carried = _restore_file(restorer, source, target, t, args.max_pixels)
-                except (OSError, ValueError) as error:  # the others are still restored
-                    failed.append(str(error))
-                    if names_full_disk(error):  # the others would fail as well
-                        break
-                    continue
-                done += 1
-                notes += [(source, note) for note in carried]
+            done, notes, failed = _restore_files(restorer, bar, t, args.max_pixels)
     print(f'restored {done} image(s) to {shown(args.output)}')
     if skipped:
         print(f'skipped {len(skipped)} whose result exists')
@@ -125,6 +115,24 @@ def _step(restorer: Restorer, trained: Sequence[str], task: str | None) -> int:
     if len(tasks) == 1:
         return restorer.timesteps[tasks[0]]
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
+
+
+def _restore_files(
+    restorer: Restorer, files: Iterable[tuple[Path, Path]], t: int | None, max_pixels: int | None
+) -> tuple[int, list[tuple[Path, str]], list[str]]:
+    """Restores sources to targets; how many, notes on them, and errors of the others."""
+    done, notes, failed = 0, [], []
+    for source, target in files:
+        try:
+            carried = _restore_file(restorer, source, target, t, max_pixels)
+        except (OSError, ValueError) as error:  # the others are still restored
+            failed.append(str(error))
+            if names_full_disk(error):  # the others would fail as well
+                break
+            continue
+        done += 1
+        notes += [(source, note) for note in carried]
+    return done, notes, failed
 
 
 def _restore_file(

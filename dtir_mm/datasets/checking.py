@@ -125,9 +125,9 @@ def expected_count(folder: Path) -> tuple[int, str] | None:
     """How many images a folder should contain, and by which layout; None if unknown."""
     if (found := find_split(folder)) is None:
         return None
-    layout, split = found
-    pairs = layout.split(split).pairs
-    return None if pairs is None else (pairs, f'{layout.name} ({split})')
+    layout, name = found
+    split = layout.split(name)
+    return (split.pairs, f'{layout.name} ({name})') if split and split.pairs else None
 
 
 def _count_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:

@@ -72,8 +72,13 @@ def check_content(content: Mapping[str, Any], source: str | Path) -> None:
     meta = content.get('meta', {})
     if not isinstance(meta, dict):
         raise CheckpointError(f'{source}: its meta is {_short(meta)}, but must be a dict')
-    if not _stated(content):
-        return
+    if _stated(content):
+        _check_meta(meta, source)
+        for key in _PARTS.keys() & content.keys():
+            _check_part(key, content[key], source)
+
+
+def _check_meta(meta: Mapping[str, Any], source: str | Path) -> None:
     for part in fields(CheckpointMeta):
         if part.name in meta and 'kind' in part.metadata:
             _require_kind(meta[part.name], part.metadata['kind'], f'{source}: its meta.{part.name}')
@@ -85,15 +90,16 @@ def check_content(content: Mapping[str, Any], source: str | Path) -> None:
                 f'{source}: its meta.{key} is {_short(meta[key])}, but must lie in '
                 f'{lowest}..{_MOST_UPDATES}'
             )
-    for key, entries in _PARTS.items():
-        if key not in content:
-            continue
-        _require_kind(content[key], dict, f'{source}: its {key}')
-        for name, kind in entries.items():
-            _require_kind(content[key].get(name), kind, f'{source}: its {key}.{name}')
-        for name in {'omega', 'anchor'} & entries.keys():
-            for parameter, value in content[key][name].items():
-                _require_kind(value, Tensor, f'{source}: its {key}.{name}[{parameter!r}]')
+
+
+def _check_part(key: str, part: Any, source: str | Path) -> None:
+    entries = _PARTS[key]
+    _require_kind(part, dict, f'{source}: its {key}')
+    for name, kind in entries.items():
+        _require_kind(part.get(name), kind, f'{source}: its {key}.{name}')
+    for name in {'omega', 'anchor'} & entries.keys():
+        for parameter, value in part[name].items():
+            _require_kind(value, Tensor, f'{source}: its {key}.{name}[{parameter!r}]')
 
 
 def check_resumable(content: Mapping[str, Any], source: str | Path) -> None:

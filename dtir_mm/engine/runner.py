@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from dtir_mm.config import check_config
 from dtir_mm.engine.batch_size import process_batch_size
@@ -62,7 +63,8 @@ class RestorationRunner(Runner):
         CheckpointError: the checkpoint to resume cannot be read, or not be resumed from.
     """
 
-    _has_loaded: bool  # mmengine's
+    _has_loaded: bool  # mmengine's, as is the next
+    _train_dataloader: DataLoader | dict
 
     def __init__(self, model: nn.Module | dict, work_dir: str, **kwargs: Any) -> None:
         require_writable(work_dir)

@@ -217,7 +217,7 @@ def test_what_cannot_fold_is_refused_with_the_difference():
 def test_an_adapter_between_what_folds_is_refused(site):
     adapters = dict(ADAPTERS, sites=[site])
     backbone = wrapped(dict(type='ConvolutionsOnly', skip=True), adapters=adapters)
-    with pytest.raises(ValueError, match='no adapter'):
+    with pytest.raises(ValueError, match='without an adapter'):
         deploy(trained(backbone), 8)
 
 

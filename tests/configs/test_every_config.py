@@ -64,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
     """Toy runs in a folder with the ``data`` and ``work_dirs`` that configs name."""
     folder = tmp_path_factory.mktemp('configs')
     for name in LAYOUTS:
-        generate_fixture(name, folder / 'data', pairs=1)
+        generate_fixture(name, folder / 'data')
     rng = np.random.default_rng(0)
     for photos, count in PHOTOS.items():
         for i in range(count):
@@ -150,6 +150,17 @@ def toy(config: Config) -> Config:
     if importance.get('when') == 'start':
         importance.n_batches = 1
     config.global_batch_size = 4
+    for_toy_images(config)
+    joining = config.default_hooks.get('incremental_tasks')
+    config.train_cfg.update(max_iters=NUM_TASKS if joining else 1, val_interval=NUM_TASKS)
+    config.default_hooks.checkpoint.interval = UPDATES if joining else 1
+    config.visualizer = dict(type='ScalarVisualizer')
+    config.precision = 'fp32'
+    return config
+
+
+def for_toy_images(config: Config) -> None:
+    """Small patches, few images, and metrics that need no weights."""
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if config.get(loader):
             config[loader].num_workers = 0
@@ -161,12 +172,6 @@ def toy(config: Config) -> Config:
                     part.max_photos = 1
     if config.get('test_evaluator'):
         config.test_evaluator.protocol = 'rgb_no_lpips'
-    joining = config.default_hooks.get('incremental_tasks')
-    config.train_cfg.update(max_iters=NUM_TASKS if joining else 1, val_interval=NUM_TASKS)
-    config.default_hooks.checkpoint.interval = UPDATES if joining else 1
-    config.visualizer = dict(type='ScalarVisualizer')
-    config.precision = 'fp32'
-    return config
 
 
 def is_only_tested(config: Config) -> bool:

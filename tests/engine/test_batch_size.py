@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from dtir_mm.engine.batch_size import process_batch_size
-from dtir_mm.engine.checkpoint import config_of, load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.registry import RUNNERS
 
 
@@ -45,9 +45,9 @@ def test_a_micro_batch_of_the_whole_batch_changes_no_bit(toy_config, tmp_path):
         torch.manual_seed(0)
         RUNNERS.build(config).train()
         checkpoint = load_checkpoint(tmp_path / f'{len(weights)}')
-        assert checkpoint['meta']['global_batch'] == 4
-        assert config_of(checkpoint)['global_batch_size'] == 4
-        weights.append(torch.cat([w.flatten() for w in checkpoint['state_dict'].values()]))
+        assert checkpoint.meta.global_batch == 4
+        assert checkpoint.config['global_batch_size'] == 4
+        weights.append(torch.cat([w.flatten() for w in checkpoint.weights.values()]))
     assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[3])
     assert not torch.equal(weights[0], weights[2])
     torch.testing.assert_close(weights[2], weights[0], rtol=0, atol=2e-5)

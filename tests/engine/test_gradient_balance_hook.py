@@ -94,7 +94,7 @@ def test_ratios_are_those_of_plain_autograd(
     median = sorted(ratios.values())[3]  # the lower of the two in the middle
     (log,) = run.glob('*/*.log')
     extremes = f'{ratios[low]:.2g} in {low}, {ratios[high]:.2g} in {high}'
-    assert f'of 8 blocks: median {median:.2g}, {extremes}' in log.read_text()
+    assert f'in 8 blocks: median {median:.2g}, {extremes}' in log.read_text()
     assert ratios[high] > 1.2 * ratios[low]
 
 

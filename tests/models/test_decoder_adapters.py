@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from torch import Tensor, nn
 
+from dtir_mm.config import read_config
 from dtir_mm.models.conditioning.decoder_adapters import DecoderAdapter
 from dtir_mm.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'backbones'
+LEAF = (
+    Path(__file__).resolve().parents[2]
+    / 'configs/released/released_nafnet-w48_pretrain_b16-100k.py'
+)
 NAFNET = dict(
     type='ReleasedNAFNet', width=4, encoder_blocks=(1, 1), middle_blocks=1, decoder_blocks=(1, 2)
 )
@@ -96,7 +99,7 @@ def test_experts_start_as_convolutions_of_their_own():
 
 
 def test_it_has_as_many_parameters_as_the_release():
-    config = Config.fromfile(CONFIGS / 'nafnet_w48.py').backbone
+    config = read_config(LEAF).model.backbone
     with torch.device('meta'):
         network = MODELS.build({**config, 'adapters': dict(type='DecoderAdapters')})
     adapters = network.adapters

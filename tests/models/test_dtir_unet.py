@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from torch import Tensor, nn
 
+from dtir_mm.config import read_config
 from dtir_mm.models.backbones.dtir_unet import DtirUNet, LinearAttention, ResidualBlock
 from dtir_mm.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'backbones'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 THREE_LEVELS = dict(
     width=8,
     channel_multipliers=(1, 2, 3),
@@ -30,7 +30,7 @@ def randomised(network: nn.Module) -> nn.Module:
 
 def build_config(name: str) -> nn.Module:
     with torch.device('meta'):  # counts parameters without filling them
-        return MODELS.build(Config.fromfile(CONFIGS / name).backbone)
+        return MODELS.build(read_config(CONFIGS / name).model.backbone)
 
 
 def count(network: nn.Module) -> int:
@@ -38,12 +38,12 @@ def count(network: nn.Module) -> int:
 
 
 def test_paper_size_has_27_8_million_parameters():
-    assert 27.75e6 < count(build_config('dtir_unet.py')) < 27.85e6
+    assert 27.75e6 < count(build_config('setting_a/dtir-unet_pretrain_rainy_b16-500k.py')) < 27.85e6
 
 
 def test_the_pilot_network_has_a_million_parameters():
-    assert count(build_config('dtir_unet_w32.py')) == 1_057_891
-    assert round(count(build_config('dtir_unet_w16.py')), -4) == 310_000
+    assert count(build_config('mini/pilot_dtir-unet-w32_pretrain_b16-6k.py')) == 1_057_891
+    assert round(count(build_config('mini/quick_dtir-unet-w16_pretrain_b8-2000.py')), -4) == 310_000
 
 
 def group_norm(u: Tensor, norm: nn.GroupNorm) -> Tensor:

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from torch import Tensor, nn
 
+from dtir_mm.config import read_config
 from dtir_mm.models.backbones.released_nafnet import ChannelNorm, NAFBlock, ReleasedNAFNet
 from dtir_mm.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'backbones'
+LEAF = (
+    Path(__file__).resolve().parents[2]
+    / 'configs/released/released_nafnet-w48_pretrain_b16-100k.py'
+)
 TWO_LEVELS = dict(width=4, encoder_blocks=(1, 2), middle_blocks=1, decoder_blocks=(2, 1))
 SMALL = dict(
     type='ConditionedBackbone',
@@ -38,7 +41,7 @@ def count(module: nn.Module) -> int:
 
 def test_it_has_as_many_parameters_as_the_release():
     with torch.device('meta'):
-        network = MODELS.build(Config.fromfile(CONFIGS / 'nafnet_w48.py').backbone)
+        network = MODELS.build(read_config(LEAF).model.backbone)
     assert count(network) == 68_284_275
     assert count(network.time_embedding) == 48 * 384 + 384 + 192 * 192 + 192
     assert {film.linear.in_features for film in network.films.values()} == {96}

@@ -28,7 +28,8 @@ class XRestormerArchitecture:
         from spandrel import ImageModelDescriptor, SizeRequirements
 
         network = XRestormer(**hyperparameters_of(weights))
-        network.hyperparameters = hyperparameters_of(weights)
+        # torch types attributes of modules as tensors or modules.
+        network.hyperparameters = hyperparameters_of(weights)  # type: ignore[assignment]
         return ImageModelDescriptor(
             network,
             weights,

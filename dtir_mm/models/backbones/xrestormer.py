@@ -1,9 +1,8 @@
 """X-Restormer: a U-Net of transformer blocks with channel and spatial attention.
 
 Chen et al., "A Comparative Study of Image Restoration Networks for General Backbone Network Design"
-(ECCV 2024). Restormer's transposed attention mixes channels over the whole image; the overlapping
-cross-attention that joins it here mixes pixels within a window's neighbourhood. The parameters have
-the names of the published implementation, so its weights load as they are.
+(ECCV 2024). Restormer's transposed attention mixes channels over the image; overlapping
+cross-attention mixes pixels around a window. Parameters are named as in the published weights.
 """
 
 from collections.abc import Sequence
@@ -65,6 +64,8 @@ class RelativePosition(nn.Module):
         head_channels: channels of a query.
     """
 
+    offset: Tensor
+
     def __init__(self, window_size: int, key_size: int, head_channels: int) -> None:
         super().__init__()
         offsets = 2 * key_size - 1
@@ -84,14 +85,12 @@ class RelativePosition(nn.Module):
 
 
 class OverlappingCrossAttention(nn.Module):
-    """Pixels of a window attend to the window and its surroundings, ``1 + overlap_ratio`` as wide.
-
-    Beyond the image's edge keys and values are zero.
+    """Pixels attend to their window and its surroundings, with zeros beyond the image's edge.
 
     Args:
         channels: of the input and the output.
         window_size: side of the windows, which tile the image.
-        overlap_ratio: by what share of a window its keys reach over it, on both sides together.
+        overlap_ratio: width of the surroundings, both sides together, as a fraction of a window.
         num_heads: attention heads.
         head_channels: channels of each head, whatever ``channels`` is.
 
