@@ -6,11 +6,10 @@ import json
 import mmcv.cnn  # noqa: F401 - registers its layers, with which a file could do more
 import pytest
 from mmengine.registry import DefaultScope
-from mmengine.registry import Registry as MMEngineRegistry
 from photos.preparation import read_manifest
 from safetensors.torch import save_file
 from torch import nn
-from trap import TYPES, WAYS
+from trap import WAYS
 from trust_cases import BACKBONE, CONFIG, UNET, changed, checkpoint_of, refused
 
 from dtir_mm.apis import load_restorer
@@ -54,16 +53,6 @@ class BuildsLayers(nn.Module):
 @pytest.fixture(scope='module')
 def deployed():
     return deploy(MODELS.build(copy.deepcopy(CONFIG['model'])), 8)
-
-
-def test_the_trap_is_one(trap):
-    """mmengine springs it, for each name."""
-    for name in TYPES:
-        MMEngineRegistry('test').get(name)
-        assert trap.sprung, name
-        trap.reset()
-    with MMEngineRegistry('test').switch_scope_and_registry('trap_package'):
-        assert trap.sprung
 
 
 @pytest.mark.parametrize('place', BUILT + NOT_BUILT)

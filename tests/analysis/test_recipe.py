@@ -100,13 +100,9 @@ def test_the_summary_of_a_fine_tuning():
     assert lines['network'][0].startswith('DtirUNet, 27,')
     assert lines['updates'] == ['300,000, validation every 5,000']
     assert lines['global batch'] == ['16, in micro-batches of 2']
-    assert lines['optimiser'] == [
-        'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
-    ]
+    assert lines['optimiser'] == ['Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06']
     assert lines['time steps'] == ['rainy 8']
-    assert lines['trains on'] == [
-        'rainy (source): data/Rain100L/train/LQ, data/Rain100L/train/GT',
-    ]
+    assert lines['trains on'] == ['rainy (source): data/Rain100L/train/LQ, data/Rain100L/train/GT']
     assert [line.split(':')[0] for line in lines['tests on']] == [
         'rainy (source)', 'rainy (target)',
     ]  # fmt: skip

@@ -13,11 +13,7 @@ from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
-PATCHES = [
-    {'type': 'RandomPatch', 'size': 16},
-    {'type': 'RandomFlipTurn'},
-    {'type': 'PackSample'},
-]
+PATCHES = [{'type': 'RandomPatch', 'size': 16}, {'type': 'RandomFlipTurn'}, {'type': 'PackSample'}]
 # Keys as a sampler makes them: any order, an index more than once.
 KEYS = [SampleKey(7, 40 + i // 4, i % 4, (5 * i) % 6) for i in range(12)]
 

@@ -33,10 +33,6 @@ def degrade(task, severity, image, seed=0):
     return degradation_for(task, severity).degrade(image, np.random.default_rng(seed))
 
 
-def rms(a, b):
-    return np.sqrt(((a.astype(float) - b) ** 2).mean())
-
-
 @pytest.fixture(scope='module')
 def photo():
     skimage = pytest.importorskip('skimage')

@@ -44,8 +44,7 @@ def test_odd_entries_beside_it_are_no_hindrance(tmp_path, suffix, odd):
 
 @pytest.mark.parametrize('suffix', ['.png', '.webp'])
 @pytest.mark.parametrize(
-    'block',
-    [b'Exif\0\0' + b'\x12rubbish' * 10, b'Exif\0\0II*\0' + b'\xff' * 60, b'Exif\0\0'],
+    'block', [b'Exif\0\0' + b'\x12rubbish' * 10, b'Exif\0\0II*\0' + b'\xff' * 60, b'Exif\0\0']
 )
 def test_a_block_of_rubbish_leaves_the_image_as_it_is(tmp_path, suffix, block):
     image, notes = read_with_notes(written(tmp_path / f'a{suffix}', block))

@@ -76,12 +76,7 @@ def test_ddim_step_equals_diffusers(name, eta, jump, clip):
             continue
         fresh = torch.randn(noisy.shape, generator=seeded_generator(), dtype=noisy.dtype)
         expected = reference.step(
-            noise,
-            t * stride - 1,
-            noisy,
-            eta,
-            use_clipped_model_output=clip,
-            variance_noise=fresh,
+            noise, t * stride - 1, noisy, eta, use_clipped_model_output=clip, variance_noise=fresh
         ).prev_sample
         actual = ddim_step(
             VariancePreserving(name),

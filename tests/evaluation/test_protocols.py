@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2ycbcr
 
-from dtir_mm.evaluation.protocols import PROTOCOLS, get_protocol, luma
+from dtir_mm.evaluation.protocols import get_protocol, luma
 
 
 @pytest.fixture
@@ -29,11 +29,6 @@ def test_luma_is_that_of_rgb2ycbcr(image):
     np.testing.assert_allclose(get_protocol('y').convert(image), expected, atol=1e-9)
     extremes = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
     np.testing.assert_allclose(luma(extremes), [[16, 235]], atol=1e-9)
-
-
-def test_protocols_are_filed_under_their_own_names():
-    assert list(PROTOCOLS) == ['rgb', 'rgb_no_lpips', 'rgb_crop4', 'y']
-    assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():

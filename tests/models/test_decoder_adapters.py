@@ -1,6 +1,5 @@
 """The released adapters: one of them by loops, and what they are behind a network's decoder."""
 
-import copy
 import math
 from pathlib import Path
 
@@ -213,17 +212,6 @@ def test_the_interface_says_what_cannot_be_told_of_them():
         adapters.merged(20)
     with pytest.raises(ValueError, match=r't=\[1, 2, 51\] must be integers in 0\.\.50'):
         conditioned(images(), torch.tensor([1, 2, 51]))
-
-
-def test_a_copy_is_independent():
-    original = wrap(NAFNET)
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    assert torch.equal(duplicate(u, STEPS), before)
-    randomise(duplicate.adapters)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
 
 
 def test_checkpointed_activations_give_the_same_gradients():

@@ -13,11 +13,7 @@ from dtir_mm.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 THREE_LEVELS = dict(
-    width=8,
-    channel_multipliers=(1, 2, 3),
-    blocks_per_level=(2, 1),
-    middle_blocks=2,
-    num_groups=4,
+    width=8, channel_multipliers=(1, 2, 3), blocks_per_level=(2, 1), middle_blocks=2, num_groups=4
 )
 
 

@@ -84,12 +84,7 @@ def test_sinusoids_of_other_lengths_are_refused(embedding, sinusoid_dim, message
 
 
 @pytest.mark.parametrize(
-    ('shape', 'channel_dim'),
-    [
-        ((2, 4, 4, 4), 1),
-        ((2, 4, 4, 4), 3),
-        ((2, 4, 4), 2),
-    ],
+    ('shape', 'channel_dim'), [((2, 4, 4, 4), 1), ((2, 4, 4, 4), 3), ((2, 4, 4), 2)]
 )
 def test_scale_and_shift_of_each_sample_and_channel(shape, channel_dim):
     film = random_film(4)

@@ -194,17 +194,6 @@ def test_routing_entropy(scores, top_k, expected):
 
 @MIXES
 @ROUTER_INPUTS
-@TOP_KS
-def test_every_parameter_gets_a_gradient(top_k, router_input, mix):
-    adapter = random_adapter(mix=mix, router_input=router_input, top_k=top_k)
-    run(adapter, prompts(40), maps(40)).square().mean().backward()
-    for name, parameter in adapter.named_parameters():
-        per_expert = parameter.grad.flatten(1) if parameter.ndim > 1 else parameter.grad[:, None]
-        assert (per_expert.abs().amax(1) > 0).all(), name
-
-
-@MIXES
-@ROUTER_INPUTS
 def test_second_derivatives(router_input, mix):
     adapter = LowRankAdapter(2, 2, 2, 2, mix=mix, router_input=router_input).double()
     nn.init.normal_(adapter.up_ECR)

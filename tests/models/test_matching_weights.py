@@ -4,12 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dtir_mm.models.matching_weights import (
-    best,
-    fit,
-    require_same_architecture,
-    require_sound,
-)
+from dtir_mm.models.matching_weights import best, fit, require_same_architecture, require_sound
 from dtir_mm.models.wrapped_weights import Candidate
 from dtir_mm.weights_file import CheckpointError
 

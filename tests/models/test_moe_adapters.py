@@ -49,15 +49,6 @@ def images() -> Tensor:
 
 
 @NETWORKS
-def test_new_adapters_change_nothing(backbone):
-    conditioned = wrap(backbone, SMALL)
-    for adapter in conditioned.adapters.experts.values():
-        nn.init.zeros_(adapter.up_ECR)
-    u = images()
-    assert torch.equal(conditioned(u, STEPS), conditioned(u, STEPS, restoring=False))
-
-
-@NETWORKS
 def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
     plain = wrap(backbone, None)
     conditioned = wrap(backbone, SMALL)
@@ -97,12 +88,6 @@ def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
         conditioned.net.get_submodule(site).append(module)
     merged_output = conditioned(u, t, restoring=False)
     torch.testing.assert_close(merged_output, expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize('kwargs', [dict(mix='output'), dict(router_input='t+content')])
-def test_adapters_that_cannot_be_merged_say_so(kwargs):
-    with pytest.raises(ValueError, match='cannot be merged'):
-        wrap(UNET, SMALL | kwargs).adapters.merged(20)
 
 
 def test_the_routing_is_that_of_a_forward_pass():
@@ -224,17 +209,6 @@ def test_a_copy_after_a_training_step_leaves_its_routing_behind():
     original(images(), STEPS)
     assert original.adapters.balance_loss.requires_grad
     assert copy.deepcopy(original).adapters.latest == {}
-
-
-def test_a_copy_is_independent():
-    original = wrap(UNET, SMALL)
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    assert torch.equal(duplicate(u, STEPS), before)
-    randomise(duplicate.adapters)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
 
 
 def test_a_step_that_is_refused_leaves_the_network_usable():

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dtir_mm.models.preprocessor import (
-    ImageRange,
-    RestorationPreprocessor,
-    checked_range,
-    select,
-)
+from dtir_mm.models.preprocessor import ImageRange, RestorationPreprocessor, checked_range, select
 
 SIGNED, UNIT = ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0)
 VALUES = np.arange(256, dtype=np.float64)

@@ -149,18 +149,6 @@ def test_time_and_adapters_at_the_last_convolution_act_on_it():
     torch.testing.assert_close(network(u, STEPS), expected)
 
 
-def test_a_copy_is_independent():
-    original = randomised(build(UNET))
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    randomised(duplicate.restoration_head)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
-    original.restoration_head.reset_parameters()
-    assert not torch.equal(duplicate.predict_residual(u, STEPS), torch.zeros_like(u))
-
-
 class Tail(nn.Module):
     """A block of which the last convolution is a part."""
 
@@ -269,24 +257,11 @@ class RestoresAtOnce(InABlock):
     [
         (dict(type=EndsOtherwise, transposed=False), "EndsOtherwise, 'last', .* is Linear"),
         (dict(type=EndsOtherwise, transposed=True), 'EndsOtherwise, .* is ConvTranspose2d'),
-        (
-            dict(type=WeightNormed),
-            "WeightNormed, 'tail.last', must be an nn.Conv2d, but is Param",
-        ),
-        (
-            dict(type=AddsAfterwards),
-            "AddsAfterwards, 'tail.last', must produce the whole",
-        ),
+        (dict(type=WeightNormed), "WeightNormed, 'tail.last', must be an nn.Conv2d, but is Param"),
+        (dict(type=AddsAfterwards), "AddsAfterwards, 'tail.last', must produce the whole"),
         (dict(type=RestoresAtOnce), 'RestoresAtOnce, .* without it the residual is not zero'),
     ],
 )
 def test_networks_that_can_have_none_are_named(backbone, message):
     with pytest.raises(ValueError, match=message):
         build(backbone)
-
-
-def test_the_meta_device_will_do():
-    with torch.device('meta'):
-        config = dict(type='ConditionedBackbone', backbone=NAFNET, restoration_head=True)
-        head = MODELS.build(config).restoration_head
-    assert head.weight.is_meta and head.weight.shape == (3, 4, 3, 3)

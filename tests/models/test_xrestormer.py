@@ -11,7 +11,6 @@ from dtir_mm.models.backbones.xrestormer import (
     OverlappingCrossAttention,
     XRestormer,
 )
-from dtir_mm.registry import MODELS
 
 SMALL = dict(
     dim=8,
@@ -158,37 +157,6 @@ def test_every_parameter_gets_a_gradient_that_can_be_differentiated_again():
     assert difference.norm() < 1e-5 * second.norm()
     for (name, _), part in zip(network.named_parameters(), parts, strict=True):
         assert part.abs().max() > 0, name
-
-
-def test_conditioned_it_has_one_time_layer_a_stage():
-    conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=dict(type='XRestormer', **SMALL))
-    )
-    assert {name: film.channels for name, film in conditioned.films.items()} == {
-        'encoder_level1/8': 8,
-        'encoder_level2/16': 16,
-        'encoder_level3/32': 32,
-        'latent/64': 64,
-        'decoder_level3/32': 32,
-        'decoder_level2/16': 16,
-        'decoder_level1/16': 16,
-        'refinement/16': 16,
-    }
-
-
-def test_image_of_any_size_are_restored():
-    restorer = MODELS.build(
-        dict(
-            type='Restorer',
-            backbone=dict(type='ConditionedBackbone', backbone=dict(type='XRestormer', **SMALL)),
-        )
-    ).eval()
-    degraded = torch.rand(1, 3, 21, 35) * 2 - 1
-    restored = restorer.restore_images(degraded, torch.tensor([8]))
-    padded = torch.nn.functional.pad(degraded, (0, 13, 0, 11), mode='reflect')
-    with torch.no_grad():
-        expected = restorer(padded, torch.tensor([8]))[..., :21, :35]
-    torch.testing.assert_close(restored, (expected.clamp(-1, 1) + 1) / 2)
 
 
 @pytest.mark.parametrize('name', ['num_blocks', 'channel_heads', 'spatial_heads'])

@@ -5,7 +5,6 @@ import torch
 from restorer_cases import (
     ALPHA_BAR,
     RELEASED,
-    SIGMA,
     build,
     compute,
     denoising_loss,
@@ -16,13 +15,6 @@ from restorer_cases import (
 from torch import nn
 
 STEP = dict(objective=dict(type='Denoising'))
-
-
-def test_the_oracle_has_the_noise_levels_of_the_released_code():
-    """sigma x 255 as its own code was seen to give it."""
-    known = {1: 1.01, 4: 2.94, 8: 5.18, 12: 6.98, 19: 8.94, 22: 9.39, 27: 9.79, 38: 9.99, 50: 10.0}
-    assert {t: 255 * SIGMA[t] for t in known} == pytest.approx(known, abs=0.005)
-    assert SIGMA[0] == 0
 
 
 def test_denoising_is_l1_of_the_noisy_image_less_the_output_against_the_clean_one(toy_backbone):
@@ -51,18 +43,6 @@ def test_under_the_preprints_process_the_clean_image_is_that_within_the_noisy_on
             error = noisy - (sigma if head == 'NoiseHead' else 1) * output - signal * clean
             expected = error.abs().mean() + (error.square() + 0.04).sqrt().mean()
             assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
-
-
-def test_losses_are_logged_by_time_step(toy_backbone):
-    restorer = build(toy_backbone, STEP, **RELEASED)
-    data = make_data(range(60), side=2)
-    losses = compute(restorer, data)[1]
-    bins = {f'denoising_t{low:02d}-{low + 9:02d}': low for low in (1, 11, 21, 31, 41)}
-    assert set(losses) == {'denoising', *bins}
-    steps = [draw(key, (3, 2, 2))[0] for key in data['key'].tolist()]
-    for name, low in bins.items():
-        inside = [low <= t <= low + 9 for t in steps]
-        assert any(inside) and torch.equal(losses[name], losses['denoising'][inside])
 
 
 def test_a_network_that_knows_the_noise_has_no_loss(toy_backbone):

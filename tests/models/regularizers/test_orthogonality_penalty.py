@@ -1,7 +1,5 @@
 """The orthogonality gradient of fine-tuning, against cosines of single gradients written out."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -65,18 +63,6 @@ def test_the_mode_is_that_of_the_loss():
         assert loss == pytest.approx((1 - d) + s if mode == 'opl' else 0, rel=1e-12)
 
 
-def test_micro_batches_do_not_change_the_groups():
-    restorer = build()
-    expected, logged = compute_added(restorer, grad_cap=None)
-    sizes = []
-    restorer.backbone.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
-    restorer.step.micro_batch_size = 2
-    pull, logged_again = compute_added(restorer, grad_cap=None)
-    assert max(sizes) == 2
-    assert (pull - expected).norm() <= 1e-9 * expected.norm()
-    torch.testing.assert_close(logged_again, logged, rtol=1e-9, atol=1e-12)
-
-
 # L1 without its kink, which differences would see.
 CHARBONNIER = dict(pixel=dict(type='CharbonnierLoss', epsilon=0.03))
 
@@ -113,21 +99,6 @@ def test_orthogonality_against_differences_of_the_loss(implementation, backbone)
             values.append(compute(restorer)[1]['orthogonality'].item())
         slope = (values[0] - values[1]) / 2e-5
         assert slope == pytest.approx(float(pull @ direction), abs=1e-5 * float(pull.norm()))
-
-
-@BOTH
-def test_the_bound_on_the_cosine_of_the_objectives(implementation, groups):
-    """method.md 3.6: the mean unit vector of n gradients has squared length (1 + (n - 1) c) / n."""
-    restorer = build()
-    term = GradientOrthogonality(implementation=implementation, interval=1)
-    set_term(restorer, 'orthogonality', term)
-    for iteration in range(2):
-        s, within = mean_cosines(gradients_of(restorer, groups, iteration))
-        squares = [(1 + (len(p) - 1) * c) / len(p) for p, c in zip(groups, within, strict=True)]
-        logged = compute(restorer, iteration)[1]['orthogonality_cross'].item()
-        bound = math.sqrt(math.prod(map(float, squares)))
-        assert logged == pytest.approx(float(s), rel=1e-9)
-        assert 0.5 * bound < abs(logged) <= bound + 1e-12 and bound < 0.95
 
 
 def test_the_cap_is_a_share_of_the_content_gradient_alone():

@@ -7,7 +7,6 @@ from mmengine.optim import OptimWrapper
 from restorer_cases import build, make_data, step_of
 
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
-from dtir_mm.models.gradients import flat_gradient, hessian_vector_product
 from dtir_mm.registry import MODELS, RUNNERS
 
 FREEZE = ['backbone.net.stem.*', '*.norm1.weight']
@@ -110,18 +109,6 @@ def test_adapters_alone_are_trained_though_generative_samples_bypass_them(toy_ba
     pretraining = build({**toy_backbone, **ADAPTERS}, step_of('pretraining'), freeze=GENERATOR)
     with pytest.raises(ValueError, match="model.freeze=.* nothing to train that the loss 'noise'"):
         pretraining.step.gradient(pretraining, pretraining.data_preprocessor(make_data(range(2))))
-
-
-def test_a_loss_of_frozen_parameters_has_a_gradient_of_zero():
-    trained, frozen = torch.nn.Parameter(torch.ones(2)), torch.ones(3)
-    assert flat_gradient(frozen.sum(), [trained]).tolist() == [0, 0]
-    vector = torch.ones(2)
-    for reached in ([True], [False]):
-        product = hessian_vector_product(frozen.sum(), [trained], vector, reached)
-        assert product.tolist() == [0, 0]
-    loss = trained.square().sum()
-    assert hessian_vector_product(loss, [trained], vector, [False]).tolist() == [0, 0]
-    assert hessian_vector_product(loss, [trained], vector, [True]).tolist() == [2, 2]
 
 
 # --- in runs --------------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ from dtir_mm.registry import MODELS
 
 SIGMA = np.sqrt(1 - np.cumprod(1 - np.linspace(0.002, 0.4, 50)))
 ONE = dict(type='NoiseHead', residual_scale='one')
+STEP = dict(objective=dict(type='Reconstruction'))
 NAFNET = dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_blk_nums=[1])
 
 
 def build(backbone: dict, precision: str = 'fp64', **arguments) -> nn.Module:
     """A restorer with random weights everywhere, and outputs of moderate size."""
-    step = dict(objective=dict(type='Reconstruction'))
-    settings = dict(step=step, **arguments)
-    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, **settings))
+    restorer = MODELS.build(dict(type='Restorer', backbone=backbone, step=STEP, **arguments))
     restorer.set_precision(precision)
     for parameter in restorer.parameters():
         nn.init.normal_(parameter, std=0.2)
@@ -200,6 +199,7 @@ def test_double_precision_refines_single_precision(toy_backbone):
         (dict(tile=64), 'tile_overlap=64 must lie in 1..63, below tile=64'),
         (dict(tile=32, tile_overlap=0), 'tile_overlap=0 must lie in 1..31, below tile=32'),
         (dict(timesteps='tabel'), "timesteps='tabel' must be"),
+        (dict(step=STEP | dict(micro_batch_size=0)), 'micro_batch_size=0 must be at least 1'),
         (dict(schedule=dict(name='linear')), "noise schedule 'linear' must be one of"),
         (
             dict(schedule=dict(num_steps=40), timesteps=dict(hazy=47)),
@@ -210,10 +210,3 @@ def test_double_precision_refines_single_precision(toy_backbone):
 def test_bad_arguments(toy_backbone, arguments, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='Restorer', backbone=toy_backbone, **arguments))
-
-
-@pytest.mark.parametrize('size', [0, -1])
-def test_bad_micro_batches(toy_backbone, size):
-    step = dict(objective=dict(type='Reconstruction'), micro_batch_size=size)
-    with pytest.raises(ValueError, match=f'micro_batch_size={size} must be at least 1'):
-        MODELS.build(dict(type='Restorer', backbone=toy_backbone, step=step))

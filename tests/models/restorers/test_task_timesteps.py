@@ -5,27 +5,13 @@ import json
 import pytest
 from mmengine.config import ConfigDict
 
-from dtir_mm.matching.timesteps_file import write_timesteps
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-
-TABLE_4 = {
-    'noisy': 4,
-    'rainy': 8,
-    'jpeg': 12,
-    'snowy': 15,
-    'inpainting': 19,
-    'raindrop': 22,
-    'shadowed': 27,
-    'low_light': 38,
-    'hazy': 47,
-    'blurry': 50,
-}
 
 
 def test_paper_is_table_4():
     timesteps = TaskTimesteps('paper', 50)
-    assert {task: timesteps[task] for task in TABLE_4} == TABLE_4
-    assert timesteps.by_task == TABLE_4
+    assert timesteps.by_task == PAPER_TIMESTEPS and timesteps['hazy'] == 47
 
 
 @pytest.mark.parametrize('step', [1, 17, 50])
@@ -51,11 +37,6 @@ def test_a_file_of_matched_steps(tmp_path):
     assert (timesteps['rainy'], timesteps['foggy']) == (9, 41)
     with pytest.raises(ValueError, match='was matched at T=50, but the schedule has T=40'):
         TaskTimesteps(str(path), 40)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.json.*match_timesteps'):
-        TaskTimesteps(str(tmp_path / 'nowhere.json'), 50)
 
 
 @pytest.mark.parametrize('spec', ['table4', 'fixed:', 'fixed:-3', 'fixed:2.5', '8', ''])
@@ -86,14 +67,6 @@ def test_the_papers_steps_need_the_papers_schedule():
         timesteps = TaskTimesteps('paper', num_steps)  # pre-training asks for none
         with pytest.raises(KeyError, match=r'known for no task \(Table 4 is for T=50\)\. Match it'):
             timesteps['rainy']
-
-
-def test_steps_matched_at_another_t_are_refused(tmp_path):
-    path = tmp_path / 'steps.json'
-    write_timesteps(path, {'rainy': {'t_mat': 8}}, {'num_steps': 50})
-    assert TaskTimesteps(str(path), 50)['rainy'] == 8
-    with pytest.raises(ValueError, match=r'steps\.json was matched at T=50, but .* T=100'):
-        TaskTimesteps(str(path), 100)
 
 
 def test_an_unknown_task_lists_the_known_ones():

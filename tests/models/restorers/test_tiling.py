@@ -63,13 +63,6 @@ def test_tiles_that_disagree_are_blended_linearly():
     torch.testing.assert_close(tiled, row.expand(1, 3, 4, 24))
 
 
-def test_single_precision_stays_so():
-    image = torch.rand(1, 3, 30, 20)
-    tiled = apply_tiled(lambda tile: tile * 2, image, 16, 8)
-    assert tiled.dtype == torch.float32
-    torch.testing.assert_close(tiled, image * 2)
-
-
 @pytest.mark.parametrize('overlap', [0, -1, 16, 20])
 def test_an_overlap_that_does_not_fit_is_refused(overlap):
     with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):

@@ -18,7 +18,6 @@ from restorer_cases import (
 )
 from torch import nn
 
-from dtir_mm.models.gradients import flat_gradient, write_gradient
 from dtir_mm.models.objectives.objective import Losses
 from dtir_mm.models.objectives.reconstruction import Reconstruction
 from dtir_mm.models.restorers import update
@@ -32,19 +31,6 @@ def test_gradient_of_pretraining(toy_backbone):
     expected = torch.stack([noise_loss(restorer, data, i) for i in range(6)])
     torch.testing.assert_close(losses['noise'], expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(gradient, gradient_of(expected.mean(), restorer))
-
-
-def test_pretraining_logs_losses_by_time_step(toy_backbone):
-    restorer = build(toy_backbone, step_of('pretraining'))
-    data = make_data(range(400), side=2)
-    losses = compute(restorer, data)[1]
-    bins = {f'noise_t{low:02d}-{low + 9:02d}': low for low in (1, 11, 21, 31, 41)}
-    assert set(losses) == {'noise', *bins}
-    steps = [draw(key, (3, 2, 2))[0] for key in data['key'].tolist()]
-    assert set(steps) == set(range(1, 51))
-    for name, low in bins.items():
-        inside = [low <= t <= low + 9 for t in steps]
-        assert torch.equal(losses[name], losses['noise'][inside])
 
 
 @pytest.mark.parametrize(('ratio', 'generative'), [(0.3, 2), (0.5, 4), (0.0, 0)])
@@ -66,21 +52,6 @@ def test_gradient_of_finetuning(toy_backbone, ratio, generative):
 
 
 @BOTH
-@pytest.mark.parametrize('micro_batch_size', [1, 3])
-def test_micro_batches_change_nothing(toy_backbone, stage, micro_batch_size):
-    restorer = build(toy_backbone, step_of(stage))
-    data = make_data(range(8))
-    gradient, losses = compute(restorer, data)
-    sizes = []
-    restorer.backbone.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
-    restorer.step.micro_batch_size = micro_batch_size
-    again, losses_again = compute(restorer, data)
-    assert max(sizes) == micro_batch_size and sum(sizes) == 8
-    assert (again - gradient).norm() <= 1e-12 * gradient.norm()
-    torch.testing.assert_close(losses_again, losses, rtol=1e-12, atol=0)
-
-
-@BOTH
 def test_gradients_of_two_processes_sum_to_that_of_one(toy_backbone, stage, monkeypatch):
     more = dict(ratio=0.3) if stage == 'finetuning' else {}
     restorer = build(toy_backbone, step_of(stage, **more))
@@ -95,15 +66,6 @@ def test_gradients_of_two_processes_sum_to_that_of_one(toy_backbone, stage, monk
     for name, values in losses.items():
         together = torch.cat([losses_first[name], losses_second[name]])
         torch.testing.assert_close(together, values)
-
-
-def test_a_parameter_without_a_part_in_the_loss_has_a_gradient_of_zero():
-    used, unused = nn.Parameter(torch.tensor([2.0, 3.0])), nn.Parameter(torch.ones(2, 2))
-    gradient = flat_gradient((used**3).sum(), [unused, used])
-    assert gradient.tolist() == [0, 0, 0, 0, 12, 27]
-    write_gradient(gradient, [unused, used])
-    assert torch.equal(used.grad, torch.tensor([12.0, 27.0]))
-    assert torch.equal(unused.grad, torch.zeros(2, 2))
 
 
 def test_one_update_descends_and_returns_means(toy_backbone):

@@ -2,15 +2,7 @@
 
 import pytest
 import torch
-from restorer_cases import (
-    BOTH,
-    RELEASED,
-    build,
-    denoising_loss,
-    make_data,
-    noise_loss,
-    step_of,
-)
+from restorer_cases import BOTH, RELEASED, build, denoising_loss, make_data, noise_loss, step_of
 
 
 def test_validation_noise_stays_the_same(toy_backbone):

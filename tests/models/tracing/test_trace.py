@@ -256,11 +256,7 @@ def test_a_module_is_opened_for_two_composite_parts_of_one_class(parts, expected
 def test_a_parameter_of_the_network_itself_is_a_block_that_runs_first():
     found = trace(Scaled())
     assert found.order == ['', 'body']
-    assert found.blocks == {
-        'scale': '',
-        'body.weight': 'body',
-        'body.bias': 'body',
-    }
+    assert found.blocks == {'scale': '', 'body.weight': 'body', 'body.bias': 'body'}
 
 
 @pytest.mark.parametrize('network', [Crossed, Broken])
@@ -334,17 +330,6 @@ def test_film_belongs_to_the_deepest_of_its_sites():
     assert blocks['films.two.linear.weight'] == blocks['films.two.linear.bias'] == 'b'
     assert {block for p, block in blocks.items() if p.startswith('time_embedding')} == {'head'}
     assert blocks['net.d.norm.weight'] == 'd'
-
-
-def test_a_network_gets_images_of_a_size_that_it_takes():
-    class InBlocksOf48(nn.Sequential):
-        size_multiple = 48
-
-        def forward(self, u):
-            assert u.shape[-1] % 48 == 0
-            return super().forward(u)
-
-    assert trace(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))).order == ['0', '1']
 
 
 def test_composite_blocks_hold_several_layers_and_no_other_block():
