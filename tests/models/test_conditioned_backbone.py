@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import NAFNET, UNET, images, randomised, wrap
 from torch import Tensor, nn
 
 from dtir_mm.models.conditioning.time_embedding import sinusoid
@@ -12,42 +13,12 @@ from dtir_mm.models.tracing.sites import conditioning_sites
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
-NAFNET = dict(
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
-)
-UNET = dict(
-    type='DtirUNet',
-    width=8,
-    channel_multipliers=(1, 2),
-    blocks_per_level=(2,),
-    middle_blocks=1,
-    num_groups=4,
-)
 NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'unet'])
-
-
-def randomise(module: nn.Module, std: float = 0.3) -> None:
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=std)
-
-
-def wrap(backbone: dict, **kwargs) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random, those of FiLM too."""
-    conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8), **kwargs)
-    )
-    randomise(conditioned.double())
-    return conditioned
-
-
-def images(batch: int = 3, height: int = 8, width: int = 12) -> Tensor:
-    return torch.rand(batch, 3, height, width, dtype=torch.float64) * 2 - 1
 
 
 @pytest.mark.parametrize(('backbone', 'tolerance'), [(NAFNET, 1e-12), (UNET, 0)])
 def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone, tolerance):
-    bare = MODELS.build(backbone).double()
-    randomise(bare)
+    bare = randomised(MODELS.build(backbone))
     conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone)).double()
     conditioned.net.load_state_dict(bare.state_dict())
     image = images(1)
@@ -131,21 +102,31 @@ def test_time_enters_the_unet_once_a_residual_block():
     assert hooked == [f'{name.replace("_", ".")}.norm2' for name in conditioned.films]
 
 
+@pytest.mark.parametrize(
+    'more',
+    [
+        dict(),
+        dict(adapters=dict(num_experts=3, param_budget=4_000, prompt_dim=8)),
+        dict(adapters=dict(type='DecoderAdapters', num_experts=3)),
+        dict(restoration_head=True),
+    ],
+    ids=['bare', 'adapters', 'released adapters', 'head'],
+)
 @NETWORKS
-def test_a_copy_is_independent(backbone):
-    original = wrap(backbone)
+def test_a_copy_is_independent(backbone, more):
+    original = wrap(backbone, **more)
     u, t = images(), torch.tensor([3, 30, 50])
     before = original(u, t)
     duplicate = copy.deepcopy(original)
     assert torch.equal(duplicate(u, t), before)
 
-    randomise(duplicate.films)
-    rebuilt = wrap(backbone)
+    randomised(duplicate)
+    rebuilt = wrap(backbone, **more)
     rebuilt.load_state_dict(duplicate.state_dict())
     assert torch.equal(duplicate(u, t), rebuilt(u, t))
     assert torch.equal(original(u, t), before)
 
-    randomise(original)
+    randomised(original)
     assert torch.equal(duplicate(u, t), rebuilt(u, t))
 
 
@@ -204,6 +185,7 @@ def test_time_enters_where_the_config_says():
     assert hooked == [
         'encoders.0.0.norm1',
         'encoders.1.0.norm1',
+        'encoders.1.1.norm1',
         'middle_blks.0.norm1',
         'middle_blks.0.norm2',
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import count, randomised
 from torch import Tensor, nn
 
 from dtir_mm.config import read_config
@@ -17,20 +18,9 @@ THREE_LEVELS = dict(
 )
 
 
-def randomised(network: nn.Module) -> nn.Module:
-    """The network in float64, with weights that hide nothing behind a zero or a one."""
-    for parameter in network.double().parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return network
-
-
 def build_config(name: str) -> nn.Module:
     with torch.device('meta'):  # counts parameters without filling them
         return MODELS.build(read_config(CONFIGS / name).model.backbone)
-
-
-def count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_paper_size_has_27_8_million_parameters():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from network_cases import UNET, count
 from torch import Tensor, nn
 
 import dtir_mm.models  # noqa: F401 - registers the networks
@@ -9,7 +10,6 @@ from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
-UNET = dict(type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,))
 NAFNET_W64 = dict(
     type='mmagic.NAFNet',
     mid_channels=64,
@@ -22,10 +22,6 @@ SWINIR = dict(
     num_heads=[2], mlp_ratio=2, upsampler='', resi_connection='1conv',
 )  # fmt: skip
 SMALL = dict(num_experts=3, param_budget=4_000, num_steps=50, prompt_dim=8)
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 class Block(nn.Module):

@@ -5,47 +5,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from network_cases import NAFNET, UNET, images, wrap
+from torch import nn
 
-from dtir_mm.registry import MODELS
-
-UNET = dict(
-    type='DtirUNet',
-    width=8,
-    channel_multipliers=(1, 2),
-    blocks_per_level=(2,),
-    middle_blocks=1,
-    num_groups=4,
-)
-NAFNET = dict(
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 2], dec_blk_nums=[1, 1]
-)
 NETWORKS = pytest.mark.parametrize('backbone', [UNET, NAFNET], ids=['unet', 'nafnet'])
 SMALL = dict(num_experts=3, param_budget=4_000, num_steps=50, prompt_dim=8)
 STEPS = torch.tensor([3, 20, 50])
-
-
-def randomise(module: nn.Module, std: float = 0.3) -> None:
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=std)
-
-
-def wrap(backbone: dict, adapters: dict | None) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random."""
-    conditioned = MODELS.build(
-        dict(
-            type='ConditionedBackbone',
-            backbone=backbone,
-            time_embedding=dict(dim=8),
-            adapters=adapters,
-        )
-    ).double()
-    randomise(conditioned)
-    return conditioned
-
-
-def images() -> Tensor:
-    return torch.rand(3, 3, 8, 12, dtype=torch.float64) * 2 - 1
 
 
 @NETWORKS

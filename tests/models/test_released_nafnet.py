@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import count, randomised
 from torch import Tensor, nn
 
 from dtir_mm.config import read_config
@@ -24,19 +25,8 @@ SMALL = dict(
 )
 
 
-def randomised(network: nn.Module) -> nn.Module:
-    """The network in float64, with weights that hide nothing behind a zero or a one."""
-    for parameter in network.double().parameters():
-        nn.init.normal_(parameter, std=0.4)
-    return network
-
-
 def images(batch: int = 2, height: int = 8, width: int = 12, channels: int = 3) -> Tensor:
     return torch.randn(batch, channels, height, width, dtype=torch.float64)
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_it_has_as_many_parameters_as_the_release():

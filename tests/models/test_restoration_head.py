@@ -2,24 +2,17 @@
 
 import copy
 
+import network_cases
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import NAFNET, RELEASED, randomised
 from torch import Tensor, nn
 
 from dtir_mm.models.conditioning.folding import fold_time
 from dtir_mm.registry import MODELS
 
-UNET = dict(
-    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
-    num_groups=4, attention=False,
-)  # fmt: skip
-NAFNET = dict(  # with a global skip
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
-)
-RELEASED = dict(
-    type='ReleasedNAFNet', width=4, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)
-)
+UNET = network_cases.UNET | dict(blocks_per_level=(1,), attention=False)
 LAST = {'DtirUNet': 'conv_out', 'mmagic.NAFNet': 'ending', 'ReleasedNAFNet': 'conv_out'}
 NETWORKS = pytest.mark.parametrize(
     'backbone', [UNET, NAFNET, RELEASED], ids=['unet', 'nafnet', 'released']
@@ -33,12 +26,6 @@ def build(backbone: dict, restoration_head: bool = True, **more) -> nn.Module:
         time_embedding=dict(dim=8), **more,
     )  # fmt: skip
     return MODELS.build(config).double()
-
-
-def randomised(network: nn.Module, std: float = 0.3) -> nn.Module:
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=std)
-    return network
 
 
 def new(backbone: dict, **more) -> nn.Module:

@@ -7,6 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from restorer_cases import (
     BOTH,
+    RELEASED,
     build,
     compute,
     content_loss,
@@ -66,6 +67,22 @@ def test_gradients_of_two_processes_sum_to_that_of_one(toy_backbone, stage, monk
     for name, values in losses.items():
         together = torch.cat([losses_first[name], losses_second[name]])
         torch.testing.assert_close(together, values)
+
+
+@pytest.mark.parametrize(
+    ('name', 'objective', 'recipe'),
+    [('noise', 'NoisePrediction', {}), ('denoising', 'Denoising', RELEASED)],
+)
+def test_generative_losses_are_logged_by_time_step(toy_backbone, name, objective, recipe):
+    restorer = build(toy_backbone, dict(objective=dict(type=objective)), **recipe)
+    data = make_data(range(60), side=2)
+    losses = compute(restorer, data)[1]
+    bins = {f'{name}_t{low:02d}-{low + 9:02d}': low for low in (1, 11, 21, 31, 41)}
+    assert set(losses) == {name, *bins}
+    steps = [draw(key, (3, 2, 2))[0] for key in data['key'].tolist()]
+    for bin_name, low in bins.items():
+        inside = [low <= t <= low + 9 for t in steps]
+        assert any(inside) and torch.equal(losses[bin_name], losses[name][inside])
 
 
 def test_one_update_descends_and_returns_means(toy_backbone):

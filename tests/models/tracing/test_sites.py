@@ -2,16 +2,13 @@
 
 import pytest
 import torch
+from network_cases import NAFNET
 from torch import Tensor, nn
 
 from dtir_mm import compat
 from dtir_mm.models.tracing.sites import Site, conditioning_sites, is_affine_norm, stage_of
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
-
-NAFNET = dict(
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 2], dec_blk_nums=[1, 1]
-)
 
 
 def names(groups: dict[str, list[Site]]) -> dict[str, list[str]]:
