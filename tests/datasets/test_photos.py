@@ -9,7 +9,7 @@ import pytest
 from dtir_mm.datasets import DEGRADATIONS, CleanPhotosDataset, DegradedPhotosDataset
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.datasets.degradations import SEVERITIES, Noise
-from dtir_mm.image_io import read_image, save_image
+from dtir_mm.image_io import read_image
 from dtir_mm.randomness import generator
 
 
@@ -30,14 +30,6 @@ def degraded(folder, task='noisy', pipeline=(), **options):
 
 def hash_of(sample):
     return hashlib.sha256(sample['degraded'].tobytes()).hexdigest()
-
-
-def noise_of(sample):
-    return sample['degraded'].astype(float) - sample['clean']
-
-
-def correlation(a, b):
-    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
 
 
 def names_of(dataset):
@@ -90,22 +82,6 @@ def test_pairs_are_the_degradation_under_the_key_that_is_promised(photos_dir):
                 assert (sample['task'], sample['domain']) == ('noisy', severity)
                 assert sample['path'] == str(photos_dir / f'{name}.png')
                 index += 1
-
-
-def test_noise_of_other_photographs_draws_and_severities_is_independent(tmp_path):
-    for name in 'ab':
-        save_image(tmp_path / f'{name}.png', np.full((64, 64, 3), 128, np.uint8))
-    first = noise_of(degraded(tmp_path)[0])
-    assert first.std() == pytest.approx(25, rel=0.05)
-    others = {
-        'photograph': degraded(tmp_path)[1],
-        'draw': degraded(tmp_path, draws=2)[2],
-        'severity': degraded(tmp_path, severities=('target',))[0],
-    }
-    # Of 12288 values: five standard errors.
-    related = {k: c for k, s in others.items() if abs(c := correlation(first, noise_of(s))) > 0.045}
-    assert related == {}
-    assert correlation(first, noise_of(degraded(tmp_path)[0])) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

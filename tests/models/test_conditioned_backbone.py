@@ -28,15 +28,6 @@ def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone,
     torch.testing.assert_close(output, expected, rtol=0, atol=tolerance)
 
 
-@NETWORKS
-def test_the_wrapped_network_keeps_its_parameter_names(backbone):
-    bare = set(MODELS.build(backbone).state_dict())
-    names = set(wrap(backbone).state_dict())
-    assert {f'net.{name}' for name in bare} <= names
-    rest = names - {f'net.{name}' for name in bare}
-    assert {name.split('.')[0] for name in rest} == {'films', 'time_embedding'}
-
-
 def test_the_residual_of_a_network_with_a_skip_is_what_it_takes_away():
     conditioned = wrap(NAFNET)
     u, t = images(), torch.tensor([1, 20, 50])
@@ -145,14 +136,6 @@ def test_features_of_nafnet_are_the_input_of_its_last_convolution(height, width,
     rows, columns = seen
     torch.testing.assert_close(residual[..., :rows, :columns], -b[..., :rows, :columns])
     assert not any(module._forward_pre_hooks for module in conditioned.modules())
-
-
-def test_features_of_the_unet_are_the_input_of_its_last_convolution():
-    conditioned = wrap(UNET)
-    u, t = images(2), torch.tensor([4, 44])
-    residual, features = conditioned.residual_and_features(u, t)
-    last = conditioned.net.conv_out
-    torch.testing.assert_close(residual, F.conv2d(features, last.weight, last.bias, padding=1))
 
 
 class Windows(nn.Module):

@@ -206,10 +206,3 @@ def test_checkpointed_activations_give_the_same_gradients():
         results.append(torch.autograd.grad(loss, list(network.parameters())))
     for expected, got in zip(*results, strict=True):
         torch.testing.assert_close(got, expected)
-
-
-def test_a_mapping_without_a_type_is_the_other_kind():
-    config = dict(
-        type='ConditionedBackbone', backbone=UNET, adapters=dict(num_experts=2, param_budget=40_000)
-    )
-    assert MODELS.build(config).adapters.sites == ('encoders.0', 'middle')

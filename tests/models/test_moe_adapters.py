@@ -145,12 +145,6 @@ def test_adapters_belong_to_the_last_block_of_their_stage(backbone, last_blocks)
             assert block == last_blocks[name.split('.')[2]], name
 
 
-def test_an_adapter_inside_a_block_belongs_to_that_block():
-    conditioned = wrap(UNET, SMALL | dict(sites=['decoders.0.1.conv2']))
-    blocks = conditioned.parameter_blocks()
-    assert blocks['adapters.experts.decoders_0_1_conv2.up_ECR'] == 'decoders.0.1'
-
-
 def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
     conditioned = wrap(UNET, SMALL)
     with pytest.raises(RuntimeError, match='run a forward pass first'):

@@ -147,15 +147,6 @@ def test_every_norm_has_a_film_of_its_own():
     assert all(film.linear.weight.abs().min() > 0 for film in conditioned.films.values())
 
 
-def test_neutral_films_leave_the_network_alone_at_every_step():
-    conditioned = MODELS.build({**SMALL, 'neutral_films': True}).double()
-    randomised(conditioned.net)
-    bare = ReleasedNAFNet(**TWO_LEVELS).double()
-    bare.load_state_dict(conditioned.net.state_dict())
-    u = images(1).expand(3, -1, -1, -1)
-    torch.testing.assert_close(conditioned(u, torch.tensor([1, 20, 50])), bare(u))
-
-
 def test_every_parameter_gets_a_gradient():
     network = randomised(MODELS.build(SMALL))
     network(images(), torch.tensor([3, 40])).square().sum().backward()

@@ -90,21 +90,6 @@ def test_a_share_acts_in_the_updates_that_a_mixing_of_that_probability_mixes():
     assert sum(acted) == 4  # at iterations 28, 31, 34 and 35
 
 
-def test_a_share_is_kept_on_average():
-    """3000 updates of a tenth lie within four deviations, and shares of one in every update."""
-
-    class Now:
-        seed = 7
-
-    for share in (0.1, 1.0):
-        term = ImportancePenalty('l2sp', share=share)
-        term.set_importance({}, {}, {'a': nn.Parameter(torch.zeros(1))})
-        count = 0
-        for Now.iteration in range(3000):
-            count += term.is_due(Now)
-        assert abs(count - 3000 * share) <= 4 * math.sqrt(3000 * share * (1 - share))
-
-
 @pytest.mark.parametrize(
     ('form', 'accepted'),
     [

@@ -51,14 +51,6 @@ def test_a_restored_image_is_the_degraded_one_less_its_scaled_output(
     torch.testing.assert_close(restored, y - column(c) * output)
 
 
-def test_the_defaults_are_the_preprints(toy_backbone):
-    restorer, plain = build(toy_backbone), build(toy_backbone, schedule=PRESERVING)
-    assert restorer.head.residual_scale == plain.head.residual_scale == 'sigma_floor'
-    assert restorer.image_range == (-1, 1)
-    np.testing.assert_allclose(restorer.schedule.sigma(T).numpy(), PRESERVED, rtol=1e-12)
-    assert 0.0447 < PRESERVED[0] < 0.0448 and PRESERVED[-1] > 0.99999
-
-
 @CASES
 def test_the_noise_of_both_heads(toy_backbone, schedule, image_range, sigma):
     """One predicts it at variance one, the other at its own strength; both know the other unit."""

@@ -57,15 +57,13 @@ def test_dithered_number_of_generative_samples(toy_backbone, batch, accepted):
 
 @pytest.mark.parametrize('probability', [0.0, 0.1, 0.4, 1.0])
 def test_all_samples_of_some_updates_are_of_both_kinds(probability):
-    """Of as many updates as told, and the same ones every time: within four deviations."""
+    """The same updates every time; tests of ``happens`` check how often."""
     mixing = UpdateMixing(NOISE, probability)
     mixes = []
     for iteration in range(2000):
         mixed, main = mixing.slots(8, SEED, iteration)
         assert list(main) == list(range(8)) and list(mixed) in ([], list(range(8)))
         mixes.append(len(mixed) > 0)
-    slack = 4 * math.sqrt(2000 * probability * (1 - probability))
-    assert abs(sum(mixes) - 2000 * probability) <= slack
     expected = [generator(SEED, i, 'mix').random() < probability for i in range(2000)]
     assert mixes == expected
 

@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from recipe_cases import STAGES, build_recipe, train
 from restorer_cases import make_data
-from torch import nn
 
 from dtir_mm.models.preprocessor import select
 from dtir_mm.models.restorers import update
@@ -128,18 +127,3 @@ def test_every_process_logs_the_same_names(recipe, monkeypatch):
             assert [len(logged['noise']) for logged in of_processes] == [1, 0, 0, 0]
             assert [len(logged['content']) for logged in of_processes] == [1, 2, 2, 2]
             assert all(len(logged['importance_ratio']) == 1 for logged in of_processes)
-
-
-def test_the_recipes_are_made_of_the_parts_that_their_pages_name():
-    """What their own code and paper state, in the parts that stand for it."""
-    for stage in ('pretrain', 'finetune'):
-        for recipe, schedule, head, image_range, generative in (
-            ('paper', 'VariancePreserving', 'NoiseHead', (-1, 1), 'NoisePrediction'),
-            ('released', 'VarianceExploding', 'ResidualHead', (0, 1), 'Denoising'),
-        ):
-            restorer = build_recipe(f'{recipe}/{stage}')
-            step: nn.Module = restorer.step
-            objective = step.objective if stage == 'pretrain' else step.mixing.objective
-            found = (type(restorer.schedule), type(restorer.head), type(objective))
-            assert [kind.__name__ for kind in found] == [schedule, head, generative]
-            assert tuple(restorer.image_range) == image_range
