@@ -229,13 +229,13 @@ class Calls:
     ],
     ids=['class', 'string', 'dunder', 'instance', 'eval'],
 )
-def test_pickles_that_call_something_else_are_refused(tmp_path, harm):
+def test_pickles_that_call_something_else_are_rejected(tmp_path, harm):
     torch.save({'state_dict': harm}, tmp_path / 'a.pth')
     with pytest.raises((pickle.UnpicklingError, ValueError)):
         load(tmp_path / 'a.pth')
 
 
-def test_allowed_globals_end_with_the_load(tmp_path):
+def test_allowed_globals_are_restored_after_loading(tmp_path):
     save_history(tmp_path / 'a.pth')
     load(tmp_path / 'a.pth')
     with pytest.raises(pickle.UnpicklingError):
@@ -268,7 +268,7 @@ def test_the_data_set_of_mmagic_reads_pairs(tmp_path):
     np.testing.assert_array_equal(dataset[0]['data_samples'].gt_img.numpy(), bgr['GT'])
 
 
-def test_mmengine_imports_no_name_for_a_while(trap):
+def test_names_are_not_imported_inside_the_context(trap):
     registry = MMEngineRegistry('test')
     names = [*TYPES, 'subprocess.getoutput']
     with compat.names_are_not_imported():

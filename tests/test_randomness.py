@@ -55,13 +55,13 @@ def test_seeds_fit_a_torch_generator(key):
 
 
 @pytest.mark.parametrize('function', [generator, seed_of])
-def test_negative_integers_are_refused(function):
+def test_negative_integers_are_rejected(function):
     with pytest.raises(ValueError, match=r'integers >= 0, got -1 in \(0, -1\)'):
         function(0, -1)
 
 
 @pytest.mark.parametrize('probability', [0.0, 0.1, 0.5, 1.0])
-def test_what_happens_does_so_as_often_as_it_is_likely(probability):
+def test_events_happen_with_their_probability(probability):
     """Within four deviations, and the same way for the same key; what is rarer happens then too."""
     keys = [(3, iteration, 'mix') for iteration in range(4000)]
     events = [happens(probability, *key) for key in keys]
@@ -72,7 +72,7 @@ def test_what_happens_does_so_as_often_as_it_is_likely(probability):
     assert all(b for a, b in zip(events, likelier, strict=True) if a)
 
 
-def test_draws_from_the_global_generator_depend_on_the_key_alone():
+def test_seeded_draws_depend_only_on_the_key():
     """And leave it as it was for others, also where what draws fails."""
     cpu = torch.device('cpu')
     state = torch.get_rng_state()

@@ -71,7 +71,7 @@ def default(path: str, node: dict | None, name: str) -> Any:
 
 
 @pytest.mark.parametrize(('config', 'key', 'ours', 'mark'), rows(), ids=lambda value: str(value))
-def test_a_row_says_what_the_config_holds(config, key, ours, mark):
+def test_rows_match_the_configs(config, key, ours, mark):
     held = resolved(load(config), key)
     stated = ast.literal_eval(ours)
     assert (held, type(held)) == (stated, type(stated))

@@ -116,7 +116,7 @@ def test_a_list_of_networks_is_looked_up_part_by_part(trap):
         assert 'trap_' in refused(load_restorer, file, trap)
 
 
-def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed, monkeypatch):
+def test_lookups_by_mmcv_import_nothing(trap, deployed, monkeypatch):
     # A runner that was built here before would have mmcv look it up in our own registry.
     monkeypatch.setattr(DefaultScope, 'get_current_instance', lambda: None)
     for padding in ('trap_module', 'trap_module.function', 'trap_package.Padding'):
@@ -159,13 +159,13 @@ def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed, 
         True,
     ],
 )
-def test_names_that_are_none(trap, name):
+def test_invalid_names_are_rejected(trap, name):
     file = checkpoint_of(changed(CONFIG, 'model.backbone.backbone', type=name), trap.folder, {})
     refused(load_restorer, file, trap)
 
 
 @pytest.mark.parametrize('key', ['a\nb', '\x1b[31m', 'key' * 100_000, '\ud800'])
-def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
+def test_messages_are_printable_for_any_key(trap, key):
     for update in ({key: WAYS['_scope_']}, {'window': 'x' * 10**6 + '://', key: WAYS['_base_']}):
         config = changed(CONFIG, 'model.backbone.backbone', **update)
         message = refused(load_restorer, checkpoint_of(config, trap.folder, {}), trap)
@@ -184,7 +184,7 @@ def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
         ('backbone', dict(type='Restorer', backbone=BACKBONE, timesteps='weights.json')),
     ],
 )
-def test_what_reads_other_files_is_refused_unread(trap, deployed, place, update):
+def test_files_that_refer_to_other_files_are_rejected(trap, deployed, place, update):
     (trap.folder / 'weights.pth').mkdir()  # reading it would be another error
     config = changed(CONFIG, 'model.backbone', **{place: update})
     file = checkpoint_of(config, trap.folder, {})

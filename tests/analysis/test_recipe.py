@@ -41,7 +41,7 @@ def summary_of(name: str, **options) -> dict[str, list[str]]:
         ('finetune_noisy', None),
     ],
 )
-def test_a_name_says_batch_and_updates(stem, expected):
+def test_names_state_batch_size_and_updates(stem, expected):
     assert parse_name(stem) == expected
 
 
@@ -80,7 +80,7 @@ def test_parameters_of_a_public_file_are_those_in_it(tmp_path):
 
 
 @pytest.mark.parametrize('skip', [True, False])
-def test_a_skip_is_found_in_a_network_without_weights(skip):
+def test_global_skips_are_detected_on_the_meta_device(skip):
     class Plain(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -123,7 +123,7 @@ def test_the_summary_of_ten_tasks():
     assert text.count('trains on') == 1
 
 
-def test_what_is_missing_is_said(monkeypatch, tmp_path):
+def test_missing_parts_are_reported(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # away from runs that were made here
     lines = summary_of('setting_a/dtir-unet_pretrain_rainy_b16-500k.py')
     assert lines['starts from'] == ['random weights']

@@ -55,7 +55,7 @@ def numbers_registered():
     DATASETS.module_dict.pop('Numbers')
 
 
-def test_the_pipeline_draws_from_seed_iteration_and_slot_alone():
+def test_the_pipeline_depends_only_on_seed_iteration_and_slot():
     dataset = Numbers(10, draws=3)
     rng = generator(5, 600, 7, 'sample')
     expected = [rng.integers(1 << 60) for _ in range(3)]
@@ -77,7 +77,7 @@ def test_a_plain_index_stands_for_a_key():
     assert [sample['index'] for sample in dataset] == [0, 1, 2, 3]
 
 
-def test_samples_do_not_depend_on_those_before(photos_dir):
+def test_samples_do_not_depend_on_previous_ones(photos_dir):
     @cache
     def alone(key):
         return DegradedPhotosDataset(str(photos_dir), 'noisy', PATCHES)[key]
@@ -125,7 +125,7 @@ def test_indices_of_a_concatenation_count_over_its_parts(numbers_registered):
     assert drawn == [generator(0, 0, i, 'sample').integers(1 << 60) for i in range(6)]
 
 
-def test_a_concatenation_hands_keys_on(numbers_registered):
+def test_a_concatenation_passes_keys_on(numbers_registered):
     dataset = concatenated((2, 'b'), (3, 'a'))
     sample = dataset[SampleKey(5, 600, 7, 3)]
     assert (sample['task'], sample['index'], tuple(sample['key'])) == ('a', 1, (5, 600, 7))
@@ -133,7 +133,7 @@ def test_a_concatenation_hands_keys_on(numbers_registered):
 
 
 @pytest.mark.parametrize('key', [5, SampleKey(1, 2, 3, 5), SampleKey(1, 2, 3, -1)])
-def test_an_index_outside_a_concatenation_is_an_error(numbers_registered, key):
+def test_indices_outside_a_concatenation_are_rejected(numbers_registered, key):
     index = key if isinstance(key, int) else key.index
     with pytest.raises(IndexError, match=f'index {index} of a data set of 5 samples'):
         concatenated((2, 'b'), (3, 'a'))[key]

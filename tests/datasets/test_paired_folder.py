@@ -29,7 +29,7 @@ def pairs_of(root, **options):
     return PairedFolderDataset(str(root / 'degraded'), str(root / 'clean'), **options)
 
 
-def test_files_of_one_stem_are_a_pair_whatever_their_formats(folders):
+def test_files_with_the_same_stem_form_a_pair(folders):
     pairs = pairs_of(folders, pipeline=[{'type': 'PackSample'}])
     assert len(pairs) == 3
     for index, (degraded, clean) in enumerate(FILES.values()):
@@ -64,7 +64,7 @@ def test_a_missing_partner_is_named_with_the_folder_that_lacks_it(folders, lacks
     assert str(folders / has) not in message and "'a'" not in message
 
 
-def test_of_many_missing_partners_the_first_five_are_named(folders):
+def test_the_first_five_missing_partners_are_named(folders):
     for i in range(7):
         save_image(folders / 'clean' / f'lonely_{i}.png', random_image(i))
     with pytest.raises(FileNotFoundError, match=r"^7 image.*'lonely_0'.*'lonely_4' \.\.\.$"):
@@ -80,7 +80,7 @@ def test_two_images_of_one_stem_are_both_named(folders, name):
     assert all(str(file) in str(caught.value) for file in files)
 
 
-def test_two_sizes_in_a_pair_are_named_with_their_files(folders):
+def test_different_sizes_in_a_pair_are_rejected(folders):
     save_image(folders / 'clean' / 'b.PNG', random_image(8, (10, 12)))
     pairs = pairs_of(folders)
     with pytest.raises(ValueError) as caught:

@@ -47,7 +47,7 @@ def test_a_pair_does_not_depend_on_the_run(photos_dir):
         assert hash_of(pairs[key]) == hashes[4], 'the pair depends on the run'
 
 
-def test_clean_photographs_as_pairs_are_their_own_degraded_ones(photos_dir):
+def test_clean_photographs_can_serve_as_their_own_pairs(photos_dir):
     """In memory of their own: transforms may work in place."""
     alone = CleanPhotosDataset(photos_dir, [], shrink=0.5)
     pairs = CleanPhotosDataset(photos_dir, [], shrink=0.5, as_pairs=True, cache=True)
@@ -63,7 +63,7 @@ def test_clean_photographs_as_pairs_are_their_own_degraded_ones(photos_dir):
         np.testing.assert_array_equal(pairs[i]['degraded'], one['clean'])
 
 
-def test_pairs_are_the_degradation_under_the_key_that_is_promised(photos_dir):
+def test_pairs_are_degraded_by_their_documented_key(photos_dir):
     """(0, task, severity, name, draw), for severities, then draws, then photographs."""
     severities = ('target', 'source')
     pairs = degraded(photos_dir, severities=severities, draws=2, max_photos=3)
@@ -92,7 +92,7 @@ def test_max_photos_spreads_evenly_over_the_folder(photos_dir, count, expected):
 
 
 @pytest.mark.parametrize('count', [0, 7, -1])
-def test_more_photographs_than_there_are_is_an_error(photos_dir, count):
+def test_invalid_max_photos_are_rejected(photos_dir, count):
     with pytest.raises(ValueError, match=rf'max_photos={count} must lie in 1\.\.6.*{photos_dir}'):
         degraded(photos_dir, max_photos=count)
 
@@ -107,7 +107,7 @@ def test_photographs_are_shrunk_before_they_are_degraded(photos_dir):
     np.testing.assert_array_equal(sample['degraded'], expected)
 
 
-def test_clean_photographs_come_one_by_one_in_the_order_of_names(photos_dir):
+def test_clean_photographs_are_sorted_by_name(photos_dir):
     photos = CleanPhotosDataset(str(photos_dir), [{'type': 'PackSample'}])
     assert len(photos) == 6 and photos.tasks == [] and photos.metainfo == {'tasks': []}
     for i in (5, 0, 3):
@@ -144,7 +144,7 @@ def test_a_cached_set_has_the_same_pixels_and_reads_each_file_once(photos_dir):
                 np.testing.assert_array_equal(cached[i][name], sample[name])
 
 
-def test_transforms_that_work_in_place_do_not_reach_the_cache(photos_dir):
+def test_in_place_transforms_do_not_change_the_cache(photos_dir):
     for cached, plain in cached_and_not(photos_dir, [{'type': Blacken}]):
         for _ in range(3):
             sample = cached[2]
@@ -163,6 +163,6 @@ def test_transforms_that_work_in_place_do_not_reach_the_cache(photos_dir):
         ({'severities': 'source'}, "severities='source' a list"),
     ],
 )
-def test_arguments_out_of_range_are_named(photos_dir, arguments, named):
+def test_arguments_out_of_range_are_rejected(photos_dir, arguments, named):
     with pytest.raises(ValueError, match=named):
         DegradedPhotosDataset(str(photos_dir), 'rainy', [], **arguments)

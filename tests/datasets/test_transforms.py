@@ -33,7 +33,7 @@ def test_the_same_square_is_cut_from_all_images():
     assert len(corners) > 10
 
 
-def test_every_position_is_as_likely_as_any_other():
+def test_positions_are_uniform():
     rng, patch, image = np.random.default_rng(1), RandomPatch(8), coordinates(12, 10)
     draws = [tuple(patch({'clean': image, 'rng': rng})['clean'][0, 0, :2]) for _ in range(3000)]
     counts = Counter((int(top), int(left)) for top, left in draws)
@@ -51,7 +51,7 @@ def test_an_image_smaller_than_the_patch_is_padded_by_reflection(size):
         np.testing.assert_array_equal(patches[name], np.pad(image, widths, mode='symmetric'))
 
 
-def test_an_image_smaller_than_the_patch_in_height_alone_is_still_cut_in_width():
+def test_images_smaller_only_in_height_are_still_cropped_in_width():
     columns = set()
     for seed in range(20):
         patch = cut(8, seed, clean=coordinates(3, 20))['clean']
@@ -63,7 +63,7 @@ def test_an_image_smaller_than_the_patch_in_height_alone_is_still_cut_in_width()
 
 
 @pytest.mark.parametrize('size', [0, -4])
-def test_a_patch_without_pixels_is_refused(size):
+def test_empty_patches_are_rejected(size):
     with pytest.raises(ValueError, match=f'size={size} of RandomPatch must be at least 1'):
         RandomPatch(size)
 
@@ -100,7 +100,7 @@ def test_a_pair_is_flipped_and_turned_alike():
     assert len(seen) == 8
 
 
-def test_packing_makes_tensors_and_drops_what_only_transforms_need():
+def test_packing_makes_tensors_and_drops_auxiliary_keys():
     clean = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     degraded = np.rot90(255 - clean, 2)[:, ::-1]
     names = {'task': 'rainy', 'domain': 'target', 'path': 'folder/a.png'}

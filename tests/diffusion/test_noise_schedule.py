@@ -106,7 +106,7 @@ def test_one_jump_equals_the_chain_of_single_steps():
         assert schedule.sigma(now).item() == pytest.approx(math.sqrt(variance), rel=1e-9)
 
 
-def test_add_noise_equals_diffusers_with_a_step_a_sample():
+def test_add_noise_equals_diffusers_with_one_step_per_sample():
     reference = DDPMScheduler(num_train_timesteps=50, beta_start=0.002, beta_end=0.4)
     clean, noise = torch.randn(2, 4, 3, 5, 6)
     t = torch.tensor([1, 50, 8, 27])
@@ -125,7 +125,7 @@ def test_the_levels_of_the_released_code(t, level):
 
 
 @pytest.mark.parametrize('num_steps', [1, 25, 50, 1000])
-def test_variance_explodes_as_its_equation_says(num_steps):
+def test_variance_exploding_follows_its_equation(num_steps):
     """The sums written out; both they and ours are in float64."""
     scale = 1000 / (num_steps + 1)
     theta = [scale * (1e-4 + (2e-2 - 1e-4) * i / num_steps) for i in range(num_steps + 1)]
@@ -145,7 +145,7 @@ def test_the_levels_of_variance_exploding_follow_the_image_range():
     assert (unit.image_range, wide.image_range) == ((0.0, 1.0), (-1.0, 1.0))
 
 
-def test_variance_exploding_adds_its_noise_to_the_image_as_it_is():
+def test_variance_exploding_does_not_scale_the_image():
     clean, noise = torch.rand(2, 3, 3, 5, 6)
     noisy = VarianceExploding().add_noise(clean, noise, torch.tensor([0, 8, 50]))
     assert noisy.dtype == torch.float32
@@ -207,12 +207,12 @@ def test_schedules_are_built_from_configs():
         ({'image_range': (0, 1)}, "unknown key 'image_range'"),
     ],
 )
-def test_unknown_types_and_keys_are_refused_by_name(config, message):
+def test_unknown_types_and_keys_are_rejected(config, message):
     with pytest.raises(ValueError, match=message):
         build_schedule(config, (-1, 1))
 
 
-def test_unknown_names_and_numbers_of_steps_are_refused_by_name():
+def test_invalid_arguments_are_rejected():
     with pytest.raises(ValueError, match="'linear'.*linear_scaled, ddim_stride, cosine"):
         VariancePreserving('linear')
     for bad in (0, -3, 1001):
@@ -229,7 +229,7 @@ def test_unknown_names_and_numbers_of_steps_are_refused_by_name():
         VarianceExploding(image_range=(1, 0))
 
 
-def test_too_few_steps_for_the_linear_schedule_are_refused():
+def test_too_few_steps_for_the_linear_schedule_are_rejected():
     # beta_T = 20 / T.
     with pytest.raises(ValueError, match='num_steps=20 is too few for linear_scaled'):
         VariancePreserving('linear_scaled', 20)

@@ -239,7 +239,7 @@ def test_a_ddpm_chain_with_known_noise_keeps_the_forward_distribution(schedule):
 
 
 @EVERY
-def test_fresh_noise_everywhere_but_at_t_1(schedule):
+def test_noise_is_added_except_at_t_1(schedule):
     noisy, noise = torch.randn(2, 3, 3, 16, 16, dtype=torch.float64)
     t = torch.tensor([1, 2, 50])
     steps = [ddpm_step(schedule, noisy, noise, t, seeded_generator(seed)) for seed in (1, 1, 2)]
@@ -249,7 +249,7 @@ def test_fresh_noise_everywhere_but_at_t_1(schedule):
 
 
 @EVERY
-def test_steps_of_a_batch_are_those_of_its_samples(schedule):
+def test_batched_steps_equal_single_ones(schedule):
     noisy, noise = torch.randn(2, 3, 3, 4, 4)
     t, t_next = torch.tensor([50, 9, 2]), torch.tensor([40, 8, 0])
     batch = ddim_step(schedule, noisy, noise, t, t_next)
@@ -259,7 +259,7 @@ def test_steps_of_a_batch_are_those_of_its_samples(schedule):
         torch.testing.assert_close(batch[one], single)
 
 
-def test_eta_without_a_generator_is_refused():
+def test_eta_needs_a_generator():
     noisy, noise = torch.randn(2, 1, 3, 4, 4)
     with pytest.raises(ValueError, match='eta=0.5 of ddim_step .* needs a generator'):
         ddim_step(VariancePreserving(), noisy, noise, full(9), full(8), eta=0.5)

@@ -31,7 +31,7 @@ def test_luma_is_that_of_rgb2ycbcr(image):
     np.testing.assert_allclose(luma(extremes), [[16, 235]], atol=1e-9)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones():
+def test_unknown_protocols_list_the_known_ones():
     with pytest.raises(ValueError, match=r"'rgb_crop'; there are rgb, .*nearest: rgb_crop4"):
         get_protocol('rgb_crop')
     with pytest.raises(ValueError, match=r"'lab'; there are rgb, .*, y$"):

@@ -29,7 +29,7 @@ def test_it_is_the_sampling_chain_of_diffusers():
     assert network.evaluations == 5 * 50
 
 
-def test_a_schedule_that_does_not_end_in_noise_is_refused():
+def test_a_schedule_that_does_not_end_in_noise_is_rejected():
     network = gaussian_network(EXPLODING)
     message = 'trajectory starts from pure noise, but VarianceExploding .* VariancePreserving'
     with pytest.raises(ValueError, match=message):

@@ -17,7 +17,7 @@ NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'u
 
 
 @pytest.mark.parametrize(('backbone', 'tolerance'), [(NAFNET, 1e-12), (UNET, 0)])
-def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone, tolerance):
+def test_a_new_wrapper_equals_the_unconditioned_network_at_every_step(backbone, tolerance):
     bare = randomised(MODELS.build(backbone))
     conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone)).double()
     conditioned.net.load_state_dict(bare.state_dict())
@@ -28,7 +28,7 @@ def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone,
     torch.testing.assert_close(output, expected, rtol=0, atol=tolerance)
 
 
-def test_the_residual_of_a_network_with_a_skip_is_what_it_takes_away():
+def test_the_residual_of_a_network_with_a_skip_is_input_less_output():
     conditioned = wrap(NAFNET)
     u, t = images(), torch.tensor([1, 20, 50])
     body = []
@@ -153,7 +153,7 @@ class Windows(nn.Module):
         return u + self.inner['norm'](tokens).mean()
 
 
-def test_a_module_with_another_batch_is_named():
+def test_modules_with_another_batch_size_are_rejected():
     settings = dict(type='ConditionedBackbone', backbone=dict(type=Windows))
     with pytest.raises(ValueError, match='Windows has no affine norm that keeps the batch'):
         MODELS.build(settings)
@@ -161,7 +161,7 @@ def test_a_module_with_another_batch_is_named():
         MODELS.build(dict(settings, conditioning=['inner.norm']))
 
 
-def test_time_enters_where_the_config_says():
+def test_conditioning_selects_the_sites():
     conditioned = wrap(NAFNET, conditioning=['middle_blks.*.norm?', 'encoders.*.norm1'])
     assert set(conditioned.films) == {'middle_blks/16', 'encoders_0/4', 'encoders_1/8'}
     hooked = [name for name, module in conditioned.net.named_modules() if module._forward_hooks]
@@ -192,7 +192,7 @@ class Alike(nn.Module):
         return self.last(self.a_0(self.a[0](u)))
 
 
-def test_groups_with_names_alike_stay_apart():
+def test_groups_with_similar_names_stay_separate():
     conditioned = wrap(dict(type=Alike))
     assert {name: film.channels for name, film in conditioned.films.items()} == {
         'a_0': 4,
@@ -233,7 +233,7 @@ def test_the_network_does_not_run_without_its_wrapper():
         (NAFNET | dict(mid_channels=-4), 'mid_channels=-4.*negative dimension'),
     ],
 )
-def test_a_size_that_cannot_be_is_named_by_its_key(backbone, said):
+def test_impossible_sizes_name_their_config_key(backbone, said):
     with pytest.raises(ValueError, match=f'^model.backbone.backbone, with .*{said}') as error:
         wrap(backbone)
     assert len(str(error.value).splitlines()) == 1

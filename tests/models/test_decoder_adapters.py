@@ -59,7 +59,7 @@ def expected_output(adapter: DecoderAdapter, t: int, sample: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize('channels', [5, 72])  # 16 and 18 channels inside
-def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
+def test_adapters_add_the_weighted_outputs_of_all_experts(channels):
     adapter = randomised(DecoderAdapter(channels, EXPERTS, num_steps=50))
     h = torch.randn(3, channels, 4, 6, dtype=torch.float64)
     adapted, routing = adapter(STEPS, h)
@@ -69,7 +69,7 @@ def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
     assert (adapted - h).flatten(1).abs().amax(1).min() > 1e-2
 
 
-def test_experts_start_as_convolutions_of_their_own():
+def test_experts_are_initialised_as_separate_convolutions():
     """Bounds of torch's default: 1 over the root of the number of inputs, an expert's alone."""
     adapter = DecoderAdapter(64, num_experts=10)
     for layer, inputs in ((adapter.down, 64 * 9), (adapter.across, 16 * 9), (adapter.up, 16)):
@@ -78,7 +78,7 @@ def test_experts_start_as_convolutions_of_their_own():
     assert adapter.scale.item() == 0
 
 
-def test_it_has_as_many_parameters_as_the_release():
+def test_parameter_count_matches_the_release():
     config = read_config(LEAF).model.backbone
     with torch.device('meta'):
         network = MODELS.build({**config, 'adapters': dict(type='DecoderAdapters')})
@@ -101,7 +101,7 @@ def test_it_has_as_many_parameters_as_the_release():
     ],
     ids=['nafnet', 'unet', 'restormer'],
 )
-def test_sites_are_the_stages_behind_the_smallest_resolution(backbone, sites):
+def test_sites_are_the_stages_after_the_smallest_resolution(backbone, sites):
     assert adapted(backbone).adapters.sites == sites
 
 
@@ -114,7 +114,7 @@ def test_sites_can_be_named():
     assert blocks['adapters.experts.decoders_0_1.steps.weight'] == 'decoders.0.1'
 
 
-def test_a_network_at_one_resolution_asks_for_sites():
+def test_networks_at_one_resolution_require_sites():
     class Flat(nn.Module):
         global_skip = False
 
@@ -132,7 +132,7 @@ def test_a_network_at_one_resolution_asks_for_sites():
 
 
 @NETWORKS
-def test_new_adapters_change_nothing_and_learn_their_scale_first(backbone):
+def test_new_adapters_are_the_identity_and_learn_their_scale_first(backbone):
     conditioned = adapted(backbone)
     for adapter in conditioned.adapters.experts.values():
         nn.init.zeros_(adapter.scale)
@@ -144,7 +144,7 @@ def test_new_adapters_change_nothing_and_learn_their_scale_first(backbone):
 
 
 @NETWORKS
-def test_generation_bypasses_them(backbone):
+def test_generative_passes_bypass_adapters(backbone):
     conditioned = adapted(backbone)
     plain = wrap(backbone)
     missing, unexpected = conditioned.load_state_dict(plain.state_dict(), strict=False)
@@ -179,7 +179,7 @@ def test_the_entropy_is_the_mean_over_sites_and_samples():
     )
 
 
-def test_the_interface_says_what_cannot_be_told_of_them():
+def test_unsupported_queries_are_rejected():
     conditioned = adapted(NAFNET)
     adapters = conditioned.adapters
     assert (adapters.top_k, adapters.router_input) == (None, 't+content')

@@ -121,7 +121,7 @@ def test_every_parameter_gets_a_gradient():
 
 
 @pytest.mark.parametrize(('levels', 'multiple'), [(1, 1), (2, 2), (4, 8)])
-def test_sizes_must_be_multiples_of_the_stated_one(levels, multiple):
+def test_sizes_must_be_multiples_of_size_multiple(levels, multiple):
     network = DtirUNet(
         width=8, channel_multipliers=(1,) * levels, blocks_per_level=(1,) * (levels - 1)
     )
@@ -142,6 +142,6 @@ def test_sizes_must_be_multiples_of_the_stated_one(levels, multiple):
         ),
     ],
 )
-def test_arguments_that_do_not_fit(arguments, message):
+def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         DtirUNet(**arguments)

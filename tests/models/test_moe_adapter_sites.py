@@ -80,7 +80,7 @@ def test_stages_of_encoder_and_middle_share_the_budget(backbone, sites, router_i
     assert count(adapters) == pytest.approx(1_800_000, rel=0.02)
 
 
-def test_an_isotropic_network_is_adapted_behind_every_block_in_the_order_of_execution():
+def test_isotropic_networks_are_adapted_after_every_block():
     adapters = MoEAdapters(trace(Isotropic()), **SMALL)
     assert adapters.sites == ('body.1', 'body.0')
     assert count(adapters) == pytest.approx(4_000, abs=3 * (2 * 5 + 9))  # half a rank at 2 sites
@@ -105,7 +105,7 @@ def test_sites_can_be_named():
         (SWINIR, 'layers.0'),
     ],
 )
-def test_a_site_that_gives_no_feature_map_is_named(net, site):
+def test_sites_without_a_feature_map_are_rejected(net, site):
     net = MODELS.build(net) if isinstance(net, dict) else net()
     with pytest.raises(ValueError, match=f'site {site!r} is no module of .* These do:') as error:
         MoEAdapters(trace(net), **SMALL, sites=[site])
@@ -118,13 +118,13 @@ def test_a_site_that_gives_no_feature_map_is_named(net, site):
 
 
 @pytest.mark.parametrize('net', [ChannelsLast, lambda: MODELS.build(SWINIR)])
-def test_a_network_without_a_stage_that_gives_a_feature_map_asks_for_sites(net):
+def test_networks_without_suitable_stages_require_sites(net):
     with pytest.raises(ValueError, match='no stage of .* gives a feature map .* as sites'):
         MoEAdapters(trace(net()), **SMALL)
 
 
 @pytest.mark.parametrize(('router_input', 'seen'), [('t', 8), ('t+content', 8 + 5)])
-def test_a_budget_below_rank_one_is_refused(router_input, seen):
+def test_budgets_below_rank_one_are_rejected(router_input, seen):
     kwargs = SMALL | dict(router_input=router_input)
     prompt = 51 * 8 + (64 + 1) * 8 + (8 + 1) * 8
     smallest = prompt + 2 * 3 * ((seen + 1) + (5 + 9 + 5))

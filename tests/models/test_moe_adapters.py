@@ -14,7 +14,7 @@ STEPS = torch.tensor([3, 20, 50])
 
 
 @NETWORKS
-def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
+def test_bypassing_adapters_equals_having_none(backbone):
     plain = wrap(backbone, None)
     conditioned = wrap(backbone, SMALL)
     missing, unexpected = conditioned.load_state_dict(plain.state_dict(), strict=False)
@@ -43,7 +43,7 @@ def test_every_sample_has_its_own_time_step(backbone, mix):
 
 
 @pytest.mark.parametrize('top_k', [None, 2])
-def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
+def test_merged_adapters_equal_the_adapters_at_their_time_step(top_k):
     conditioned = wrap(UNET, SMALL | dict(top_k=top_k))
     u, t = images(), torch.full((3,), 20)
     expected = conditioned(u, t)
@@ -55,7 +55,7 @@ def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
     torch.testing.assert_close(merged_output, expected, rtol=0, atol=1e-12)
 
 
-def test_the_routing_is_that_of_a_forward_pass():
+def test_routing_matches_a_forward_pass():
     conditioned = wrap(UNET, SMALL | dict(top_k=2))
     conditioned(images(), STEPS)
     routing = conditioned.adapters.routing(STEPS)
@@ -71,7 +71,7 @@ def test_the_routing_is_that_of_a_forward_pass():
     torch.testing.assert_close(conditioned.adapters.balance_loss, mean_loss)
 
 
-def test_experts_that_no_step_uses_are_dead():
+def test_experts_unused_by_every_step_are_dead():
     adapters = wrap(UNET, SMALL).adapters
     for adapter in adapters.experts.values():
         nn.init.zeros_(adapter.router.weight)
@@ -87,7 +87,7 @@ def test_experts_that_no_step_uses_are_dead():
     assert adapters.dead_experts(STEPS) == {'encoders.0': [2], 'middle': []}
 
 
-def test_an_expert_that_one_step_uses_is_alive():
+def test_an_expert_used_by_one_step_is_not_dead():
     adapters = wrap(UNET, SMALL).adapters
     middle = adapters.experts['middle']
     nn.init.zeros_(middle.router.weight)
@@ -100,7 +100,7 @@ def test_an_expert_that_one_step_uses_is_alive():
     assert adapters.dead_experts(STEPS[:1])['middle'] == [1, 2]
 
 
-def test_routing_by_content_cannot_be_told_from_time_steps():
+def test_content_routing_cannot_be_reported_by_time_step():
     adapters = wrap(UNET, SMALL | dict(router_input='t+content')).adapters
     for report in (adapters.routing, adapters.dead_experts):
         with pytest.raises(ValueError, match='the gates depend on the image'):
@@ -145,7 +145,7 @@ def test_adapters_belong_to_the_last_block_of_their_stage(backbone, last_blocks)
             assert block == last_blocks[name.split('.')[2]], name
 
 
-def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
+def test_bypassing_keeps_the_latest_routing():
     conditioned = wrap(UNET, SMALL)
     with pytest.raises(RuntimeError, match='run a forward pass first'):
         _ = conditioned.adapters.routing_entropy
@@ -155,7 +155,7 @@ def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
     assert conditioned.adapters.latest is latest
 
 
-def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
+def test_outputs_that_are_not_feature_maps_are_rejected():
     adapters = wrap(UNET, SMALL).adapters
     prompts = adapters.tell(STEPS)
     for shape in ((3, 16, 5), (2, 16, 4, 5), (3, 8, 4, 5)):
@@ -163,14 +163,14 @@ def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
             adapters.adapt('middle', prompts, torch.zeros(shape))
 
 
-def test_a_copy_after_a_training_step_leaves_its_routing_behind():
+def test_copies_do_not_keep_the_latest_routing():
     original = wrap(UNET, SMALL).train()
     original(images(), STEPS)
     assert original.adapters.balance_loss.requires_grad
     assert copy.deepcopy(original).adapters.latest == {}
 
 
-def test_a_step_that_is_refused_leaves_the_network_usable():
+def test_the_network_works_after_a_rejected_time_step():
     conditioned = wrap(UNET, SMALL)
     with pytest.raises(ValueError, match=r'must be integers in 0\.\.50'):
         conditioned(images(), torch.tensor([1, 2, 51]))

@@ -29,7 +29,7 @@ def images(batch: int = 2, height: int = 8, width: int = 12, channels: int = 3) 
     return torch.randn(batch, channels, height, width, dtype=torch.float64)
 
 
-def test_it_has_as_many_parameters_as_the_release():
+def test_parameter_count_matches_the_release():
     with torch.device('meta'):
         network = MODELS.build(read_config(LEAF).model.backbone)
     assert count(network) == 68_284_275
@@ -81,20 +81,20 @@ def block(u: Tensor, module: NAFBlock, films: list[tuple[Tensor, Tensor]] | None
 
 
 @pytest.mark.parametrize('eps', [1e-5, 1e-3])
-def test_a_norm_is_over_the_channels_of_each_pixel(eps):
+def test_norms_are_over_the_channels_of_each_pixel(eps):
     module = randomised(ChannelNorm(5, eps=eps))
     u = 0.1 * images(channels=5)
     torch.testing.assert_close(module(u), norm(u, module))
     assert [name for name, _ in module.named_parameters()] == ['weight']
 
 
-def test_a_block():
+def test_block_matches_a_handwritten_one():
     module = randomised(NAFBlock(6))
     u = images(channels=6, height=5, width=4)
     torch.testing.assert_close(module(u), block(u, module))
 
 
-def test_a_new_block_gives_its_input_back():
+def test_a_new_block_is_the_identity():
     u = images(channels=6)
     assert torch.equal(NAFBlock(6).double()(u), u)
 
@@ -110,7 +110,7 @@ def shuffled(u: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize('with_time', [False, True])
-def test_wiring_of_two_levels_and_where_time_enters(with_time):
+def test_wiring_of_two_levels_with_and_without_time(with_time):
     conditioned = randomised(MODELS.build(SMALL))
     t = torch.tensor([3, 40])
     net, embedding = conditioned.net, conditioned.time_embedding(t)
@@ -138,7 +138,7 @@ def test_wiring_of_two_levels_and_where_time_enters(with_time):
     torch.testing.assert_close(got, expected)
 
 
-def test_every_norm_has_a_film_of_its_own():
+def test_every_norm_has_its_own_film():
     conditioned = MODELS.build(SMALL)
     blocks = [name for name, m in conditioned.net.named_modules() if isinstance(m, NAFBlock)]
     assert len(blocks) == 7
@@ -154,7 +154,7 @@ def test_every_parameter_gets_a_gradient():
     assert without == []
 
 
-def test_sizes_must_be_multiples_of_the_stated_one():
+def test_sizes_must_be_multiples_of_size_multiple():
     network = ReleasedNAFNet(**TWO_LEVELS)
     assert network.size_multiple == 4
     assert network(torch.rand(1, 3, 4, 12)).shape == (1, 3, 4, 12)

@@ -41,7 +41,7 @@ def images() -> Tensor:
 
 
 @NETWORKS
-def test_the_residual_of_any_image_is_zero_at_first(backbone):
+def test_the_initial_residual_is_zero(backbone):
     network = new(backbone)
     u = images()
     assert torch.equal(network.predict_residual(u, STEPS), torch.zeros_like(u))
@@ -49,7 +49,7 @@ def test_the_residual_of_any_image_is_zero_at_first(backbone):
 
 
 @NETWORKS
-def test_generation_keeps_the_networks_own(backbone):
+def test_generation_uses_the_original_head(backbone):
     network, plain = new(backbone), build(backbone, restoration_head=False)
     randomised(network.restoration_head)
     missing, unexpected = plain.load_state_dict(network.state_dict(), strict=False)
@@ -65,7 +65,7 @@ def test_generation_keeps_the_networks_own(backbone):
 
 
 @NETWORKS
-def test_restoration_convolves_the_last_features_by_it(backbone):
+def test_restoration_convolves_the_last_features(backbone):
     network = randomised(build(backbone))
     u, head = images(), network.restoration_head
     _, features = network.residual_and_features(u, STEPS)
@@ -75,7 +75,7 @@ def test_restoration_convolves_the_last_features_by_it(backbone):
 
 
 @NETWORKS
-def test_the_gradient_reaches_the_head_alone_at_first(backbone):
+def test_the_gradient_initially_reaches_only_the_head(backbone):
     network = new(backbone)
     network.predict_residual(images(), STEPS).sub(images()).abs().mean().backward()
     reached = {
@@ -89,7 +89,7 @@ def test_the_gradient_reaches_the_head_alone_at_first(backbone):
     assert without == last  # which is generation's alone
 
 
-def test_it_draws_no_random_numbers():
+def test_the_head_draws_no_random_numbers():
     """An arm with it and one without start from the same weights."""
     torch.manual_seed(3)
     plain = build(UNET, restoration_head=False, adapters=dict(param_budget=40_000))
@@ -100,7 +100,7 @@ def test_it_draws_no_random_numbers():
 
 
 @NETWORKS
-def test_it_belongs_to_the_block_of_the_convolution(backbone):
+def test_the_head_belongs_to_the_block_of_the_last_convolution(backbone):
     network = build(backbone)
     blocks = network.parameter_blocks()
     assert set(blocks) == {name for name, _ in network.named_parameters()}
@@ -109,7 +109,7 @@ def test_it_belongs_to_the_block_of_the_convolution(backbone):
 
 
 @NETWORKS
-def test_it_folds_into_the_last_convolution(backbone):
+def test_the_head_folds_into_the_last_convolution(backbone):
     network = randomised(build(backbone))
     u, t = images(), torch.full((3,), 20)
     expected = network(u, t)
@@ -121,7 +121,7 @@ def test_it_folds_into_the_last_convolution(backbone):
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_time_and_adapters_at_the_last_convolution_act_on_it():
+def test_time_and_adapters_at_the_last_convolution_apply_to_the_head():
     adapters = dict(type='DecoderAdapters', num_experts=2, sites=['conv_out'])
     network = randomised(build(UNET, conditioning=['conv_out'], adapters=adapters))
     u = images()
@@ -186,14 +186,14 @@ def test_two_forwards_before_a_backward_and_activations_computed_again(backbone)
     )
 
 
-def test_a_forward_that_fails_leaves_it_off():
+def test_failed_forward_passes_reset_the_conditions():
     network = randomised(build(UNET))
     with pytest.raises(RuntimeError, match='Sizes of tensors must match'):
         network(images()[..., :7, :], STEPS)
     assert network.conditions is None
 
 
-def test_a_compiled_network_restores_by_it():
+def test_compiled_networks_use_the_head():
     network = randomised(build(UNET)).train()
     u = images()
     expected = {restoring: network(u, STEPS, restoring) for restoring in (True, False)}
@@ -249,6 +249,6 @@ class RestoresAtOnce(InABlock):
         (dict(type=RestoresAtOnce), 'RestoresAtOnce, .* without it the residual is not zero'),
     ],
 )
-def test_networks_that_can_have_none_are_named(backbone, message):
+def test_unsuitable_networks_are_rejected(backbone, message):
     with pytest.raises(ValueError, match=message):
         build(backbone)

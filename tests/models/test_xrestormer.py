@@ -83,7 +83,7 @@ def attention_of_one_query(
     return torch.stack(logits).softmax(0) @ torch.stack(values)
 
 
-def test_overlapping_attention_is_a_loop_over_windows_heads_and_keys():
+def test_overlapping_attention_equals_loops_over_windows_heads_and_keys():
     attention = randomise(OverlappingCrossAttention(6, 4, 1.0, num_heads=2, head_channels=3))
     assert attention.key_size == 8
     u = torch.randn(2, 6, 8, 12, dtype=torch.float64)
@@ -160,11 +160,11 @@ def test_every_parameter_gets_a_gradient_that_can_be_differentiated_again():
 
 
 @pytest.mark.parametrize('name', ['num_blocks', 'channel_heads', 'spatial_heads'])
-def test_each_list_has_an_entry_for_each_level(name):
+def test_lists_need_an_entry_per_level(name):
     with pytest.raises(ValueError, match=rf'{name}=\(1, 2, 4\) must have one entry'):
         XRestormer(**{**SMALL, name: (1, 2, 4)})
 
 
-def test_keys_reach_as_far_on_both_sides():
+def test_the_overlap_must_be_symmetric():
     with pytest.raises(ValueError, match='overlap_ratio=0.5 of window_size=2 must be an even'):
         XRestormer(**{**SMALL, 'overlap_ratio': 0.5})

@@ -66,7 +66,7 @@ def test_gradients_against_differences(loss):
         assert torch.autograd.gradcheck(lambda r, c=clean: loss(r, c), restored)
 
 
-def test_terms_are_those_of_the_config_by_name():
+def test_terms_are_built_from_the_config_by_name():
     terms = build_terms(
         dict(
             pixel=dict(type='CharbonnierLoss', epsilon=0.2),
@@ -83,6 +83,6 @@ def test_terms_are_those_of_the_config_by_name():
 
 
 @pytest.mark.parametrize('losses', [dict(), dict(pixel=None)])
-def test_a_config_without_a_loss_is_refused(losses):
+def test_configs_without_a_loss_are_rejected(losses):
     with pytest.raises(ValueError, match='losses=.* must name at least one loss'):
         build_terms(losses)

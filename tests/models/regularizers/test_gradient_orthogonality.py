@@ -108,7 +108,7 @@ def test_both_signs_of_within(mode):
         torch.testing.assert_close(got, value, rtol=1e-10, atol=1e-13)
 
 
-def test_by_hand():
+def test_values_by_hand():
     """Two perpendicular rows against two parallel ones, along the first; then their opposites."""
     generative, restoration = rows([3, 0], [0, 2]), rows([1, 0], [5, 0])
     # s: 1, 1, 0, 0. d: 0, 0 of one set and 1, 1 of the other.
@@ -184,7 +184,7 @@ def test_a_zero_row_has_cosine_zero(mode, counts):
     assert all(part.isfinite().all() for part in derivatives_of(nothing, zeros, restoration))
 
 
-def test_an_unknown_mode_is_refused():
+def test_an_unknown_mode_is_rejected():
     with pytest.raises(ValueError, match='sideways'):
         orthogonality(*draw(2, 2), mode='sideways')
 

@@ -43,7 +43,7 @@ def test_every_mode_by_hand():
     assert torch.equal(depth, double(0, 0.4965, 0.4966, 1))
 
 
-def test_only_the_first_of_twelve_layers_is_left_at_the_last_step():
+def test_only_the_first_of_twelve_layers_remains_at_the_last_step():
     assert layer_decay(DEPTH, 50).tolist() == [1] + [0] * 11
     assert layer_decay(DEPTH, 1).sum() == 11
 

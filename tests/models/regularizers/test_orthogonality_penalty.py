@@ -45,7 +45,7 @@ def test_orthogonality_is_eq_17_to_19_pair_by_pair(implementation, groups, deep)
     assert logged['orthogonality_within'].item() == pytest.approx(d.item(), rel=1e-9)
 
 
-def test_groups_of_one_sample_are_samples():
+def test_groups_of_one_sample_equal_per_sample():
     restorer = build()
     expected, logged = compute_added(restorer, implementation='per_sample', grad_cap=None)
     pull, logged_of_groups = compute_added(restorer, groups=5, grad_cap=None)
@@ -54,7 +54,7 @@ def test_groups_of_one_sample_are_samples():
         torch.testing.assert_close(logged_of_groups[name], logged[name], rtol=1e-9, atol=0)
 
 
-def test_the_mode_is_that_of_the_loss():
+def test_the_mode_selects_the_loss():
     restorer = build()
     for mode in ('opl', 'conflict'):
         _, logged = compute_added(restorer, mode=mode)
@@ -101,7 +101,7 @@ def test_orthogonality_against_differences_of_the_loss(implementation, backbone)
         assert slope == pytest.approx(float(pull @ direction), abs=1e-5 * float(pull.norm()))
 
 
-def test_the_cap_is_a_share_of_the_content_gradient_alone():
+def test_the_cap_is_relative_to_the_content_gradient():
     restorer = build()
     named = restorer.named_trained_parameters()
     zeros = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
@@ -124,7 +124,7 @@ def test_the_cap_is_a_share_of_the_content_gradient_alone():
     assert logged['orthogonality_ratio'].item() == pytest.approx(0.05, rel=1e-9)
 
 
-def test_between_its_updates_nothing_is_added():
+def test_nothing_is_added_between_its_updates():
     restorer = build()
     plain = [compute(restorer, iteration)[0] for iteration in range(4)]
     set_term(restorer, 'orthogonality', GradientOrthogonality(interval=3))

@@ -71,7 +71,7 @@ class Local(nn.Module):
         return self.last(torch.relu(self.first(u)))
 
 
-def test_tiles_give_what_the_whole_image_does():
+def test_tiled_restoration_equals_the_whole_image():
     restorer = build(dict(type='ConditionedBackbone', backbone=dict(type='Local')), tile_overlap=8)
     y, t = images(2, 29, 23), torch.tensor([3, 40])
     whole = restorer.restore_images(y, t)
@@ -119,7 +119,7 @@ def test_predictions_are_rounded_pixels(toy_backbone, step, added, rounded):
     assert described == [('hazy', 'source', 'a.png', 47), ('rainy', 'target', 'b.png', 8)]
 
 
-def test_each_image_is_predicted_at_the_step_of_its_task(toy_backbone):
+def test_each_image_is_restored_at_its_tasks_time_step(toy_backbone):
     restorer = build(toy_backbone)
     data = make_data()
     results = restorer.test_step(data)
@@ -133,7 +133,7 @@ def test_each_image_is_predicted_at_the_step_of_its_task(toy_backbone):
     assert not np.array_equal(results[0]['restored'], results[1]['restored'])
 
 
-def test_bf16_is_for_training_alone(toy_backbone):
+def test_bf16_is_used_only_in_training(toy_backbone):
     restorer = build(toy_backbone, 'fp32')
     y, t = images(2, 8, 8).float(), torch.tensor([8, 47])
     batch = restorer.data_preprocessor(make_data())
@@ -151,7 +151,7 @@ def test_bf16_is_for_training_alone(toy_backbone):
 
 
 @pytest.mark.parametrize(('precision', 'dtype'), [('fp32', torch.float32), ('fp64', torch.float64)])
-def test_precision_of_everything(toy_backbone, precision, dtype):
+def test_precision_applies_to_every_tensor(toy_backbone, precision, dtype):
     restorer = build(toy_backbone, precision)
     batch = restorer.data_preprocessor(make_data())
     gradient, losses = restorer.step.gradient(restorer, batch)
@@ -178,6 +178,6 @@ def test_precision_of_everything(toy_backbone, precision, dtype):
         ),
     ],
 )
-def test_bad_arguments(toy_backbone, arguments, message):
+def test_invalid_arguments_are_rejected(toy_backbone, arguments, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='Restorer', backbone=toy_backbone, **arguments))

@@ -22,7 +22,7 @@ def test_one_step_for_every_task(step):
 
 
 @pytest.mark.parametrize('mapping', [dict, ConfigDict])
-def test_a_dict_of_the_users_own(mapping):
+def test_a_dict_gives_the_time_steps(mapping):
     spec = mapping({'foggy': 1, 'rainy': 50})
     timesteps = TaskTimesteps(spec, 50)
     spec['foggy'] = 2
@@ -40,7 +40,7 @@ def test_a_file_of_matched_steps(tmp_path):
 
 
 @pytest.mark.parametrize('spec', ['table4', 'fixed:', 'fixed:-3', 'fixed:2.5', '8', ''])
-def test_other_specs_are_refused(spec):
+def test_invalid_specs_are_rejected(spec):
     with pytest.raises(ValueError, match='must be "paper", "fixed:k"') as error:
         TaskTimesteps(spec, 50)
     assert repr(spec) in str(error.value)
@@ -57,12 +57,12 @@ def test_other_specs_are_refused(spec):
         ({'foggy': '8'}, "foggy has t='8'"),
     ],
 )
-def test_steps_outside_the_schedule_are_refused(spec, named):
+def test_steps_outside_the_schedule_are_rejected(spec, named):
     with pytest.raises(ValueError, match=f'{named}; it must lie in 1..50'):
         TaskTimesteps(spec, 50)
 
 
-def test_the_papers_steps_need_the_papers_schedule():
+def test_table_4_requires_its_number_of_steps():
     for num_steps in (20, 100):
         timesteps = TaskTimesteps('paper', num_steps)  # pre-training asks for none
         with pytest.raises(KeyError, match=r'known for no task \(Table 4 is for T=50\)\. Match it'):

@@ -134,7 +134,7 @@ class NotFinite:
 
 
 @pytest.mark.parametrize(('steep', 'what'), [(False, 'losses broken'), (True, 'the gradient')])
-def test_an_update_that_is_not_finite_is_refused(toy_backbone, steep, what):
+def test_non_finite_updates_are_rejected(toy_backbone, steep, what):
     step = dict(objective=dict(type='NotFinite', steep=steep))
     restorer = build(toy_backbone, step, 'fp32')
     before = {name: value.clone() for name, value in restorer.state_dict().items()}
@@ -162,7 +162,7 @@ class Diagnosed:
         return torch.zeros_like(update.main)
 
 
-def test_diagnostics_that_are_not_finite_stop_no_update(toy_backbone):
+def test_non_finite_diagnostics_do_not_stop_an_update(toy_backbone):
     """They are left out of what is logged; a loss that is only watched is one of them."""
     mixing = dict(
         type='UpdateMixing', probability=1.0, added=False,
@@ -194,7 +194,7 @@ class Blind(Reconstruction):
         return Losses(total, {self.of_input: total.detach()[:1]})
 
 
-def test_an_objective_of_ones_own_is_trained_and_logged(toy_backbone):
+def test_custom_objectives_are_trained_and_logged(toy_backbone):
     """Its loss is averaged over samples, its parts over those that it gives."""
     restorer = build(toy_backbone, dict(objective=dict(type='Blind')))
     data = make_data(range(3)) | {'t': torch.tensor([4, 20, 41])}
@@ -207,7 +207,7 @@ def test_an_objective_of_ones_own_is_trained_and_logged(toy_backbone):
     assert logged['content_of_input'].tolist() == pytest.approx(each[:1].tolist(), rel=1e-12)
 
 
-def test_what_observes_a_step_sees_the_sums_before_any_regularizer(toy_backbone):
+def test_observers_see_the_gradients_before_regularization(toy_backbone):
     """``ImportanceAccumulationHook`` takes omega from them: of the losses, without a penalty."""
     restorer = build(toy_backbone, step_of('finetuning', ratio=0.5))
     data = make_data(range(4))
@@ -223,7 +223,7 @@ def test_what_observes_a_step_sees_the_sums_before_any_regularizer(toy_backbone)
     torch.testing.assert_close(main, gradient_of(content.sum() / 4, restorer))
 
 
-def test_the_gradient_of_another_objective_is_its_mean_over_the_whole_batch(toy_backbone):
+def test_gradient_of_averages_an_objective_over_the_batch(toy_backbone):
     """As omega of the released code takes it; the micro-batches do not matter."""
     restorer = build(toy_backbone, step_of('finetuning', ratio=0.25))
     data = make_data(range(4))
@@ -237,7 +237,7 @@ def test_the_gradient_of_another_objective_is_its_mean_over_the_whole_batch(toy_
         torch.testing.assert_close(gradient, expected)
 
 
-def test_a_sample_of_no_slot_of_the_batch_is_not_left_out_in_silence(toy_backbone):
+def test_samples_without_a_slot_are_rejected(toy_backbone):
     for stage in ('pretraining', 'finetuning'):
         with pytest.raises(AssertionError, match='a sample without a slot would be lost'):
             compute(build(toy_backbone, step_of(stage)), make_data([0, 1, 3]))

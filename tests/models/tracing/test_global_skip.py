@@ -47,7 +47,7 @@ def test_a_global_skip_is_detected(network, skips):
     assert trace(network()).global_skip is skips
 
 
-def test_the_global_skip_of_real_networks_is_detected(monkeypatch):
+def test_global_skips_of_real_networks_are_detected(monkeypatch):
     assert trace(MODELS.build(NAFNET)).global_skip is True
     monkeypatch.delattr(DtirUNet, 'global_skip')
     network = DtirUNet(width=8, channel_multipliers=(1, 2), blocks_per_level=(1,))
@@ -55,14 +55,14 @@ def test_the_global_skip_of_real_networks_is_detected(monkeypatch):
 
 
 @pytest.mark.parametrize('stated', [True, False])
-def test_a_stated_global_skip_is_not_overruled(stated):
+def test_a_declared_global_skip_is_kept(stated):
     network = HalfSkipping()
     network.global_skip = stated
     assert trace(network).global_skip is stated
 
 
 @pytest.mark.parametrize('network', [HalfSkipping(), nn.AvgPool2d(3, 1, padding=1)])
-def test_a_network_that_does_neither_is_asked_to_state_it(network):
+def test_ambiguous_networks_must_declare_global_skip(network):
     with pytest.raises(ValueError, match='Set global_skip = True or False') as error:
         trace(network)
     assert type(network).__name__ in str(error.value)

@@ -97,7 +97,7 @@ def test_groups_of_nafnet_are_its_stages():
     assert names(conditioning_sites(trace(compat.mend_custom_functions(network)))) == expected
 
 
-def test_a_stage_of_two_widths_makes_two_groups():
+def test_a_stage_with_two_widths_forms_two_groups():
     assert names(conditioning_sites(trace(Staged(with_norms=True)))) == {
         'levels.0.0/4': ['levels.0.0.0'],
         'levels.0.1/4': ['levels.0.1.0'],
@@ -106,7 +106,7 @@ def test_a_stage_of_two_widths_makes_two_groups():
     }
 
 
-def test_without_norms_time_enters_behind_all_convolutions_but_the_last():
+def test_without_norms_time_enters_after_all_convolutions_but_the_last():
     assert names(conditioning_sites(trace(Staged(with_norms=False)))) == {
         'stem/4': ['stem'],
         'levels.0.0/4': ['levels.0.0.1'],
@@ -116,12 +116,12 @@ def test_without_norms_time_enters_behind_all_convolutions_but_the_last():
     }
 
 
-def test_stated_groups_are_taken():
+def test_declared_groups_are_used():
     assert names(conditioning_sites(trace(Stating(with_norms=True)))) == {'mine': ['tail.0.0']}
 
 
 @pytest.mark.parametrize('network', [nn.Conv2d(3, 3, 1), nn.Sequential(nn.ReLU())])
-def test_a_network_with_nothing_to_condition_is_asked_for_names(network):
+def test_networks_without_sites_require_explicit_names(network):
     with pytest.raises(
         ValueError, match=r'conditioning=\[\.\.\.\] of ConditionedBackbone'
     ) as error:
@@ -162,11 +162,11 @@ def test_affine_norms(module, expected):
         ('levels.1', 'levels.1'),
     ],
 )
-def test_a_stage_is_the_first_part_that_is_no_list(name, stage):
+def test_a_stage_is_the_outermost_module_that_is_not_a_list(name, stage):
     assert stage_of(Staged(with_norms=True), name) == stage
 
 
-def test_channels_are_found_on_every_layout_and_windows_are_passed_over():
+def test_channels_are_found_in_every_layout_and_windows_are_skipped():
     assert conditioning_sites(trace(Layouts())) == {
         f'{name}/8': [Site(name, 8, axis)]
         for name, axis in {
@@ -180,7 +180,7 @@ def test_channels_are_found_on_every_layout_and_windows_are_passed_over():
     }
 
 
-def test_modules_can_be_named_with_wildcards():
+def test_sites_can_be_selected_with_wildcards():
     found = conditioning_sites(trace(Layouts()), ['own_*map*', 'up', 'weighted', 'token_norm'])
     assert found == {
         'token_norm/8': [Site('token_norm', 8, 3)],
@@ -199,12 +199,12 @@ def test_modules_can_be_named_with_wildcards():
         ('own_other_norm', r"'own_other_norm' .* has the 5 channels of its weight"),
     ],
 )
-def test_a_module_behind_which_time_cannot_enter_is_named(pattern, message):
+def test_unusable_sites_are_rejected(pattern, message):
     with pytest.raises(ValueError, match=message):
         conditioning_sites(trace(Layouts()), ['map_norm', pattern])
 
 
-def test_convolutions_of_a_single_value_are_no_sites_of_their_own_accord():
+def test_convolutions_of_pooled_values_are_skipped():
     network = Layouts()
     for name, _ in list(network.named_children()):
         if name.endswith('norm'):

@@ -41,11 +41,11 @@ class Demanding(nn.Module):
         SizeRule(64, 128, square=True),
     ],
 )
-def test_what_is_found_is_what_is_taken(rule):
+def test_the_valid_sizes_are_found(rule):
     assert size_rule(Demanding(rule)) == rule
 
 
-def test_the_network_is_left_as_it_was():
+def test_the_network_is_left_unchanged():
     network = Demanding(SizeRule(8, 16)).train()
     network.norm.eval()
     buffer, before = network.passes, {n: v.clone() for n, v in network.state_dict().items()}
@@ -58,14 +58,14 @@ def test_the_network_is_left_as_it_was():
 
 
 @pytest.mark.parametrize('statement', ['size_multiple', 'size_minimum', 'square_only'])
-def test_a_network_that_states_its_sizes_is_not_tried(statement):
+def test_networks_that_declare_their_sizes_are_not_probed(statement):
     network = Demanding(SizeRule(8, 8))
     setattr(network, statement, 8)
     assert size_rule(network) != SizeRule()
     assert network.passes == 0
 
 
-def test_two_passes_are_enough_where_any_size_is_taken():
+def test_two_passes_suffice_if_any_size_is_valid():
     shapes = []
     network = Demanding()
     network.first.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
@@ -73,7 +73,7 @@ def test_two_passes_are_enough_where_any_size_is_taken():
     assert shapes == [(65, 67), (1, 1)]
 
 
-def test_it_is_said_unless_any_size_is_taken(monkeypatch):
+def test_detected_sizes_are_logged(monkeypatch):
     said = []
     monkeypatch.setattr(sizes, 'print_log', lambda message, logger: said.append(message))
     size_rule(Demanding())
@@ -132,7 +132,7 @@ class Broken(Demanding):
         (Broken, r'Broken cannot be a backbone: on \(1, 3, 128, 128\) it fails: AssertionError'),
     ],
 )
-def test_what_no_image_fits_is_refused(network, message):
+def test_networks_that_do_not_map_images_to_images_are_rejected(network, message):
     with pytest.raises(ValueError, match=message) as error:
         MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=network)))
     assert '\n' not in str(error.value)
@@ -144,7 +144,7 @@ class InPlace(nn.Conv2d):
         return super().forward(u)
 
 
-def test_a_network_that_changes_its_input_is_refused():
+def test_networks_that_modify_their_input_are_rejected():
     with pytest.raises(
         ValueError, match='InPlace cannot be a backbone: changes its input in place'
     ):
