@@ -1,4 +1,4 @@
-"""Compat mends what is broken upstream, and says what to install."""
+"""Compat repairs upstream bugs, and names the packages to install."""
 
 import importlib
 import pickle

@@ -1,4 +1,4 @@
-"""Files that replace others whole or not at all, and what is said of a full disk."""
+"""Atomic replacement of files, and messages on a full disk."""
 
 import errno
 import shutil

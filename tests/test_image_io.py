@@ -1,4 +1,4 @@
-"""Image files: what is read is what was meant, and broken files are named."""
+"""Image files are read correctly, and broken ones are named."""
 
 import io
 import os

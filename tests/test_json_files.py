@@ -1,4 +1,4 @@
-"""JSON is read to a bounded depth, and every fault is one line that names the file."""
+"""JSON is read to a bounded depth, and errors are one line that names the file."""
 
 import json
 

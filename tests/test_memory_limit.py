@@ -1,4 +1,4 @@
-"""What a file describes may not take more memory than its weights explain."""
+"""The network that a file describes may not be much larger than its weights."""
 
 import resource
 

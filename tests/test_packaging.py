@@ -1,4 +1,4 @@
-"""What a run imports, how long files and functions are, and the direction of imports."""
+"""Imports of a run, lengths of files and functions, and the direction of imports."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""Random numbers depend on the key, the whole key and nothing but the key."""
+"""Random numbers depend only on the whole key."""
 
 import zlib
 
@@ -62,7 +62,7 @@ def test_negative_integers_are_rejected(function):
 
 @pytest.mark.parametrize('probability', [0.0, 0.1, 0.5, 1.0])
 def test_events_happen_with_their_probability(probability):
-    """Within four deviations, and the same way for the same key; what is rarer happens then too."""
+    """Within four deviations; a key's event also happens at any higher probability."""
     keys = [(3, iteration, 'mix') for iteration in range(4000)]
     events = [happens(probability, *key) for key in keys]
     slack = 4 * (4000 * probability * (1 - probability)) ** 0.5
@@ -73,7 +73,7 @@ def test_events_happen_with_their_probability(probability):
 
 
 def test_seeded_draws_depend_only_on_the_key():
-    """And leave it as it was for others, also where what draws fails."""
+    """They do not change the global generator, even if the code that draws fails."""
     cpu = torch.device('cpu')
     state = torch.get_rng_state()
     with seeded(cpu, 4, 'dropout'):

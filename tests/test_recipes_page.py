@@ -1,4 +1,4 @@
-"""docs/recipes.md says what the configs hold: every value in a column "ours" is compared."""
+"""docs/recipes.md matches the configs: every value in a column "ours" is compared."""
 
 import ast
 import inspect
@@ -18,7 +18,7 @@ from dtir_mm.models.conditioning.time_embedding import TimeEmbedding
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs' / 'recipes.md').read_text()
 MARKS = {'stated', 'silent: we chose', 'open: we chose'}
-# Arguments that name no type, and what they are the arguments of.
+# Arguments without a type, and the classes that take them.
 UNTYPED = {'model.backbone.adapters': MoEAdapters, 'model.backbone.time_embedding': TimeEmbedding}
 REGISTRIES = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
 
@@ -55,7 +55,7 @@ def resolved(config: dict, key: str) -> Any:
 
 
 def default(path: str, node: dict | None, name: str) -> Any:
-    """The default of an argument ``name`` of what is configured by ``node`` at a path."""
+    """The default of an argument ``name`` of the class that ``node`` configures."""
     if path == 'default_hooks':
         return None  # there is no such hook
     name_of_type = (node or {}).get('type')

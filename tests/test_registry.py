@@ -1,4 +1,4 @@
-"""The registries find ours, mmagic's and the user's classes, and explain a miss."""
+"""Registries find our classes, mmagic's and the user's, and explain unknown names."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ def test_child_registries_see_our_classes_and_their_own():
 
         unet = mine.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})
         assert type(unet).__module__ == 'dtir_mm.models.backbones.dtir_unet'
-        # Whatever scope a run before this test left behind.
+        # Independent of the scope that an earlier run set.
         with DefaultScope.overwrite_default_scope('somebody'):
             assert isinstance(mine.build({'type': 'TheirNet'}), TheirNet)
         assert MODELS.get('somebody.TheirNet') is TheirNet

@@ -1,4 +1,4 @@
-"""No file runs code by what it names: checkpoints, deployed networks, time steps, manifests."""
+"""No file can import code: checkpoints, deployed networks, time steps, manifests."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from dtir_mm.json_files import MAX_DEPTH
 from dtir_mm.matching.timesteps_file import load_timesteps
 from dtir_mm.registry import MODELS
 
-# A plain name may be a word of anybody's: it is looked up where it is built, and nowhere else.
+# Plain names may be any words: they are looked up only when something is built.
 DOTTED = [way for way in WAYS if way != 'trap_module']
 
 BUILT = (
@@ -43,7 +43,7 @@ NOT_BUILT = (
 
 @MODELS.register_module()
 class BuildsLayers(nn.Module):
-    """A network of the user's own that has mmcv look a layer up."""
+    """A custom network that has mmcv look up a layer."""
 
     def __init__(self, padding: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a file may name is built from it; what does not fit is one line."""
+"""Registered classes are built from files; invalid arguments raise one-line errors."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ from dtir_mm.registry import MODELS
 
 
 def restored_by(network, folder):
-    """What the restorer of a checkpoint with that network gives, from its file alone."""
+    """The class of the network that is restored from a checkpoint file."""
     model = dict(type='Restorer', backbone=dict(BACKBONE, backbone=network))
     weights = MODELS.build(copy.deepcopy(model)).state_dict()
     restorer = load_restorer(checkpoint_of(dict(model=model), folder, weights)).cpu()

@@ -1,4 +1,4 @@
-"""Files of every kind in the place of weights: read as data, or named for what they are."""
+"""Files of every kind given as weights: read as data, or rejected by their kind."""
 
 import argparse
 import gzip
@@ -117,7 +117,7 @@ def test_other_kinds_of_files_are_named_in_one_line(kind, tmp_path, monkeypatch)
         read_weights_file(file)
     message = str(raised.value)
     assert message.startswith(str(file)) and '\n' not in message
-    # Neither the message nor what a traceback would show with it advises to run the file's code.
+    # Neither the message nor a traceback advises running the file's code.
     assert 'weights_only' not in message and 'torch.load' not in message
     assert 'weights_only' not in ''.join(traceback.format_exception(raised.value, limit=0))
     assert [path.name for path in tmp_path.iterdir()] == ['net.pth']

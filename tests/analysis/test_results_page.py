@@ -1,4 +1,4 @@
-"""Tables of results: what a config's cells are, filling them, and never overwriting unseen."""
+"""Tables of results: finding a config's cells, filling them, and never overwriting silently."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rows, summaries and tables that commands leave behind."""
+"""Rows, summaries and tables that commands write."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Samples are a function of their key, whatever is drawn before, beside or in another process."""
+"""Samples depend only on their key, not on other samples, draws or processes."""
 
 import random
 from functools import cache

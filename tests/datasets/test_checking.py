@@ -1,4 +1,4 @@
-"""Each fault of a data set is found, and named with its files; sound sets have none."""
+"""Each fault of a data set is found and names its files; valid sets have none."""
 
 from pathlib import Path
 

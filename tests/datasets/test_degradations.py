@@ -1,4 +1,4 @@
-"""The degradations: values against independent references, and what source and target differ in."""
+"""Degradations against independent references, and differences of source and target."""
 
 import io
 from pathlib import Path

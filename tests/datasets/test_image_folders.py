@@ -1,4 +1,4 @@
-"""What is an image in a folder, and that all else is named and counted."""
+"""Which files of a folder are images; all others are listed."""
 
 import os
 
@@ -10,7 +10,7 @@ IMAGES = [
     'a.png', 'b.JPG', 'c.tif', 'd.jpeg', 'e.bmp', 'f.webp', 'g.tiff', 'h.gif', 'i.jfif', 'j.jpe',
     'k.avif', 'l.ppm', 'm.jp2', 'n.pgm', 'o.tga', 'p.psd', 'q.ico',
 ]  # fmt: skip
-# Text, data, video, what would run other programs, and what has the name of an image alone.
+# Text, data, video, formats that run other programs, and names that only look like images.
 OTHERS = ['notes.txt', 'png', 'x.h5', 'x.mpg', 'x.eps', 'x.wmf', '.hidden.png', 'x.heic.part']
 
 

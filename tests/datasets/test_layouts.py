@@ -1,4 +1,4 @@
-"""The table of data sets: what configs name, what the paper counts, and its fixtures."""
+"""The table of data sets against configs, the paper's counts and the docs, and its fixtures."""
 
 import filecmp
 from pathlib import Path

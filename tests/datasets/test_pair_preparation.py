@@ -1,4 +1,4 @@
-"""Downloads become pairs of one name, and made pairs are what the paper says they are."""
+"""Downloads become pairs with equal names; synthetic pairs follow the paper."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pairs of the user's own: matched by stem, and every mistake names its file or folder."""
+"""The user's own pairs are matched by stem, and errors name the file or folder."""
 
 import numpy as np
 import pytest

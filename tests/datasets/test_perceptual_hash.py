@@ -1,4 +1,4 @@
-"""Hashes stay when an image is stored anew, and are those of an independent computation."""
+"""Hashes survive recompression and equal an independent computation."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Photographs alone and degraded: pairs that are the same in every order, process and call."""
+"""Clean and degraded photographs: the same pairs in every order, process and call."""
 
 import hashlib
 from pathlib import Path
@@ -41,14 +41,14 @@ def test_a_pair_does_not_depend_on_the_run(photos_dir):
         pairs = degraded(photos_dir, task, severities=SEVERITIES, max_photos=2, draws=2)
         hashes = [hash_of(pairs[index]) for index in range(8)]
         assert [hash_of(pairs[index]) for index in reversed(range(8))] == hashes[::-1]
-        # The other draw of a photograph differs by nothing under JPEG alone.
+        # Only under JPEG do both draws of a photograph agree.
         assert len(set(hashes)) == (4 if task == 'jpeg' else 8), task
         key = SampleKey(seed=3, iteration=500, slot=7, index=4)
         assert hash_of(pairs[key]) == hashes[4], 'the pair depends on the run'
 
 
 def test_clean_photographs_can_serve_as_their_own_pairs(photos_dir):
-    """In memory of their own: transforms may work in place."""
+    """As separate arrays, because transforms may work in place."""
     alone = CleanPhotosDataset(photos_dir, [], shrink=0.5)
     pairs = CleanPhotosDataset(photos_dir, [], shrink=0.5, as_pairs=True, cache=True)
     assert (alone.tasks, pairs.tasks, pairs.metainfo) == ([], ['clean'], {'tasks': ['clean']})

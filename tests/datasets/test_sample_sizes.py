@@ -1,4 +1,4 @@
-"""Sizes from headers are those of the samples, whatever the data set does to its files."""
+"""Sizes from headers are those of the samples of every data set."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ PATCHES = [dict(type='RandomPatch', size=20), dict(type='RandomFlipTurn'), *PACK
 
 @pytest.fixture
 def folder(tmp_path):
-    """Photographs of several sizes, of which one lies on its side."""
+    """Photographs of several sizes, one of them rotated by EXIF."""
     for i, size in enumerate([(40, 61), (33, 20), (17, 90)]):
         pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)
         save_image(tmp_path / 'photos' / f'{i}.png', pixels)

@@ -19,7 +19,7 @@ def sample(index):
 
 
 def read_and_write(samples, answers):
-    """In another process: what was stored by the first, and writing to what it got."""
+    """In another process: reads a stored sample and writes to its arrays."""
     got = samples.get(1, None)
     got['clean'][:] = 99
     other = samples.get(5, sample)

@@ -1,4 +1,4 @@
-"""Patches, flips and turns, and packing: what is cut, how often, and that pairs stay pairs."""
+"""Patches, flips and turns, and packing: their distributions, and that pairs stay aligned."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from dtir_mm.datasets import PackSample, RandomFlipTurn, RandomPatch
 
 
 def coordinates(height, width, marker=0):
-    """An image whose pixels say where they are: (row, column, marker)."""
+    """An image whose pixels state their position: (row, column, marker)."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows, columns, np.full_like(rows, marker)], axis=2).astype(np.uint8)
 
@@ -69,7 +69,7 @@ def test_empty_patches_are_rejected(size):
 
 
 def symmetries(image):
-    """The eight symmetries of a square, out of transposing and mirroring alone."""
+    """The eight symmetries of a square, by transposing and mirroring."""
     for square in (image, image.transpose(1, 0, 2)):
         for rows in (slice(None), slice(None, None, -1)):
             for columns in (slice(None), slice(None, None, -1)):

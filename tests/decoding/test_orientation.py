@@ -1,4 +1,4 @@
-"""The orientation that a camera noted: applied where it can be read, and never in the way."""
+"""EXIF orientation is applied if it can be read, and ignored otherwise."""
 
 import io
 import struct

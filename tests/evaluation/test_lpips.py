@@ -245,7 +245,7 @@ def test_wrong_sizes_are_rejected_and_the_smallest_one_works(random_lpips):
     assert lpips(red_image(20)[:31, :31], photo[:31, :31]) > 0
 
 
-# The real weights, where the machine has them
+# The real weights, if they are installed
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""Named protocols: what is compared, and what a wrong name says."""
+"""Named protocols: what they compare, and unknown names."""
 
 import numpy as np
 import pytest

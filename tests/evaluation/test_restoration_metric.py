@@ -96,7 +96,7 @@ def test_protocols_crop_and_convert(monkeypatch):
     first = SAMPLES[0]
     metrics = evaluate(RestorationMetric('y'), [first])
     assert metrics['psnr'] == psnr(luma(first['restored']), luma(first['clean']))
-    # The distance stands in for LPIPS: it sees the cropped RGB images.
+    # A fake LPIPS, which sees the cropped RGB images.
     monkeypatch.setattr(module, 'Lpips', lambda: lambda image, clean: image[0, 0, 0] / clean.size)
     cropped = {name: first[name][4:-4, 4:-4] for name in ('restored', 'degraded', 'clean')}
     metrics = evaluate(RestorationMetric('rgb_crop4'), [first])

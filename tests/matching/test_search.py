@@ -1,4 +1,4 @@
-"""Which time steps are evaluated, and what is refused."""
+"""Which time steps are evaluated."""
 
 import numpy as np
 import pytest

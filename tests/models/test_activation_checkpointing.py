@@ -1,4 +1,4 @@
-"""Activations that are computed again: the same gradients, whatever was forwarded in between."""
+"""Activation checkpointing: the same gradients, also with other forward passes in between."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ RESTORMER = dict(
     heads=[1, 1, 2, 2], ffn_expansion_factor=2, bias=False, LayerNorm_type='BiasFree',
 )  # fmt: skip
 ADAPTERS = dict(num_experts=3, param_budget=5000, prompt_dim=8)
-INSIDE = dict(ADAPTERS, sites=['encoders.0.0.conv1', 'middle.0'])  # the first lies in a block
+INSIDE = dict(ADAPTERS, sites=['encoders.0.0.conv1', 'middle.0'])  # the first is inside a block
 NETWORKS = pytest.mark.parametrize(
     ('backbone', 'adapters'),
     [(UNET, INSIDE), (NAFNET, ADAPTERS), (RESTORMER, None)],

@@ -1,4 +1,4 @@
-"""Time attached to a network: unchanged at first, then exactly the modulation that it should be."""
+"""Time conditioning: the identity at first, then exactly the expected modulation."""
 
 import copy
 
@@ -56,7 +56,7 @@ def test_every_sample_has_its_own_time_step(backbone):
 
 @NETWORKS
 def test_film_folds_into_the_norms_for_a_fixed_time_step(backbone):
-    """The modulation as a whole, against scale and shift computed from the weights alone."""
+    """The whole modulation against scale and shift computed from the weights."""
     conditioned = wrap(backbone)
     weights = conditioned.state_dict()
     bare = MODELS.build(backbone).double()
@@ -139,7 +139,7 @@ def test_features_of_nafnet_are_the_input_of_its_last_convolution(height, width,
 
 
 class Windows(nn.Module):
-    """Normalises windows of 4 x 4 pixels, each as a sample of its own."""
+    """Normalises windows of 4 x 4 pixels, each as a separate sample."""
 
     global_skip = False
 
@@ -175,7 +175,7 @@ def test_conditioning_selects_the_sites():
 
 
 class Alike(nn.Module):
-    """Two groups, of other widths, whose names differ in a dot alone; one site is a weight norm."""
+    """Two groups of different widths whose names differ only in a dot; one has weight norm."""
 
     global_skip = False
 

@@ -1,4 +1,4 @@
-"""The released adapters: one of them by loops, and what they are behind a network's decoder."""
+"""The released adapters: one of them against loops, and all of them in a decoder."""
 
 import math
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_adapters_add_the_weighted_outputs_of_all_experts(channels):
 
 
 def test_experts_are_initialised_as_separate_convolutions():
-    """Bounds of torch's default: 1 over the root of the number of inputs, an expert's alone."""
+    """Bounds of torch's default: 1 over the root of the number of inputs of one expert."""
     adapter = DecoderAdapter(64, num_experts=10)
     for layer, inputs in ((adapter.down, 64 * 9), (adapter.across, 16 * 9), (adapter.up, 16)):
         for parameter in layer.parameters():
@@ -192,7 +192,7 @@ def test_unsupported_queries_are_rejected():
 
 
 def test_checkpointed_activations_give_the_same_gradients():
-    """The site lies inside a block, which is computed again after another forward pass."""
+    """The site is inside a block that is recomputed after another forward pass."""
     sites = ['decoders.1.0.project']
     keeps = adapted(NAFNET, sites=sites)
     adapters = dict(type='DecoderAdapters', num_experts=EXPERTS, sites=sites)

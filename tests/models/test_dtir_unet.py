@@ -1,4 +1,4 @@
-"""The reference U-Net: its size, its parts and its wiring, against the same written by hand."""
+"""The reference U-Net: size, parts and wiring against a handwritten one."""
 
 from pathlib import Path
 

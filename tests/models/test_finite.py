@@ -1,4 +1,4 @@
-"""NaN and infinity never become pixels: the layer that they come from is named, and the file."""
+"""NaN and Inf never become pixels: errors name the layer and the file."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_test_and_validation_name_the_files(toy_backbone):
     for run, batch in (
         (restorer.test_step, paired),
         (restorer.val_step, paired),
-        (restorer.val_step, data),  # L_g on clean images alone, as in pre-training
+        (restorer.val_step, data),  # L_g on clean images, as in pre-training
     ):
         with pytest.raises(NotFiniteError, match=r'^in/a.png, in/b.png: the network .*conv_out'):
             run(batch)

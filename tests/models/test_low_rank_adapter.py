@@ -1,4 +1,4 @@
-"""One adapter: mixture, gates and what is merged, against loops over experts and samples."""
+"""One adapter: mixture, gates and merging against loops over experts and samples."""
 
 import math
 

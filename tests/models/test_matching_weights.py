@@ -1,4 +1,4 @@
-"""Which weights fit a network, and whether their values are sound."""
+"""Which weights match a network, and whether their values are valid."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Where adapters go in networks of all kinds, and what they cost."""
+"""Adapter sites in networks of all kinds, and parameter counts."""
 
 import pytest
 import torch

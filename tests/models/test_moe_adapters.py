@@ -1,4 +1,4 @@
-"""Adapters of whole networks: what they do together, what bypasses them, and what is merged."""
+"""Adapters of whole networks: bypassing, routing and merging."""
 
 import copy
 import math

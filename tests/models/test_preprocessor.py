@@ -1,4 +1,4 @@
-"""Batches on their way into a restorer and out of it."""
+"""Conversion of batches for a restorer, and back to images."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BOTH = pytest.mark.parametrize(
 
 
 def make_batch() -> dict:
-    """All 256 values in a clean image, and what else a batch holds."""
+    """A batch with all 256 values in each image."""
     values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     return {
         'clean': values.expand(2, 3, 16, 16),

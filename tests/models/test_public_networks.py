@@ -1,4 +1,4 @@
-"""Networks by the names that their authors gave them, and out of public files of weights."""
+"""Public networks by name, and from public weight files."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Weights under the authors' names become those of our network, all of them, in our layout."""
+"""All weights of the authors' release are mapped to our names and layout."""
 
 import pytest
 import torch
@@ -134,7 +134,7 @@ def test_shift_and_scale_of_both_norms_are_swapped():
 
 
 def test_experts_are_concatenated():
-    weights = dict(reversed(theirs(adapters=True).items()))  # whatever the order in the file
+    weights = dict(reversed(theirs(adapters=True).items()))  # in any order
     state = from_release(weights)
     prefix, site = 'adapters.experts.decoders_1', 'moe_adapters.1.adapter'
     for name, index, rows in (('down', 0, 16), ('across', 2, 16), ('up', 4, WIDTH)):

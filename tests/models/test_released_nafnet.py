@@ -1,4 +1,4 @@
-"""The released network: its size, block, wiring and time, against the same written by hand."""
+"""The released network: size, block, wiring and time against a handwritten one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A last convolution of its own for restoration: zero at first, and unknown to generation."""
+"""A separate last convolution for restoration: zero at first, and not used by generation."""
 
 import copy
 
@@ -86,7 +86,7 @@ def test_the_gradient_initially_reaches_only_the_head(backbone):
     network.predict_residual(images(), STEPS).square().mean().backward()
     last = {f'net.{LAST[backbone["type"]]}.{name}' for name in ('weight', 'bias')}
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without == last  # which is generation's alone
+    assert without == last  # which only generation uses
 
 
 def test_the_head_draws_no_random_numbers():
@@ -227,7 +227,7 @@ class WeightNormed(InABlock):
 
 
 class AddsAfterwards(InABlock):
-    """Its output is not zero where that of its last convolution is."""
+    """Its output is not zero if its last convolution's is."""
 
     def forward(self, u: Tensor) -> Tensor:
         return super().forward(u) + 0.5 * u

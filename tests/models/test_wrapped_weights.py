@@ -55,7 +55,7 @@ def test_the_networks_names_are_among_the_candidates(kind):
 
 
 def test_unchanged_names_come_first():
-    """A network may have a part of its own that is called "model"."""
+    """A network may have a submodule that is called "model"."""
     first, second = candidates({**under('model.'), 'head': torch.ones(1)}, 'a.pth')
     assert first.weights.keys() == {*under('model.'), 'head'} and first.found == ''
     assert second.weights.keys() == NET.keys()

@@ -1,4 +1,4 @@
-"""Networks of many kinds: conditioned, trained for ten steps, equal to the bare ones at first."""
+"""Networks of many kinds: unchanged by conditioning at first, then trained for ten steps."""
 
 from copy import deepcopy
 from functools import cache
@@ -141,7 +141,7 @@ def test_networks_can_be_differentiated_twice(name):
         nn.utils.vector_to_parameters(values + sign * step * direction, parameters)
         slopes.append(flat_gradient(loss(), parameters) @ direction)
     expected = (slopes[0] - slopes[1]) / (2 * step)
-    # FFTformer computes its spectra in single precision whatever it is given.
+    # FFTformer always computes its spectra in single precision.
     torch.testing.assert_close(curvature, expected, rtol=2e-3, atol=0)
 
 

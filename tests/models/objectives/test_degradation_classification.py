@@ -1,4 +1,4 @@
-"""Training the classifier of degradations, and nothing else, beside a finished network."""
+"""Training only the degradation classifier of a finished network."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from dtir_mm.registry import MODELS
 
 
 def build(**arguments) -> nn.Module:
-    """A restorer in float64 with random weights, whose classifier alone is trained."""
+    """A restorer in float64 with random weights, of which only the classifier is trained."""
     settings = dict(
         backbone=CONDITIONED | dict(adapters=ADAPTERS),
         timesteps=STEPS,

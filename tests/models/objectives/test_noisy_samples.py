@@ -1,4 +1,4 @@
-"""Noise and time steps: functions of the keys alone, of the right distributions."""
+"""Noise and time steps depend only on the keys and have the right distributions."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_noise_depends_only_on_the_keys():
 
 
 def test_both_recipes_draw_the_same_noise_and_time_steps():
-    """And in every precision: float64 refines what float32 computes."""
+    """In every precision: float64 refines float32."""
     data = make_data(range(5))
     for dtype in (torch.float32, torch.float64):
         for schedule in (VariancePreserving(), VarianceExploding()):

@@ -1,4 +1,4 @@
-"""Distances of two images by hand, against numpy's transform, and their gradients."""
+"""Pixel losses by hand and against numpy's FFT, and their gradients."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_l1_is_the_mean_absolute_error_of_each_image():
 
 @pytest.mark.parametrize('epsilon', [1e-3, 0.4])
 def test_charbonnier_is_the_mean_of_roots_of_each_image(epsilon):
-    """Two of three channels have the error, the other has epsilon alone."""
+    """Two of three channels have the error, the third only epsilon."""
     losses = CharbonnierLoss(epsilon)(images(0.5, -0.5, 3.0), images(0.2, 0.1, 3.0))
     expected = [(2 * math.hypot(error, epsilon) + epsilon) / 3 for error in (0.3, 0.6, 0.0)]
     assert losses.tolist() == pytest.approx(expected, rel=1e-12)
@@ -47,7 +47,7 @@ def test_fft_is_the_mean_amplitude_of_numpys_transform(size):
 
 @SIZES
 def test_the_gradient_of_fft_is_that_of_the_whole_transform(size):
-    """Also at frequencies that are their own partners, and none in an image without error."""
+    """Also at self-conjugate frequencies; an image without error has no gradient."""
     restored, clean = pair(*size)
     restored[2] = clean[2]
     restored.requires_grad_()

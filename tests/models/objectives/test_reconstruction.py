@@ -1,4 +1,4 @@
-"""The content loss of both recipes, and what is logged beside it, image by image."""
+"""The content loss of both recipes and its logs, image by image."""
 
 import pytest
 import torch

@@ -95,7 +95,7 @@ def test_against_loops_and_autograd(mode, shape, counted, sign):
 
 @pytest.mark.parametrize('mode', ['align', 'opl'])
 def test_both_signs_of_within(mode):
-    """|d| of rows that point apart, where its derivative turns."""
+    """|d| of opposing rows, where its derivative changes sign."""
     generative = rows([1, 0.2, 0], [-1, 0.1, 0.3])
     restoration = rows([0.3, 1, 0.1], [0.1, -1, 0.2], [0.2, 0.1, -1])
     variables = [gradients.clone().requires_grad_() for gradients in (generative, restoration)]
@@ -138,7 +138,7 @@ def test_counts_weigh_the_sets_by_their_pairs_of_samples():
 
 
 @pytest.mark.parametrize('mode', MODES)
-def test_lengths_do_not_matter(mode):
+def test_the_loss_does_not_depend_on_lengths(mode):
     """So a derivative is perpendicular to its own row, and longer for a shorter one."""
     generative, restoration = draw(3, 4)
     generative = generative - restoration.sum(0)
@@ -189,7 +189,7 @@ def test_an_unknown_mode_is_rejected():
         orthogonality(*draw(2, 2), mode='sideways')
 
 
-def test_capped():
+def test_capped_limits_the_norm():
     gradient = rows([3, -4, 0])[0]
     one, four, six, nothing = torch.tensor([1, 4, 6, 0], dtype=torch.float64)
     torch.testing.assert_close(capped(gradient, one), rows([0.6, -0.8, 0])[0])

@@ -99,7 +99,7 @@ def test_projection_removes_the_component_that_opposes_restoration(deep):
 
 
 def test_gradients_that_are_not_added_are_not_projected():
-    """It is no part of the update: less what opposes of it would be a push from nowhere."""
+    """It is not part of the update, so subtracting its conflict would add a gradient."""
     restorer = build(generative='Opposed')
     for added in (True, False):
         restorer.step.mixing = UpdateMixing(dict(type='Opposed'), probability=1.0, added=added)

@@ -29,7 +29,7 @@ from dtir_mm.registry import MODELS
 @DEEP
 @BOTH
 def test_orthogonality_is_eq_17_to_19_pair_by_pair(implementation, groups, deep):
-    """Differentiated in one graph of all gradients; where the gate is closed nothing is read."""
+    """Differentiated in one graph of all gradients; gated parameters do not count."""
     restorer = build()
     reached = set_gate(restorer, deep) > 0
     gradients = gradients_of(restorer, groups, create_graph=True)
@@ -69,7 +69,7 @@ CHARBONNIER = dict(pixel=dict(type='CharbonnierLoss', epsilon=0.03))
 
 @MODELS.register_module()
 class Attentive(nn.Module):
-    """Attention over pixels by torch's fused kernels, of which one alone can be differentiated."""
+    """Attention over pixels by torch's fused kernels, of which only one has second derivatives."""
 
     global_skip = False
 

@@ -1,4 +1,4 @@
-"""What gradient orthogonality refuses, warns of, and does about precision."""
+"""Errors, warnings and precision of gradient orthogonality."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_second_derivatives_are_not_taken_under_autocast(implementation):
 
 
 class RootMeanSquareNorm(torch.autograd.Function):
-    """Its first derivative is right; of its second one it takes what it saved as constants."""
+    """Its first derivative is right; for the second it treats saved tensors as constants."""
 
     @staticmethod
     def forward(ctx, u: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def test_the_penalty_is_zero_at_the_anchor(form):
 
 @pytest.mark.parametrize('form', OMEGA_FORMS)
 def test_new_parameters_without_importance_are_not_penalised(form):
-    """However far they have moved, they neither are pulled nor pull those beside them."""
+    """However far they have moved, neither they nor their neighbours get a gradient from it."""
     delta, omega, strength = random_case([5, 3])
     delta[-1] = 4.0
     new = torch.tensor([False, True, False, False, True, True, True, True])

@@ -1,4 +1,4 @@
-"""Fine-tuning with adapters: generative samples bypass them, and their routing is watched."""
+"""Fine-tuning with adapters: generative samples bypass them, and their routing is logged."""
 
 import numpy as np
 import pytest

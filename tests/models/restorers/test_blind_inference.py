@@ -1,4 +1,4 @@
-"""How a time step is found for an image whose degradation nobody tells."""
+"""Time steps for images of unknown degradation."""
 
 import re
 
@@ -34,7 +34,7 @@ def test_the_predicted_task_selects_the_time_step():
     answer_by_brightness(restorer)
     degraded = of_brightness(0.25, -0.75, 0.75, -0.25, -0.7)
     assert restorer.find_steps(degraded).tolist() == [8, 47, 0, 4, 47]
-    batch = make_batch(degraded, ['noisy'] * 5)  # what is told is not looked at
+    batch = make_batch(degraded, ['noisy'] * 5)  # the given task is ignored
     assert [sample['t'] for sample in restorer.predict(batch)] == [8, 47, 0, 4, 47]
     restorer.set_inference('task')
     assert [sample['t'] for sample in restorer.predict(batch)] == [4] * 5

@@ -1,4 +1,4 @@
-"""The classifier of degradations: its answers and its losses."""
+"""The degradation classifier's predictions."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""Layers that could make a sample's gradient depend on chance, or on the others of its batch."""
+"""Layers that could make a gradient depend on chance or on other samples of the batch."""
 
 import torch
 from restorer_cases import BOTH, build, compute, make_data, step_of

@@ -35,7 +35,7 @@ def test_flips_are_undone_before_averaging():
 @pytest.mark.parametrize('tile', [None, 8])
 @pytest.mark.parametrize('arguments', [dict(), RELEASED], ids=['paper', 'released'])
 def test_an_ensemble_restores_the_mean_over_four_flips(toy_backbone, arguments, tile):
-    """Each is padded to the network's size behind its own flip; tiles are averaged one by one."""
+    """Each flip is padded separately to a valid size; tiles are averaged one by one."""
     settings = dict(backbone=toy_backbone, tile=tile, tile_overlap=4, **arguments)
     restorer, single = (
         MODELS.build(dict(type='Restorer', ensemble=ensemble, **settings)).eval()

@@ -73,7 +73,7 @@ def test_freezing_does_not_change_other_gradients(toy_backbone):
         parts = gradient.split([p.numel() for p in named.values()])
         gradients[freeze is None] = dict(zip(named, parts, strict=True))
     assert gradients[False].keys() < gradients[True].keys()
-    # S of the penalty, which multiplies its gradient, sums over all parameters of a tensor alone.
+    # S of the penalty, which multiplies its gradient, sums only over the parameters of one tensor.
     for name, gradient in gradients[False].items():
         torch.testing.assert_close(gradient, gradients[True][name])
 

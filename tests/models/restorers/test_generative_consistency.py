@@ -1,4 +1,4 @@
-"""Which of several restorations the generator believes in, against loops over images and steps."""
+"""Which restoration is most consistent with the generator, against loops over images and steps."""
 
 import pytest
 import torch
@@ -72,9 +72,9 @@ def test_try_all_tries_a_shared_step_once():
 
 
 def test_try_all_selects_the_correct_restoration_under_a_perfect_generator():
-    """Clean images are constant here, so that noise is what differs from the mean."""
+    """Clean images are constant here, so noise is the difference from the mean."""
     restorer = build(inference='try_all')
-    shifts = {4: 0.0, 8: -0.5, 47: 0.5}  # what each step restores leaves another ripple
+    shifts = {4: 0.0, 8: -0.5, 47: 0.5}  # each step leaves another ripple
 
     def predict_residual(u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         if not restoring:

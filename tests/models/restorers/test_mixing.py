@@ -1,4 +1,4 @@
-"""Which samples or updates are generative, and what their loss may do to the gradient."""
+"""Which samples or updates are generative, and how their loss contributes to the gradient."""
 
 import math
 
@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_added_does_not_change_the_gradient(toy_backbone):
 
 
 def test_an_added_loss_is_its_mean_over_the_whole_batch(toy_backbone):
-    """On top of the mean of the content; between its updates there is the content's alone."""
+    """It is added to the content loss in its updates; the others have only the content loss."""
     mixing = dict(
         type='UpdateMixing', objective=dict(type='Denoising'), probability=0.1, added=True
     )
@@ -144,7 +144,7 @@ def test_an_added_loss_is_its_mean_over_the_whole_batch(toy_backbone):
 
 @MODELS.register_module()
 class Lively(nn.Module):
-    """Its branch runs on values beyond those of images alone: on noisy ones."""
+    """Its branch is active only on values outside the image range: on noisy images."""
 
     global_skip = False
 
@@ -159,7 +159,7 @@ class Lively(nn.Module):
 
 @pytest.mark.parametrize('share', [0.05, 0.5, 4.0])
 def test_the_cap_limits_the_generative_gradient_per_tensor(share):
-    """But where the content has no gradient, which would shrink the generative one to nothing."""
+    """Except where the content gradient is zero, which would remove the generative one."""
     backbone = dict(type='ConditionedBackbone', backbone=dict(type='Lively'))
     restorer = build(backbone, step_of('finetuning', ratio=0.25, cap=share))
     data = make_data(range(8))
@@ -183,5 +183,5 @@ def test_the_cap_limits_the_generative_gradient_per_tensor(share):
     torch.testing.assert_close(gradient, torch.cat(expected), rtol=1e-9, atol=1e-14)
     assert {'free', 'capped' if share < 1 else 'small'} <= cases
     both = [torch.cat(parts) for parts in (by_noise, by_content)]
-    cosine = torch.cosine_similarity(*both, dim=0)  # of what they are before the cap
+    cosine = torch.cosine_similarity(*both, dim=0)  # before the cap
     assert logged['gradient_cosine'].item() == pytest.approx(cosine.item(), rel=1e-9)

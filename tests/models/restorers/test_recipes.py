@@ -1,4 +1,4 @@
-"""Which losses move weights in the two recipes, as their configs state them."""
+"""Which losses change the weights in both recipes, as configured."""
 
 import itertools
 

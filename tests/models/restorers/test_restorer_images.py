@@ -1,4 +1,4 @@
-"""Whole images of any size, predictions, precision, and what restorers refuse."""
+"""Images of any size, predictions, precision and invalid arguments of restorers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which time step a task gets, and what is refused."""
+"""Which time step a task gets, and invalid time steps."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_steps_outside_the_schedule_are_rejected(spec, named):
 
 def test_table_4_requires_its_number_of_steps():
     for num_steps in (20, 100):
-        timesteps = TaskTimesteps('paper', num_steps)  # pre-training asks for none
+        timesteps = TaskTimesteps('paper', num_steps)  # pre-training needs none
         with pytest.raises(KeyError, match=r'known for no task \(Table 4 is for T=50\)\. Match it'):
             timesteps['rainy']
 

@@ -1,4 +1,4 @@
-"""Tiles give the whole image's result, and blend linearly where they do not agree."""
+"""Tiled results equal those of the whole image, and tiles that differ are blended linearly."""
 
 import pytest
 import torch

@@ -36,7 +36,7 @@ def test_gradient_of_pretraining(toy_backbone):
 
 @pytest.mark.parametrize(('ratio', 'generative'), [(0.3, 2), (0.5, 4), (0.0, 0)])
 def test_gradient_of_finetuning(toy_backbone, ratio, generative):
-    """The first slots of the global batch are generative, in whatever order they come."""
+    """The first slots of the global batch are generative, in any order."""
     restorer = build(toy_backbone, step_of('finetuning', ratio=ratio))
     slots = [5, 0, 7, 3, 1, 6, 2, 4]
     data = make_data(slots)
@@ -103,7 +103,7 @@ def test_one_update_descends_and_returns_means(toy_backbone):
 
 
 def test_losses_without_a_sample_are_not_logged(toy_backbone):
-    """As those of the bins of time steps into which none of two samples falls."""
+    """For example bins of time steps that contain none of the two samples."""
     restorer = build(toy_backbone, step_of('pretraining'))
     data = make_data(range(2))
     wrapper = OptimWrapper(torch.optim.SGD(restorer.parameters(), lr=0.1))
@@ -163,7 +163,7 @@ class Diagnosed:
 
 
 def test_non_finite_diagnostics_do_not_stop_an_update(toy_backbone):
-    """They are left out of what is logged; a loss that is only watched is one of them."""
+    """They are not logged; a loss that is only monitored is one of them."""
     mixing = dict(
         type='UpdateMixing', probability=1.0, added=False,
         objective=dict(type='NotFinite', steep=False),
@@ -183,7 +183,7 @@ def test_non_finite_diagnostics_do_not_stop_an_update(toy_backbone):
 
 @MODELS.register_module()
 class Blind(Reconstruction):
-    """It has losses and parts of its own, and sees the degraded images alone."""
+    """It has its own losses and parts, and sees only degraded images."""
 
     name = 'blind'
 

@@ -1,4 +1,4 @@
-"""What a network would do in training, on large images and when deployed, tried in advance."""
+"""Checks before training: training mode, large images and deployment."""
 
 import copy
 
@@ -50,7 +50,7 @@ class WholeReentrant(Plain):
 
 
 class NotReentrant(Plain):
-    """FiLM behind the norm inside would run again without a time step."""
+    """FiLM after the inner norm would be recomputed without a time step."""
 
     def forward(self, u: Tensor) -> Tensor:
         return u + checkpoint(self.body, u, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""What is measured in validation: restored images, and how well noise is predicted or removed."""
+"""Validation: restored images, and the losses of noise prediction and denoising."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ RESULT = {'restored', 'degraded', 'clean', 'task', 'domain', 'path', 't'}
     ids=['untrained', 'pre-training', 'reconstruction', 'fine-tuning'],
 )
 def test_validation_restores_degraded_images(toy_backbone, step, measured):
-    """A baseline from scratch watches the generative skill by a mixing of none."""
+    """A baseline from scratch monitors the noise loss by a mixing ratio of zero."""
     restorer = build(toy_backbone, step)
     data = make_data(range(2))
     results = restorer.val_step(data)

@@ -33,7 +33,7 @@ class HalfSkipping(Plain):
 
 
 class InBlocks(Skipping):
-    """Takes sides that are multiples of 48 alone."""
+    """Accepts only sides that are multiples of 48."""
 
     size_multiple = 48
 

@@ -1,4 +1,4 @@
-"""Where time enters networks of many kinds, and where channels lie there."""
+"""Where time enters networks of many kinds, and their channel axes there."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ class Stating(Staged):
 
 
 class TokenNorm(nn.Module):
-    """A norm of the network's own; what it normalises over does not matter here."""
+    """A custom norm; the axes that it normalises over do not matter here."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ def test_sizes_match_an_exhaustive_search(multiple, minimum, square):
 
 
 class Demanding(nn.Module):
-    """Takes squares of 12, 18, 24 ... pixels alone."""
+    """Accepts only squares of 12, 18, 24 ... pixels."""
 
     global_skip = False
     size_multiple, size_minimum, square_only = 6, 12, True

@@ -1,4 +1,4 @@
-"""The sizes of a network that states none are found by trying, and it is left as it was."""
+"""Valid sizes of networks that declare none are detected, without changing the network."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from dtir_mm.registry import MODELS
 
 
 class Demanding(nn.Module):
-    """Takes what a rule says, and nothing else; it draws, and counts its passes in a buffer."""
+    """Accepts only the sizes of a rule; draws random numbers and counts its passes in a buffer."""
 
     global_skip = True
 

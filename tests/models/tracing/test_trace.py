@@ -1,4 +1,4 @@
-"""What one look shows of networks that are defined in another order than they run in."""
+"""Traces of networks that are defined in another order than they run in."""
 
 import pytest
 import torch
@@ -81,7 +81,7 @@ DEEPEST_SITE = {
 
 
 class Block(nn.Module):
-    """A residual block; what runs last was made first."""
+    """A residual block whose layers are defined in reverse order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class HalfBlock(Block):
 
 
 class Stage(nn.Module):
-    """Runs a list of parts in reverse, then a convolution, and adds a parameter of its own."""
+    """Runs a list of parts in reverse, then a convolution, and adds its own parameter."""
 
     def __init__(self, parts: nn.ModuleList | nn.ModuleDict | nn.Sequential) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Broken(Crossed):
 
 
 class Scaled(nn.Module):
-    """Has a parameter itself, which scales what its one block gives."""
+    """Its own parameter scales the output of its only block."""
 
     def __init__(self) -> None:
         super().__init__()
