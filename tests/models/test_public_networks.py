@@ -108,8 +108,13 @@ def test_unknown_files_mention_the_missing_extra_package_only_as_a_possibility(t
 # --- out of a file ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', ['NAFNet', 'Restormer', 'SwinIR', 'MPRNet', 'KBNet', 'DRUNet'])
-@pytest.mark.parametrize('kind', ['.pth', 'params.pth', '.safetensors'])
+@pytest.mark.parametrize(
+    ('name', 'kind'),
+    [
+        *((name, '.pth') for name in ('Restormer', 'SwinIR', 'MPRNet', 'KBNet', 'DRUNet')),
+        *(('NAFNet', kind) for kind in ('.pth', 'params.pth', '.safetensors')),
+    ],
+)
 def test_a_public_file_gives_architecture_sizes_and_weights(name, kind, tmp_path):
     bare, file = bare_network(name), tmp_path / f'public{kind}'
     save_public(bare, file)
