@@ -111,16 +111,15 @@ def test_the_summary_of_a_fine_tuning():
 
 
 def test_the_summary_of_ten_tasks():
-    lines = summary_of('setting_b/nafnet-w64_unified_b16-10x100k.py')
-    assert lines['time steps'][0].startswith('noisy 4, rainy 8,')
-    assert lines['time steps'][0].endswith('hazy 47, blurry 50')
-    assert lines['updates'][0].endswith('tasks join one after another, asc, cumulative')
-    assert len(lines['trains on']) == 10
-    assert 'adapters 1.8' in lines['network'][0]
-    text = format_summary(list(summarize_recipe(
-        Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_b16-10x100k.py').to_dict(), 'own',
-    )))  # fmt: skip
-    assert text.count('trains on') == 1
+    config = Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_b16-10x100k.py')
+    rows = list(summarize_recipe(config.to_dict(), 'own'))
+    lines = dict(rows)
+    assert lines['time steps'].startswith('noisy 4, rainy 8,')
+    assert lines['time steps'].endswith('hazy 47, blurry 50')
+    assert lines['updates'].endswith('tasks join one after another, asc, cumulative')
+    assert [what for what, _ in rows].count('trains on') == 10
+    assert 'adapters 1.8' in lines['network']
+    assert format_summary(rows).count('trains on') == 1
 
 
 def test_missing_parts_are_reported(monkeypatch, tmp_path):
