@@ -1,4 +1,4 @@
-"""What all tests share: one thread, fixed seeds, small images and a small network."""
+"""Shared by all tests: one thread, fixed seeds, small images and a small network."""
 
 import os
 

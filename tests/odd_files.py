@@ -1,4 +1,4 @@
-"""Two hundred image files of every kind that people have, drawn by a seed, and what is in each."""
+"""Random image files of every kind that users have, with their expected content."""
 
 import io
 import os
@@ -18,15 +18,15 @@ PROFILED = 2.5  # any difference, of 255
 
 @dataclass
 class OddFile:
-    """A file, and what has to become of it.
+    """A file and the expected result of reading it.
 
     Args:
-        path: where it lies.
-        kind: what it is, in words, for whoever reads of a failure.
-        image: RGB uint8 that reading has to give; None where there is no image to be had.
-        tolerance: by how much it may differ: at any place, or on average for lossy formats.
-        lossy: whether the tolerance is that of an average.
-        cut: the file may be refused as well, never read wrongly.
+        path: where it is stored.
+        kind: a description for messages of failed tests.
+        image: the expected RGB uint8 image; None if the file contains none.
+        tolerance: the largest difference: per value, or of the mean for lossy formats.
+        lossy: whether the tolerance is for the mean.
+        cut: the file is truncated: it may be rejected, but not be read wrongly.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class OddFile:
     cut: bool = False
 
     def shows(self, image: np.ndarray) -> bool:
-        """Whether an image is the one that this file holds."""
+        """Whether an image is the expected one."""
         if self.image is None or image.shape != self.image.shape:
             return False
         difference = np.abs(image.astype(float) - self.image)
@@ -76,7 +76,7 @@ def _make(folder: Path, rng: np.random.Generator, number: int) -> OddFile:
 
 
 def _random_image(rng: np.random.Generator) -> np.ndarray:
-    """Smooth, of odd sizes, in few colours: what every format can hold."""
+    """Smooth, of odd sizes, in few colours, so that every format can store it."""
     height, width = (int(side) for side in rng.integers(9, 40, 2))
     coarse = rng.integers(30, 226, (3, 3, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -209,7 +209,7 @@ def _cmyk(rng: np.random.Generator, rgb: np.ndarray) -> Content:
 
 
 _LOSSLESS = {'lossless': True}
-# What a file is: its suffix, and what makes (content, what reading it has to give).
+# Kind of a file: its suffix, and a function that makes (content, expected image).
 _MAKERS: dict[str, tuple[str, Callable[[np.random.Generator, np.ndarray], Content]]] = {
     'PNG': ('.png', _rgb('PNG')),
     'grey PNG': ('.png', _grey('PNG')),

@@ -1,4 +1,4 @@
-"""Parts of image files, made byte by byte: colour profiles, EXIF blocks, PNG chunks."""
+"""Parts of image files built byte by byte: colour profiles, EXIF blocks, PNG chunks."""
 
 import struct
 import zlib
@@ -94,7 +94,7 @@ ORIENTED = {
 
 
 def with_chunk(png: bytes, kind: bytes, data: bytes, broken: bool = False) -> bytes:
-    """A PNG with one more chunk behind its header, whose checksum may be wrong."""
+    """A PNG with an additional chunk after its header, whose checksum may be wrong."""
     checksum = zlib.crc32(kind + data) ^ broken
     chunk = struct.pack('>I', len(data)) + kind + data + struct.pack('>I', checksum)
     return png[:33] + chunk + png[33:]

@@ -1,4 +1,4 @@
-"""Files that replace others whole or not at all, and what is said of a full disk."""
+"""Atomic replacement of files, and messages on a full disk."""
 
 import errno
 import shutil
@@ -42,7 +42,7 @@ def test_a_full_disk_is_named_with_what_is_needed_and_free(
 
 
 @pytest.mark.parametrize('code', [errno.ENOSPC, errno.EDQUOT])
-def test_an_error_on_the_way_out_does_not_hide_a_full_disk(tmp_path, code):
+def test_later_errors_do_not_hide_a_full_disk(tmp_path, code):
     with (
         pytest.raises(DiskFullError, match=r'new\.pth needs more than the .*B that were free'),
         replacing(tmp_path / 'new.pth'),
@@ -54,9 +54,7 @@ def test_an_error_on_the_way_out_does_not_hide_a_full_disk(tmp_path, code):
 
 
 @pytest.mark.parametrize(('free', 'raised'), [(4096, DiskFullError), (2**30, RuntimeError)])
-def test_a_writer_that_names_no_reason_is_explained_by_the_disk(
-    tmp_path, monkeypatch, free, raised
-):
+def test_writers_without_a_reason_are_explained_by_the_disk(tmp_path, monkeypatch, free, raised):
     monkeypatch.setattr(shutil, 'disk_usage', disk_with(free))
     with pytest.raises(raised) as error, replacing(tmp_path / 'new.pth') as temporary:
         temporary.symlink_to('/dev/full')
@@ -65,7 +63,7 @@ def test_a_writer_that_names_no_reason_is_explained_by_the_disk(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_errors_stay_as_they_are_on_a_full_disk(tmp_path, monkeypatch):
+def test_other_errors_are_not_changed_on_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', disk_with(free=0))
     for wrong in (TypeError('a float'), PermissionError(errno.EACCES, 'Permission denied')):
         with pytest.raises(type(wrong)) as error, replacing(tmp_path / 'new'):
@@ -73,7 +71,7 @@ def test_other_errors_stay_as_they_are_on_a_full_disk(tmp_path, monkeypatch):
         assert error.value is wrong
 
 
-def test_a_folder_on_a_full_disk_is_refused_before_any_work(tmp_path, monkeypatch):
+def test_folders_on_a_full_disk_are_rejected_early(tmp_path, monkeypatch):
     require_writable(tmp_path / 'new')
     assert list((tmp_path / 'new').iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""JSON is read to a bounded depth, and every fault is one line that names the file."""
+"""JSON is read to a bounded depth, and errors are one line that names the file."""
 
 import json
 
@@ -12,7 +12,7 @@ def nested(levels: int, leaf: str = '') -> str:
 
 
 @pytest.mark.parametrize('leaf', ['', '1', '{}'])
-def test_the_limit_is_where_it_says(leaf):
+def test_the_depth_limit_is_exact(leaf):
     levels = MAX_DEPTH - (leaf == '{}')
     assert parse_json(nested(levels, leaf), 'it') == json.loads(nested(levels, leaf))
     with pytest.raises(ValueError, match=f'^it has lists or objects .* {MAX_DEPTH} levels'):
@@ -25,7 +25,7 @@ def test_width_is_not_depth():
 
 
 @pytest.mark.parametrize('levels', [1000, 10_000, 1_000_000])
-def test_what_python_cannot_parse_is_refused_alike(levels, tmp_path):
+def test_very_deep_json_is_rejected_alike(levels, tmp_path):
     (tmp_path / 'a.json').write_text('{"a": ' + nested(levels) + '}')
     with pytest.raises(ValueError, match=r'a\.json has lists .* deeper than') as error:
         read_json(tmp_path / 'a.json')
@@ -33,7 +33,7 @@ def test_what_python_cannot_parse_is_refused_alike(levels, tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'{', b'\xff\xfe{}', b'9' * 5000, b'\x00'])
-def test_what_is_no_json_names_the_file(content, tmp_path):
+def test_invalid_json_names_the_file(content, tmp_path):
     (tmp_path / 'a.json').write_bytes(content)
     with pytest.raises(ValueError, match=r'a\.json is not JSON: ') as error:
         read_json(tmp_path / 'a.json')

@@ -1,4 +1,4 @@
-"""What a file describes may not take more memory than its weights explain."""
+"""The network that a file describes may not be much larger than its weights."""
 
 import resource
 
@@ -27,7 +27,7 @@ def file(tmp_path):
     ],
     ids=['a layer', 'a table', 'as another'],
 )
-def test_a_terabyte_is_refused_before_it_is_taken(build, file):
+def test_huge_allocations_are_rejected_in_advance(build, file):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def wrapped() -> None:  # as a registry wraps what is raised
@@ -44,7 +44,7 @@ def test_a_terabyte_is_refused_before_it_is_taken(build, file):
 
 
 @pytest.mark.parametrize('width', [1, 1000])
-def test_a_billion_layers_are_refused_soon(width, file, monkeypatch):
+def test_endless_layers_are_rejected_soon(width, file, monkeypatch):
     monkeypatch.setattr('dtir_mm.memory_limit._ANYWAY', 2**25)
     made = []
 
@@ -57,7 +57,7 @@ def test_a_billion_layers_are_refused_soon(width, file, monkeypatch):
     assert len(made) == {1: 512, 1000: 8}[width]
 
 
-def test_what_the_file_explains_is_built_and_other_errors_stay(file):
+def test_proportionate_allocations_and_other_errors_pass(file):
     with in_proportion_to(file):
         torch.manual_seed(0)
         limited = nn.Linear(300, 300)

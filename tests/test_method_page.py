@@ -16,5 +16,5 @@ def test_the_page_refers_to_code():
 
 
 @pytest.mark.parametrize(('module', 'name'), REFERENCES)
-def test_a_reference_leads_somewhere(module, name):
+def test_references_exist(module, name):
     assert hasattr(importlib.import_module(f'dtir_mm.{module.replace("/", ".")}'), name)

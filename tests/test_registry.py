@@ -1,4 +1,4 @@
-"""The registries find ours, mmagic's and the user's classes, and explain a miss."""
+"""Registries find our classes, mmagic's and the user's, and explain unknown names."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ TINY_NAFNET = {'mid_channels': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
         ('CharbonnierLos', 'CharbonnierLoss'),
     ],
 )
-def test_a_miss_offers_the_closest_name_and_custom_imports(wrong, closest):
+def test_unknown_names_suggest_the_closest_and_custom_imports(wrong, closest):
     with pytest.raises(KeyError) as error:
         MODELS.build({'type': wrong})
     message = str(error.value)
@@ -35,25 +35,25 @@ def test_a_miss_offers_the_closest_name_and_custom_imports(wrong, closest):
     assert 'custom_imports = dict(imports=[' in message
 
 
-def test_a_miss_in_mmagic_is_explained_before_anything_of_it_is_imported():
+def test_unknown_mmagic_names_are_rejected_before_importing_it():
     code = "from dtir_mm.registry import MODELS; MODELS.build(dict(type='mmagic.NafNet'))"
     result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert 'Closest: mmagic.NAFNet' in result.stderr.splitlines()[-1]
 
 
-def test_a_miss_without_a_close_name_offers_none():
+def test_unknown_names_without_a_close_match_suggest_none():
     with pytest.raises(KeyError, match='custom_imports') as error:
         HOOKS.build({'type': 'Zzzzzz'})
     assert 'Closest' not in str(error.value)
 
 
-def test_names_of_mmagic_are_offered_for_models_alone():
+def test_mmagic_names_are_suggested_only_for_models():
     with pytest.raises(KeyError) as error:
         HOOKS.build({'type': 'NAFNet'})
     assert 'mmagic.NAFNet' not in str(error.value)
 
 
-def test_mmagic_network_is_found_on_first_use():
+def test_mmagic_networks_are_found_on_first_use():
     network = MODELS.build({'type': 'mmagic.NAFNet', **TINY_NAFNET})
     assert type(network).__module__ == 'mmagic.models.editors.nafnet.nafnet_net'
     assert type(network).__name__ == 'NAFNet'
@@ -65,7 +65,7 @@ def test_classes_are_found_by_their_plain_name_and_by_class():
     assert isinstance(MODELS.build({'type': unet, **TINY_UNET}), unet)
 
 
-def test_a_child_of_the_users_own_sees_ours_and_its_own():
+def test_child_registries_see_our_classes_and_their_own():
     mine = MMEngineRegistry('model', parent=ROOT_MODELS, scope='somebody')
     try:
 
@@ -75,7 +75,7 @@ def test_a_child_of_the_users_own_sees_ours_and_its_own():
 
         unet = mine.build({'type': 'dtir_mm.DtirUNet', **TINY_UNET})
         assert type(unet).__module__ == 'dtir_mm.models.backbones.dtir_unet'
-        # Whatever scope a run before this test left behind.
+        # Independent of the scope that an earlier run set.
         with DefaultScope.overwrite_default_scope('somebody'):
             assert isinstance(mine.build({'type': 'TheirNet'}), TheirNet)
         assert MODELS.get('somebody.TheirNet') is TheirNet
@@ -100,7 +100,7 @@ def test_registries_are_children_of_the_roots(name):
 
 
 @pytest.mark.parametrize('name', ['subprocess.getoutput', 'os.system', 'torch.hub.load'])
-def test_what_is_not_registered_is_neither_imported_nor_called(name):
+def test_unregistered_names_are_neither_imported_nor_called(name):
     """mmengine resolves any dotted name, and a config may come out of a stranger's checkpoint."""
     assert MMEngineRegistry('test').get(name) is not None
     assert MODELS.get(name) is None and HOOKS.get(name) is None
@@ -108,7 +108,7 @@ def test_what_is_not_registered_is_neither_imported_nor_called(name):
         MODELS.build({'type': name})
 
 
-def test_what_is_registered_elsewhere_is_still_found_by_its_scope():
+def test_other_registries_are_found_by_scope():
     assert HOOKS.get('mmengine.EMAHook') is HOOKS.get('EMAHook') is not None
     assert MODELS.get('dtir_mm.DtirUNet') is ROOT_MODELS.get('dtir_mm.DtirUNet')
     assert MODELS.get('mmagic.NAFNet').__name__ == 'NAFNet'
@@ -138,14 +138,14 @@ def test_a_scope_is_looked_up_and_not_imported(trap, wrap):
     assert not trap.sprung
 
 
-def test_a_miss_stays_one_short_line():
+def test_errors_stay_short():
     with pytest.raises(KeyError) as error:
         MODELS.build({'type': 'Long' * 100_000})
     assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize('name', [None, 7, b'DtirUNet', ['DtirUNet']])
-def test_a_name_is_a_string(name):
+def test_names_must_be_strings(name):
     with pytest.raises(TypeError, match='must be a'):
         MODELS.build({'type': name})
     with pytest.raises(TypeError, match='must be a string'):

@@ -1,4 +1,4 @@
-"""No file runs code by what it names: checkpoints, deployed networks, time steps, manifests."""
+"""No file can import code: checkpoints, deployed networks, time steps, manifests."""
 
 import copy
 import json
@@ -6,11 +6,10 @@ import json
 import mmcv.cnn  # noqa: F401 - registers its layers, with which a file could do more
 import pytest
 from mmengine.registry import DefaultScope
-from mmengine.registry import Registry as MMEngineRegistry
 from photos.preparation import read_manifest
 from safetensors.torch import save_file
 from torch import nn
-from trap import TYPES, WAYS
+from trap import WAYS
 from trust_cases import BACKBONE, CONFIG, UNET, changed, checkpoint_of, refused
 
 from dtir_mm.apis import load_restorer
@@ -19,7 +18,7 @@ from dtir_mm.json_files import MAX_DEPTH
 from dtir_mm.matching.timesteps_file import load_timesteps
 from dtir_mm.registry import MODELS
 
-# A plain name may be a word of anybody's: it is looked up where it is built, and nowhere else.
+# Plain names may be any words: they are looked up only when something is built.
 DOTTED = [way for way in WAYS if way != 'trap_module']
 
 BUILT = (
@@ -44,7 +43,7 @@ NOT_BUILT = (
 
 @MODELS.register_module()
 class BuildsLayers(nn.Module):
-    """A network of the user's own that has mmcv look a layer up."""
+    """A custom network that has mmcv look up a layer."""
 
     def __init__(self, padding: str) -> None:
         super().__init__()
@@ -54,16 +53,6 @@ class BuildsLayers(nn.Module):
 @pytest.fixture(scope='module')
 def deployed():
     return deploy(MODELS.build(copy.deepcopy(CONFIG['model'])), 8)
-
-
-def test_the_trap_is_one(trap):
-    """mmengine springs it, for each name."""
-    for name in TYPES:
-        MMEngineRegistry('test').get(name)
-        assert trap.sprung, name
-        trap.reset()
-    with MMEngineRegistry('test').switch_scope_and_registry('trap_package'):
-        assert trap.sprung
 
 
 @pytest.mark.parametrize('place', BUILT + NOT_BUILT)
@@ -127,7 +116,7 @@ def test_a_list_of_networks_is_looked_up_part_by_part(trap):
         assert 'trap_' in refused(load_restorer, file, trap)
 
 
-def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed, monkeypatch):
+def test_lookups_by_mmcv_import_nothing(trap, deployed, monkeypatch):
     # A runner that was built here before would have mmcv look it up in our own registry.
     monkeypatch.setattr(DefaultScope, 'get_current_instance', lambda: None)
     for padding in ('trap_module', 'trap_module.function', 'trap_package.Padding'):
@@ -170,13 +159,13 @@ def test_what_mmcv_looks_up_in_a_network_is_not_imported_either(trap, deployed, 
         True,
     ],
 )
-def test_names_that_are_none(trap, name):
+def test_invalid_names_are_rejected(trap, name):
     file = checkpoint_of(changed(CONFIG, 'model.backbone.backbone', type=name), trap.folder, {})
     refused(load_restorer, file, trap)
 
 
 @pytest.mark.parametrize('key', ['a\nb', '\x1b[31m', 'key' * 100_000, '\ud800'])
-def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
+def test_messages_are_printable_for_any_key(trap, key):
     for update in ({key: WAYS['_scope_']}, {'window': 'x' * 10**6 + '://', key: WAYS['_base_']}):
         config = changed(CONFIG, 'model.backbone.backbone', **update)
         message = refused(load_restorer, checkpoint_of(config, trap.folder, {}), trap)
@@ -195,7 +184,7 @@ def test_keys_of_a_file_do_not_spoil_the_line(trap, key):
         ('backbone', dict(type='Restorer', backbone=BACKBONE, timesteps='weights.json')),
     ],
 )
-def test_what_reads_other_files_is_refused_unread(trap, deployed, place, update):
+def test_files_that_refer_to_other_files_are_rejected(trap, deployed, place, update):
     (trap.folder / 'weights.pth').mkdir()  # reading it would be another error
     config = changed(CONFIG, 'model.backbone', **{place: update})
     file = checkpoint_of(config, trap.folder, {})

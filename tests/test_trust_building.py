@@ -1,4 +1,4 @@
-"""What a file may name is built from it; what does not fit is one line."""
+"""Registered classes are built from files; invalid arguments raise one-line errors."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ from dtir_mm.registry import MODELS
 
 
 def restored_by(network, folder):
-    """What the restorer of a checkpoint with that network gives, from its file alone."""
+    """The class of the network that is restored from a checkpoint file."""
     model = dict(type='Restorer', backbone=dict(BACKBONE, backbone=network))
     weights = MODELS.build(copy.deepcopy(model)).state_dict()
     restorer = load_restorer(checkpoint_of(dict(model=model), folder, weights)).cpu()
@@ -38,11 +38,11 @@ def restored_by(network, folder):
         (dict(type='Owned', window=dict(type='shifted', size=8)), 'Owned'),
     ],
 )
-def test_what_is_registered_is_built(network, name, tmp_path):
+def test_registered_networks_are_built(network, name, tmp_path):
     assert restored_by(network, tmp_path) == name
 
 
-def test_networks_of_the_users_own_registries_are_built(tmp_path):
+def test_networks_of_other_registries_are_built(tmp_path):
     theirs = MMEngineRegistry('model', parent=ROOT_MODELS, scope='somebody')
     try:
         for registry, name in ((theirs, 'somebody.Theirs'), (ROOT_MODELS, 'InTheRoot')):
@@ -52,7 +52,7 @@ def test_networks_of_the_users_own_registries_are_built(tmp_path):
         del ROOT_MODELS.children['somebody'], ROOT_MODELS.module_dict['InTheRoot']
 
 
-def test_a_checkpoint_that_is_trusted_imports_and_reads(trap):
+def test_trusted_checkpoints_may_import_and_read(trap):
     (trap.folder / 'their_network.py').write_text(
         'from dtir_mm.registry import MODELS\n'
         'from trust_cases import Owned\n'
@@ -75,7 +75,7 @@ def test_a_checkpoint_that_is_trusted_imports_and_reads(trap):
 
 
 @pytest.mark.parametrize('model', [None, [], 'Restorer', 5])
-def test_a_config_without_a_model_is_named(trap, model):
+def test_configs_without_a_model_are_rejected(trap, model):
     file = checkpoint_of(dict(model=model), trap.folder, {})
     assert f'{file} must have a dict "model"' in refused(load_restorer, file, trap)
 
@@ -94,13 +94,13 @@ def test_a_config_without_a_model_is_named(trap, model):
         ('model.backbone.time_embedding', dict(dim=[])),
     ],
 )
-def test_arguments_that_do_not_fit_are_one_line(trap, place, update):
+def test_invalid_arguments_are_reported_in_one_line(trap, place, update):
     file = checkpoint_of(changed(CONFIG, place, **update), trap.folder, {})
     assert refused(load_restorer, file, trap).startswith(f'{file}: ')
 
 
 @pytest.mark.parametrize('values', [[[1], 2], [0, 2], {}, 'x', 5])
-def test_another_image_range_in_a_deployed_file_is_named(trap, values):
+def test_invalid_image_ranges_in_deployed_files_are_rejected(trap, values):
     file = trap.folder / 'a.safetensors'
     metadata = {'backbone': json.dumps(BACKBONE), 'image_range': json.dumps(values)}
     save_file({}, file, {'format': 'dtir_mm.deployed', **metadata})

@@ -1,4 +1,4 @@
-"""Files of every kind in the place of weights: read as data, or named for what they are."""
+"""Files of every kind given as weights: read as data, or rejected by their kind."""
 
 import argparse
 import gzip
@@ -108,7 +108,7 @@ class Command:
 
 @pytest.mark.filterwarnings('ignore')  # of torch.jit and of quantization: their age
 @pytest.mark.parametrize('kind', OTHERS)
-def test_another_kind_of_file_is_named_in_a_line(kind, tmp_path, monkeypatch):
+def test_other_kinds_of_files_are_named_in_one_line(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, expected = OTHERS[kind]
     file = tmp_path / 'net.pth'
@@ -117,7 +117,7 @@ def test_another_kind_of_file_is_named_in_a_line(kind, tmp_path, monkeypatch):
         read_weights_file(file)
     message = str(raised.value)
     assert message.startswith(str(file)) and '\n' not in message
-    # Neither the message nor what a traceback would show with it advises to run the file's code.
+    # Neither the message nor a traceback advises running the file's code.
     assert 'weights_only' not in message and 'torch.load' not in message
     assert 'weights_only' not in ''.join(traceback.format_exception(raised.value, limit=0))
     assert [path.name for path in tmp_path.iterdir()] == ['net.pth']
@@ -145,14 +145,14 @@ def test_arguments_and_scores_beside_weights_are_data(tmp_path):
     assert content['args'] == arguments and content['psnr'] == 3
 
 
-def test_what_holds_itself_is_read(tmp_path):
+def test_self_referencing_content_is_read(tmp_path):
     content: dict = {'w': torch.ones(2)}
     content['self'] = [content]
     torch.save(content, tmp_path / 'a.pth')
     assert read_weights_file(tmp_path / 'a.pth')['self'][0]['w'].tolist() == [1, 1]
 
 
-def test_what_is_no_file_or_may_not_be_read(tmp_path, monkeypatch):
+def test_missing_and_unreadable_files_are_rejected(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r'no such checkpoint: .*lost\.pth'):
         read_weights_file(tmp_path / 'lost.pth')
     os.mkfifo(tmp_path / 'pipe')

@@ -1,4 +1,4 @@
-"""A module and a package whose import leaves a mark: what no file may bring about."""
+"""A module and a package whose import leaves a mark; no file may cause it."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ WAYS = {
 
 
 class Trap:
-    """Lies in a folder, where ``python`` finds it."""
+    """Modules in a folder where ``python`` finds them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Trap:
         return self._mark.exists()
 
     def reset(self) -> None:
-        """Sets it anew."""
+        """Removes the mark and the modules."""
         self._mark.unlink(missing_ok=True)
         for name in [name for name in sys.modules if name.startswith('trap_')]:
             del sys.modules[name]

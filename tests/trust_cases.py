@@ -1,4 +1,4 @@
-"""A checkpoint whose config can be changed anywhere, and what must become of it."""
+"""A checkpoint whose config can be changed anywhere, and checks that it is rejected."""
 
 import copy
 import json
@@ -40,7 +40,7 @@ META = dict(iter=5, seed=0, precision='fp32', tasks=['rainy'], timesteps={'rainy
 
 @MODELS.register_module()
 class Owned(nn.Module):
-    """A network of the user's own, with layers named as OpenMMLab's configs name them."""
+    """A custom network with layers named as in OpenMMLab's configs."""
 
     global_skip = True
 
@@ -74,7 +74,7 @@ def checkpoint_of(config, folder, weights=None):
 
 
 def refused(load, file, trap):
-    """The message with which a file is refused, without that anything was imported."""
+    """The error message for a file, from which nothing may be imported."""
     with pytest.raises((ValueError, KeyError, RuntimeError)) as error:
         load(file)
     assert not trap.sprung

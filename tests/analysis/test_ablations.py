@@ -72,7 +72,7 @@ def test_a_leaf_changes_only_what_its_row_may(leaf):
 
 
 @pytest.mark.parametrize(('part', 'sweep', 'value'), VARIED)
-def test_a_leaf_of_a_sweep_changes_its_key_alone(part, sweep, value):
+def test_a_leaf_of_a_sweep_changes_only_its_key(part, sweep, value):
     key, values = UNIFIED_SWEEPS[sweep]
     leaves = [leaf for leaf in LEAVES if part in leaf.name]
     assert len(leaves) == 2 and value in values

@@ -35,7 +35,7 @@ def test_shares_are_those_of_each_task_and_domain():
     assert set(blind_accuracy(NON_BLIND, NON_BLIND).values()) == {1.0}
 
 
-def test_images_are_matched_by_name_whatever_their_order():
+def test_images_are_matched_by_name_in_any_order():
     assert blind_accuracy(NON_BLIND[::-1], blind(*PREDICTED)) == SHARES
     shuffled = [blind(*PREDICTED)[i] for i in (7, 2, 9, 0, 4, 10, 1, 6, 3, 8, 5)]
     assert blind_accuracy(NON_BLIND, shuffled) == SHARES

@@ -15,7 +15,7 @@ def flat(value, size=(240, 320)):
     return np.full((*size, 3), value, np.uint8)
 
 
-def test_panels_stand_side_by_side_below_their_captions():
+def test_panels_are_side_by_side_below_their_captions():
     clean = flat((200, 30, 10))
     strip = comparison_strip(flat((90, 30, 10)), {'ours': flat((190, 30, 10))}, clean)
     assert strip.dtype == np.uint8 and strip.shape == (CAPTION + 240, 3 * 320 + 2 * GAP, 3)
@@ -28,7 +28,7 @@ def test_panels_stand_side_by_side_below_their_captions():
     assert (strip[:, 320 : 320 + GAP] == 255).all()
 
 
-def test_captions_tell_psnr_of_the_images_and_names(monkeypatch):
+def test_captions_state_names_and_psnr(monkeypatch):
     captions = []
     monkeypatch.setattr('cv2.putText', lambda image, text, *rest: captions.append(text))
     clean = flat(100, (900, 1600))
@@ -55,13 +55,13 @@ def test_small_images_are_enlarged_without_smoothing():
     assert (long_caption[:, -2:] == 255).all(), 'the caption does not fit its panel'
 
 
-def test_an_image_of_another_size_is_named():
+def test_images_of_another_size_are_rejected():
     clean = flat(50)
     with pytest.raises(ValueError, match=r"'ours'.*\(120, 320, 3\)"):
         comparison_strip(clean, {'ours': clean[:120]}, clean)
 
 
-def test_image_of_equal_names_stand_beside_each_other(tmp_path):
+def test_images_of_equal_names_get_different_files(tmp_path):
     hook = ComparisonHook(tmp_path, 'ours', count=3)
     samples = [
         dict(task='rainy', domain='source', path=f'{folder}/0001.png',

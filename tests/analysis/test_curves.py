@@ -22,9 +22,7 @@ def texts_of(path) -> list[str]:
         (9, None, ['t_mat = 9'], ['outside the interval']),
     ],
 )
-def test_a_panel_says_where_t_mat_comes_from_and_whether_it_is_in_the_interval(
-    tmp_path, t_mat, fallback, said, unsaid
-):
+def test_panels_state_the_source_of_t_mat_and_its_interval(tmp_path, t_mat, fallback, said, unsaid):
     curve = [(1, 0.5), (9, 0.4), (50, 0.6)]
     match = TimestepMatch(t_mat, (4, 12), 8, 0.9, 'unidentified', 'score', curve, 9, fallback)
     plot_curves({'low_light': match}, tmp_path / 'curves.svg')

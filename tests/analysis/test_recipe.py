@@ -41,7 +41,7 @@ def summary_of(name: str, **options) -> dict[str, list[str]]:
         ('finetune_noisy', None),
     ],
 )
-def test_a_name_says_batch_and_updates(stem, expected):
+def test_names_state_batch_size_and_updates(stem, expected):
     assert parse_name(stem) == expected
 
 
@@ -80,7 +80,7 @@ def test_parameters_of_a_public_file_are_those_in_it(tmp_path):
 
 
 @pytest.mark.parametrize('skip', [True, False])
-def test_a_skip_is_found_in_a_network_without_weights(skip):
+def test_global_skips_are_detected_on_the_meta_device(skip):
     class Plain(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -100,13 +100,9 @@ def test_the_summary_of_a_fine_tuning():
     assert lines['network'][0].startswith('DtirUNet, 27,')
     assert lines['updates'] == ['300,000, validation every 5,000']
     assert lines['global batch'] == ['16, in micro-batches of 2']
-    assert lines['optimiser'] == [
-        'Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06',
-    ]
+    assert lines['optimiser'] == ['Adam, lr=5e-05, betas=(0.9, 0.99), CosineAnnealingLR to 1e-06']
     assert lines['time steps'] == ['rainy 8']
-    assert lines['trains on'] == [
-        'rainy (source): data/Rain100L/train/LQ, data/Rain100L/train/GT',
-    ]
+    assert lines['trains on'] == ['rainy (source): data/Rain100L/train/LQ, data/Rain100L/train/GT']
     assert [line.split(':')[0] for line in lines['tests on']] == [
         'rainy (source)', 'rainy (target)',
     ]  # fmt: skip
@@ -115,19 +111,18 @@ def test_the_summary_of_a_fine_tuning():
 
 
 def test_the_summary_of_ten_tasks():
-    lines = summary_of('setting_b/nafnet-w64_unified_b16-10x100k.py')
-    assert lines['time steps'][0].startswith('noisy 4, rainy 8,')
-    assert lines['time steps'][0].endswith('hazy 47, blurry 50')
-    assert lines['updates'][0].endswith('tasks join one after another, asc, cumulative')
-    assert len(lines['trains on']) == 10
-    assert 'adapters 1.8' in lines['network'][0]
-    text = format_summary(list(summarize_recipe(
-        Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_b16-10x100k.py').to_dict(), 'own',
-    )))  # fmt: skip
-    assert text.count('trains on') == 1
+    config = Config.fromfile(CONFIGS / 'setting_b/nafnet-w64_unified_b16-10x100k.py')
+    rows = list(summarize_recipe(config.to_dict(), 'own'))
+    lines = dict(rows)
+    assert lines['time steps'].startswith('noisy 4, rainy 8,')
+    assert lines['time steps'].endswith('hazy 47, blurry 50')
+    assert lines['updates'].endswith('tasks join one after another, asc, cumulative')
+    assert [what for what, _ in rows].count('trains on') == 10
+    assert 'adapters 1.8' in lines['network']
+    assert format_summary(rows).count('trains on') == 1
 
 
-def test_what_is_missing_is_said(monkeypatch, tmp_path):
+def test_missing_parts_are_reported(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # away from runs that were made here
     lines = summary_of('setting_a/dtir-unet_pretrain_rainy_b16-500k.py')
     assert lines['starts from'] == ['random weights']

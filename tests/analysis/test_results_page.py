@@ -1,4 +1,4 @@
-"""Tables of results: what a config's cells are, filling them, and never overwriting unseen."""
+"""Tables of results: finding a config's cells, filling them, and never overwriting silently."""
 
 import re
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_a_config_fills_its_own_cells_and_nothing_else():
     assert fill_page(filled, MEANS, 'ours', origin()) == filled
 
 
-def test_each_task_has_its_figures_and_the_average_theirs():
+def test_tasks_and_average_are_filled():
     filled = fill_page(PAGE, MEANS, 'ours', origin('net_c_b16-2k', 'y'))
     assert '| hazy | 29.08 | 28.00 |' in filled
     assert f'| average | {fmean([29.084, 31.0]):.2f} | 27.00 |' in filled
@@ -102,7 +102,7 @@ def test_a_config_may_have_cells_in_several_tables():
     assert filled.startswith(PAGE.split('<!--')[0]) and '\n\nMore text.\n\n' in filled
 
 
-def test_other_figures_are_shown_and_not_overwritten():
+def test_different_results_are_shown_and_not_overwritten():
     filled = fill_page(PAGE, MEANS, 'ours', origin())
     better = [{**row, 'psnr': row['psnr'] + 1} for row in MEANS]
     with pytest.raises(ValueError, match=r'--replace') as error:
@@ -132,12 +132,12 @@ def test_two_configs_have_their_origins_side_by_side():
         ('net_a_b16-2k', 'rgb', 'no table of the page has a cell for net_a_b16-2k'),
     ],
 )
-def test_what_is_not_on_the_page_is_refused(config, protocol, message):
+def test_configs_that_are_not_on_the_page_are_rejected(config, protocol, message):
     with pytest.raises(ValueError, match=message):
         fill_page(PAGE, MEANS, 'ours', origin(config, protocol))
 
 
-def test_a_figure_that_was_not_measured_is_named():
+def test_metrics_that_were_not_measured_are_rejected():
     sources = [row for row in MEANS if row['domain'] == 'source']
     with pytest.raises(ValueError, match="domain 'target', method 'ours', which this test did not"):
         fill_page(PAGE, sources, 'ours', origin())
@@ -146,7 +146,7 @@ def test_a_figure_that_was_not_measured_is_named():
         fill_page(page, MEANS, 'ours', origin())
 
 
-def test_a_column_that_is_not_there_is_named():
+def test_missing_columns_are_rejected():
     with pytest.raises(ValueError, match='no column theirs'):
         blocks_of(PAGE.replace('ours: {row}', 'theirs: {row}'))
 
@@ -154,7 +154,7 @@ def test_a_column_that_is_not_there_is_named():
 # --- the pages themselves ---------------------------------------------------------------------
 
 
-def test_every_run_that_restores_has_its_place_on_one_page():
+def test_every_restoration_config_is_on_one_page():
     places = {stem: [p.parent.name for p in PAGES for block in blocks_of(p.read_text())
                      if cells_of(block, stem)] for stem in LEAVES}  # fmt: skip
     wrong = {
@@ -163,7 +163,7 @@ def test_every_run_that_restores_has_its_place_on_one_page():
     assert len(LEAVES) > 100 and wrong == {}
 
 
-def test_pages_name_no_config_that_is_not_there():
+def test_pages_name_only_existing_configs():
     named = {
         cell.config for page in PAGES for b in blocks_of(page.read_text()) for cell in b.cells()
     }

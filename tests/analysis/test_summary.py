@@ -1,4 +1,4 @@
-"""Rows, summaries and tables that commands leave behind."""
+"""Rows, summaries and tables that commands write."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ ROWS = [
 ]
 
 
-def test_csv_holds_a_line_an_image(tmp_path):
+def test_csv_has_one_line_per_image(tmp_path):
     path = tmp_path / 'new' / 'rows.csv'
     write_rows_csv([*ROWS, row('noisy', 'target', 'f.png', 24.0, lpips=None)], path)
     with path.open(encoding='utf-8', newline='') as file:
@@ -102,7 +102,7 @@ def test_a_method_that_lacks_a_task_gets_no_average():
     assert lines[-1] == averages[0]
 
 
-def test_long_names_and_missing_figures_stay_within_100_columns():
+def test_tables_stay_within_100_columns():
     rows = [row('inpainting', 'target', 'a.png', 30.0, lpips=None)]
     table = format_table(mean_rows(rows, 'ours_without_the_orthogonality_term'))
     assert max(map(len, table.splitlines())) <= 100
@@ -155,7 +155,7 @@ def test_the_verdict_counts_tasks_and_names_what_is_behind(gains, said):
     assert verdict(rows[::-1]).splitlines()[0].startswith('ours against from scratch')
 
 
-def test_the_verdict_compares_what_both_have_alone():
+def test_the_verdict_compares_only_shared_tasks():
     ours = {('hazy', 'source'): 21.0, ('noisy', 'source'): 9.0}
     rows = psnr_rows('ours', ours) + psnr_rows('scratch', SCRATCH) + psnr_rows('input', SCRATCH)
     assert verdict(rows) == (
@@ -201,7 +201,7 @@ def test_a_summary_can_be_read_back(tmp_path):
     assert json.loads((tmp_path / 'summary.json').read_text()) == arguments
 
 
-def test_a_figure_that_json_lacks_leaves_the_old_summary(tmp_path):
+def test_non_finite_metrics_leave_the_old_summary(tmp_path):
     path = tmp_path / 'summary.json'
     write_summary(path, **summary_arguments())
     old = path.read_text()

@@ -1,4 +1,4 @@
-"""Samples are a function of their key, whatever is drawn before, beside or in another process."""
+"""Samples depend only on their key, not on other samples, draws or processes."""
 
 import random
 from functools import cache
@@ -13,11 +13,7 @@ from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS
 
-PATCHES = [
-    {'type': 'RandomPatch', 'size': 16},
-    {'type': 'RandomFlipTurn'},
-    {'type': 'PackSample'},
-]
+PATCHES = [{'type': 'RandomPatch', 'size': 16}, {'type': 'RandomFlipTurn'}, {'type': 'PackSample'}]
 # Keys as a sampler makes them: any order, an index more than once.
 KEYS = [SampleKey(7, 40 + i // 4, i % 4, (5 * i) % 6) for i in range(12)]
 
@@ -59,7 +55,7 @@ def numbers_registered():
     DATASETS.module_dict.pop('Numbers')
 
 
-def test_the_pipeline_draws_from_seed_iteration_and_slot_alone():
+def test_the_pipeline_depends_only_on_seed_iteration_and_slot():
     dataset = Numbers(10, draws=3)
     rng = generator(5, 600, 7, 'sample')
     expected = [rng.integers(1 << 60) for _ in range(3)]
@@ -81,7 +77,7 @@ def test_a_plain_index_stands_for_a_key():
     assert [sample['index'] for sample in dataset] == [0, 1, 2, 3]
 
 
-def test_samples_do_not_depend_on_those_before(photos_dir):
+def test_samples_do_not_depend_on_previous_ones(photos_dir):
     @cache
     def alone(key):
         return DegradedPhotosDataset(str(photos_dir), 'noisy', PATCHES)[key]
@@ -129,7 +125,7 @@ def test_indices_of_a_concatenation_count_over_its_parts(numbers_registered):
     assert drawn == [generator(0, 0, i, 'sample').integers(1 << 60) for i in range(6)]
 
 
-def test_a_concatenation_hands_keys_on(numbers_registered):
+def test_a_concatenation_passes_keys_on(numbers_registered):
     dataset = concatenated((2, 'b'), (3, 'a'))
     sample = dataset[SampleKey(5, 600, 7, 3)]
     assert (sample['task'], sample['index'], tuple(sample['key'])) == ('a', 1, (5, 600, 7))
@@ -137,7 +133,7 @@ def test_a_concatenation_hands_keys_on(numbers_registered):
 
 
 @pytest.mark.parametrize('key', [5, SampleKey(1, 2, 3, 5), SampleKey(1, 2, 3, -1)])
-def test_an_index_outside_a_concatenation_is_an_error(numbers_registered, key):
+def test_indices_outside_a_concatenation_are_rejected(numbers_registered, key):
     index = key if isinstance(key, int) else key.index
     with pytest.raises(IndexError, match=f'index {index} of a data set of 5 samples'):
         concatenated((2, 'b'), (3, 'a'))[key]

@@ -1,4 +1,4 @@
-"""Each fault of a data set is found, and named with its files; sound sets have none."""
+"""Each fault of a data set is found and names its files; valid sets have none."""
 
 from pathlib import Path
 
@@ -49,11 +49,11 @@ def faults_of(config: dict) -> list[tuple[str, str]]:
     return find_faults(parts, images, {file: inspect_image(file) for file in files})
 
 
-def test_sound_sets_have_no_fault(sets):
+def test_valid_data_sets_have_no_faults(sets):
     assert faults_of(config_of(sets)) == []
 
 
-def test_a_data_set_counts_once_and_other_types_are_named(sets):
+def test_repeated_data_sets_count_once_and_unknown_types_are_listed(sets):
     config = config_of(sets)
     config['train_dataloader']['dataset']['datasets'].append(dict(type='MyDataset', path='x'))
     parts, unknown = parts_of(config)
@@ -66,7 +66,7 @@ def test_a_data_set_counts_once_and_other_types_are_named(sets):
 
 
 @pytest.mark.parametrize(('gone', 'left'), [('LQ', 'GT'), ('GT', 'LQ')])
-def test_a_missing_partner(sets, gone, left):
+def test_missing_partners_are_found(sets, gone, left):
     (sets / 'train' / gone / '1.png').unlink()
     ((kind, message),) = faults_of(config_of(sets))
     assert kind == 'missing partner'
@@ -74,14 +74,14 @@ def test_a_missing_partner(sets, gone, left):
     assert str(sets / 'train' / gone) in message
 
 
-def test_a_truncated_file(sets):
+def test_truncated_files_are_found(sets):
     file = sets / 'test' / 'LQ' / '4.png'
     file.write_bytes(file.read_bytes()[:-200])
     ((kind, message),) = faults_of(config_of(sets))
     assert kind == 'unreadable' and str(file) in message
 
 
-def test_sizes_that_differ(sets):
+def test_different_sizes_are_found(sets):
     file = sets / 'train' / 'LQ' / '0.png'
     save_image(file, read_image(file)[:-1])
     ((kind, message),) = faults_of(config_of(sets))
@@ -89,7 +89,7 @@ def test_sizes_that_differ(sets):
     assert f'{file} is 39 x 56' in message and 'GT/0.png is 40 x 56' in message
 
 
-def test_a_test_image_that_was_trained_on_also_if_stored_anew(sets):
+def test_test_images_in_the_training_set_are_found_after_recompression(sets):
     again = sets / 'train' / 'GT' / '2.jpg'
     save_image(again, read_image(sets / 'test' / 'GT' / '3.png'))
     (sets / 'train' / 'GT' / '2.png').unlink()
@@ -98,7 +98,7 @@ def test_a_test_image_that_was_trained_on_also_if_stored_anew(sets):
     assert str(again) in message and str(sets / 'test' / 'GT' / '3.png') in message
 
 
-def test_folders_of_clean_images_are_compared_too(sets):
+def test_folders_of_clean_images_are_compared(sets):
     config = dict(
         train_dataloader=dict(dataset=dict(type='CleanPhotosDataset', folder=f'{sets}/train/GT')),
         val_dataloader=dict(dataset=dict(type='DegradedPhotosDataset', folder=f'{sets}/test/GT')),
@@ -117,7 +117,7 @@ def test_two_files_of_one_stem_and_a_folder_without_images(sets):
     assert kinds == ['same stem', 'no images', 'missing partner', 'missing partner']
 
 
-def test_a_wrong_count_of_a_known_set(tmp_path):
+def test_wrong_counts_of_known_data_sets_are_found(tmp_path):
     for kind in ('LQ', 'GT'):
         for number in range(15 if kind == 'LQ' else 14):
             save_image(

@@ -23,7 +23,7 @@ def pairs(tmp_path):
     return tmp_path
 
 
-def test_pixels_are_those_of_the_file_and_the_array_is_mapped(pairs):
+def test_decoded_images_are_memory_mapped(pairs):
     images = DecodedImages(pairs / 'decoded')
     image = images.read(pairs / 'GT' / 'a.png')
     assert isinstance(image, np.memmap)
@@ -75,7 +75,7 @@ def test_training_sees_the_same_samples(pairs):
     np.testing.assert_array_equal(photos[0]['clean'].numpy(), reference[0]['clean'].numpy())
 
 
-def test_broken_and_missing_files_are_named_and_leave_nothing(pairs):
+def test_broken_and_missing_files_are_rejected_without_traces(pairs):
     images = DecodedImages(pairs / 'decoded')
     broken = pairs / 'GT' / 'broken.png'
     broken.write_bytes((pairs / 'GT' / 'a.png').read_bytes()[:300])
@@ -86,7 +86,7 @@ def test_broken_and_missing_files_are_named_and_leave_nothing(pairs):
     assert not (pairs / 'decoded').exists() or not list((pairs / 'decoded').iterdir())
 
 
-def test_the_size_is_told_from_the_header(pairs):
+def test_the_size_is_read_from_the_header(pairs):
     file = pairs / 'GT' / 'a.png'
     assert decoded_bytes(file) == read_image(file).nbytes == 40 * 52 * 3
     (pairs / 'text.png').write_text('no image')
@@ -95,14 +95,14 @@ def test_the_size_is_told_from_the_header(pairs):
 
 
 @pytest.mark.parametrize('stem', ['x' * 245, os.fsdecode(b'caf\xe9'), 'two\nlines', 'é' * 120])
-def test_images_of_odd_names_are_kept_too(tmp_path, stem):
+def test_images_with_unusual_names_are_stored(tmp_path, stem):
     file = tmp_path / f'{stem}.png'
     save_image(file, np.full((5, 6, 3), 7, np.uint8))
     kept = DecodedImages(tmp_path / 'decoded')
     assert (kept.read(file) == 7).all() and kept.path_of(file).is_file()
 
 
-def test_what_another_way_of_reading_gave_is_not_taken(tmp_path, monkeypatch):
+def test_another_version_of_the_reader_is_not_reused(tmp_path, monkeypatch):
     file = tmp_path / 'a.png'
     save_image(file, np.full((5, 6, 3), 7, np.uint8))
     kept = DecodedImages(tmp_path / 'decoded')

@@ -1,4 +1,4 @@
-"""The degradations: values against independent references, and what source and target differ in."""
+"""Degradations against independent references, and differences of source and target."""
 
 import io
 from pathlib import Path
@@ -33,10 +33,6 @@ def degrade(task, severity, image, seed=0):
     return degradation_for(task, severity).degrade(image, np.random.default_rng(seed))
 
 
-def rms(a, b):
-    return np.sqrt(((a.astype(float) - b) ** 2).mean())
-
-
 @pytest.fixture(scope='module')
 def photo():
     skimage = pytest.importorskip('skimage')
@@ -51,7 +47,7 @@ def test_the_ten_tasks_in_order():
 
 
 @pytest.mark.parametrize(('task', 'severity'), EVERY)
-def test_a_pure_function_of_image_and_stream(task, severity, photo):
+def test_degradations_are_pure_functions_of_image_and_generator(task, severity, photo):
     before = photo.copy()
     first, again, other = (degrade(task, severity, photo, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(photo, before, err_msg='the clean image was changed')
@@ -90,7 +86,7 @@ def test_transform_degrades_and_names_task_and_domain(severity, photo):
     assert (results['task'], results['domain']) == ('hazy', severity)
 
 
-def test_unknown_names_are_explained():
+def test_unknown_tasks_and_severities_are_rejected():
     with pytest.raises(ValueError, match=r"'rany'.*noisy, rainy.*nearest: rainy"):
         degradation_for('rany', 'source')
     with pytest.raises(ValueError, match=r"'heavy' of Snow.*'source', 'target'"):
@@ -167,7 +163,7 @@ def transmission_and_air(severity, size, seed):
 
 
 @pytest.mark.parametrize('severity', SEVERITIES)
-def test_haze_is_it_plus_a_times_1_minus_t(severity, photo):
+def test_haze_follows_the_scattering_model(severity, photo):
     transmission, air = transmission_and_air(severity, photo.shape[:2], 4)
     expected = photo * transmission + 255 * air * (1 - transmission)
     assert np.abs(degrade('hazy', severity, photo, 4) - expected).max() < 3
@@ -192,7 +188,7 @@ def streaks(image):
     return boxes[1:]
 
 
-def test_source_rain_is_slender_steep_and_as_dense_as_told():
+def test_source_rain_is_thin_steep_and_of_the_given_density():
     for seed in range(5):
         boxes = streaks(degrade('rainy', 'source', flat(0, (400, 400)), seed))
         # 800 to 2500 a megapixel, of which some touch; 9 to 17 px, at most 15 degrees plus spread.
@@ -203,7 +199,7 @@ def test_source_rain_is_slender_steep_and_as_dense_as_told():
         assert np.median(slope) < np.tan(np.deg2rad(18))
 
 
-def test_rain_and_snow_only_whiten_and_heavy_ones_have_a_veil():
+def test_rain_and_snow_only_brighten_and_targets_have_a_veil():
     for task in ('rainy', 'snowy'):
         light, heavy = (degrade(task, severity, flat(60), 1) for severity in SEVERITIES)
         assert light.min() == 60 and np.median(light) == 60, 'sparse, and nothing between'
@@ -231,7 +227,7 @@ def test_holes_are_pure_white_and_the_rest_is_untouched(severity, least, most, p
         assert least < hole.mean() < most
 
 
-def test_a_drop_shows_the_scene_the_other_way_round(monkeypatch):
+def test_drops_show_the_scene_upside_down(monkeypatch):
     one = raindrop.DropStrength((1, 1), (0.06, 0.06), 0.2, (1.0, 1.0))
     monkeypatch.setattr(raindrop, 'SOURCE', one)
     ramp = np.linspace(0, 255, 301)[:, None, None]

@@ -1,4 +1,4 @@
-"""What is an image in a folder, and that all else is named and counted."""
+"""Which files of a folder are images; all others are listed."""
 
 import os
 
@@ -10,7 +10,7 @@ IMAGES = [
     'a.png', 'b.JPG', 'c.tif', 'd.jpeg', 'e.bmp', 'f.webp', 'g.tiff', 'h.gif', 'i.jfif', 'j.jpe',
     'k.avif', 'l.ppm', 'm.jp2', 'n.pgm', 'o.tga', 'p.psd', 'q.ico',
 ]  # fmt: skip
-# Text, data, video, what would run other programs, and what has the name of an image alone.
+# Text, data, video, formats that run other programs, and names that only look like images.
 OTHERS = ['notes.txt', 'png', 'x.h5', 'x.mpg', 'x.eps', 'x.wmf', '.hidden.png', 'x.heic.part']
 
 
@@ -28,13 +28,13 @@ def names(folder, paths):
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
-def test_a_folder_is_sorted_into_images_and_all_else(folder):
+def test_folders_are_split_into_images_and_other_files(folder):
     images, left_out = list_folder(folder)
     assert names(folder, images) == IMAGES
     assert names(folder, left_out) == sorted([*OTHERS, 'deep', '.trash', 'linked'])
 
 
-def test_a_tree_is_entered_but_for_hidden_and_linked_folders(folder):
+def test_hidden_and_linked_folders_are_skipped(folder):
     images, left_out = list_tree(folder)
     assert names(folder, images) == sorted([*IMAGES, 'deep/1.png', 'deep/er/2.jfif'])
     assert names(folder, left_out) == sorted([*OTHERS, '.trash', 'deep/er/b.txt', 'linked'])
@@ -44,7 +44,7 @@ def test_a_tree_is_entered_but_for_hidden_and_linked_folders(folder):
     assert list_tree(folder, without=folder) == list_tree(folder), 'the folder itself is entered'
 
 
-def test_what_a_data_set_leaves_out_is_logged_with_its_number(folder, monkeypatch):
+def test_skipped_files_are_logged_with_their_number(folder, monkeypatch):
     logged = []
     module = 'dtir_mm.datasets.image_folders'
     monkeypatch.setattr(f'{module}.print_log', lambda line, *_: logged.append(line))
@@ -54,14 +54,14 @@ def test_what_a_data_set_leaves_out_is_logged_with_its_number(folder, monkeypatc
     assert line.endswith('and 6 more')
 
 
-def test_links_that_lead_nowhere_are_no_images_to_train_on(folder):
+def test_broken_links_are_rejected(folder):
     os.symlink(folder / 'gone.png', folder / 'lost.png')
     assert 'lost.png' in names(folder, list_folder(folder).images)
     with pytest.raises(FileNotFoundError, match=r'1 image\(s\) of .* lead nowhere.*: lost\.png'):
         list_images(folder)
 
 
-def test_folders_without_images_are_named_with_what_is_there(tmp_path):
+def test_folders_without_images_are_rejected_with_their_content(tmp_path):
     for missing in ('nowhere', 'notes.txt'):
         with pytest.raises(FileNotFoundError, match=f'no such folder.*{tmp_path / missing}'):
             list_images(tmp_path / missing)

@@ -1,4 +1,4 @@
-"""The table of data sets: what configs name, what the paper counts, and its fixtures."""
+"""The table of data sets against configs, the paper's counts and the docs, and its fixtures."""
 
 import filecmp
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_the_fourteen_sets_have_the_counts_of_the_paper():
 
 
 @pytest.mark.parametrize('base', BASES, ids=lambda base: base.stem)
-def test_every_folder_of_the_configs_is_of_a_layout(base):
+def test_every_folder_of_the_configs_has_a_layout(base):
     folders = folders_of(Config.fromfile(base).to_dict())
     assert folders
     assert [folder for folder in folders if find_split(folder) is None] == []
@@ -61,7 +61,7 @@ def test_the_configs_read_every_folder_of_the_layouts():
     assert {f'data/{known}/{kind}' for known in described for kind in ('LQ', 'GT')} == read
 
 
-def test_a_folder_is_known_by_the_end_of_its_path_alone():
+def test_folders_are_recognised_by_the_end_of_their_path():
     layout, split = find_split('/any/where/universal/val/motion-blurry/GT')
     assert (layout.name, split) == ('GoPro', 'test')
     layout, split = find_split(Path('data/LOL-v1/train/LQ'))
@@ -96,7 +96,7 @@ def test_fixtures_are_the_same_each_time_and_training_differs_from_test(tmp_path
     assert len(contents) == 4
 
 
-def test_an_unknown_set_is_answered_with_the_names(tmp_path):
+def test_unknown_data_sets_list_the_known_ones(tmp_path):
     with pytest.raises(KeyError, match='RESIDE-6k'):
         generate_fixture('RESIDE', tmp_path)
 
@@ -133,7 +133,7 @@ def test_the_page_describes_the_same_downloads():
     ]
 
 
-def test_the_page_says_which_pairs_are_made():
+def test_the_page_lists_the_synthetic_pairs():
     assert {row[0] for row in rows_of_the_page('Synthetic pairs')} == {
         layout.name for layout in LAYOUTS.values() if layout.test.degraded is None
     }

@@ -1,4 +1,4 @@
-"""Downloads become pairs of one name, and made pairs are what the paper says they are."""
+"""Downloads become pairs with equal names; synthetic pairs follow the paper."""
 
 import io
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_pairs_are_found_in_what_the_authors_publish(tmp_path, name, split):
     assert pairs == {key: tuple(tmp_path / f for f in files) for key, files in expected.items()}
 
 
-def test_what_cannot_be_paired_is_named(tmp_path):
+def test_unpaired_files_are_rejected(tmp_path):
     write(tmp_path, 'our485/low/1.png', 'our485/low/2.png', 'our485/high/1.png')
     with pytest.raises(ValueError, match='our485/low/2.png'):
         published_pairs(LAYOUTS['LOL-v1'], 'train', tmp_path)
@@ -88,7 +88,7 @@ def test_what_cannot_be_paired_is_named(tmp_path):
         published_pairs(LAYOUTS['LOL-v1'], 'train', tmp_path / 'nowhere')
 
 
-def test_a_part_is_spread_evenly():
+def test_spread_selects_evenly():
     assert spread(list('abcdefgh'), 4) == list('aceg')
     assert spread(list('abc'), 3) == list('abc')
     with pytest.raises(ValueError, match='there are 3'):
@@ -96,7 +96,7 @@ def test_a_part_is_spread_evenly():
 
 
 @pytest.mark.parametrize('copy', [False, True], ids=['link', 'copy'])
-def test_a_file_is_placed_once_and_nothing_is_replaced(tmp_path, copy):
+def test_files_are_placed_once_and_never_replaced(tmp_path, copy):
     write(tmp_path, 'a.png', 'other.png')
     target = tmp_path / 'deep' / 'b.png'
     for _ in range(2):
@@ -148,7 +148,7 @@ def test_holes_of_a_mask_are_white(tmp_path):
     assert (half == 204).all(), 'mask * image + (1 - mask)'
 
 
-def test_pairs_depend_on_the_name_alone_and_are_not_made_again(tmp_path):
+def test_pairs_depend_only_on_the_name_and_are_made_once(tmp_path):
     masks = []
     for number in range(20):
         mask = np.full((24, 32, 3), 255, np.uint8)

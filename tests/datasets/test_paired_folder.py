@@ -1,6 +1,4 @@
-"""Pairs of the user's own: matched by stem, and every mistake names its file or folder."""
-
-import shutil
+"""The user's own pairs are matched by stem, and errors name the file or folder."""
 
 import numpy as np
 import pytest
@@ -31,7 +29,7 @@ def pairs_of(root, **options):
     return PairedFolderDataset(str(root / 'degraded'), str(root / 'clean'), **options)
 
 
-def test_files_of_one_stem_are_a_pair_whatever_their_formats(folders):
+def test_files_with_the_same_stem_form_a_pair(folders):
     pairs = pairs_of(folders, pipeline=[{'type': 'PackSample'}])
     assert len(pairs) == 3
     for index, (degraded, clean) in enumerate(FILES.values()):
@@ -66,21 +64,10 @@ def test_a_missing_partner_is_named_with_the_folder_that_lacks_it(folders, lacks
     assert str(folders / has) not in message and "'a'" not in message
 
 
-def test_of_many_missing_partners_the_first_five_are_named(folders):
+def test_the_first_five_missing_partners_are_named(folders):
     for i in range(7):
         save_image(folders / 'clean' / f'lonely_{i}.png', random_image(i))
     with pytest.raises(FileNotFoundError, match=r"^7 image.*'lonely_0'.*'lonely_4' \.\.\.$"):
-        pairs_of(folders)
-
-
-@pytest.mark.parametrize('name', ['degraded', 'clean'])
-def test_missing_and_empty_folders_are_named(folders, name):
-    shutil.rmtree(folders / name)
-    with pytest.raises(FileNotFoundError, match=f'no such folder.*{folders / name}'):
-        pairs_of(folders)
-    (folders / name).mkdir()
-    (folders / name / 'a.txt').write_text('no image')
-    with pytest.raises(FileNotFoundError, match=rf'no image in {folders / name}.*\.png'):
         pairs_of(folders)
 
 
@@ -93,18 +80,7 @@ def test_two_images_of_one_stem_are_both_named(folders, name):
     assert all(str(file) in str(caught.value) for file in files)
 
 
-@pytest.mark.parametrize('name', ['degraded', 'clean'])
-def test_a_truncated_image_is_named_when_it_is_read(folders, name):
-    file = folders / name / FILES['b'][name == 'clean']
-    file.write_bytes(file.read_bytes()[:-40])
-    pairs = pairs_of(folders)
-    np.testing.assert_array_equal(pairs[0]['clean'], random_image(100))
-    with pytest.raises(ValueError) as caught:
-        pairs[1]
-    assert str(file) in str(caught.value)
-
-
-def test_two_sizes_in_a_pair_are_named_with_their_files(folders):
+def test_different_sizes_in_a_pair_are_rejected(folders):
     save_image(folders / 'clean' / 'b.PNG', random_image(8, (10, 12)))
     pairs = pairs_of(folders)
     with pytest.raises(ValueError) as caught:

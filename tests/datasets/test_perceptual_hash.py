@@ -1,4 +1,4 @@
-"""Hashes stay when an image is stored anew, and are those of an independent computation."""
+"""Hashes survive recompression and equal an independent computation."""
 
 import cv2
 import numpy as np
@@ -47,14 +47,14 @@ def stored_as_jpeg(image):
     ],
     ids=['stored as JPEG', 'resized', 'darker', 'cropped'],
 )
-def test_the_same_image_is_near_and_another_is_far(change):
+def test_hashes_are_close_only_for_the_same_image(change):
     images = [image(seed, 200, 300) for seed in range(4)]
     for i, one in enumerate(images):
         for j, other in enumerate(images):
             assert (bits_apart(change(one), other) <= SAME_IMAGE) == (i == j)
 
 
-def test_pairs_are_those_that_differ_in_few_bits():
+def test_find_same_returns_pairs_that_differ_in_few_bits():
     rng = np.random.default_rng(0)
     some, others = rng.random((20, BITS)) < 0.5, rng.random((9, BITS)) < 0.5
     for i, j, flips in ((3, 2, 0), (19, 2, 5), (11, 8, SAME_IMAGE), (7, 0, SAME_IMAGE + 1)):

@@ -1,4 +1,4 @@
-"""Sizes from headers are those of the samples, whatever the data set does to its files."""
+"""Sizes from headers are those of the samples of every data set."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ PATCHES = [dict(type='RandomPatch', size=20), dict(type='RandomFlipTurn'), *PACK
 
 @pytest.fixture
 def folder(tmp_path):
-    """Photographs of several sizes, of which one lies on its side."""
+    """Photographs of several sizes, one of them rotated by EXIF."""
     for i, size in enumerate([(40, 61), (33, 20), (17, 90)]):
         pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)
         save_image(tmp_path / 'photos' / f'{i}.png', pixels)
@@ -55,7 +55,7 @@ def test_sizes_and_files_are_those_of_the_samples(folder, number):
     assert [str(extent.file) for extent in extents] == [sample['path'] for sample in samples]
 
 
-def test_nothing_is_decoded_and_patches_need_no_header(folder, monkeypatch):
+def test_sizes_need_only_headers_and_patches_not_even_these(folder, monkeypatch):
     built = [DATASETS.build(config) for config in configs(folder)]
     for file in folder.rglob('*.png'):
         file.write_bytes(file.read_bytes()[:60])
@@ -73,7 +73,7 @@ def test_each_file_is_opened_once(folder, monkeypatch):
     assert len(opened) == len(set(opened)) == 4
 
 
-def test_what_is_not_known_is_not_guessed(folder):
+def test_unknown_sizes_are_none(folder):
     @TRANSFORMS.register_module(force=True)
     class Enlarge:
         def __call__(self, results):
@@ -88,6 +88,6 @@ def test_what_is_not_known_is_not_guessed(folder):
     assert image_size(folder / 'photos' / '1.png') is None
 
 
-def test_an_image_that_lies_on_its_side_has_the_size_in_which_it_is_read(folder):
+def test_rotated_images_have_the_size_after_rotation(folder):
     file = folder / 'photos' / '3.jpg'
     assert image_size(file) == read_image(file).shape[:2] == (50, 30)

@@ -19,14 +19,14 @@ def sample(index):
 
 
 def read_and_write(samples, answers):
-    """In another process: what was stored by the first, and writing to what it got."""
+    """In another process: reads a stored sample and writes to its arrays."""
     got = samples.get(1, None)
     got['clean'][:] = 99
     other = samples.get(5, sample)
     answers.put((int(got['degraded'].sum()), got['path'], int(other['clean'].max())))
 
 
-def test_a_sample_is_made_once_and_comes_back_as_it_was():
+def test_samples_are_made_once_and_returned_unchanged():
     samples, made = SharedSamples(), []
 
     def make(index):
@@ -41,7 +41,7 @@ def test_a_sample_is_made_once_and_comes_back_as_it_was():
     assert made == [1, 4000, 0]
 
 
-def test_other_arrays_and_nested_values_are_kept_too():
+def test_all_kinds_of_values_are_stored():
     odd = {
         'turned': np.arange(12, dtype=np.float32).reshape(3, 4).T,
         'strided': np.arange(12)[::2],
@@ -66,7 +66,7 @@ def test_processes_see_each_others_samples_and_not_what_they_write():
     assert samples.get(5, None)['clean'].max() == 5, 'what the other process made is there'
 
 
-def test_memory_is_taken_once_and_given_back():
+def test_memory_is_allocated_once_and_released():
     samples = SharedSamples()
     for index in range(4):
         samples.get(index, sample)
@@ -80,7 +80,7 @@ def test_memory_is_taken_once_and_given_back():
         os.fstat(descriptor)
 
 
-def test_what_the_workers_of_a_loader_made_is_there_for_all(photos_dir):
+def test_samples_made_by_workers_are_shared(photos_dir):
     pipeline = [{'type': 'RandomPatch', 'size': 16}, {'type': 'PackSample'}]
     cached = DegradedPhotosDataset(str(photos_dir), 'rainy', pipeline, draws=8, cache=True)
     plain = DegradedPhotosDataset(str(photos_dir), 'rainy', pipeline, draws=8)

@@ -20,7 +20,7 @@ def colours():
 
 @pytest.mark.parametrize('space', ['Adobe', 'P3'])
 @pytest.mark.parametrize('suffix', ['.png', '.tif', '.webp'])
-def test_colours_of_a_profile_become_those_of_srgb(tmp_path, colours, space, suffix):
+def test_profiles_are_converted_to_srgb(tmp_path, colours, space, suffix):
     file = tmp_path / f'a{suffix}'
     lossless = {'lossless': True} if suffix == '.webp' else {}
     Image.fromarray(colours).save(file, icc_profile=icc_profile(space, 'wide'), **lossless)
@@ -31,7 +31,7 @@ def test_colours_of_a_profile_become_those_of_srgb(tmp_path, colours, space, suf
     assert notes == ["colours were converted to sRGB from the profile 'wide'"]
 
 
-def test_profiles_of_srgb_change_nothing(tmp_path, colours):
+def test_srgb_profiles_change_nothing(tmp_path, colours):
     pillows = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
     for profile in (pillows, icc_profile('sRGB')):
         Image.fromarray(colours).save(tmp_path / 'a.png', icc_profile=profile)
@@ -39,7 +39,7 @@ def test_profiles_of_srgb_change_nothing(tmp_path, colours):
         assert (image == colours).all() and notes == []
 
 
-def test_a_profile_of_grey_is_applied_to_grey_and_to_nothing_else(tmp_path, colours):
+def test_grey_profiles_apply_only_to_grey_images(tmp_path, colours):
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / 'grey.png', icc_profile=grey_profile(1.8))
     image, notes = read_with_notes(tmp_path / 'grey.png')
@@ -52,7 +52,7 @@ def test_a_profile_of_grey_is_applied_to_grey_and_to_nothing_else(tmp_path, colo
     assert notes == ['a colour profile that cannot be used was ignored']
 
 
-def test_a_profile_of_rgb_is_applied_to_grey_and_to_palettes(tmp_path):
+def test_rgb_profiles_apply_to_grey_and_palettes(tmp_path):
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for mode in ('L', 'P'):
         image = Image.fromarray(ramp).convert(mode)
@@ -63,7 +63,7 @@ def test_a_profile_of_rgb_is_applied_to_grey_and_to_palettes(tmp_path):
 
 
 @pytest.mark.parametrize('profile', [b'rubbish', icc_profile('P3')[:200], b'\0' * 128])
-def test_a_broken_profile_is_ignored_and_said(tmp_path, colours, profile):
+def test_broken_profiles_are_ignored_with_a_note(tmp_path, colours, profile):
     Image.fromarray(colours).save(tmp_path / 'a.png', icc_profile=profile)
     image, notes = read_with_notes(tmp_path / 'a.png')
     assert (image == colours).all()
@@ -72,7 +72,7 @@ def test_a_broken_profile_is_ignored_and_said(tmp_path, colours, profile):
         read_profile(profile)
 
 
-def test_cmyk_without_a_profile_is_converted_plainly_and_said(tmp_path):
+def test_cmyk_without_a_profile_is_converted_with_a_note(tmp_path):
     inks = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 4), np.uint8), 'CMYK')
     inks.save(tmp_path / 'a.tif')
     image, notes = read_with_notes(tmp_path / 'a.tif')
@@ -80,7 +80,7 @@ def test_cmyk_without_a_profile_is_converted_plainly_and_said(tmp_path):
     assert notes == ['CMYK was converted without a colour profile']
 
 
-def test_a_profile_is_read_once_for_all_files_of_it(tmp_path, colours, monkeypatch):
+def test_a_profile_is_parsed_once_for_all_files(tmp_path, colours, monkeypatch):
     calls = []
     build = ImageCms.buildTransform
     monkeypatch.setattr(

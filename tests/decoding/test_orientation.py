@@ -1,4 +1,4 @@
-"""The orientation that a camera noted: applied where it can be read, and never in the way."""
+"""EXIF orientation is applied if it can be read, and ignored otherwise."""
 
 import io
 import struct
@@ -37,17 +37,16 @@ def test_each_orientation_is_applied(tmp_path, suffix, orientation):
 
 @pytest.mark.parametrize('suffix', ['.png', '.webp'])
 @pytest.mark.parametrize('odd', ODD_ENTRIES)
-def test_odd_entries_beside_it_are_no_hindrance(tmp_path, suffix, odd):
+def test_malformed_entries_do_not_matter(tmp_path, suffix, odd):
     file = written(tmp_path / f'a{suffix}', exif_block(6, ODD_ENTRIES[odd]))
     np.testing.assert_array_equal(read_image(file), ORIENTED[6](PIXELS))
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.webp'])
 @pytest.mark.parametrize(
-    'block',
-    [b'Exif\0\0' + b'\x12rubbish' * 10, b'Exif\0\0II*\0' + b'\xff' * 60, b'Exif\0\0'],
+    'block', [b'Exif\0\0' + b'\x12rubbish' * 10, b'Exif\0\0II*\0' + b'\xff' * 60, b'Exif\0\0']
 )
-def test_a_block_of_rubbish_leaves_the_image_as_it_is(tmp_path, suffix, block):
+def test_malformed_exif_is_ignored(tmp_path, suffix, block):
     image, notes = read_with_notes(written(tmp_path / f'a{suffix}', block))
     np.testing.assert_array_equal(image, PIXELS)
     assert set(notes) <= {'EXIF that cannot be read was ignored'}
@@ -55,7 +54,7 @@ def test_a_block_of_rubbish_leaves_the_image_as_it_is(tmp_path, suffix, block):
 
 
 @pytest.mark.parametrize('value', [(3, 1, struct.pack('<H', 99)), (2, 2, b'6\0')])
-def test_an_orientation_that_is_none_is_ignored_and_said(tmp_path, value):
+def test_invalid_orientations_are_ignored_with_a_note(tmp_path, value):
     file = written(tmp_path / 'a.png', exif_block(None, (274, *value)))
     image, (note,) = read_with_notes(file)
     np.testing.assert_array_equal(image, PIXELS)
@@ -64,7 +63,7 @@ def test_an_orientation_that_is_none_is_ignored_and_said(tmp_path, value):
     )
 
 
-def test_adobe_rgb_that_only_exif_names_is_said(tmp_path):
+def test_adobe_rgb_declared_only_in_exif_is_noted(tmp_path):
     exif = Image.Exif()
     exif.get_ifd(34665)[40965] = {1: 'R03'}
     Image.fromarray(PIXELS).save(tmp_path / 'a.jpg', exif=exif)
@@ -75,7 +74,7 @@ def test_adobe_rgb_that_only_exif_names_is_said(tmp_path):
 @pytest.mark.parametrize('kind', [b'tEXt', b'iCCP', b'gAMA', b'cHRM', b'pHYs', b'eXIf', b'acTL'])
 @pytest.mark.parametrize('data', [b'\x01', b'\xff\0\0\xfe' * 5])
 @pytest.mark.parametrize('broken', [False, True])
-def test_broken_chunks_of_a_png_leave_the_image_as_it_is(tmp_path, kind, data, broken):
+def test_broken_png_chunks_are_ignored(tmp_path, kind, data, broken):
     png = io.BytesIO()
     Image.fromarray(PIXELS).save(png, 'PNG')
     file = tmp_path / 'a.png'
@@ -85,7 +84,7 @@ def test_broken_chunks_of_a_png_leave_the_image_as_it_is(tmp_path, kind, data, b
     assert not broken or notes == ['metadata that cannot be read was ignored']
 
 
-def test_a_png_that_is_cut_off_is_broken_whatever_its_metadata(tmp_path):
+def test_truncated_pngs_are_rejected_despite_broken_metadata(tmp_path):
     png = io.BytesIO()
     Image.fromarray(PIXELS).save(png, 'PNG')
     whole = with_chunk(png.getvalue(), b'tEXt', b'x', broken=True)

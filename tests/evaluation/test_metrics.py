@@ -44,14 +44,14 @@ def test_equal_images_score_the_cap_and_one():
     assert ssim(clean, clean.copy()) == pytest.approx(1, abs=1e-9)
 
 
-def test_no_image_scores_above_an_equal_one():
+def test_psnr_is_capped():
     clean = np.zeros((1200, 1200, 3), np.uint8)
     restored = clean.copy()
     restored[0, 0, 0] = 1  # 114 dB without the cap
     assert psnr(restored, clean) == PSNR_CAP
 
 
-def test_wrong_sizes_are_refused():
+def test_wrong_sizes_are_rejected():
     noisy, clean = noisy_pair(5)
     for figure in (psnr, ssim):
         with pytest.raises(ValueError, match=r'\(52, 70, 3\).*\(53, 70, 3\)'):

@@ -44,7 +44,7 @@ def evaluate(metric, samples):
     return metric.evaluate(len(samples))
 
 
-def test_rows_hold_the_figures_of_both_images_in_order():
+def test_rows_hold_the_metrics_of_both_images_in_order():
     metric = RestorationMetric('rgb_no_lpips')
     evaluate(metric, SAMPLES)
     assert [(row['task'], row['domain'], row['path']) for row in metric.rows] == [
@@ -96,7 +96,7 @@ def test_protocols_crop_and_convert(monkeypatch):
     first = SAMPLES[0]
     metrics = evaluate(RestorationMetric('y'), [first])
     assert metrics['psnr'] == psnr(luma(first['restored']), luma(first['clean']))
-    # The distance stands in for LPIPS: it sees the cropped RGB images.
+    # A fake LPIPS, which sees the cropped RGB images.
     monkeypatch.setattr(module, 'Lpips', lambda: lambda image, clean: image[0, 0, 0] / clean.size)
     cropped = {name: first[name][4:-4, 4:-4] for name in ('restored', 'degraded', 'clean')}
     metrics = evaluate(RestorationMetric('rgb_crop4'), [first])
@@ -124,12 +124,12 @@ def test_a_distance_that_is_not_finite_is_an_error(monkeypatch):
         (sample(4, size=(8, 8)), 'at least 11 x 11 pixels, got 8 x 8'),
     ],
 )
-def test_wrong_images_are_refused_with_their_path(change, message):
+def test_wrong_images_are_rejected_with_their_path(change, message):
     with pytest.raises(ValueError, match=rf'noisy/004\.png \(noisy\): .*{message}'):
         RestorationMetric('rgb_no_lpips').process(None, [SAMPLES[0] | change])
 
 
-def test_a_wrong_protocol_is_refused():
+def test_unknown_protocols_are_rejected():
     with pytest.raises(ValueError, match='nearest: rgb_no_lpips'):
         METRICS.build({'type': 'RestorationMetric', 'protocol': 'rgb_nolpips'})
 

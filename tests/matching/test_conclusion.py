@@ -142,7 +142,7 @@ def test_an_interval_of_half_of_t_is_not_too_wide():
         (Trajectory.min_gain, 1.5, 'identified'),
     ],
 )
-def test_a_fit_that_explains_nothing_is_unidentified(min_gain, error, status):
+def test_fits_without_enough_gain_are_unidentified(min_gain, error, status):
     curve = {t: spread(error + 0.1 * (t != 20), deviation=0.16) for t in range(1, 51)}
     curve[19] = curve[21] = curve[20]
     result = match(curve, min_gain)
@@ -217,7 +217,7 @@ def test_one_flat_curve_in_twenty_counts_as_not_flat():
     assert not any(m.outside_interval for m in curves)
 
 
-def test_the_step_found_lies_in_its_interval():
+def test_the_selected_step_is_in_its_interval():
     """If the slopes of images differ, early steps tie with the best of a shallow bowl."""
     t_mats = []
     for seed in range(40):

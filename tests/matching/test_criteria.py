@@ -1,4 +1,4 @@
-"""What every criterion has to do, and the two that restore: score and sdedit."""
+"""Requirements for every criterion, and the two that restore: score and sdedit."""
 
 import numpy as np
 import pytest

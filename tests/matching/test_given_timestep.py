@@ -47,6 +47,6 @@ def test_random_steps_depend_on_seed_and_task_and_are_uniform():
         ('papre', 'hazy', 50, "'papre' must be one of .*sdedit, .*paper, random, fixed:k"),
     ],
 )
-def test_impossible_steps_are_refused(method, task, num_steps, message):
+def test_impossible_steps_are_rejected(method, task, num_steps, message):
     with pytest.raises(ValueError, match=message):
         given_timestep(method, task, num_steps, 0)

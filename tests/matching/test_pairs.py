@@ -17,7 +17,7 @@ def test_unchanged_pairs_are_left_out():
         assert torch.equal(image, expected[kept])
 
 
-def test_fewer_than_four_pairs_are_refused():
+def test_fewer_than_four_pairs_are_rejected():
     degraded, clean = noisy_pairs(0.3, count=6, size=8)
     degraded[[0, 2, 5]] = clean[[0, 2, 5]]
     with pytest.raises(ValueError, match='at least 4 pairs .* got 3 of 6'):

@@ -39,7 +39,7 @@ def test_errors_fall_with_every_update_as_adam_moves():
     assert network.shift == 0, 'the pre-trained weights were changed'
 
 
-def test_training_mode_is_for_training_only(monkeypatch):
+def test_training_mode_is_used_only_for_training(monkeypatch):
     modes = []
     forward = Shift.forward
 

@@ -1,4 +1,4 @@
-"""Which time steps are evaluated, and what is refused."""
+"""Which time steps are evaluated."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_grid_is_not_refined():
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
-def test_errors_that_are_not_finite_are_refused(bad):
+def test_errors_that_are_not_finite_are_rejected(bad):
     with pytest.raises(ValueError, match='the errors at t=12 are not finite'):
         search(lambda t: torch.tensor([0.5, bad if t == 12 else 0.5]), 50)
 

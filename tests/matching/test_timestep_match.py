@@ -39,7 +39,7 @@ def test_table_4_of_the_paper():
         ('given', 'hazy', 50, 10, None),
     ],
 )
-def test_table_4_replaces_what_is_unidentified(status, task, num_steps, t_mat, fallback):
+def test_table_4_replaces_unidentified_matches(status, task, num_steps, t_mat, fallback):
     match = dataclasses.replace(MATCH, status=status)
     expected = dataclasses.replace(match, t_mat=t_mat, fallback=fallback)
     assert match.or_table4(task, num_steps) == expected
@@ -48,12 +48,12 @@ def test_table_4_replaces_what_is_unidentified(status, task, num_steps, t_mat, f
 @pytest.mark.parametrize(
     ('t_mat', 'outside'), [(7, True), (8, False), (10, False), (12, False), (13, True)]
 )
-def test_a_match_knows_whether_it_lies_in_its_interval(t_mat, outside):
+def test_matches_know_whether_they_are_in_their_interval(t_mat, outside):
     match = dataclasses.replace(MATCH, t_mat=t_mat)
     assert match.outside_interval == match.to_json()['outside_interval'] == outside
 
 
-def test_a_match_returns_from_json_also_from_an_older_file():
+def test_matches_survive_json_and_older_files_load():
     match = dataclasses.replace(MATCH, reason='the curve is flat', fallback='paper')
     plain = json.loads(json.dumps(match.to_json()))
     loaded = TimestepMatch.from_json(plain)

@@ -1,4 +1,4 @@
-"""Files of matched time steps: written atomically, read back, and every fault named."""
+"""Files of matched time steps are written atomically, read back and checked."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def written(tmp_path, document) -> Path:
     return path
 
 
-def test_matches_return_as_they_were_written(tmp_path):
+def test_matches_are_read_as_written(tmp_path):
     found = OLD_MATCH | {'reason': 'the curve is flat', 'outside_interval': True}
     given = {'t_mat': 17, 'interval': [17, 17], 'status': 'given'}
     path = tmp_path / 'new' / 'folder' / 'steps.json'
@@ -95,7 +95,7 @@ def test_a_missing_file_names_the_command(tmp_path):
         ({'tasks': {}, 'source': None}, 'is not a file of matched time steps'),
     ],
 )
-def test_other_files_are_named(tmp_path, document, message):
+def test_other_files_are_rejected(tmp_path, document, message):
     path = written(tmp_path, document)
     with pytest.raises(ValueError, match=message) as error:
         load_timesteps(path)
@@ -103,7 +103,7 @@ def test_other_files_are_named(tmp_path, document, message):
 
 
 @pytest.mark.parametrize('t', [0, -4, 51, 8.0, 8.5, '8', True, None, [8]])
-def test_steps_that_are_not_integers_in_1_to_t_are_named(tmp_path, t):
+def test_steps_that_are_not_integers_in_1_to_t_are_rejected(tmp_path, t):
     path = written(
         tmp_path, {'tasks': {'hazy': {'t_mat': 50}, 'rainy': {'t_mat': t}}, 'source': SOURCE}
     )
@@ -113,7 +113,7 @@ def test_steps_that_are_not_integers_in_1_to_t_are_named(tmp_path, t):
     assert str(error.value) == expected
 
 
-def test_a_match_without_its_step_is_named(tmp_path):
+def test_matches_without_a_step_are_rejected(tmp_path):
     path = written(tmp_path, {'tasks': {'hazy': {'t_mat': 50}, 'rainy': {'median': 8}}})
     with pytest.raises(ValueError) as error:
         read_matches(path)

@@ -11,7 +11,7 @@ from dtir_mm.matching.criteria import Trajectory
 from dtir_mm.matching.search import search
 
 
-def test_it_is_the_sampling_chain_of_diffusers():
+def test_trajectory_equals_the_sampling_chain_of_diffusers():
     degraded, clean = noisy_pairs(0.3, count=5, size=4)
     network = gaussian_network()
     errors_at = Trajectory().errors_at(network, degraded, clean, seed=6)
@@ -29,7 +29,7 @@ def test_it_is_the_sampling_chain_of_diffusers():
     assert network.evaluations == 5 * 50
 
 
-def test_a_schedule_that_does_not_end_in_noise_is_refused():
+def test_a_schedule_that_does_not_end_in_noise_is_rejected():
     network = gaussian_network(EXPLODING)
     message = 'trajectory starts from pure noise, but VarianceExploding .* VariancePreserving'
     with pytest.raises(ValueError, match=message):
@@ -47,7 +47,7 @@ def test_a_schedule_that_does_not_end_in_noise_is_refused():
     ],
     ids=['noise', 'strong noise', 'haze', 'blur'],
 )
-def test_the_first_steps_win_for_every_degradation(degrade):
+def test_the_first_steps_are_best_for_every_degradation(degrade):
     _, clean = noisy_pairs(0.1)
     criterion = Trajectory()
     errors_at = criterion.errors_at(gaussian_network(), degrade(clean), clean, seed=0)

@@ -1,1 +1,1 @@
-"""Puts this folder on the path: tests in the folders below share the ``*_cases`` beside this."""
+"""Puts this folder on the path, so that tests in subfolders can import its ``*_cases``."""

@@ -72,7 +72,7 @@ def set_term(restorer: nn.Module, name: str, term: object | None) -> None:
 
 
 def compute_added(restorer: nn.Module, **arguments) -> tuple[Tensor, dict[str, Tensor]]:
-    """What an orthogonality loss adds to the gradient, and what is logged with it."""
+    """The gradient that an orthogonality loss adds, and its logs."""
     set_term(restorer, 'orthogonality', None)
     plain, _ = compute(restorer)
     set_term(restorer, 'orthogonality', GradientOrthogonality(interval=1, **arguments))

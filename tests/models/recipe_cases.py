@@ -38,7 +38,7 @@ def build_recipe(name: str, **changes) -> nn.Module:
 
 
 def train(restorer: nn.Module, iterations: range, batch: int = 8) -> tuple[Tensor, list[dict]]:
-    """Some updates by Adam: the weights (P,) after them, and what each logged."""
+    """Some updates by Adam: the weights (P,) after them, and the logs of each."""
     wrapper = OptimWrapper(torch.optim.Adam(restorer.trained_parameters(), lr=1e-3))
     logs = [restorer.train_step(make_data(range(batch), it), wrapper) for it in iterations]
     return nn.utils.parameters_to_vector(restorer.parameters()).detach(), logs

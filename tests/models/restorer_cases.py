@@ -54,7 +54,7 @@ def build(backbone: dict, step: dict | None, precision: str = 'fp64', **argument
 
 
 def make_data(slots, iteration: int = 3, side: int = 8) -> dict:
-    """A collated batch; what a sample holds depends on its slot alone."""
+    """A collated batch; a sample's content depends only on its slot."""
     slots = list(slots)
     pixels = [np.random.default_rng(slot).integers(0, 256, (2, 3, side, side)) for slot in slots]
     clean, degraded = torch.from_numpy(np.stack(pixels, axis=1).astype(np.uint8))

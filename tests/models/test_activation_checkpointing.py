@@ -1,4 +1,4 @@
-"""Activations that are computed again: the same gradients, whatever was forwarded in between."""
+"""Activation checkpointing: the same gradients, also with other forward passes in between."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ RESTORMER = dict(
     heads=[1, 1, 2, 2], ffn_expansion_factor=2, bias=False, LayerNorm_type='BiasFree',
 )  # fmt: skip
 ADAPTERS = dict(num_experts=3, param_budget=5000, prompt_dim=8)
-INSIDE = dict(ADAPTERS, sites=['encoders.0.0.conv1', 'middle.0'])  # the first lies in a block
+INSIDE = dict(ADAPTERS, sites=['encoders.0.0.conv1', 'middle.0'])  # the first is inside a block
 NETWORKS = pytest.mark.parametrize(
     ('backbone', 'adapters'),
     [(UNET, INSIDE), (NAFNET, ADAPTERS), (RESTORMER, None)],
@@ -117,7 +117,7 @@ def test_first_and_second_derivatives_are_the_same(backbone, adapters):
 
 
 @NETWORKS
-def test_each_forward_is_computed_again_at_its_own_time_steps(backbone, adapters):
+def test_each_forward_is_recomputed_at_its_own_time_steps(backbone, adapters):
     keeps, forgets = both(backbone, adapters)
     results = []
     for restorer in (keeps, forgets):
@@ -147,7 +147,7 @@ def test_an_update_with_all_terms_is_the_same(implementation):
     torch.testing.assert_close(logged_again, logged, rtol=1e-10, atol=1e-12)
 
 
-def test_less_is_kept():
+def test_checkpointing_saves_less_than_half_the_activations():
     kept = []
     for restorer in both(UNET):
         with kept_bytes() as count:
@@ -172,7 +172,7 @@ def test_a_copy_is_conditioned_by_its_own_layers():
     assert (got - expected).norm() <= 1e-10 * expected.norm()
 
 
-def test_in_bf16_micro_batches_and_checkpoints_change_no_more_than_rounding():
+def test_bf16_gradients_differ_only_by_rounding():
     keeps, forgets = both(UNET, ADAPTERS)
     keeps.float(), forgets.float()
     batch = make_batch(torch.float32)
@@ -190,7 +190,7 @@ def test_in_bf16_micro_batches_and_checkpoints_change_no_more_than_rounding():
     assert gradients['keeps', 3].dtype == torch.float32
 
 
-def test_a_deployed_network_is_the_bare_one():
+def test_deployment_removes_checkpointing():
     _, forgets = both(UNET)
     assert 'forward' in vars(forgets.backbone.net.get_submodule('middle.0'))
     network = deploy(forgets, 8)
@@ -199,7 +199,7 @@ def test_a_deployed_network_is_the_bare_one():
     assert not any('forward' in vars(module) for module in forgets.modules())
 
 
-def test_a_network_without_blocks_is_refused():
+def test_a_network_without_blocks_is_rejected():
     class Plain(nn.Sequential):
         global_skip = False
 

@@ -1,10 +1,11 @@
-"""Time attached to a network: unchanged at first, then exactly the modulation that it should be."""
+"""Time conditioning: the identity at first, then exactly the expected modulation."""
 
 import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import NAFNET, UNET, images, randomised, wrap
 from torch import Tensor, nn
 
 from dtir_mm.models.conditioning.time_embedding import sinusoid
@@ -12,42 +13,12 @@ from dtir_mm.models.tracing.sites import conditioning_sites
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
-NAFNET = dict(
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
-)
-UNET = dict(
-    type='DtirUNet',
-    width=8,
-    channel_multipliers=(1, 2),
-    blocks_per_level=(2,),
-    middle_blocks=1,
-    num_groups=4,
-)
 NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'unet'])
 
 
-def randomise(module: nn.Module, std: float = 0.3) -> None:
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=std)
-
-
-def wrap(backbone: dict, **kwargs) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random, those of FiLM too."""
-    conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8), **kwargs)
-    )
-    randomise(conditioned.double())
-    return conditioned
-
-
-def images(batch: int = 3, height: int = 8, width: int = 12) -> Tensor:
-    return torch.rand(batch, 3, height, width, dtype=torch.float64) * 2 - 1
-
-
 @pytest.mark.parametrize(('backbone', 'tolerance'), [(NAFNET, 1e-12), (UNET, 0)])
-def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone, tolerance):
-    bare = MODELS.build(backbone).double()
-    randomise(bare)
+def test_a_new_wrapper_equals_the_unconditioned_network_at_every_step(backbone, tolerance):
+    bare = randomised(MODELS.build(backbone))
     conditioned = MODELS.build(dict(type='ConditionedBackbone', backbone=backbone)).double()
     conditioned.net.load_state_dict(bare.state_dict())
     image = images(1)
@@ -57,16 +28,7 @@ def test_a_new_wrapper_computes_what_the_bare_network_does_for_every_t(backbone,
     torch.testing.assert_close(output, expected, rtol=0, atol=tolerance)
 
 
-@NETWORKS
-def test_the_wrapped_network_keeps_its_parameter_names(backbone):
-    bare = set(MODELS.build(backbone).state_dict())
-    names = set(wrap(backbone).state_dict())
-    assert {f'net.{name}' for name in bare} <= names
-    rest = names - {f'net.{name}' for name in bare}
-    assert {name.split('.')[0] for name in rest} == {'films', 'time_embedding'}
-
-
-def test_the_residual_of_a_network_with_a_skip_is_what_it_takes_away():
+def test_the_residual_of_a_network_with_a_skip_is_input_less_output():
     conditioned = wrap(NAFNET)
     u, t = images(), torch.tensor([1, 20, 50])
     body = []
@@ -94,7 +56,7 @@ def test_every_sample_has_its_own_time_step(backbone):
 
 @NETWORKS
 def test_film_folds_into_the_norms_for_a_fixed_time_step(backbone):
-    """The modulation as a whole, against scale and shift computed from the weights alone."""
+    """The whole modulation against scale and shift computed from the weights."""
     conditioned = wrap(backbone)
     weights = conditioned.state_dict()
     bare = MODELS.build(backbone).double()
@@ -131,21 +93,31 @@ def test_time_enters_the_unet_once_a_residual_block():
     assert hooked == [f'{name.replace("_", ".")}.norm2' for name in conditioned.films]
 
 
+@pytest.mark.parametrize(
+    'more',
+    [
+        dict(),
+        dict(adapters=dict(num_experts=3, param_budget=4_000, prompt_dim=8)),
+        dict(adapters=dict(type='DecoderAdapters', num_experts=3)),
+        dict(restoration_head=True),
+    ],
+    ids=['bare', 'adapters', 'released adapters', 'head'],
+)
 @NETWORKS
-def test_a_copy_is_independent(backbone):
-    original = wrap(backbone)
+def test_a_copy_is_independent(backbone, more):
+    original = wrap(backbone, **more)
     u, t = images(), torch.tensor([3, 30, 50])
     before = original(u, t)
     duplicate = copy.deepcopy(original)
     assert torch.equal(duplicate(u, t), before)
 
-    randomise(duplicate.films)
-    rebuilt = wrap(backbone)
+    randomised(duplicate)
+    rebuilt = wrap(backbone, **more)
     rebuilt.load_state_dict(duplicate.state_dict())
     assert torch.equal(duplicate(u, t), rebuilt(u, t))
     assert torch.equal(original(u, t), before)
 
-    randomise(original)
+    randomised(original)
     assert torch.equal(duplicate(u, t), rebuilt(u, t))
 
 
@@ -166,16 +138,8 @@ def test_features_of_nafnet_are_the_input_of_its_last_convolution(height, width,
     assert not any(module._forward_pre_hooks for module in conditioned.modules())
 
 
-def test_features_of_the_unet_are_the_input_of_its_last_convolution():
-    conditioned = wrap(UNET)
-    u, t = images(2), torch.tensor([4, 44])
-    residual, features = conditioned.residual_and_features(u, t)
-    last = conditioned.net.conv_out
-    torch.testing.assert_close(residual, F.conv2d(features, last.weight, last.bias, padding=1))
-
-
 class Windows(nn.Module):
-    """Normalises windows of 4 x 4 pixels, each as a sample of its own."""
+    """Normalises windows of 4 x 4 pixels, each as a separate sample."""
 
     global_skip = False
 
@@ -189,7 +153,7 @@ class Windows(nn.Module):
         return u + self.inner['norm'](tokens).mean()
 
 
-def test_a_module_with_another_batch_is_named():
+def test_modules_with_another_batch_size_are_rejected():
     settings = dict(type='ConditionedBackbone', backbone=dict(type=Windows))
     with pytest.raises(ValueError, match='Windows has no affine norm that keeps the batch'):
         MODELS.build(settings)
@@ -197,20 +161,21 @@ def test_a_module_with_another_batch_is_named():
         MODELS.build(dict(settings, conditioning=['inner.norm']))
 
 
-def test_time_enters_where_the_config_says():
+def test_conditioning_selects_the_sites():
     conditioned = wrap(NAFNET, conditioning=['middle_blks.*.norm?', 'encoders.*.norm1'])
     assert set(conditioned.films) == {'middle_blks/16', 'encoders_0/4', 'encoders_1/8'}
     hooked = [name for name, module in conditioned.net.named_modules() if module._forward_hooks]
     assert hooked == [
         'encoders.0.0.norm1',
         'encoders.1.0.norm1',
+        'encoders.1.1.norm1',
         'middle_blks.0.norm1',
         'middle_blks.0.norm2',
     ]
 
 
 class Alike(nn.Module):
-    """Two groups, of other widths, whose names differ in a dot alone; one site is a weight norm."""
+    """Two groups of different widths whose names differ only in a dot; one has weight norm."""
 
     global_skip = False
 
@@ -227,7 +192,7 @@ class Alike(nn.Module):
         return self.last(self.a_0(self.a[0](u)))
 
 
-def test_groups_with_names_alike_stay_apart():
+def test_groups_with_similar_names_stay_separate():
     conditioned = wrap(dict(type=Alike))
     assert {name: film.channels for name, film in conditioned.films.items()} == {
         'a_0': 4,
@@ -268,7 +233,7 @@ def test_the_network_does_not_run_without_its_wrapper():
         (NAFNET | dict(mid_channels=-4), 'mid_channels=-4.*negative dimension'),
     ],
 )
-def test_a_size_that_cannot_be_is_named_by_its_key(backbone, said):
+def test_impossible_sizes_name_their_config_key(backbone, said):
     with pytest.raises(ValueError, match=f'^model.backbone.backbone, with .*{said}') as error:
         wrap(backbone)
     assert len(str(error.value).splitlines()) == 1

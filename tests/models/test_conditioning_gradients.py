@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from network_cases import RELEASED, wrap
 from torch import Tensor, nn
-
-from dtir_mm.registry import MODELS
 
 NAFNET = dict(
     type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1], dec_blk_nums=[1]
@@ -19,9 +18,6 @@ UNET = dict(
     middle_blocks=1,
     num_groups=2,
 )
-RELEASED = dict(
-    type='ReleasedNAFNet', width=4, encoder_blocks=[1], middle_blocks=1, decoder_blocks=[1]
-)
 NETWORKS = pytest.mark.parametrize(
     'backbone', [NAFNET, UNET, RELEASED], ids=['nafnet', 'unet', 'released']
 )
@@ -30,13 +26,7 @@ STEP = 1e-5
 
 @pytest.fixture
 def conditioned(backbone) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random, those of FiLM too."""
-    network = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8))
-    )
-    for parameter in network.double().parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return network
+    return wrap(backbone)
 
 
 def random_batch(seed: int) -> tuple[Tensor, Tensor]:

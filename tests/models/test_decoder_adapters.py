@@ -1,12 +1,12 @@
-"""The released adapters: one of them by loops, and what they are behind a network's decoder."""
+"""The released adapters: one of them against loops, and all of them in a decoder."""
 
-import copy
 import math
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import UNET, count, images, randomised, wrap
 from torch import Tensor, nn
 
 from dtir_mm.config import read_config
@@ -20,34 +20,14 @@ LEAF = (
 NAFNET = dict(
     type='ReleasedNAFNet', width=4, encoder_blocks=(1, 1), middle_blocks=1, decoder_blocks=(1, 2)
 )
-UNET = dict(
-    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,), middle_blocks=1,
-    num_groups=4,
-)  # fmt: skip
 NETWORKS = pytest.mark.parametrize('backbone', [NAFNET, UNET], ids=['nafnet', 'unet'])
 STEPS = torch.tensor([3, 20, 50])
 EXPERTS, CHANNELS = 3, 5
 
 
-def randomise(module: nn.Module, std: float = 0.3) -> nn.Module:
-    for parameter in module.double().parameters():
-        nn.init.normal_(parameter, std=std)
-    return module
-
-
-def wrap(backbone: dict, **adapters) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random, the adapters' scale too."""
-    config = dict(
-        type='ConditionedBackbone',
-        backbone=backbone,
-        time_embedding=dict(dim=8),
-        adapters=dict(type='DecoderAdapters', num_experts=EXPERTS, **adapters),
-    )
-    return randomise(MODELS.build(config))
-
-
-def images() -> Tensor:
-    return torch.rand(3, 3, 8, 12, dtype=torch.float64) * 2 - 1
+def adapted(backbone: dict, **adapters) -> nn.Module:
+    """A conditioned network with random weights everywhere, including the adapters' scale."""
+    return wrap(backbone, dict(type='DecoderAdapters', num_experts=EXPERTS, **adapters))
 
 
 def gelu(u: Tensor) -> Tensor:
@@ -79,8 +59,8 @@ def expected_output(adapter: DecoderAdapter, t: int, sample: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize('channels', [5, 72])  # 16 and 18 channels inside
-def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
-    adapter = randomise(DecoderAdapter(channels, EXPERTS, num_steps=50))
+def test_adapters_add_the_weighted_outputs_of_all_experts(channels):
+    adapter = randomised(DecoderAdapter(channels, EXPERTS, num_steps=50))
     h = torch.randn(3, channels, 4, 6, dtype=torch.float64)
     adapted, routing = adapter(STEPS, h)
     for i, t in enumerate(STEPS.tolist()):
@@ -89,8 +69,8 @@ def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
     assert (adapted - h).flatten(1).abs().amax(1).min() > 1e-2
 
 
-def test_experts_start_as_convolutions_of_their_own():
-    """Bounds of torch's default: 1 over the root of the number of inputs, an expert's alone."""
+def test_experts_are_initialised_as_separate_convolutions():
+    """Bounds of torch's default: 1 over the root of the number of inputs of one expert."""
     adapter = DecoderAdapter(64, num_experts=10)
     for layer, inputs in ((adapter.down, 64 * 9), (adapter.across, 16 * 9), (adapter.up, 16)):
         for parameter in layer.parameters():
@@ -98,12 +78,12 @@ def test_experts_start_as_convolutions_of_their_own():
     assert adapter.scale.item() == 0
 
 
-def test_it_has_as_many_parameters_as_the_release():
+def test_parameter_count_matches_the_release():
     config = read_config(LEAF).model.backbone
     with torch.device('meta'):
         network = MODELS.build({**config, 'adapters': dict(type='DecoderAdapters')})
     adapters = network.adapters
-    assert sum(parameter.numel() for parameter in adapters.parameters()) == 6_474_124
+    assert count(adapters) == 6_474_124
     assert {site: a.channels for site, a in adapters.named_adapters()} == {
         'decoders.0': 384, 'decoders.1': 192, 'decoders.2': 96, 'decoders.3': 48,
     }  # fmt: skip
@@ -121,12 +101,12 @@ def test_it_has_as_many_parameters_as_the_release():
     ],
     ids=['nafnet', 'unet', 'restormer'],
 )
-def test_sites_are_the_stages_behind_the_smallest_resolution(backbone, sites):
-    assert wrap(backbone).adapters.sites == sites
+def test_sites_are_the_stages_after_the_smallest_resolution(backbone, sites):
+    assert adapted(backbone).adapters.sites == sites
 
 
 def test_sites_can_be_named():
-    conditioned = wrap(UNET, sites=['middle', 'decoders.0.1'])
+    conditioned = adapted(UNET, sites=['middle', 'decoders.0.1'])
     assert conditioned.adapters.sites == ('middle', 'decoders.0.1')
     blocks = conditioned.parameter_blocks()
     assert set(blocks) == {name for name, _ in conditioned.named_parameters()}
@@ -134,7 +114,7 @@ def test_sites_can_be_named():
     assert blocks['adapters.experts.decoders_0_1.steps.weight'] == 'decoders.0.1'
 
 
-def test_a_network_at_one_resolution_asks_for_sites():
+def test_networks_at_one_resolution_require_sites():
     class Flat(nn.Module):
         global_skip = False
 
@@ -148,12 +128,12 @@ def test_a_network_at_one_resolution_asks_for_sites():
             return self.body[1](self.body[0](u))
 
     with pytest.raises(ValueError, match='no stage behind the smallest resolution of Flat .* site'):
-        wrap(dict(type=Flat))
+        adapted(dict(type=Flat))
 
 
 @NETWORKS
-def test_new_adapters_change_nothing_and_learn_their_scale_first(backbone):
-    conditioned = wrap(backbone)
+def test_new_adapters_are_the_identity_and_learn_their_scale_first(backbone):
+    conditioned = adapted(backbone)
     for adapter in conditioned.adapters.experts.values():
         nn.init.zeros_(adapter.scale)
     u = images()
@@ -164,13 +144,9 @@ def test_new_adapters_change_nothing_and_learn_their_scale_first(backbone):
 
 
 @NETWORKS
-def test_generation_bypasses_them(backbone):
-    conditioned = wrap(backbone)
-    plain = randomise(
-        MODELS.build(
-            dict(type='ConditionedBackbone', backbone=backbone, time_embedding=dict(dim=8))
-        )
-    )
+def test_generative_passes_bypass_adapters(backbone):
+    conditioned = adapted(backbone)
+    plain = wrap(backbone)
     missing, unexpected = conditioned.load_state_dict(plain.state_dict(), strict=False)
     assert unexpected == []
     assert set(missing) == {f'adapters.{name}' for name in conditioned.adapters.state_dict()}
@@ -184,7 +160,7 @@ def test_generation_bypasses_them(backbone):
 
 @NETWORKS
 def test_every_parameter_gets_a_gradient(backbone):
-    conditioned = wrap(backbone)
+    conditioned = adapted(backbone)
     conditioned.predict_residual(images(), STEPS).square().mean().backward()
     for name, parameter in conditioned.adapters.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
@@ -194,7 +170,7 @@ def test_every_parameter_gets_a_gradient(backbone):
 
 
 def test_the_entropy_is_the_mean_over_sites_and_samples():
-    conditioned = wrap(NAFNET)
+    conditioned = adapted(NAFNET)
     conditioned(images(), STEPS)
     gates = torch.stack([r.gates_BE for r in conditioned.adapters.latest.values()])
     assert gates.shape == (2, 3, EXPERTS)
@@ -203,8 +179,8 @@ def test_the_entropy_is_the_mean_over_sites_and_samples():
     )
 
 
-def test_the_interface_says_what_cannot_be_told_of_them():
-    conditioned = wrap(NAFNET)
+def test_unsupported_queries_are_rejected():
+    conditioned = adapted(NAFNET)
     adapters = conditioned.adapters
     assert (adapters.top_k, adapters.router_input) == (None, 't+content')
     with pytest.raises(ValueError, match='the gates depend on the image'):
@@ -215,29 +191,12 @@ def test_the_interface_says_what_cannot_be_told_of_them():
         conditioned(images(), torch.tensor([1, 2, 51]))
 
 
-def test_a_copy_is_independent():
-    original = wrap(NAFNET)
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    assert torch.equal(duplicate(u, STEPS), before)
-    randomise(duplicate.adapters)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
-
-
 def test_checkpointed_activations_give_the_same_gradients():
-    """The site lies inside a block, which is computed again after another forward pass."""
+    """The site is inside a block that is recomputed after another forward pass."""
     sites = ['decoders.1.0.project']
-    keeps = wrap(NAFNET, sites=sites)
-    config = dict(
-        type='ConditionedBackbone',
-        backbone=NAFNET,
-        time_embedding=dict(dim=8),
-        adapters=dict(type='DecoderAdapters', num_experts=EXPERTS, sites=sites),
-        checkpoint_activations=True,
-    )
-    forgets = MODELS.build(config).double()
+    keeps = adapted(NAFNET, sites=sites)
+    adapters = dict(type='DecoderAdapters', num_experts=EXPERTS, sites=sites)
+    forgets = wrap(NAFNET, adapters, checkpoint_activations=True)
     forgets.load_state_dict(keeps.state_dict())
     u, results = images(), []
     for network in (keeps, forgets):
@@ -247,10 +206,3 @@ def test_checkpointed_activations_give_the_same_gradients():
         results.append(torch.autograd.grad(loss, list(network.parameters())))
     for expected, got in zip(*results, strict=True):
         torch.testing.assert_close(got, expected)
-
-
-def test_a_mapping_without_a_type_is_the_other_kind():
-    config = dict(
-        type='ConditionedBackbone', backbone=UNET, adapters=dict(num_experts=2, param_budget=40_000)
-    )
-    assert MODELS.build(config).adapters.sites == ('encoders.0', 'middle')

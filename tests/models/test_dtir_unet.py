@@ -1,10 +1,11 @@
-"""The reference U-Net: its size, its parts and its wiring, against the same written by hand."""
+"""The reference U-Net: size, parts and wiring against a handwritten one."""
 
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import count, randomised
 from torch import Tensor, nn
 
 from dtir_mm.config import read_config
@@ -13,28 +14,13 @@ from dtir_mm.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 THREE_LEVELS = dict(
-    width=8,
-    channel_multipliers=(1, 2, 3),
-    blocks_per_level=(2, 1),
-    middle_blocks=2,
-    num_groups=4,
+    width=8, channel_multipliers=(1, 2, 3), blocks_per_level=(2, 1), middle_blocks=2, num_groups=4
 )
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """The network in float64, with weights that hide nothing behind a zero or a one."""
-    for parameter in network.double().parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return network
 
 
 def build_config(name: str) -> nn.Module:
     with torch.device('meta'):  # counts parameters without filling them
         return MODELS.build(read_config(CONFIGS / name).model.backbone)
-
-
-def count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_paper_size_has_27_8_million_parameters():
@@ -135,7 +121,7 @@ def test_every_parameter_gets_a_gradient():
 
 
 @pytest.mark.parametrize(('levels', 'multiple'), [(1, 1), (2, 2), (4, 8)])
-def test_sizes_must_be_multiples_of_the_stated_one(levels, multiple):
+def test_sizes_must_be_multiples_of_size_multiple(levels, multiple):
     network = DtirUNet(
         width=8, channel_multipliers=(1,) * levels, blocks_per_level=(1,) * (levels - 1)
     )
@@ -156,6 +142,6 @@ def test_sizes_must_be_multiples_of_the_stated_one(levels, multiple):
         ),
     ],
 )
-def test_arguments_that_do_not_fit(arguments, message):
+def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         DtirUNet(**arguments)

@@ -78,18 +78,13 @@ def test_the_gated_embedding_multiplies_halves_of_two_linear_layers(t):
         (GatedTimeEmbedding, 2, 'sinusoid_dim=2 must be even and at least 4'),
     ],
 )
-def test_sinusoids_of_other_lengths_are_refused(embedding, sinusoid_dim, message):
+def test_invalid_sinusoid_lengths_are_rejected(embedding, sinusoid_dim, message):
     with pytest.raises(ValueError, match=message):
         embedding(sinusoid_dim=sinusoid_dim)
 
 
 @pytest.mark.parametrize(
-    ('shape', 'channel_dim'),
-    [
-        ((2, 4, 4, 4), 1),
-        ((2, 4, 4, 4), 3),
-        ((2, 4, 4), 2),
-    ],
+    ('shape', 'channel_dim'), [((2, 4, 4, 4), 1), ((2, 4, 4, 4), 3), ((2, 4, 4), 2)]
 )
 def test_scale_and_shift_of_each_sample_and_channel(shape, channel_dim):
     film = random_film(4)
@@ -105,13 +100,13 @@ def test_scale_and_shift_of_each_sample_and_channel(shape, channel_dim):
             torch.testing.assert_close(got, expected)
 
 
-def test_a_new_film_changes_nothing():
+def test_a_new_film_is_the_identity():
     film = FiLM(6, 4)
     output = torch.randn(2, 4, 3, 3)
     assert torch.equal(modulate('site', 1, output, *film(torch.randn(2, 6))), output)
 
 
-def test_a_film_that_is_not_neutral_starts_as_a_linear_layer_does():
+def test_a_film_that_is_not_neutral_is_initialised_like_a_linear_layer():
     torch.manual_seed(5)
     film = FiLM(6, 4, neutral=False)
     torch.manual_seed(5)
@@ -120,7 +115,7 @@ def test_a_film_that_is_not_neutral_starts_as_a_linear_layer_does():
     assert torch.equal(film.linear.bias, linear.bias)
 
 
-def test_a_module_whose_output_lost_the_batch_is_named():
+def test_outputs_with_another_batch_size_are_rejected():
     with pytest.raises(
         ValueError, match="'blocks.0': its output has batch 12, but .* 2 time steps"
     ):

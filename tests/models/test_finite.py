@@ -1,4 +1,4 @@
-"""NaN and infinity never become pixels: the layer that they come from is named, and the file."""
+"""NaN and Inf never become pixels: errors name the layer and the file."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def make_data(**more) -> dict:
 
 @BAD
 @pytest.mark.parametrize('scaled', IMAGE_RANGES)
-def test_no_pixel_is_made_of_a_value_that_is_not_finite(bad, scaled):
+def test_non_finite_values_are_not_converted_to_pixels(bad, scaled):
     image = torch.zeros(1, 3, 4, 4)
     assert to_uint8(scaled.to_unit_range(image)).dtype == np.uint8
     image[0, 1, 2, 3] = bad
@@ -47,7 +47,7 @@ def test_no_pixel_is_made_of_a_value_that_is_not_finite(bad, scaled):
 
 
 @BAD
-def test_degradations_and_figures_refuse_it_too(bad):
+def test_degradations_and_metrics_reject_non_finite_values(bad):
     image = IMAGE.astype(np.float64)
     image[3, 4, 0] = bad
     with pytest.raises(ValueError, match='a degradation gave NaN or infinity'):
@@ -68,9 +68,7 @@ def test_degradations_and_figures_refuse_it_too(bad):
 @pytest.mark.parametrize(
     'settings', [{}, dict(passes='sdedit'), dict(tile=12, tile_overlap=4), dict(ensemble=True)]
 )
-def test_a_broken_weight_is_named_however_an_image_is_restored(
-    toy_backbone, bad, layer, kind, weights, settings
-):
+def test_non_finite_weights_are_named(toy_backbone, bad, layer, kind, weights, settings):
     restorer = spoil(build(toy_backbone, **settings), layer, bad)
     with pytest.raises(NotFiniteError) as error:
         restore(restorer, IMAGE, 8)
@@ -81,7 +79,7 @@ def test_a_broken_weight_is_named_however_an_image_is_restored(
     assert not any(module._forward_hooks for module in (restorer, restorer.backbone.net.conv_out))
 
 
-def test_weights_that_make_values_overflow_are_named(toy_backbone):
+def test_overflowing_weights_are_named(toy_backbone):
     """Clamping would make white and black of it, and DDIM would go on from there."""
     for settings in ({}, dict(passes='sdedit')):
         restorer = build(toy_backbone, **settings)
@@ -101,14 +99,14 @@ def test_test_and_validation_name_the_files(toy_backbone):
     for run, batch in (
         (restorer.test_step, paired),
         (restorer.val_step, paired),
-        (restorer.val_step, data),  # L_g on clean images alone, as in pre-training
+        (restorer.val_step, data),  # L_g on clean images, as in pre-training
     ):
         with pytest.raises(NotFiniteError, match=r'^in/a.png, in/b.png: the network .*conv_out'):
             run(batch)
 
 
 @pytest.mark.parametrize('inference', ['predict', 'try_all'])
-def test_no_time_step_is_found_from_it(toy_backbone, inference):
+def test_time_steps_are_not_predicted_from_non_finite_values(toy_backbone, inference):
     classifier = dict(type='DegradationClassifier', tasks=['noisy', 'rainy'], width=4)
     restorer = build(
         toy_backbone, inference=inference, classifier=classifier, timesteps=dict(noisy=4, rainy=8)
@@ -120,7 +118,7 @@ def test_no_time_step_is_found_from_it(toy_backbone, inference):
         restore(restorer, IMAGE, None)
 
 
-def test_it_is_neither_deployed_nor_passed_on_by_what_is(toy_backbone):
+def test_deployment_and_deployed_networks_reject_non_finite_values(toy_backbone):
     network = deploy(build(toy_backbone), 8)
     image = torch.rand(1, 3, 8, 8)
     assert torch.isfinite(network(image)).all()
@@ -131,7 +129,7 @@ def test_it_is_neither_deployed_nor_passed_on_by_what_is(toy_backbone):
         deploy(spoil(build(toy_backbone), 'backbone.net.conv_out', np.nan), 8)
 
 
-def test_the_good_path_runs_once(toy_backbone):
+def test_finite_outputs_need_one_pass(toy_backbone):
     restorer, calls = build(toy_backbone), []
     restorer.backbone.register_forward_hook(lambda *_: calls.append(1))
     restore(restorer, IMAGE, 8)
@@ -142,7 +140,7 @@ def test_the_good_path_runs_once(toy_backbone):
     assert len(calls) == 3, 'and the bad one twice'
 
 
-def test_what_no_layer_gives_is_said():
+def test_non_finite_operations_outside_layers_are_named():
     class Divides(nn.Identity):
         def forward(self, image):
             return image / 0
@@ -155,6 +153,6 @@ def test_what_no_layer_gives_is_said():
         require_finite_output(net, net(image), lambda: net(image))
 
 
-def test_other_errors_get_no_file():
+def test_other_errors_are_unchanged():
     with pytest.raises(ValueError, match=r'^something else$'), naming(['a.png']):
         raise ValueError('something else')

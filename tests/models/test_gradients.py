@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtir_mm.models.gradients import hessian_vector_product, per_sample_gradients
+from dtir_mm.models.gradients import (
+    flat_gradient,
+    hessian_vector_product,
+    per_sample_gradients,
+    write_gradient,
+)
 
 SIZES = (2, 3, 4)
 
@@ -33,6 +38,19 @@ def test_hessian_vector_product(reached):
     torch.testing.assert_close(product, mask * (hessian @ (mask * vector)))
     linear = 3 * parameters[1].sum()
     assert (hessian_vector_product(linear, parameters, vector, reached) == 0).all()
+
+
+def test_parameters_without_part_in_a_loss_have_gradient_zero():
+    used, unused = nn.Parameter(torch.tensor([2.0, 3.0])), nn.Parameter(torch.ones(2, 2))
+    gradient = flat_gradient((used**3).sum(), [unused, used])
+    assert gradient.tolist() == [0, 0, 0, 0, 12, 27]
+    write_gradient(gradient, [unused, used])
+    assert torch.equal(used.grad, torch.tensor([12.0, 27.0]))
+    assert torch.equal(unused.grad, torch.zeros(2, 2))
+    frozen = torch.ones(3).sum()
+    assert flat_gradient(frozen, [used]).tolist() == [0, 0]
+    for reached in ([True], [False]):
+        assert hessian_vector_product(frozen, [used], torch.ones(2), reached).tolist() == [0, 0]
 
 
 def test_per_sample_gradients():

@@ -1,15 +1,10 @@
-"""Which weights fit a network, and whether their values are sound."""
+"""Which weights match a network, and whether their values are valid."""
 
 import pytest
 import torch
 from torch import nn
 
-from dtir_mm.models.matching_weights import (
-    best,
-    fit,
-    require_same_architecture,
-    require_sound,
-)
+from dtir_mm.models.matching_weights import best, fit, require_same_architecture, require_sound
 from dtir_mm.models.wrapped_weights import Candidate
 from dtir_mm.weights_file import CheckpointError
 
@@ -22,7 +17,7 @@ class Network(nn.Module):
         self.register_buffer('mask', torch.full((2, 2), float('-inf')))
 
 
-def test_the_difference_shows_both_sides_in_three_lines():
+def test_architecture_mismatches_list_both_sides():
     expected = Network().state_dict()
     weights = {**expected, 'conv.weight': torch.ones(8, 3, 1, 1), 'odd': torch.ones(2)}
     del weights['conv.bias']
@@ -37,7 +32,7 @@ def test_the_difference_shows_both_sides_in_three_lines():
     require_same_architecture(expected, expected, 'a.pth', 'Network')
 
 
-def test_the_best_fit_has_most_names_and_shapes_and_is_the_first_of_these():
+def test_the_best_fit_has_the_most_matching_tensors():
     expected = Network().state_dict()
     shapes = {name: torch.zeros(1, 1, 1, 1, 1) for name in expected}
     part = {'mask': expected['mask']}

@@ -1,7 +1,8 @@
-"""Where adapters go in networks of all kinds, and what they cost."""
+"""Adapter sites in networks of all kinds, and parameter counts."""
 
 import pytest
 import torch
+from network_cases import UNET, count
 from torch import Tensor, nn
 
 import dtir_mm.models  # noqa: F401 - registers the networks
@@ -9,7 +10,6 @@ from dtir_mm.models.conditioning.moe_adapters import MoEAdapters
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
-UNET = dict(type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,))
 NAFNET_W64 = dict(
     type='mmagic.NAFNet',
     mid_channels=64,
@@ -22,10 +22,6 @@ SWINIR = dict(
     num_heads=[2], mlp_ratio=2, upsampler='', resi_connection='1conv',
 )  # fmt: skip
 SMALL = dict(num_experts=3, param_budget=4_000, num_steps=50, prompt_dim=8)
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 class Block(nn.Module):
@@ -84,7 +80,7 @@ def test_stages_of_encoder_and_middle_share_the_budget(backbone, sites, router_i
     assert count(adapters) == pytest.approx(1_800_000, rel=0.02)
 
 
-def test_an_isotropic_network_is_adapted_behind_every_block_in_the_order_of_execution():
+def test_isotropic_networks_are_adapted_after_every_block():
     adapters = MoEAdapters(trace(Isotropic()), **SMALL)
     assert adapters.sites == ('body.1', 'body.0')
     assert count(adapters) == pytest.approx(4_000, abs=3 * (2 * 5 + 9))  # half a rank at 2 sites
@@ -109,7 +105,7 @@ def test_sites_can_be_named():
         (SWINIR, 'layers.0'),
     ],
 )
-def test_a_site_that_gives_no_feature_map_is_named(net, site):
+def test_sites_without_a_feature_map_are_rejected(net, site):
     net = MODELS.build(net) if isinstance(net, dict) else net()
     with pytest.raises(ValueError, match=f'site {site!r} is no module of .* These do:') as error:
         MoEAdapters(trace(net), **SMALL, sites=[site])
@@ -122,13 +118,13 @@ def test_a_site_that_gives_no_feature_map_is_named(net, site):
 
 
 @pytest.mark.parametrize('net', [ChannelsLast, lambda: MODELS.build(SWINIR)])
-def test_a_network_without_a_stage_that_gives_a_feature_map_asks_for_sites(net):
+def test_networks_without_suitable_stages_require_sites(net):
     with pytest.raises(ValueError, match='no stage of .* gives a feature map .* as sites'):
         MoEAdapters(trace(net()), **SMALL)
 
 
 @pytest.mark.parametrize(('router_input', 'seen'), [('t', 8), ('t+content', 8 + 5)])
-def test_a_budget_below_rank_one_is_refused(router_input, seen):
+def test_budgets_below_rank_one_are_rejected(router_input, seen):
     kwargs = SMALL | dict(router_input=router_input)
     prompt = 51 * 8 + (64 + 1) * 8 + (8 + 1) * 8
     smallest = prompt + 2 * 3 * ((seen + 1) + (5 + 9 + 5))

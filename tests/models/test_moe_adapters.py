@@ -1,64 +1,20 @@
-"""Adapters of whole networks: what they do together, what bypasses them, and what is merged."""
+"""Adapters of whole networks: bypassing, routing and merging."""
 
 import copy
 import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from network_cases import NAFNET, UNET, images, wrap
+from torch import nn
 
-from dtir_mm.registry import MODELS
-
-UNET = dict(
-    type='DtirUNet',
-    width=8,
-    channel_multipliers=(1, 2),
-    blocks_per_level=(2,),
-    middle_blocks=1,
-    num_groups=4,
-)
-NAFNET = dict(
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 2], dec_blk_nums=[1, 1]
-)
 NETWORKS = pytest.mark.parametrize('backbone', [UNET, NAFNET], ids=['unet', 'nafnet'])
 SMALL = dict(num_experts=3, param_budget=4_000, num_steps=50, prompt_dim=8)
 STEPS = torch.tensor([3, 20, 50])
 
 
-def randomise(module: nn.Module, std: float = 0.3) -> None:
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=std)
-
-
-def wrap(backbone: dict, adapters: dict | None) -> nn.Module:
-    """A conditioned network in float64 whose weights are all random."""
-    conditioned = MODELS.build(
-        dict(
-            type='ConditionedBackbone',
-            backbone=backbone,
-            time_embedding=dict(dim=8),
-            adapters=adapters,
-        )
-    ).double()
-    randomise(conditioned)
-    return conditioned
-
-
-def images() -> Tensor:
-    return torch.rand(3, 3, 8, 12, dtype=torch.float64) * 2 - 1
-
-
 @NETWORKS
-def test_new_adapters_change_nothing(backbone):
-    conditioned = wrap(backbone, SMALL)
-    for adapter in conditioned.adapters.experts.values():
-        nn.init.zeros_(adapter.up_ECR)
-    u = images()
-    assert torch.equal(conditioned(u, STEPS), conditioned(u, STEPS, restoring=False))
-
-
-@NETWORKS
-def test_a_network_that_bypasses_its_adapters_is_one_without_them(backbone):
+def test_bypassing_adapters_equals_having_none(backbone):
     plain = wrap(backbone, None)
     conditioned = wrap(backbone, SMALL)
     missing, unexpected = conditioned.load_state_dict(plain.state_dict(), strict=False)
@@ -87,7 +43,7 @@ def test_every_sample_has_its_own_time_step(backbone, mix):
 
 
 @pytest.mark.parametrize('top_k', [None, 2])
-def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
+def test_merged_adapters_equal_the_adapters_at_their_time_step(top_k):
     conditioned = wrap(UNET, SMALL | dict(top_k=top_k))
     u, t = images(), torch.full((3,), 20)
     expected = conditioned(u, t)
@@ -99,13 +55,7 @@ def test_merged_adapters_do_what_the_adapters_do_at_that_step(top_k):
     torch.testing.assert_close(merged_output, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize('kwargs', [dict(mix='output'), dict(router_input='t+content')])
-def test_adapters_that_cannot_be_merged_say_so(kwargs):
-    with pytest.raises(ValueError, match='cannot be merged'):
-        wrap(UNET, SMALL | kwargs).adapters.merged(20)
-
-
-def test_the_routing_is_that_of_a_forward_pass():
+def test_routing_matches_a_forward_pass():
     conditioned = wrap(UNET, SMALL | dict(top_k=2))
     conditioned(images(), STEPS)
     routing = conditioned.adapters.routing(STEPS)
@@ -121,7 +71,7 @@ def test_the_routing_is_that_of_a_forward_pass():
     torch.testing.assert_close(conditioned.adapters.balance_loss, mean_loss)
 
 
-def test_experts_that_no_step_uses_are_dead():
+def test_experts_unused_by_every_step_are_dead():
     adapters = wrap(UNET, SMALL).adapters
     for adapter in adapters.experts.values():
         nn.init.zeros_(adapter.router.weight)
@@ -137,7 +87,7 @@ def test_experts_that_no_step_uses_are_dead():
     assert adapters.dead_experts(STEPS) == {'encoders.0': [2], 'middle': []}
 
 
-def test_an_expert_that_one_step_uses_is_alive():
+def test_an_expert_used_by_one_step_is_not_dead():
     adapters = wrap(UNET, SMALL).adapters
     middle = adapters.experts['middle']
     nn.init.zeros_(middle.router.weight)
@@ -150,7 +100,7 @@ def test_an_expert_that_one_step_uses_is_alive():
     assert adapters.dead_experts(STEPS[:1])['middle'] == [1, 2]
 
 
-def test_routing_by_content_cannot_be_told_from_time_steps():
+def test_content_routing_cannot_be_reported_by_time_step():
     adapters = wrap(UNET, SMALL | dict(router_input='t+content')).adapters
     for report in (adapters.routing, adapters.dead_experts):
         with pytest.raises(ValueError, match='the gates depend on the image'):
@@ -195,13 +145,7 @@ def test_adapters_belong_to_the_last_block_of_their_stage(backbone, last_blocks)
             assert block == last_blocks[name.split('.')[2]], name
 
 
-def test_an_adapter_inside_a_block_belongs_to_that_block():
-    conditioned = wrap(UNET, SMALL | dict(sites=['decoders.0.1.conv2']))
-    blocks = conditioned.parameter_blocks()
-    assert blocks['adapters.experts.decoders_0_1_conv2.up_ECR'] == 'decoders.0.1'
-
-
-def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
+def test_bypassing_keeps_the_latest_routing():
     conditioned = wrap(UNET, SMALL)
     with pytest.raises(RuntimeError, match='run a forward pass first'):
         _ = conditioned.adapters.routing_entropy
@@ -211,7 +155,7 @@ def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
     assert conditioned.adapters.latest is latest
 
 
-def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
+def test_outputs_that_are_not_feature_maps_are_rejected():
     adapters = wrap(UNET, SMALL).adapters
     prompts = adapters.tell(STEPS)
     for shape in ((3, 16, 5), (2, 16, 4, 5), (3, 8, 4, 5)):
@@ -219,25 +163,14 @@ def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
             adapters.adapt('middle', prompts, torch.zeros(shape))
 
 
-def test_a_copy_after_a_training_step_leaves_its_routing_behind():
+def test_copies_do_not_keep_the_latest_routing():
     original = wrap(UNET, SMALL).train()
     original(images(), STEPS)
     assert original.adapters.balance_loss.requires_grad
     assert copy.deepcopy(original).adapters.latest == {}
 
 
-def test_a_copy_is_independent():
-    original = wrap(UNET, SMALL)
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    assert torch.equal(duplicate(u, STEPS), before)
-    randomise(duplicate.adapters)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
-
-
-def test_a_step_that_is_refused_leaves_the_network_usable():
+def test_the_network_works_after_a_rejected_time_step():
     conditioned = wrap(UNET, SMALL)
     with pytest.raises(ValueError, match=r'must be integers in 0\.\.50'):
         conditioned(images(), torch.tensor([1, 2, 51]))

@@ -1,15 +1,10 @@
-"""Batches on their way into a restorer and out of it."""
+"""Conversion of batches for a restorer, and back to images."""
 
 import numpy as np
 import pytest
 import torch
 
-from dtir_mm.models.preprocessor import (
-    ImageRange,
-    RestorationPreprocessor,
-    checked_range,
-    select,
-)
+from dtir_mm.models.preprocessor import ImageRange, RestorationPreprocessor, checked_range, select
 
 SIGNED, UNIT = ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0)
 VALUES = np.arange(256, dtype=np.float64)
@@ -19,7 +14,7 @@ BOTH = pytest.mark.parametrize(
 
 
 def make_batch() -> dict:
-    """All 256 values in a clean image, and what else a batch holds."""
+    """A batch with all 256 values in each image."""
     values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     return {
         'clean': values.expand(2, 3, 16, 16),
@@ -63,13 +58,13 @@ def test_a_batch_of_clean_images_alone():
 
 
 @BOTH
-def test_unit_range_is_the_inverse(scale, exact):
+def test_to_unit_range_inverts_preprocessing(scale, exact):
     batch = RestorationPreprocessor(scale)(make_batch())
     back = scale.to_unit_range(batch['clean']).mul(255)
     torch.testing.assert_close(back, make_batch()['clean'].float(), rtol=0, atol=1e-4)
 
 
-def test_ranges_are_changed_and_clamped():
+def test_ranges_are_converted_and_clamped():
     image = torch.tensor([-1.5, -1.0, -0.5, 0.0, 1.0, 1.01])
     assert SIGNED.to_unit_range(image).tolist() == [0, 0, 0.25, 0.5, 1, 1]
     assert UNIT.to_unit_range(image).tolist() == [0, 0, 0, 0, 1, 1]
@@ -78,13 +73,13 @@ def test_ranges_are_changed_and_clamped():
 
 
 @pytest.mark.parametrize('values', [[-1, 1], (0, 1), [0.0, 1.0]])
-def test_a_range_of_a_config_is_one_of_two(values):
+def test_both_image_ranges_are_accepted(values):
     assert checked_range(values) == tuple(values)
     assert isinstance(checked_range(values), ImageRange)
 
 
 @pytest.mark.parametrize('values', [(0, 255), (1, 0), (-1, 1, 0), (-0.5, 0.5)])
-def test_other_ranges_are_refused(values):
+def test_other_image_ranges_are_rejected(values):
     with pytest.raises(
         ValueError, match=r'image_range=.* must be \(-1\.0, 1\.0\) or \(0\.0, 1\.0\)'
     ):

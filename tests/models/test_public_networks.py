@@ -1,4 +1,4 @@
-"""Networks by the names that their authors gave them, and out of public files of weights."""
+"""Public networks by name, and from public weight files."""
 
 import importlib.util
 import json
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit and meshgrid, 
 # --- by name ----------------------------------------------------------------------------------
 
 
-def test_nothing_of_spandrel_is_imported_before_it_is_named():
+def test_spandrel_is_imported_only_when_used():
     code = (
         'import sys, dtir_mm.models; from dtir_mm.registry import MODELS; '
         "MODELS.build(dict(type='XRestormer', dim=8)); "
@@ -44,7 +44,7 @@ def test_nothing_of_spandrel_is_imported_before_it_is_named():
         ('spandrel.ModelLoader', 'spandrel.'),  # spandrel has it, but it is no network
     ],
 )
-def test_a_wrong_name_is_answered_by_the_closest(wrong, closest):
+def test_unknown_names_list_the_closest(wrong, closest):
     with pytest.raises(KeyError) as error:
         MODELS.build(dict(type=wrong))
     assert wrong in str(error.value)
@@ -70,7 +70,7 @@ def test_a_wrong_name_is_answered_by_the_closest(wrong, closest):
         ),
     ],
 )
-def test_a_network_that_does_not_restore_is_named(config, message):
+def test_networks_that_do_not_restore_rgb_images_are_rejected(config, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(config)
 
@@ -87,7 +87,7 @@ def without_extra_architectures(monkeypatch):
 
 
 @pytest.mark.usefixtures('without_extra_architectures')
-def test_without_the_extra_package_its_networks_name_it_and_its_licences():
+def test_networks_of_the_missing_extra_package_name_it_and_its_licences():
     assert MODELS.get('spandrel.NAFNet').__name__ == 'NAFNet'
     with pytest.raises(
         ImportError, match='spandrel.Restormer needs .*pip install .*commercial use'
@@ -96,7 +96,7 @@ def test_without_the_extra_package_its_networks_name_it_and_its_licences():
 
 
 @pytest.mark.usefixtures('without_extra_architectures')
-def test_without_the_extra_package_an_unknown_network_is_not_taken_for_one_of_its(tmp_path):
+def test_unknown_files_mention_the_missing_extra_package_only_as_a_possibility(tmp_path):
     save_public(nn.Conv2d(3, 3, 1), tmp_path / 'own.pth')
     with pytest.raises(ValueError, match='no public network') as raised:
         MODELS.build(dict(type='PublicNetwork', file=str(tmp_path / 'own.pth')))
@@ -108,8 +108,13 @@ def test_without_the_extra_package_an_unknown_network_is_not_taken_for_one_of_it
 # --- out of a file ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', ['NAFNet', 'Restormer', 'SwinIR', 'MPRNet', 'KBNet', 'DRUNet'])
-@pytest.mark.parametrize('kind', ['.pth', 'params.pth', '.safetensors'])
+@pytest.mark.parametrize(
+    ('name', 'kind'),
+    [
+        *((name, '.pth') for name in ('Restormer', 'SwinIR', 'MPRNet', 'KBNet', 'DRUNet')),
+        *(('NAFNet', kind) for kind in ('.pth', 'params.pth', '.safetensors')),
+    ],
+)
 def test_a_public_file_gives_architecture_sizes_and_weights(name, kind, tmp_path):
     bare, file = bare_network(name), tmp_path / f'public{kind}'
     save_public(bare, file)
@@ -153,7 +158,7 @@ def test_public_weights_of_x_restormer_are_recognised_too(width, tmp_path):
     ],
     ids=['a training loop', 'mmagic'],
 )
-def test_a_public_network_is_recognised_inside_what_wraps_it(wrap, tmp_path):
+def test_wrapped_state_dicts_are_recognised(wrap, tmp_path):
     network = MODELS.get('spandrel.NAFNet').network(**NAFNET)
     torch.save(wrap(network.state_dict()), tmp_path / 'a.pt')
     found = MODELS.build(dict(type='PublicNetwork', file=str(tmp_path / 'a.pt')))
@@ -206,7 +211,7 @@ class Harm:
         return Path.touch, (Path('harmed'),)
 
 
-def test_what_a_file_contains_is_not_executed(tmp_path, monkeypatch):
+def test_code_in_a_file_is_not_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({**bare_network('NAFNet').state_dict(), 'harm': Harm()}, 'a.pth')
     with pytest.raises(CheckpointError, match='a.pth holds Python objects'):
@@ -214,7 +219,7 @@ def test_what_a_file_contains_is_not_executed(tmp_path, monkeypatch):
     assert not Path('harmed').exists()
 
 
-def test_files_that_hold_no_known_network_are_named(tmp_path):
+def test_files_without_a_known_network_are_rejected(tmp_path):
     def message(file: Path, error: type[Exception] = ValueError) -> str:
         with pytest.raises(error) as raised:
             MODELS.build(dict(type='PublicNetwork', file=str(file)))
@@ -256,7 +261,7 @@ TWINS = {
 
 @pytest.mark.parametrize('name', TWINS)
 @torch.no_grad()
-def test_networks_of_mmagic_give_what_the_published_ones_do(name):
+def test_mmagic_networks_equal_the_published_ones(name):
     bare = bare_network(name)
     backbone = MODELS.build(dict(type='ConditionedBackbone', backbone=TWINS[name])).eval()
     backbone.net.load_state_dict(bare.state_dict())
@@ -280,7 +285,7 @@ def test_networks_of_mmagic_give_what_the_published_ones_do(name):
         (dict(type='spandrel.Restormer'), 26_126_644),
     ],
 )  # fmt: skip
-def test_at_full_size_they_have_the_published_number_of_parameters(config, parameters):
+def test_parameter_counts_at_full_size_are_the_published_ones(config, parameters):
     with torch.device('meta'):
         network = MODELS.build(config)
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters

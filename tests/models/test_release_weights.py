@@ -1,4 +1,4 @@
-"""Weights under the authors' names become those of our network, all of them, in our layout."""
+"""All weights of the authors' release are mapped to our names and layout."""
 
 import pytest
 import torch
@@ -84,7 +84,7 @@ def ours(adapters: bool = False) -> nn.Module:
 
 
 @pytest.mark.parametrize('adapters', [False, True])
-def test_every_tensor_finds_its_place(adapters):
+def test_every_tensor_is_mapped(adapters):
     weights, network = theirs(adapters), ours(adapters)
     network.load_state_dict(from_release(weights), strict=True)
     before = torch.cat([tensor.flatten() for tensor in weights.values()]).sort().values
@@ -118,7 +118,7 @@ def test_renamed_tensors_keep_their_values():
         assert torch.equal(got, weights[f'decoders.1.0.{their_name}'].flatten()), name
 
 
-def test_shift_and_scale_of_both_norms_change_places():
+def test_shift_and_scale_of_both_norms_are_swapped():
     """Theirs: shift 1, scale 1, shift 2, scale 2 of one layer; ours: scale, shift of two."""
     weights = theirs()
     state = from_release(weights)
@@ -133,8 +133,8 @@ def test_shift_and_scale_of_both_norms_change_places():
             assert state[f'{film}.bias'][c + i] == bias[shift + i]
 
 
-def test_experts_lie_one_behind_the_other():
-    weights = dict(reversed(theirs(adapters=True).items()))  # whatever the order in the file
+def test_experts_are_concatenated():
+    weights = dict(reversed(theirs(adapters=True).items()))  # in any order
     state = from_release(weights)
     prefix, site = 'adapters.experts.decoders_1', 'moe_adapters.1.adapter'
     for name, index, rows in (('down', 0, 16), ('across', 2, 16), ('up', 4, WIDTH)):
@@ -147,7 +147,7 @@ def test_experts_lie_one_behind_the_other():
     assert torch.equal(state[f'{prefix}.scale'], weights[f'{site}.scale'])
 
 
-def test_the_prefix_of_a_distributed_run_is_taken_off():
+def test_the_prefix_of_distributed_training_is_stripped():
     weights = theirs(adapters=True)
     prefixed = {f'module.{name}': value for name, value in weights.items()}
     expected, got = from_release(weights), from_release(prefixed)
@@ -164,13 +164,13 @@ def test_the_prefix_of_a_distributed_run_is_taken_off():
         'moe_adapters.0.adapter.router.1.weight', 'moe_adapters.0.scale', 'classifier.weight',
     ],
 )  # fmt: skip
-def test_a_tensor_that_the_release_does_not_have_is_named(name):
+def test_unknown_tensors_are_rejected(name):
     weights = theirs() | {name: torch.zeros(4, 1), 'another': torch.zeros(1)}
     with pytest.raises(ValueError, match=f'no tensors of these names: {name}, another$'):
         from_release(weights)
 
 
-def test_other_files_are_none_of_the_release():
+def test_other_weights_are_not_taken_for_the_release():
     assert not is_release(ours().state_dict())
     nafnet = MODELS.build(
         dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_blk_nums=[1])
@@ -194,7 +194,7 @@ def test_a_file_of_the_release_is_loaded_as_weights(adapters):
         assert torch.equal(model.state_dict()[f'backbone.{name}'], value), name
 
 
-def test_adapters_are_new_to_a_file_without_them():
+def test_adapters_missing_from_the_file_keep_their_initialisation():
     model = Model(ours(adapters=True))
     before = {name: value.clone() for name, value in model.backbone.adapters.state_dict().items()}
     load_weights(model, theirs(), 'a.pth', new_parameter_prefixes=('backbone.adapters.',))
@@ -203,7 +203,7 @@ def test_adapters_are_new_to_a_file_without_them():
     assert torch.equal(model.backbone.net.stem.weight, theirs()['intro.weight'])
 
 
-def test_what_does_not_fit_is_a_checkpoint_error():
+def test_mismatched_weights_raise_a_checkpoint_error():
     with pytest.raises(CheckpointError, match=r'in the file: backbone\.adapters\.experts'):
         load_weights(Model(ours()), theirs(adapters=True), 'a.pth')
     with pytest.raises(CheckpointError, match=r'a\.pth: .* no tensors of these names: odd$'):

@@ -1,25 +1,18 @@
-"""A last convolution of its own for restoration: zero at first, and unknown to generation."""
+"""A separate last convolution for restoration: zero at first, and not used by generation."""
 
 import copy
 
+import network_cases
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import NAFNET, RELEASED, randomised
 from torch import Tensor, nn
 
 from dtir_mm.models.conditioning.folding import fold_time
 from dtir_mm.registry import MODELS
 
-UNET = dict(
-    type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1,
-    num_groups=4, attention=False,
-)  # fmt: skip
-NAFNET = dict(  # with a global skip
-    type='mmagic.NAFNet', mid_channels=4, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
-)
-RELEASED = dict(
-    type='ReleasedNAFNet', width=4, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)
-)
+UNET = network_cases.UNET | dict(blocks_per_level=(1,), attention=False)
 LAST = {'DtirUNet': 'conv_out', 'mmagic.NAFNet': 'ending', 'ReleasedNAFNet': 'conv_out'}
 NETWORKS = pytest.mark.parametrize(
     'backbone', [UNET, NAFNET, RELEASED], ids=['unet', 'nafnet', 'released']
@@ -35,12 +28,6 @@ def build(backbone: dict, restoration_head: bool = True, **more) -> nn.Module:
     return MODELS.build(config).double()
 
 
-def randomised(network: nn.Module, std: float = 0.3) -> nn.Module:
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=std)
-    return network
-
-
 def new(backbone: dict, **more) -> nn.Module:
     """All weights random, but for those of the head."""
     network = randomised(build(backbone, **more))
@@ -54,7 +41,7 @@ def images() -> Tensor:
 
 
 @NETWORKS
-def test_the_residual_of_any_image_is_zero_at_first(backbone):
+def test_the_initial_residual_is_zero(backbone):
     network = new(backbone)
     u = images()
     assert torch.equal(network.predict_residual(u, STEPS), torch.zeros_like(u))
@@ -62,7 +49,7 @@ def test_the_residual_of_any_image_is_zero_at_first(backbone):
 
 
 @NETWORKS
-def test_generation_keeps_the_networks_own(backbone):
+def test_generation_uses_the_original_head(backbone):
     network, plain = new(backbone), build(backbone, restoration_head=False)
     randomised(network.restoration_head)
     missing, unexpected = plain.load_state_dict(network.state_dict(), strict=False)
@@ -78,7 +65,7 @@ def test_generation_keeps_the_networks_own(backbone):
 
 
 @NETWORKS
-def test_restoration_convolves_the_last_features_by_it(backbone):
+def test_restoration_convolves_the_last_features(backbone):
     network = randomised(build(backbone))
     u, head = images(), network.restoration_head
     _, features = network.residual_and_features(u, STEPS)
@@ -88,7 +75,7 @@ def test_restoration_convolves_the_last_features_by_it(backbone):
 
 
 @NETWORKS
-def test_the_gradient_reaches_the_head_alone_at_first(backbone):
+def test_the_gradient_initially_reaches_only_the_head(backbone):
     network = new(backbone)
     network.predict_residual(images(), STEPS).sub(images()).abs().mean().backward()
     reached = {
@@ -99,10 +86,10 @@ def test_the_gradient_reaches_the_head_alone_at_first(backbone):
     network.predict_residual(images(), STEPS).square().mean().backward()
     last = {f'net.{LAST[backbone["type"]]}.{name}' for name in ('weight', 'bias')}
     without = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without == last  # which is generation's alone
+    assert without == last  # which only generation uses
 
 
-def test_it_draws_no_random_numbers():
+def test_the_head_draws_no_random_numbers():
     """An arm with it and one without start from the same weights."""
     torch.manual_seed(3)
     plain = build(UNET, restoration_head=False, adapters=dict(param_budget=40_000))
@@ -113,7 +100,7 @@ def test_it_draws_no_random_numbers():
 
 
 @NETWORKS
-def test_it_belongs_to_the_block_of_the_convolution(backbone):
+def test_the_head_belongs_to_the_block_of_the_last_convolution(backbone):
     network = build(backbone)
     blocks = network.parameter_blocks()
     assert set(blocks) == {name for name, _ in network.named_parameters()}
@@ -122,7 +109,7 @@ def test_it_belongs_to_the_block_of_the_convolution(backbone):
 
 
 @NETWORKS
-def test_it_folds_into_the_last_convolution(backbone):
+def test_the_head_folds_into_the_last_convolution(backbone):
     network = randomised(build(backbone))
     u, t = images(), torch.full((3,), 20)
     expected = network(u, t)
@@ -134,7 +121,7 @@ def test_it_folds_into_the_last_convolution(backbone):
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_time_and_adapters_at_the_last_convolution_act_on_it():
+def test_time_and_adapters_at_the_last_convolution_apply_to_the_head():
     adapters = dict(type='DecoderAdapters', num_experts=2, sites=['conv_out'])
     network = randomised(build(UNET, conditioning=['conv_out'], adapters=adapters))
     u = images()
@@ -147,18 +134,6 @@ def test_time_and_adapters_at_the_last_convolution_act_on_it():
     scale, shift = film(network.time_embedding(STEPS))
     expected = h * scale[:, :, None, None] + shift[:, :, None, None]
     torch.testing.assert_close(network(u, STEPS), expected)
-
-
-def test_a_copy_is_independent():
-    original = randomised(build(UNET))
-    u = images()
-    before = original(u, STEPS)
-    duplicate = copy.deepcopy(original)
-    randomised(duplicate.restoration_head)
-    assert not torch.equal(duplicate(u, STEPS), before)
-    assert torch.equal(original(u, STEPS), before)
-    original.restoration_head.reset_parameters()
-    assert not torch.equal(duplicate.predict_residual(u, STEPS), torch.zeros_like(u))
 
 
 class Tail(nn.Module):
@@ -211,14 +186,14 @@ def test_two_forwards_before_a_backward_and_activations_computed_again(backbone)
     )
 
 
-def test_a_forward_that_fails_leaves_it_off():
+def test_failed_forward_passes_reset_the_conditions():
     network = randomised(build(UNET))
     with pytest.raises(RuntimeError, match='Sizes of tensors must match'):
         network(images()[..., :7, :], STEPS)
     assert network.conditions is None
 
 
-def test_a_compiled_network_restores_by_it():
+def test_compiled_networks_use_the_head():
     network = randomised(build(UNET)).train()
     u = images()
     expected = {restoring: network(u, STEPS, restoring) for restoring in (True, False)}
@@ -252,7 +227,7 @@ class WeightNormed(InABlock):
 
 
 class AddsAfterwards(InABlock):
-    """Its output is not zero where that of its last convolution is."""
+    """Its output is not zero if its last convolution's is."""
 
     def forward(self, u: Tensor) -> Tensor:
         return super().forward(u) + 0.5 * u
@@ -269,24 +244,11 @@ class RestoresAtOnce(InABlock):
     [
         (dict(type=EndsOtherwise, transposed=False), "EndsOtherwise, 'last', .* is Linear"),
         (dict(type=EndsOtherwise, transposed=True), 'EndsOtherwise, .* is ConvTranspose2d'),
-        (
-            dict(type=WeightNormed),
-            "WeightNormed, 'tail.last', must be an nn.Conv2d, but is Param",
-        ),
-        (
-            dict(type=AddsAfterwards),
-            "AddsAfterwards, 'tail.last', must produce the whole",
-        ),
+        (dict(type=WeightNormed), "WeightNormed, 'tail.last', must be an nn.Conv2d, but is Param"),
+        (dict(type=AddsAfterwards), "AddsAfterwards, 'tail.last', must produce the whole"),
         (dict(type=RestoresAtOnce), 'RestoresAtOnce, .* without it the residual is not zero'),
     ],
 )
-def test_networks_that_can_have_none_are_named(backbone, message):
+def test_unsuitable_networks_are_rejected(backbone, message):
     with pytest.raises(ValueError, match=message):
         build(backbone)
-
-
-def test_the_meta_device_will_do():
-    with torch.device('meta'):
-        config = dict(type='ConditionedBackbone', backbone=NAFNET, restoration_head=True)
-        head = MODELS.build(config).restoration_head
-    assert head.weight.is_meta and head.weight.shape == (3, 4, 3, 3)

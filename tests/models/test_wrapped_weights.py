@@ -47,21 +47,21 @@ FILES = {
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_the_networks_own_names_are_among_the_candidates(kind):
+def test_the_networks_names_are_among_the_candidates(kind):
     content, found = FILES[kind]
     matching = [c for c in candidates(content, 'a.pth') if c.weights.keys() == NET.keys()]
     assert matching[0].found == found
     assert all(torch.equal(matching[0].weights[name], value) for name, value in NET.items())
 
 
-def test_names_as_they_are_come_first():
-    """A network may have a part of its own that is called "model"."""
+def test_unchanged_names_come_first():
+    """A network may have a submodule that is called "model"."""
     first, second = candidates({**under('model.'), 'head': torch.ones(1)}, 'a.pth')
     assert first.weights.keys() == {*under('model.'), 'head'} and first.found == ''
     assert second.weights.keys() == NET.keys()
 
 
-def test_many_prefixes_take_no_time():
+def test_many_prefixes_are_fast():
     name = 'net.module.model.' * 2000
     found = list(candidates({f'{name}{i}': torch.ones(1) for i in range(20)}, 'a.pth'))
     assert len(found) == 4  # three prefixes, and none
@@ -78,7 +78,7 @@ def test_many_prefixes_take_no_time():
         ({'state_dict': [1]}, 'a.pth holds no weights'),
     ],
 )
-def test_what_holds_no_weights_says_what_it_holds(content, message):
+def test_content_without_weights_is_described(content, message):
     with pytest.raises(CheckpointError, match=message):
         list(candidates(content, 'a.pth'))
 

@@ -11,7 +11,6 @@ from dtir_mm.models.backbones.xrestormer import (
     OverlappingCrossAttention,
     XRestormer,
 )
-from dtir_mm.registry import MODELS
 
 SMALL = dict(
     dim=8,
@@ -84,7 +83,7 @@ def attention_of_one_query(
     return torch.stack(logits).softmax(0) @ torch.stack(values)
 
 
-def test_overlapping_attention_is_a_loop_over_windows_heads_and_keys():
+def test_overlapping_attention_equals_loops_over_windows_heads_and_keys():
     attention = randomise(OverlappingCrossAttention(6, 4, 1.0, num_heads=2, head_channels=3))
     assert attention.key_size == 8
     u = torch.randn(2, 6, 8, 12, dtype=torch.float64)
@@ -160,43 +159,12 @@ def test_every_parameter_gets_a_gradient_that_can_be_differentiated_again():
         assert part.abs().max() > 0, name
 
 
-def test_conditioned_it_has_one_time_layer_a_stage():
-    conditioned = MODELS.build(
-        dict(type='ConditionedBackbone', backbone=dict(type='XRestormer', **SMALL))
-    )
-    assert {name: film.channels for name, film in conditioned.films.items()} == {
-        'encoder_level1/8': 8,
-        'encoder_level2/16': 16,
-        'encoder_level3/32': 32,
-        'latent/64': 64,
-        'decoder_level3/32': 32,
-        'decoder_level2/16': 16,
-        'decoder_level1/16': 16,
-        'refinement/16': 16,
-    }
-
-
-def test_image_of_any_size_are_restored():
-    restorer = MODELS.build(
-        dict(
-            type='Restorer',
-            backbone=dict(type='ConditionedBackbone', backbone=dict(type='XRestormer', **SMALL)),
-        )
-    ).eval()
-    degraded = torch.rand(1, 3, 21, 35) * 2 - 1
-    restored = restorer.restore_images(degraded, torch.tensor([8]))
-    padded = torch.nn.functional.pad(degraded, (0, 13, 0, 11), mode='reflect')
-    with torch.no_grad():
-        expected = restorer(padded, torch.tensor([8]))[..., :21, :35]
-    torch.testing.assert_close(restored, (expected.clamp(-1, 1) + 1) / 2)
-
-
 @pytest.mark.parametrize('name', ['num_blocks', 'channel_heads', 'spatial_heads'])
-def test_each_list_has_an_entry_for_each_level(name):
+def test_lists_need_an_entry_per_level(name):
     with pytest.raises(ValueError, match=rf'{name}=\(1, 2, 4\) must have one entry'):
         XRestormer(**{**SMALL, name: (1, 2, 4)})
 
 
-def test_keys_reach_as_far_on_both_sides():
+def test_the_overlap_must_be_symmetric():
     with pytest.raises(ValueError, match='overlap_ratio=0.5 of window_size=2 must be an even'):
         XRestormer(**{**SMALL, 'overlap_ratio': 0.5})

@@ -1,4 +1,4 @@
-"""Networks of many kinds: conditioned, trained for ten steps, equal to the bare ones at first."""
+"""Networks of many kinds: unchanged by conditioning at first, then trained for ten steps."""
 
 from copy import deepcopy
 from functools import cache
@@ -78,7 +78,7 @@ def test_ten_steps_lower_the_noise_loss(name):
 
 
 @EVERY
-def test_every_weight_that_time_enters_by_gets_a_gradient(name):
+def test_every_film_weight_gets_a_gradient(name):
     restorer, batch = trained(name).restorer, trained(name).batch
     films = dict(restorer.backbone.films.named_parameters())
     assert len(restorer.backbone.films) == CASES[name].films
@@ -104,7 +104,7 @@ def test_the_output_depends_on_time_and_follows_its_permutation(name):
 
 @EVERY
 @torch.no_grad()
-def test_at_first_it_is_the_bare_network_at_every_time_step(name):
+def test_new_wrappers_equal_the_unconditioned_network(name):
     """The bare one in spandrel's own way: images in [0, 1], one at a time."""
     backbone = build(name).eval().backbone
     bare = bare_network(name)
@@ -121,7 +121,7 @@ def test_at_first_it_is_the_bare_network_at_every_time_step(name):
 
 
 @EVERY
-def test_it_can_be_differentiated_twice(name):
+def test_networks_can_be_differentiated_twice(name):
     """The curvature along the gradient, against the gradients on both sides."""
     restorer = deepcopy(trained(name).restorer).double()
     batch = select(trained(name).batch, [0])
@@ -141,12 +141,12 @@ def test_it_can_be_differentiated_twice(name):
         nn.utils.vector_to_parameters(values + sign * step * direction, parameters)
         slopes.append(flat_gradient(loss(), parameters) @ direction)
     expected = (slopes[0] - slopes[1]) / (2 * step)
-    # FFTformer computes its spectra in single precision whatever it is given.
+    # FFTformer always computes its spectra in single precision.
     torch.testing.assert_close(curvature, expected, rtol=2e-3, atol=0)
 
 
 @EVERY
-def test_its_blocks_have_an_order(name):
+def test_blocks_have_an_order(name):
     backbone = trained(name).restorer.backbone
     order = backbone.trace.order
     assert (order[0], order[-1]) == (CASES[name].first, CASES[name].last)
@@ -157,7 +157,7 @@ def test_its_blocks_have_an_order(name):
 
 
 @EVERY
-def test_it_deploys_as_the_bare_network(name):
+def test_networks_deploy_without_conditioning(name):
     """Time folds into norms and convolutions of every layout; ``deploy`` compares the outputs."""
     case = CASES[name]
     backbone = dict(
@@ -170,7 +170,7 @@ def test_it_deploys_as_the_bare_network(name):
     assert not any(module._forward_hooks for module in deploy(restorer, 12).modules())
 
 
-def test_the_sizes_that_a_network_takes_are_those_of_spandrel():
+def test_valid_sizes_are_those_of_spandrel():
     rules = {name: size_rule(build(name).backbone.net) for name in ('Uformer', 'SCUNet', 'NAFNet')}
     assert rules == {
         'Uformer': SizeRule(multiple=128, square=True),

@@ -1,4 +1,4 @@
-"""Restoration architectures at tiny sizes, and what each is expected to be."""
+"""Restoration architectures at tiny sizes, and their expected properties."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Training the classifier of degradations, and nothing else, beside a finished network."""
+"""Training only the degradation classifier of a finished network."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from dtir_mm.registry import MODELS
 
 
 def build(**arguments) -> nn.Module:
-    """A restorer in float64 with random weights, whose classifier alone is trained."""
+    """A restorer in float64 with random weights, of which only the classifier is trained."""
     settings = dict(
         backbone=CONDITIONED | dict(adapters=ADAPTERS),
         timesteps=STEPS,
@@ -54,7 +54,7 @@ def cross_entropies(restorer: nn.Module, batch: dict, image_range: tuple) -> Ten
 
 @pytest.mark.parametrize('image_range', [(-1, 1), (0, 1)])
 @pytest.mark.parametrize('micro', [None, 2, 4])
-def test_the_classifier_learns_cross_entropy_and_nothing_else(micro, image_range):
+def test_only_the_classifier_is_trained_by_cross_entropy(micro, image_range):
     """Whatever the model's range, it sees images in [-1, 1]."""
     restorer = build(classifier=CLASSIFIER, image_range=image_range)
     restorer.step.micro_batch_size = micro
@@ -72,7 +72,7 @@ def test_the_classifier_learns_cross_entropy_and_nothing_else(micro, image_range
         assert float(parameter.grad.abs().max()) > 1e-6, name
 
 
-def test_an_update_leaves_the_network_as_it_was():
+def test_an_update_changes_only_the_classifier():
     restorer = build(classifier=CLASSIFIER)
     before = {name: value.clone() for name, value in restorer.state_dict().items()}
     data = make_batch((0, 255))
@@ -83,14 +83,14 @@ def test_an_update_leaves_the_network_as_it_was():
     assert moved == {f'classifier.{n}' for n, _ in restorer.classifier.named_parameters()}
 
 
-def test_a_task_that_the_classifier_does_not_know_is_named():
+def test_unknown_tasks_are_rejected():
     restorer, batch = build(classifier=CLASSIFIER), make_batch((-1, 1))
     batch['task'][2] = 'snowy'
     with pytest.raises(ValueError, match='no class for snowy; its tasks are hazy, noisy, rainy'):
         restorer.step.gradient(restorer, batch)
 
 
-def test_a_model_without_a_classifier_is_refused():
+def test_a_classifier_is_required():
     message = r'DegradationClassification needs model\.classifier, got None'
     with pytest.raises(ValueError, match=message):
         build()

@@ -61,7 +61,7 @@ def test_gradients(norm, gamma):
     assert torch.autograd.gradcheck(lambda p: loss.error(p, noise, T, SCHEDULE), predicted)
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_are_rejected():
     with pytest.raises(ValueError, match="norm='L2' of NoisePrediction .*mse.*l1"):
         NoisePrediction('L2')
     with pytest.raises(ValueError, match="gamma='snr' of NoisePrediction .*constant.*min_snr"):

@@ -1,4 +1,4 @@
-"""Noise and time steps: functions of the keys alone, of the right distributions."""
+"""Noise and time steps depend only on the keys and have the right distributions."""
 
 import math
 
@@ -16,7 +16,7 @@ def draw_noise(data: dict) -> tuple[torch.Tensor, torch.Tensor]:
     return noise, t
 
 
-def test_noise_depends_on_the_keys_alone():
+def test_noise_depends_only_on_the_keys():
     noise, t = draw_noise(make_data(range(6)))
     torch.manual_seed(1)
     order = [4, 1, 5]
@@ -26,8 +26,8 @@ def test_noise_depends_on_the_keys_alone():
     assert not torch.isclose(later[0], noise).any() and not torch.equal(later[1], t)
 
 
-def test_both_recipes_see_the_same_noise_at_the_same_steps():
-    """And in every precision: float64 refines what float32 computes."""
+def test_both_recipes_draw_the_same_noise_and_time_steps():
+    """In every precision: float64 refines float32."""
     data = make_data(range(5))
     for dtype in (torch.float32, torch.float64):
         for schedule in (VariancePreserving(), VarianceExploding()):

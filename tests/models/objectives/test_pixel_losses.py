@@ -1,4 +1,4 @@
-"""Distances of two images by hand, against numpy's transform, and their gradients."""
+"""Pixel losses by hand and against numpy's FFT, and their gradients."""
 
 import math
 
@@ -7,12 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dtir_mm.models.objectives.pixel_losses import (
-    CharbonnierLoss,
-    FFTLoss,
-    L1Loss,
-    build_terms,
-)
+from dtir_mm.models.objectives.pixel_losses import CharbonnierLoss, FFTLoss, L1Loss, build_terms
 
 SIZES = pytest.mark.parametrize('size', [(8, 8), (8, 7), (7, 8), (5, 9), (6, 2), (4, 1), (1, 1)])
 
@@ -35,7 +30,7 @@ def test_l1_is_the_mean_absolute_error_of_each_image():
 
 @pytest.mark.parametrize('epsilon', [1e-3, 0.4])
 def test_charbonnier_is_the_mean_of_roots_of_each_image(epsilon):
-    """Two of three channels have the error, the other has epsilon alone."""
+    """Two of three channels have the error, the third only epsilon."""
     losses = CharbonnierLoss(epsilon)(images(0.5, -0.5, 3.0), images(0.2, 0.1, 3.0))
     expected = [(2 * math.hypot(error, epsilon) + epsilon) / 3 for error in (0.3, 0.6, 0.0)]
     assert losses.tolist() == pytest.approx(expected, rel=1e-12)
@@ -50,15 +45,9 @@ def test_fft_is_the_mean_amplitude_of_numpys_transform(size):
         assert loss.item() == pytest.approx(0.25 * np.abs(difference).mean(), rel=1e-12)
 
 
-def test_the_weight_of_the_released_code_is_the_default():
-    restored, clean = pair(6, 5)
-    mean = np.abs(np.fft.fft2((restored - clean).numpy())).mean(axis=(1, 2, 3))
-    np.testing.assert_allclose(FFTLoss()(restored, clean).numpy(), 0.1 * mean, rtol=1e-12)
-
-
 @SIZES
 def test_the_gradient_of_fft_is_that_of_the_whole_transform(size):
-    """Also at frequencies that are their own partners, and none in an image without error."""
+    """Also at self-conjugate frequencies; an image without error has no gradient."""
     restored, clean = pair(*size)
     restored[2] = clean[2]
     restored.requires_grad_()
@@ -77,7 +66,7 @@ def test_gradients_against_differences(loss):
         assert torch.autograd.gradcheck(lambda r, c=clean: loss(r, c), restored)
 
 
-def test_terms_are_those_of_the_config_by_name():
+def test_terms_are_built_from_the_config_by_name():
     terms = build_terms(
         dict(
             pixel=dict(type='CharbonnierLoss', epsilon=0.2),
@@ -94,6 +83,6 @@ def test_terms_are_those_of_the_config_by_name():
 
 
 @pytest.mark.parametrize('losses', [dict(), dict(pixel=None)])
-def test_a_config_without_a_loss_is_refused(losses):
+def test_configs_without_a_loss_are_rejected(losses):
     with pytest.raises(ValueError, match='losses=.* must name at least one loss'):
         build_terms(losses)

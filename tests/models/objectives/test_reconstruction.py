@@ -1,4 +1,4 @@
-"""The content loss of both recipes, and what is logged beside it, image by image."""
+"""The content loss of both recipes and its logs, image by image."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_the_preprints_content_loss_is_l1(toy_backbone):
     assert set(logged) == {'content', 'content_of_input'}  # a single term is the whole
 
 
-def test_the_released_codes_adds_the_transform_of_the_residual(toy_backbone):
+def test_the_released_content_loss_adds_an_fft_loss(toy_backbone):
     """Each term is logged by its name in the config; they add up to what is minimised."""
     restorer = build(toy_backbone, step_of(L1_AND_FFT), **RELEASED)
     data = make_data([2, 0, 1])
@@ -49,7 +49,7 @@ def test_the_released_codes_adds_the_transform_of_the_residual(toy_backbone):
         assert logged['content_fft'][i].item() == pytest.approx(0.1 * amplitude)
 
 
-def test_the_loss_of_the_input_is_that_of_a_network_which_gives_it_back(toy_backbone):
+def test_content_of_input_is_the_loss_of_the_identity(toy_backbone):
     restorer = build(toy_backbone, step_of(L1_AND_FFT), **RELEASED)
     data = make_data(range(4))
     _, logged = compute(restorer, data)
@@ -59,7 +59,7 @@ def test_the_loss_of_the_input_is_that_of_a_network_which_gives_it_back(toy_back
     assert not torch.isclose(logged['content'], of_nothing['content']).any()
 
 
-def test_each_sample_is_restored_at_the_step_of_its_task(toy_backbone):
+def test_each_sample_is_restored_at_its_tasks_time_step(toy_backbone):
     restorer = build(toy_backbone, step_of(None))
     seen = []
     predict_residual = restorer.predict_residual
@@ -68,13 +68,13 @@ def test_each_sample_is_restored_at_the_step_of_its_task(toy_backbone):
     assert seen == [[47, 8, 8]]
 
 
-def test_validation_measures_nothing_beside_the_images(toy_backbone):
+def test_validation_adds_no_losses(toy_backbone):
     restorer = build(toy_backbone, step_of(None))
     batch = restorer.data_preprocessor(make_data([0, 1]))
     assert restorer.step.val_losses(restorer, batch) == {}
 
 
-def test_clean_images_alone_are_no_pairs(toy_backbone):
+def test_degraded_images_are_required(toy_backbone):
     data = make_data([1, 0])
     del data['degraded']
     with pytest.raises(ValueError, match='train_dataloader.dataset have no degraded image'):

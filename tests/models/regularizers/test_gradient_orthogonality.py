@@ -1,17 +1,11 @@
 """Cosines within and between two sets of gradients against plain loops and autograd."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dtir_mm.models.regularizers.gradient_orthogonality import (
-    Orthogonality,
-    capped,
-    orthogonality,
-)
+from dtir_mm.models.regularizers.gradient_orthogonality import Orthogonality, capped, orthogonality
 
 MODES = ['align', 'opl', 'conflict']
 SHAPES = [(1, 1), (1, 4), (2, 6), (3, 3)]
@@ -101,7 +95,7 @@ def test_against_loops_and_autograd(mode, shape, counted, sign):
 
 @pytest.mark.parametrize('mode', ['align', 'opl'])
 def test_both_signs_of_within(mode):
-    """|d| of rows that point apart, where its derivative turns."""
+    """|d| of opposing rows, where its derivative changes sign."""
     generative = rows([1, 0.2, 0], [-1, 0.1, 0.3])
     restoration = rows([0.3, 1, 0.1], [0.1, -1, 0.2], [0.2, 0.1, -1])
     variables = [gradients.clone().requires_grad_() for gradients in (generative, restoration)]
@@ -114,7 +108,7 @@ def test_both_signs_of_within(mode):
         torch.testing.assert_close(got, value, rtol=1e-10, atol=1e-13)
 
 
-def test_by_hand():
+def test_values_by_hand():
     """Two perpendicular rows against two parallel ones, along the first; then their opposites."""
     generative, restoration = rows([3, 0], [0, 2]), rows([1, 0], [5, 0])
     # s: 1, 1, 0, 0. d: 0, 0 of one set and 1, 1 of the other.
@@ -138,30 +132,20 @@ def test_counts_weigh_the_sets_by_their_pairs_of_samples():
     assert within == pytest.approx((3 * 2 * 0 + 4 * 3 * 1) / (3 * 2 + 4 * 3), rel=1e-12)
     assert float(orthogonality(generative, restoration, (2, 2)).within) == 0.5
     assert float(orthogonality(generative[:1], restoration, (1, 9)).within) == 1
+    assert float(orthogonality(generative[:1], restoration, (9, 2)).within) == 1
     assert float(orthogonality(generative, restoration[:1], (9, 1)).within) == 0
     assert float(orthogonality(generative[:1], restoration[:1], (9, 2)).within) == 0
 
 
-def test_the_default_is_align_without_counts():
-    generative, restoration = draw(2, 3)
-    expected = reference(generative, restoration, None, 'align')
-    result = orthogonality(generative, restoration)
-    for got, value in zip((result.loss, result.cross, result.within), expected, strict=True):
-        assert float(got) == pytest.approx(float(value), rel=1e-12)
-
-
 @pytest.mark.parametrize('mode', MODES)
-def test_lengths_do_not_matter(mode):
+def test_the_loss_does_not_depend_on_lengths(mode):
     """So a derivative is perpendicular to its own row, and longer for a shorter one."""
     generative, restoration = draw(3, 4)
     generative = generative - restoration.sum(0)
     result = orthogonality(generative, restoration, (6, 8), mode)
     by_generative, by_restoration = derivatives_of(result, generative, restoration)
     assert by_generative.norm() > 0 and by_restoration.norm() > 0
-    for derivative, gradients in (
-        (by_generative, generative),
-        (by_restoration, restoration),
-    ):
+    for derivative, gradients in ((by_generative, generative), (by_restoration, restoration)):
         inner = (derivative * gradients).sum(1)
         assert (inner.abs() <= 1e-13 * derivative.norm(dim=1) * gradients.norm(dim=1)).all()
 
@@ -200,43 +184,12 @@ def test_a_zero_row_has_cosine_zero(mode, counts):
     assert all(part.isfinite().all() for part in derivatives_of(nothing, zeros, restoration))
 
 
-def test_the_bound_on_cross():
-    """The mean unit vector of a set of n has squared length (1 + (n - 1) c) / n."""
-    closest = math.inf
-    for number in range(200):
-        n_g, n_r = 1 + number % 4, 1 + number // 4 % 5
-        generative, restoration = draw(n_g, n_r, size=6, shared=(0.0, 1.0, 5.0)[number % 3])
-        cross = float(orthogonality(generative, restoration).cross)
-        squared = 1.0
-        for gradients in (generative, restoration):
-            n = len(gradients)
-            c = float(orthogonality(gradients, gradients[:1]).within) if n > 1 else 0
-            squared *= (1 + (n - 1) * c) / n
-        slack = math.sqrt(max(squared, 0)) - cross
-        assert slack >= -1e-12
-        if n_g > 1 and n_r > 1:
-            closest = min(closest, slack)
-    assert closest < 0.02
-
-
-def test_the_bound_is_attained():
-    """Two rows at 40 degrees on either side of an axis, two at 65 degrees in another plane."""
-    a, b = math.radians(40), math.radians(65)
-    generative = rows([math.cos(a), math.sin(a), 0], [math.cos(a), -math.sin(a), 0])
-    restoration = rows([math.cos(b), 0, math.sin(b)], [math.cos(b), 0, -math.sin(b)])
-    result = orthogonality(generative, restoration)
-    c_g, c_r = math.cos(2 * a), math.cos(2 * b)
-    assert float(result.within) == pytest.approx((c_g + c_r) / 2, rel=1e-12)
-    bound = math.sqrt((1 + c_g) / 2 * (1 + c_r) / 2)
-    assert float(result.cross) == pytest.approx(bound, rel=1e-12)
-
-
-def test_an_unknown_mode_is_refused():
+def test_an_unknown_mode_is_rejected():
     with pytest.raises(ValueError, match='sideways'):
         orthogonality(*draw(2, 2), mode='sideways')
 
 
-def test_capped():
+def test_capped_limits_the_norm():
     gradient = rows([3, -4, 0])[0]
     one, four, six, nothing = torch.tensor([1, 4, 6, 0], dtype=torch.float64)
     torch.testing.assert_close(capped(gradient, one), rows([0.6, -0.8, 0])[0])
@@ -247,9 +200,3 @@ def test_capped():
     assert torch.equal(capped(gradient, nothing).abs(), zero)
     assert torch.equal(capped(zero, one), zero)
     assert torch.equal(capped(zero, nothing), zero)
-
-
-def test_a_set_of_one_group_has_no_part_in_the_mean_within() -> None:
-    generative, restoration = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 0.0]])
-    result = orthogonality(generative, restoration, counts=(9, 2))
-    assert result.within.item() == pytest.approx(1.0)

@@ -25,7 +25,7 @@ def rows(*values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_the_conflict_is_all_of_what_opposes_and_nothing_else():
+def test_conflict_is_the_opposing_component():
     kept = 0
     for _ in range(100):
         generative, restoration = torch.randn(2, 5, dtype=torch.float64)
@@ -48,7 +48,7 @@ def test_the_conflict_is_all_of_what_opposes_and_nothing_else():
     assert torch.equal(conflict(nothing, generative), nothing)
 
 
-def test_the_gate_holds_back_the_generative_gradient_alone():
+def test_the_gate_blocks_only_the_generative_gradient():
     restorer = build()
     ungated, _ = compute(restorer)
     content = gradient_of(loss_of(restorer, [3, 4, 5, 6, 7]), restorer)
@@ -75,7 +75,7 @@ class Opposed(NoisePrediction):
 
 
 @DEEP
-def test_projection_takes_what_opposes_restoration_from_the_generative_gradient(deep):
+def test_projection_removes_the_component_that_opposes_restoration(deep):
     conflicts = []
     for objective in ('NoisePrediction', 'Opposed'):
         torch.manual_seed(2)
@@ -98,8 +98,8 @@ def test_projection_takes_what_opposes_restoration_from_the_generative_gradient(
     assert sorted(conflicts) == [False, True]
 
 
-def test_of_a_watched_gradient_nothing_is_taken():
-    """It is no part of the update: less what opposes of it would be a push from nowhere."""
+def test_gradients_that_are_not_added_are_not_projected():
+    """It is not part of the update, so subtracting its conflict would add a gradient."""
     restorer = build(generative='Opposed')
     for added in (True, False):
         restorer.step.mixing = UpdateMixing(dict(type='Opposed'), probability=1.0, added=added)

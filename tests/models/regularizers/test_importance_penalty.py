@@ -90,21 +90,6 @@ def test_a_share_acts_in_the_updates_that_a_mixing_of_that_probability_mixes():
     assert sum(acted) == 4  # at iterations 28, 31, 34 and 35
 
 
-def test_a_share_is_kept_on_average():
-    """3000 updates of a tenth lie within four deviations, and shares of one in every update."""
-
-    class Now:
-        seed = 7
-
-    for share in (0.1, 1.0):
-        term = ImportancePenalty('l2sp', share=share)
-        term.set_importance({}, {}, {'a': nn.Parameter(torch.zeros(1))})
-        count = 0
-        for Now.iteration in range(3000):
-            count += term.is_due(Now)
-        assert abs(count - 3000 * share) <= 4 * math.sqrt(3000 * share * (1 - share))
-
-
 @pytest.mark.parametrize(
     ('form', 'accepted'),
     [
@@ -121,7 +106,7 @@ def test_what_omega_may_be_the_mean_of(form, accepted):
     assert set(ImportancePenalty(form).statistics) == accepted
 
 
-def test_importance_of_another_network_is_refused():
+def test_importance_of_another_network_is_rejected():
     named = build().named_trained_parameters()
     values = {name: p.detach() for name, p in named.items()}
     wrong = {**values, 'backbone.net.stem.bias': torch.zeros(5), 'backbone.adapter': torch.ones(1)}
@@ -131,7 +116,7 @@ def test_importance_of_another_network_is_refused():
             ImportancePenalty().set_importance(omega, anchor, named)
 
 
-def test_a_penalty_without_importance_is_refused():
+def test_a_penalty_without_importance_is_rejected():
     restorer = build()
     plain, losses = compute(restorer)
     set_term(restorer, 'importance', ImportancePenalty('none'))
@@ -151,6 +136,6 @@ def test_a_penalty_without_importance_is_refused():
         (dict(share=1.1), r'share=1.1 of ImportancePenalty must lie in \(0, 1\]'),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         ImportancePenalty(**arguments)

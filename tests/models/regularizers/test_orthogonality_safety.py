@@ -1,4 +1,4 @@
-"""What gradient orthogonality refuses, warns of, and does about precision."""
+"""Errors, warnings and precision of gradient orthogonality."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_second_derivatives_are_not_taken_under_autocast(implementation):
 
 
 class RootMeanSquareNorm(torch.autograd.Function):
-    """Its first derivative is right; of its second one it takes what it saved as constants."""
+    """Its first derivative is right; for the second it treats saved tensors as constants."""
 
     @staticmethod
     def forward(ctx, u: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ MMAGIC = dict(
     [(dict(type='HandWritten'), 'RootMeanSquareNorm'), (MMAGIC, 'LayerNormFunction')],
     ids=['own', 'mmagic'],
 )
-def test_custom_autograd_functions_are_refused(backbone, function, monkeypatch):
+def test_custom_autograd_functions_are_rejected(backbone, function, monkeypatch):
     """But by projection, which is of first order."""
     monkeypatch.setattr(compat, 'mend_custom_functions', lambda network: network)
     restorer = build(backbone)
@@ -86,7 +86,7 @@ def test_custom_autograd_functions_are_refused(backbone, function, monkeypatch):
     torch.testing.assert_close(compute(restorer)[0], content + generative - overlap * content)
 
 
-def test_literal_orthogonality_needs_a_single_process(monkeypatch):
+def test_per_sample_orthogonality_needs_a_single_process(monkeypatch):
     restorer = build()
     term = GradientOrthogonality('align', 'per_sample', interval=1)
     set_term(restorer, 'orthogonality', term)
@@ -105,7 +105,7 @@ def warnings_of(restorer: nn.Module, monkeypatch: pytest.MonkeyPatch, **argument
     return messages
 
 
-def test_a_single_generative_sample_is_warned_of_once(monkeypatch):
+def test_a_single_generative_sample_triggers_one_warning(monkeypatch):
     """With one group of each kind there is no d that would need two."""
     restorer = build()
     assert warnings_of(restorer, monkeypatch) == []
@@ -125,6 +125,6 @@ def test_a_single_generative_sample_is_warned_of_once(monkeypatch):
         (dict(interval=0), 'interval=0 of GradientOrthogonality must be at least 1'),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         GradientOrthogonality(**arguments)

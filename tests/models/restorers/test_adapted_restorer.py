@@ -1,4 +1,4 @@
-"""Fine-tuning with adapters: generative samples bypass them, and their routing is watched."""
+"""Fine-tuning with adapters: generative samples bypass them, and their routing is logged."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def losses_of(restorer: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
     )
 
 
-def test_what_restores_leaves_its_classifier_alone(restorer):
+def test_restoration_does_not_train_the_classifier(restorer):
     """And it changes no gradient that it is there."""
     assert not any(n.startswith('classifier.') for n in restorer.named_trained_parameters())
     gradient, logged = compute(restorer, make_batch())
@@ -108,7 +108,7 @@ def test_all_processes_log_the_same_names(restorer, monkeypatch):
     assert [len(logged['routing_entropy']) for logged in of_processes] == [0, 2, 2]
 
 
-def test_with_top_k_the_balance_of_the_experts_comes_on_top_of_each_content_loss():
+def test_with_top_k_the_balance_loss_is_added_to_the_content_loss():
     batch = make_batch()
     for top_k in (None, 1, 2):
         restorer = build(adapters=dict(top_k=top_k)).train()
@@ -129,7 +129,7 @@ def test_with_top_k_the_balance_of_the_experts_comes_on_top_of_each_content_loss
         assert top_k is None or float(gradient.abs().max()) > 1e-6
 
 
-def test_adapters_are_bypassed_by_generative_samples_alone(restorer):
+def test_only_generative_samples_bypass_the_adapters(restorer):
     batch, t = make_batch(), torch.tensor([4, 8, 47, 4, 8, 47])
     before = losses_of(restorer, batch)
     score = generative_inconsistency(restorer, batch['clean'])

@@ -1,4 +1,4 @@
-"""How a time step is found for an image whose degradation nobody tells."""
+"""Time steps for images of unknown degradation."""
 
 import re
 
@@ -29,25 +29,25 @@ def make_batch(degraded: Tensor, tasks: list[str]) -> dict:
 # --- by a classifier --------------------------------------------------------------------------
 
 
-def test_the_classifiers_answer_is_the_time_step_of_that_task():
+def test_the_predicted_task_selects_the_time_step():
     restorer = build(inference='predict')
     answer_by_brightness(restorer)
     degraded = of_brightness(0.25, -0.75, 0.75, -0.25, -0.7)
     assert restorer.find_steps(degraded).tolist() == [8, 47, 0, 4, 47]
-    batch = make_batch(degraded, ['noisy'] * 5)  # what is told is not looked at
+    batch = make_batch(degraded, ['noisy'] * 5)  # the given task is ignored
     assert [sample['t'] for sample in restorer.predict(batch)] == [8, 47, 0, 4, 47]
     restorer.set_inference('task')
     assert [sample['t'] for sample in restorer.predict(batch)] == [4] * 5
 
 
-def test_the_classifier_sees_images_in_minus_one_to_one_whatever_the_models_range():
+def test_the_classifier_sees_images_in_minus_one_to_one():
     restorer = build(inference='predict', image_range=(0, 1))
     answer_by_brightness(restorer)
     unit = (of_brightness(0.25, -0.75, 0.75, -0.25) + 1) / 2
     assert restorer.find_steps(unit).tolist() == [8, 47, 0, 4]
 
 
-def test_a_clean_image_comes_back_and_those_beside_it_are_restored():
+def test_clean_images_are_returned_and_others_restored():
     restorer = build(inference='predict')
     answer_by_brightness(restorer)
     degraded = of_brightness(0.25, 0.75, -0.75, 0.8)
@@ -69,7 +69,7 @@ def test_a_clean_image_comes_back_and_those_beside_it_are_restored():
         assert (sample['restored'] == sample['degraded']).all() == (i in (1, 3))
 
 
-def test_a_clean_photograph_comes_back_to_the_bit():
+def test_clean_images_are_returned_bit_exactly():
     restorer = build(inference='predict').float()
     restorer.classifier.forward = lambda x: torch.eye(4)[[3]]
     every = torch.arange(256, dtype=torch.uint8).reshape(16, 16, 1).repeat(1, 1, 3).numpy()
@@ -79,7 +79,7 @@ def test_a_clean_photograph_comes_back_to_the_bit():
     assert (restore(restorer, every, None) != every).any()
 
 
-def test_clean_stands_at_step_zero_whatever_the_others_stand_at():
+def test_clean_is_always_at_step_zero():
     for spec in ('paper', 'fixed:8', STEPS):
         assert TaskTimesteps(spec, 50)['clean'] == 0
     assert 'clean' not in TaskTimesteps('paper', 50).by_task
@@ -99,7 +99,7 @@ def test_a_time_step_can_be_set_for_all():
     assert restorer.find_steps(images(1)).tolist() == [0]
 
 
-def test_the_task_must_be_told_where_it_is_not_found_out():
+def test_non_blind_inference_needs_the_task():
     with pytest.raises(ValueError, match='inference="task" needs the task; set "predict"'):
         build().find_steps(images(1))
 
@@ -114,7 +114,7 @@ def test_the_task_must_be_told_where_it_is_not_found_out():
         (-1, 'inference=-1 must lie in 0..50'),
     ],
 )
-def test_another_inference_is_refused_when_built_and_when_changed(inference, message):
+def test_invalid_inference_modes_are_rejected(inference, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         build(inference=inference)
     restorer = build(inference='predict')

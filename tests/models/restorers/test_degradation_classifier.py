@@ -1,7 +1,6 @@
-"""The classifier of degradations: its answers and its losses."""
+"""The degradation classifier's predictions."""
 
 import itertools
-import math
 import re
 
 import pytest
@@ -11,7 +10,7 @@ from blind_cases import TASKS, images
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 
 
-def test_the_classifiers_answer_depends_neither_on_other_images_nor_on_the_size():
+def test_predictions_depend_neither_on_other_images_nor_on_the_size():
     classifier = DegradationClassifier(TASKS, width=4).double()
     x = images(3, 16, 24)
     together = classifier(x)
@@ -24,28 +23,13 @@ def test_the_classifiers_answer_depends_neither_on_other_images_nor_on_the_size(
     assert changes[1] < 0.75 * changes[0] < 0.1
 
 
-def test_the_classifiers_losses_against_a_loop():
-    classifier = DegradationClassifier(TASKS, width=4).double()
-    assert classifier.classes == ('hazy', 'noisy', 'rainy', 'clean')
-    degraded, clean, tasks = (
-        images(4, 16, 16),
-        images(4, 16, 16),
-        ['rainy', 'hazy', 'rainy', 'noisy'],
-    )
-    losses = classifier.losses(degraded, clean, tasks).detach()
-    for i, place in enumerate((2, 0, 2, 1)):
-        dirty, pure = (classifier(x[i : i + 1])[0].softmax(0).detach() for x in (degraded, clean))
-        expected = -math.log(dirty[place]) - math.log(pure[3]) / 3
-        assert losses[i].item() == pytest.approx(expected, rel=1e-9)
-
-
 @pytest.mark.parametrize('tasks', [['hazy', 'hazy'], ['hazy', 'clean']])
-def test_answers_that_are_not_different_are_refused(tasks):
+def test_duplicate_classes_are_rejected(tasks):
     with pytest.raises(ValueError, match=re.escape(f'tasks={tasks} of DegradationClassifier must')):
         DegradationClassifier(tasks)
 
 
-def test_the_smallest_image_is_found_out_like_a_large_one_of_its_colour():
+def test_one_pixel_is_classified_like_a_larger_image():
     classifier = DegradationClassifier(TASKS, width=8).double().eval()
     pixel = images(1, 1, 1)
     assert torch.isfinite(classifier(pixel)).all()
@@ -56,6 +40,6 @@ def test_the_smallest_image_is_found_out_like_a_large_one_of_its_colour():
     torch.testing.assert_close(classifier(pixel), classifier(large))
 
 
-def test_a_width_that_does_not_split_into_groups_is_refused():
+def test_widths_that_are_not_multiples_of_the_groups_are_rejected():
     with pytest.raises(ValueError, match='width=6 of DegradationClassifier .* multiple of 4'):
         DegradationClassifier(TASKS, width=6)

@@ -1,4 +1,4 @@
-"""Layers that could make a sample's gradient depend on chance, or on the others of its batch."""
+"""Layers that could make a gradient depend on chance or on other samples of the batch."""
 
 import torch
 from restorer_cases import BOTH, build, compute, make_data, step_of
@@ -27,7 +27,7 @@ def forgetful(stage: str) -> nn.Module:
 
 
 @BOTH
-def test_dropout_draws_by_the_keys_of_the_samples(stage):
+def test_dropout_depends_on_the_keys_of_the_samples(stage):
     restorer = forgetful(stage)
     first, _ = compute(restorer, make_data(range(4)))
     state = torch.get_rng_state()

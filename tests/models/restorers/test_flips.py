@@ -18,7 +18,7 @@ FLIPS = (
 )
 
 
-def test_every_flip_is_flipped_back_before_the_mean():
+def test_flips_are_undone_before_averaging():
     """A function that sees left from right and top from bottom."""
     ramp = torch.arange(20, dtype=torch.float64).reshape(4, 5).expand(2, 3, 4, 5)
     image = torch.randn(2, 3, 4, 5, dtype=torch.float64)
@@ -34,8 +34,8 @@ def test_every_flip_is_flipped_back_before_the_mean():
 
 @pytest.mark.parametrize('tile', [None, 8])
 @pytest.mark.parametrize('arguments', [dict(), RELEASED], ids=['paper', 'released'])
-def test_an_ensemble_restores_the_mean_of_four(toy_backbone, arguments, tile):
-    """Each is padded to the network's size behind its own flip; tiles are averaged one by one."""
+def test_an_ensemble_restores_the_mean_over_four_flips(toy_backbone, arguments, tile):
+    """Each flip is padded separately to a valid size; tiles are averaged one by one."""
     settings = dict(backbone=toy_backbone, tile=tile, tile_overlap=4, **arguments)
     restorer, single = (
         MODELS.build(dict(type='Restorer', ensemble=ensemble, **settings)).eval()
@@ -70,7 +70,7 @@ def test_an_ensemble_restores_the_mean_of_four(toy_backbone, arguments, tile):
     assert (result - single.restore_images(y, t)).abs().max() > 1e-3
 
 
-def test_an_ensemble_leaves_clean_images_alone(toy_backbone):
+def test_an_ensemble_returns_clean_images(toy_backbone):
     restorer = MODELS.build(dict(type='Restorer', backbone=toy_backbone, ensemble=True)).eval()
     calls = []
 

@@ -1,4 +1,4 @@
-"""Which of several restorations the generator believes in, against loops over images and steps."""
+"""Which restoration is most consistent with the generator, against loops over images and steps."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def inconsistency_by_loop(restorer: nn.Module, image: Tensor, multiple: int) -> 
 
 
 @pytest.mark.parametrize(('height', 'width'), [(8, 12), (7, 9)])
-def test_inconsistency_is_the_error_of_the_noise_prediction_at_low_noise(height, width):
+def test_inconsistency_is_the_noise_prediction_error_at_low_noise(height, width):
     restorer = build()
     x = images(3, height, width)
     scores = generative_inconsistency(restorer, x)
@@ -35,7 +35,7 @@ def test_inconsistency_is_the_error_of_the_noise_prediction_at_low_noise(height,
     assert torch.equal(generative_inconsistency(restorer, x), scores)  # under the same noise
 
 
-def test_inconsistency_under_the_released_codes_parts():
+def test_inconsistency_of_the_released_recipe():
     """In units of noise of variance one, though the network gives it at its own strength."""
     restorer, x = build(**RELEASED), images(2) / 2 + 0.5
     scores = generative_inconsistency(restorer, x)
@@ -49,7 +49,7 @@ def test_inconsistency_under_the_released_codes_parts():
         assert score.item() == pytest.approx(sum(errors) / 2, rel=1e-9)
 
 
-def test_trying_all_takes_the_step_of_the_least_inconsistent_restoration(monkeypatch):
+def test_try_all_selects_the_least_inconsistent_restoration(monkeypatch):
     restorer, degraded = build(inference='try_all'), images(6)
     found = restorer.find_steps(degraded).tolist()
     for i, step in enumerate(found):
@@ -66,15 +66,15 @@ def test_trying_all_takes_the_step_of_the_least_inconsistent_restoration(monkeyp
     assert restorer.find_steps(degraded[:3]).tolist() == [47, 4, 8]
 
 
-def test_trying_all_where_all_tasks_share_a_step_has_one_to_try():
+def test_try_all_tries_a_shared_step_once():
     restorer = build(inference='try_all', timesteps='fixed:8')
     assert restorer.find_steps(images(3)).tolist() == [8] * 3
 
 
-def test_a_restoration_that_is_right_wins_under_a_generator_that_knows_clean_images():
-    """Clean images are constant here, so that noise is what differs from the mean."""
+def test_try_all_selects_the_correct_restoration_under_a_perfect_generator():
+    """Clean images are constant here, so noise is the difference from the mean."""
     restorer = build(inference='try_all')
-    shifts = {4: 0.0, 8: -0.5, 47: 0.5}  # what each step restores leaves another ripple
+    shifts = {4: 0.0, 8: -0.5, 47: 0.5}  # each step leaves another ripple
 
     def predict_residual(u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         if not restoring:

@@ -39,7 +39,7 @@ def column(values: np.ndarray) -> Tensor:
 
 @CASES
 @pytest.mark.parametrize('scale', ['one', 'sigma', 'sigma_floor', None])
-def test_a_restored_image_is_the_degraded_one_less_its_scaled_output(
+def test_the_scaled_output_is_subtracted_from_the_degraded_image(
     toy_backbone, schedule, image_range, sigma, scale
 ):
     head = dict(type='NoiseHead', residual_scale=scale) if scale else RESIDUAL
@@ -51,16 +51,8 @@ def test_a_restored_image_is_the_degraded_one_less_its_scaled_output(
     torch.testing.assert_close(restored, y - column(c) * output)
 
 
-def test_the_defaults_are_the_preprints(toy_backbone):
-    restorer, plain = build(toy_backbone), build(toy_backbone, schedule=PRESERVING)
-    assert restorer.head.residual_scale == plain.head.residual_scale == 'sigma_floor'
-    assert restorer.image_range == (-1, 1)
-    np.testing.assert_allclose(restorer.schedule.sigma(T).numpy(), PRESERVED, rtol=1e-12)
-    assert 0.0447 < PRESERVED[0] < 0.0448 and PRESERVED[-1] > 0.99999
-
-
 @CASES
-def test_the_noise_of_both_heads(toy_backbone, schedule, image_range, sigma):
+def test_both_heads_predict_noise_in_both_units(toy_backbone, schedule, image_range, sigma):
     """One predicts it at variance one, the other at its own strength; both know the other unit."""
     x = torch.randn(50, 3, 4, 6, dtype=torch.float64)
     for kind in ('NoiseHead', 'ResidualHead'):
@@ -78,7 +70,7 @@ def test_the_noise_of_both_heads(toy_backbone, schedule, image_range, sigma):
             torch.testing.assert_close(unit, output / column(sigma))
 
 
-def test_the_clean_image_of_a_network_that_knows_the_noise(toy_backbone):
+def test_perfect_noise_predictions_recover_the_clean_image(toy_backbone):
     """Either head's noise takes the noisy image back to the clean one."""
     clean, noise = torch.rand(2, 50, 3, 4, 4, dtype=torch.float64)
     for kind in ('NoiseHead', 'ResidualHead'):
@@ -92,7 +84,7 @@ def test_the_clean_image_of_a_network_that_knows_the_noise(toy_backbone):
         torch.testing.assert_close(back, clean)
 
 
-def test_single_precision_stays_so(toy_backbone):
+def test_single_precision_is_kept(toy_backbone):
     """Scales come in float64, and must not lift float32 images."""
     for head in (dict(type='NoiseHead'), RESIDUAL):
         restorer = MODELS.build(dict(type='Restorer', backbone=toy_backbone, head=head))

@@ -12,7 +12,7 @@ def build(toy_backbone, passes, **arguments):
     return MODELS.build(config | arguments).eval()
 
 
-def test_one_pass_takes_a_perfectly_predicted_noise_away(toy_backbone):
+def test_one_pass_removes_perfectly_predicted_noise(toy_backbone):
     """The degraded image is taken for a noisy one, which is s_t of the network's output away."""
     restorer = build(toy_backbone, 'one', head=dict(type='NoiseHead', residual_scale='sigma'))
     clean, noise = torch.rand(2, 3, 8, 8) - 0.5, torch.randn(2, 3, 8, 8)
@@ -23,7 +23,7 @@ def test_one_pass_takes_a_perfectly_predicted_noise_away(toy_backbone):
 
 
 @pytest.mark.parametrize('recipe', ['paper', 'released'])
-def test_sdedit_of_a_network_that_knows_the_image_gives_the_image(toy_backbone, recipe):
+def test_sdedit_with_a_perfect_network_returns_the_clean_image(toy_backbone, recipe):
     restorer = build(toy_backbone, 'sdedit', **(RELEASED if recipe == 'released' else {}))
     clean = torch.rand(2, 3, 8, 8) * 0.8 + 0.1
     calls = []
@@ -43,7 +43,7 @@ def test_sdedit_of_a_network_that_knows_the_image_gives_the_image(toy_backbone, 
     assert calls[:8] == list(range(8, 0, -1)) and len(calls) == 18  # at most ten passes each
 
 
-def test_sdedit_diffuses_to_the_step_that_it_is_told(toy_backbone):
+def test_sdedit_diffuses_to_the_given_step(toy_backbone):
     """What the network first sees is the degraded image with noise of that step's strength."""
     restorer = build(toy_backbone, 'sdedit', **RELEASED)
     degraded, seen = torch.rand(2, 3, 64, 64), []
@@ -61,7 +61,7 @@ def test_sdedit_diffuses_to_the_step_that_it_is_told(toy_backbone):
     assert [t for t, _ in seen] == [1, 30, 27, 24, 21, 18, 15, 12, 9, 6, 3]
 
 
-def test_sdedit_is_the_same_every_time_and_starts_from_the_degraded_image(toy_backbone):
+def test_sdedit_is_deterministic_and_depends_on_the_degraded_image(toy_backbone):
     restorer = build(toy_backbone, 'sdedit')
     degraded, t = torch.rand(1, 3, 8, 8) - 0.5, torch.tensor([8])
     with torch.no_grad():

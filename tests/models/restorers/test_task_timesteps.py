@@ -1,31 +1,17 @@
-"""Which time step a task gets, and what is refused."""
+"""Which time step a task gets, and invalid time steps."""
 
 import json
 
 import pytest
 from mmengine.config import ConfigDict
 
-from dtir_mm.matching.timesteps_file import write_timesteps
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-
-TABLE_4 = {
-    'noisy': 4,
-    'rainy': 8,
-    'jpeg': 12,
-    'snowy': 15,
-    'inpainting': 19,
-    'raindrop': 22,
-    'shadowed': 27,
-    'low_light': 38,
-    'hazy': 47,
-    'blurry': 50,
-}
 
 
 def test_paper_is_table_4():
     timesteps = TaskTimesteps('paper', 50)
-    assert {task: timesteps[task] for task in TABLE_4} == TABLE_4
-    assert timesteps.by_task == TABLE_4
+    assert timesteps.by_task == PAPER_TIMESTEPS and timesteps['hazy'] == 47
 
 
 @pytest.mark.parametrize('step', [1, 17, 50])
@@ -36,7 +22,7 @@ def test_one_step_for_every_task(step):
 
 
 @pytest.mark.parametrize('mapping', [dict, ConfigDict])
-def test_a_dict_of_the_users_own(mapping):
+def test_a_dict_gives_the_time_steps(mapping):
     spec = mapping({'foggy': 1, 'rainy': 50})
     timesteps = TaskTimesteps(spec, 50)
     spec['foggy'] = 2
@@ -53,13 +39,8 @@ def test_a_file_of_matched_steps(tmp_path):
         TaskTimesteps(str(path), 40)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.json.*match_timesteps'):
-        TaskTimesteps(str(tmp_path / 'nowhere.json'), 50)
-
-
 @pytest.mark.parametrize('spec', ['table4', 'fixed:', 'fixed:-3', 'fixed:2.5', '8', ''])
-def test_other_specs_are_refused(spec):
+def test_invalid_specs_are_rejected(spec):
     with pytest.raises(ValueError, match='must be "paper", "fixed:k"') as error:
         TaskTimesteps(spec, 50)
     assert repr(spec) in str(error.value)
@@ -76,24 +57,16 @@ def test_other_specs_are_refused(spec):
         ({'foggy': '8'}, "foggy has t='8'"),
     ],
 )
-def test_steps_outside_the_schedule_are_refused(spec, named):
+def test_steps_outside_the_schedule_are_rejected(spec, named):
     with pytest.raises(ValueError, match=f'{named}; it must lie in 1..50'):
         TaskTimesteps(spec, 50)
 
 
-def test_the_papers_steps_need_the_papers_schedule():
+def test_table_4_requires_its_number_of_steps():
     for num_steps in (20, 100):
-        timesteps = TaskTimesteps('paper', num_steps)  # pre-training asks for none
+        timesteps = TaskTimesteps('paper', num_steps)  # pre-training needs none
         with pytest.raises(KeyError, match=r'known for no task \(Table 4 is for T=50\)\. Match it'):
             timesteps['rainy']
-
-
-def test_steps_matched_at_another_t_are_refused(tmp_path):
-    path = tmp_path / 'steps.json'
-    write_timesteps(path, {'rainy': {'t_mat': 8}}, {'num_steps': 50})
-    assert TaskTimesteps(str(path), 50)['rainy'] == 8
-    with pytest.raises(ValueError, match=r'steps\.json was matched at T=50, but .* T=100'):
-        TaskTimesteps(str(path), 100)
 
 
 def test_an_unknown_task_lists_the_known_ones():

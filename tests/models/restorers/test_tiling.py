@@ -1,4 +1,4 @@
-"""Tiles give the whole image's result, and blend linearly where they do not agree."""
+"""Tiled results equal those of the whole image, and tiles that differ are blended linearly."""
 
 import pytest
 import torch
@@ -31,14 +31,14 @@ def test_tiles_of_16_equal_the_whole_image(height, overlap, reach):
         torch.testing.assert_close(tiled, function(image), rtol=0, atol=1e-11)
 
 
-def test_what_looks_further_shows_that_the_outer_quarter_is_needed():
+def test_larger_receptive_fields_need_more_overlap():
     image = torch.randn(1, 3, 41, 41, dtype=torch.float64)
     function = local(3)
     assert (apply_tiled(function, image, 16, 8) - function(image)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize('size', [(5, 16), (16, 16), (16, 41), (41, 5), (40, 33)])
-def test_no_tile_is_larger_than_told_and_small_images_are_done_at_once(size):
+def test_tiles_have_the_given_size_and_small_images_are_not_tiled(size):
     seen = []
 
     def function(image: Tensor) -> Tensor:
@@ -63,20 +63,13 @@ def test_tiles_that_disagree_are_blended_linearly():
     torch.testing.assert_close(tiled, row.expand(1, 3, 4, 24))
 
 
-def test_single_precision_stays_so():
-    image = torch.rand(1, 3, 30, 20)
-    tiled = apply_tiled(lambda tile: tile * 2, image, 16, 8)
-    assert tiled.dtype == torch.float32
-    torch.testing.assert_close(tiled, image * 2)
-
-
 @pytest.mark.parametrize('overlap', [0, -1, 16, 20])
-def test_an_overlap_that_does_not_fit_is_refused(overlap):
+def test_invalid_overlaps_are_rejected(overlap):
     with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):
         apply_tiled(lambda tile: tile, torch.zeros(1, 3, 8, 8), 16, overlap)
 
 
-def test_rows_come_as_soon_as_no_other_tile_changes_them():
+def test_rows_are_yielded_as_soon_as_they_are_final():
     image = torch.randn(1, 3, 41, 20)
     asked = []
 

@@ -1,4 +1,4 @@
-"""What a network would do in training, on large images and when deployed, tried in advance."""
+"""Checks before training: training mode, large images and deployment."""
 
 import copy
 
@@ -50,7 +50,7 @@ class WholeReentrant(Plain):
 
 
 class NotReentrant(Plain):
-    """FiLM behind the norm inside would run again without a time step."""
+    """FiLM after the inner norm would be recomputed without a time step."""
 
     def forward(self, u: Tensor) -> Tensor:
         return u + checkpoint(self.body, u, use_reentrant=False)
@@ -115,7 +115,7 @@ def build(network: type[nn.Module], scale: str = 'sigma_floor', **more) -> nn.Mo
     ],
 )
 @pytest.mark.filterwarnings('ignore')  # of torch.utils.checkpoint
-def test_what_fails_in_training_alone_is_said_in_one_line(network, message):
+def test_failures_in_training_mode_are_reported_in_one_line(network, message):
     restorer = build(network)
     with pytest.raises(ValueError, match=message) as error:
         try_training(restorer)
@@ -124,7 +124,7 @@ def test_what_fails_in_training_alone_is_said_in_one_line(network, message):
 
 
 @pytest.mark.parametrize('more', [{}, dict(checkpoint_activations=True, restoration_head=True)])
-def test_a_network_that_trains_is_left_as_it_was(toy_backbone, more):
+def test_the_checks_leave_the_network_unchanged(toy_backbone, more):
     restorer = MODELS.build(dict(type='Restorer', backbone={**toy_backbone, **more})).eval()
     before = copy.deepcopy(restorer.state_dict())
     random_numbers = torch.get_rng_state()
@@ -137,7 +137,7 @@ def test_a_network_that_trains_is_left_as_it_was(toy_backbone, more):
     assert not restorer.training
 
 
-def test_a_network_for_one_size_is_refused():
+def test_networks_for_one_size_are_rejected():
     try_large(build(Plain))
     with pytest.raises(ValueError, match=r'Fixed takes only small images: on \(1, 3, 128, 192\)'):
         try_large(build(Fixed))
@@ -156,7 +156,7 @@ def test_a_network_for_one_size_is_refused():
         (Averaged, 'one', True),
     ],
 )
-def test_whether_it_deploys_is_known_in_advance(network, scale, deploys):
+def test_the_check_predicts_whether_deployment_works(network, scale, deploys):
     restorer = build(network, scale)
     obstacle = deployment_obstacle(restorer)
     assert (obstacle is None) == deploys
@@ -171,7 +171,7 @@ def test_whether_it_deploys_is_known_in_advance(network, scale, deploys):
             deploy(restorer, 1)
 
 
-def test_batch_norms_without_statistics_are_named():
+def test_batch_norms_without_statistics_are_found():
     net = build(Plain).backbone.net
     assert idle_batch_norms(net) == ['norm']
     net.norm.running_var[1] = 2

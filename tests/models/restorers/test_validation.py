@@ -1,19 +1,11 @@
-"""What is measured in validation: restored images, and how well noise is predicted or removed."""
+"""Validation: restored images, and the losses of noise prediction and denoising."""
 
 import pytest
 import torch
-from restorer_cases import (
-    BOTH,
-    RELEASED,
-    build,
-    denoising_loss,
-    make_data,
-    noise_loss,
-    step_of,
-)
+from restorer_cases import BOTH, RELEASED, build, denoising_loss, make_data, noise_loss, step_of
 
 
-def test_validation_noise_stays_the_same(toy_backbone):
+def test_validation_noise_loss_is_the_same_every_time(toy_backbone):
     restorer = build(toy_backbone, step_of('pretraining'))
     data = make_data([0, 1, 2], iteration=0)
     expected = [noise_loss(restorer, data, i).item() for i in range(3)]
@@ -27,7 +19,7 @@ def test_validation_noise_stays_the_same(toy_backbone):
         assert losses == pytest.approx([expected[slot] for slot in slots], rel=1e-10)
 
 
-def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
+def test_fine_tuning_also_validates_the_noise_loss(toy_backbone):
     restorer = build(toy_backbone, step_of('finetuning'))
     data = make_data([0, 1], iteration=0)
     whole = restorer.val_step(data)
@@ -48,7 +40,7 @@ def test_fine_tuning_watches_what_is_left_of_the_generative_skill(toy_backbone):
 
 
 @BOTH
-def test_the_noise_of_validation_is_predicted_on_a_part_that_the_network_takes(toy_backbone, stage):
+def test_validation_noise_is_predicted_on_a_crop_of_valid_size(toy_backbone, stage):
     """A size of the network's, and no more than a tile."""
     restorer = build(toy_backbone, step_of(stage))
     data = make_data([0, 1], iteration=0, side=11)
@@ -75,8 +67,8 @@ RESULT = {'restored', 'degraded', 'clean', 'task', 'domain', 'path', 't'}
     ],
     ids=['untrained', 'pre-training', 'reconstruction', 'fine-tuning'],
 )
-def test_images_are_restored_where_there_are_degraded_ones(toy_backbone, step, measured):
-    """A baseline from scratch watches the generative skill by a mixing of none."""
+def test_validation_restores_degraded_images(toy_backbone, step, measured):
+    """A baseline from scratch monitors the noise loss by a mixing ratio of zero."""
     restorer = build(toy_backbone, step)
     data = make_data(range(2))
     results = restorer.val_step(data)
@@ -88,7 +80,7 @@ def test_images_are_restored_where_there_are_degraded_ones(toy_backbone, step, m
     assert [set(result) for result in restorer.val_step(data)] == [{'path'} | measured] * 2
 
 
-def test_the_released_recipe_watches_what_is_left_of_denoising(toy_backbone):
+def test_the_released_recipe_also_validates_the_denoising_loss(toy_backbone):
     """On every image, though it is mixed in by a tenth of the updates."""
     mixing = dict(type='UpdateMixing', objective=dict(type='Denoising'))
     step = dict(objective=dict(type='Reconstruction'), mixing=mixing)

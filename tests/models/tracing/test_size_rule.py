@@ -21,7 +21,7 @@ def taken(rule: SizeRule, height: int, width: int) -> bool:
 @pytest.mark.parametrize('multiple', [1, 4, 6])
 @pytest.mark.parametrize('minimum', [1, 7, 12])
 @pytest.mark.parametrize('square', [False, True])
-def test_sizes_against_a_search_of_all(multiple, minimum, square):
+def test_sizes_match_an_exhaustive_search(multiple, minimum, square):
     rule = SizeRule(multiple, minimum, square)
     sizes = [size for size in itertools.product(range(1, 41), repeat=2) if taken(rule, *size)]
     for height, width in itertools.product((1, 5, 12, 13, 20), repeat=2):
@@ -36,7 +36,7 @@ def test_sizes_against_a_search_of_all(multiple, minimum, square):
 
 
 class Demanding(nn.Module):
-    """Takes squares of 12, 18, 24 ... pixels alone."""
+    """Accepts only squares of 12, 18, 24 ... pixels."""
 
     global_skip = False
     size_multiple, size_minimum, square_only = 6, 12, True
@@ -51,13 +51,13 @@ class Demanding(nn.Module):
         return self.last(self.norm(self.first(u)))
 
 
-def test_what_a_network_states_is_read():
+def test_declared_sizes_are_used():
     assert size_rule(Demanding()) == SizeRule(6, 12, True)
     assert size_rule(nn.Identity()) == SizeRule(1, 1, False)
 
 
 @pytest.mark.parametrize(('height', 'width'), [(5, 7), (12, 12), (13, 20), (31, 9)])
-def test_image_are_padded_to_what_the_network_takes(height, width):
+def test_images_are_padded_to_valid_sizes(height, width):
     backbone = dict(type='ConditionedBackbone', backbone=dict(type=Demanding))
     restorer = MODELS.build(dict(type='Restorer', backbone=backbone)).eval()
     degraded, t = torch.rand(1, 3, height, width) * 2 - 1, torch.tensor([8])

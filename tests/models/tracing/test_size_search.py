@@ -1,4 +1,4 @@
-"""The sizes of a network that states none are found by trying, and it is left as it was."""
+"""Valid sizes of networks that declare none are detected, without changing the network."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from dtir_mm.registry import MODELS
 
 
 class Demanding(nn.Module):
-    """Takes what a rule says, and nothing else; it draws, and counts its passes in a buffer."""
+    """Accepts only the sizes of a rule; draws random numbers and counts its passes in a buffer."""
 
     global_skip = True
 
@@ -41,11 +41,11 @@ class Demanding(nn.Module):
         SizeRule(64, 128, square=True),
     ],
 )
-def test_what_is_found_is_what_is_taken(rule):
+def test_the_valid_sizes_are_found(rule):
     assert size_rule(Demanding(rule)) == rule
 
 
-def test_the_network_is_left_as_it_was():
+def test_the_network_is_left_unchanged():
     network = Demanding(SizeRule(8, 16)).train()
     network.norm.eval()
     buffer, before = network.passes, {n: v.clone() for n, v in network.state_dict().items()}
@@ -58,14 +58,14 @@ def test_the_network_is_left_as_it_was():
 
 
 @pytest.mark.parametrize('statement', ['size_multiple', 'size_minimum', 'square_only'])
-def test_a_network_that_states_its_sizes_is_not_tried(statement):
+def test_networks_that_declare_their_sizes_are_not_probed(statement):
     network = Demanding(SizeRule(8, 8))
     setattr(network, statement, 8)
     assert size_rule(network) != SizeRule()
     assert network.passes == 0
 
 
-def test_two_passes_are_enough_where_any_size_is_taken():
+def test_two_passes_suffice_if_any_size_is_valid():
     shapes = []
     network = Demanding()
     network.first.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
@@ -73,7 +73,7 @@ def test_two_passes_are_enough_where_any_size_is_taken():
     assert shapes == [(65, 67), (1, 1)]
 
 
-def test_it_is_said_unless_any_size_is_taken(monkeypatch):
+def test_detected_sizes_are_logged(monkeypatch):
     said = []
     monkeypatch.setattr(sizes, 'print_log', lambda message, logger: said.append(message))
     size_rule(Demanding())
@@ -85,43 +85,6 @@ def test_it_is_said_unless_any_size_is_taken(monkeypatch):
         'To state it: '
         'size_multiple = 8, size_minimum = 48'
     ]
-
-
-class UNetPlusPlus(nn.Module):
-    """Nested U-Nets of three levels in small, whose outputs are averaged."""
-
-    global_skip = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(nn.Conv2d(3 if i == 0 else 4, 4, 3, 1, 1) for i in range(4))
-        self.norms = nn.ModuleList(nn.GroupNorm(2, 4) for _ in range(4))
-        self.fuse = nn.ModuleList(nn.Conv2d(8, 4, 3, 1, 1) for _ in range(3))
-        self.heads = nn.ModuleList(nn.Conv2d(4, 3, 1) for _ in range(3))
-
-    def forward(self, u: Tensor) -> Tensor:
-        features = []
-        for encoder, norm in zip(self.encoders, self.norms, strict=True):
-            u = F.silu(norm(encoder(F.max_pool2d(u, 2) if features else u)))
-            features.append(u)
-        outputs = []
-        for level in (2, 1, 0):
-            u = torch.cat([features[level], F.interpolate(u, scale_factor=2)], dim=1)
-            u = self.fuse[level](u)
-            outputs.append(F.interpolate(self.heads[level](u), scale_factor=2**level))
-        return sum(outputs) / 3
-
-
-def test_a_network_of_ones_own_restores_odd_sizes():
-    """It died at the first validation: Expected size 135 but got size 134."""
-    backbone = dict(type='ConditionedBackbone', backbone=dict(type=UNetPlusPlus))
-    restorer = MODELS.build(dict(type='Restorer', backbone=backbone)).eval()
-    assert restorer.backbone.size_rule == SizeRule(8, 8)
-    degraded, t = torch.rand(1, 3, 37, 27) * 2 - 1, torch.tensor([8])
-    padded = F.pad(degraded, (0, 5, 0, 3), mode='reflect')
-    with torch.no_grad():
-        expected = (restorer(padded, t)[..., :37, :27].clamp(-1, 1) + 1) / 2
-    torch.testing.assert_close(restorer.restore_images(degraded, t), expected)
 
 
 class Grey(nn.Module):
@@ -169,7 +132,7 @@ class Broken(Demanding):
         (Broken, r'Broken cannot be a backbone: on \(1, 3, 128, 128\) it fails: AssertionError'),
     ],
 )
-def test_what_no_image_fits_is_refused(network, message):
+def test_networks_that_do_not_map_images_to_images_are_rejected(network, message):
     with pytest.raises(ValueError, match=message) as error:
         MODELS.build(dict(type='ConditionedBackbone', backbone=dict(type=network)))
     assert '\n' not in str(error.value)
@@ -181,7 +144,7 @@ class InPlace(nn.Conv2d):
         return super().forward(u)
 
 
-def test_a_network_that_changes_its_input_is_refused():
+def test_networks_that_modify_their_input_are_rejected():
     with pytest.raises(
         ValueError, match='InPlace cannot be a backbone: changes its input in place'
     ):

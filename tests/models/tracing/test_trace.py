@@ -1,4 +1,4 @@
-"""What one look shows of networks that are defined in another order than they run in."""
+"""Traces of networks that are defined in another order than they run in."""
 
 import pytest
 import torch
@@ -81,7 +81,7 @@ DEEPEST_SITE = {
 
 
 class Block(nn.Module):
-    """A residual block; what runs last was made first."""
+    """A residual block whose layers are defined in reverse order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class HalfBlock(Block):
 
 
 class Stage(nn.Module):
-    """Runs a list of parts in reverse, then a convolution, and adds a parameter of its own."""
+    """Runs a list of parts in reverse, then a convolution, and adds its own parameter."""
 
     def __init__(self, parts: nn.ModuleList | nn.ModuleDict | nn.Sequential) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Broken(Crossed):
 
 
 class Scaled(nn.Module):
-    """Has a parameter itself, which scales what its one block gives."""
+    """Its own parameter scales the output of its only block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ def test_blocks_are_ordered_by_their_first_call():
     assert trace(nn.Conv2d(3, 3, 1)).depths == {'': 0.0}
 
 
-def test_every_parameter_has_the_block_that_it_lies_in():
+def test_every_parameter_is_assigned_to_its_block():
     assert trace(Crossed()).blocks == {
         f'{path}.{name}': block
         for block, parts in {
@@ -243,7 +243,7 @@ WHOLE = ['0', '1']
     ],
     ids=['list', 'chain', 'dict', 'single', 'two classes', 'convolutions'],
 )
-def test_a_module_is_opened_for_two_composite_parts_of_one_class(parts, expected):
+def test_modules_are_split_into_repeated_composite_parts(parts, expected):
     net = InFourChannels(Stage(parts), nn.Conv2d(4, 3, 1))
     found = trace(net)
     assert found.order == expected
@@ -253,18 +253,14 @@ def test_a_module_is_opened_for_two_composite_parts_of_one_class(parts, expected
     assert set(block_of) == {name for name, _ in net.named_parameters()}
 
 
-def test_a_parameter_of_the_network_itself_is_a_block_that_runs_first():
+def test_root_parameters_form_a_block_that_runs_first():
     found = trace(Scaled())
     assert found.order == ['', 'body']
-    assert found.blocks == {
-        'scale': '',
-        'body.weight': 'body',
-        'body.bias': 'body',
-    }
+    assert found.blocks == {'scale': '', 'body.weight': 'body', 'body.bias': 'body'}
 
 
 @pytest.mark.parametrize('network', [Crossed, Broken])
-def test_the_network_is_left_as_it_was(network):
+def test_the_network_is_left_unchanged(network):
     net = network().double()
     net.twice.eval()
     net.chain.requires_grad_(False)
@@ -279,12 +275,12 @@ def test_the_network_is_left_as_it_was(network):
     torch.testing.assert_close(dict(net.state_dict()), values, rtol=0, atol=0)
 
 
-def test_a_network_that_cannot_be_run_is_named():
+def test_failing_networks_are_named():
     with pytest.raises(ValueError, match=r'Broken cannot be run on \(2, 3, 72, 104\): .*no such'):
         trace(Broken())
 
 
-def test_a_network_that_states_all_runs_once_on_images_in_the_type_of_its_weights():
+def test_fully_declared_networks_run_once_in_their_own_dtype():
     seen = []
     net = nn.Conv2d(3, 3, 1).double()
     net.global_skip, net.size_multiple = False, 16
@@ -293,7 +289,7 @@ def test_a_network_that_states_all_runs_once_on_images_in_the_type_of_its_weight
     assert [(image.shape, image.dtype) for image in seen] == [((2, 3, 80, 112), torch.float64)]
 
 
-def test_the_layers_that_run_last_are_named():
+def test_the_last_layers_are_found():
     found = trace(Crossed())
     assert found.last_layer == found.last_convolution == 'last'
     assert found.shapes['twice'] == [(2, 4, 72, 104)] * 2
@@ -304,7 +300,7 @@ def test_the_layers_that_run_last_are_named():
     ('name', 'backbone'),
     [('unet', UNET), ('nafnet', NAFNET), ('restormer', RESTORMER), ('swinir', SWINIR)],
 )
-def test_real_networks_fall_into_blocks(name, backbone):
+def test_blocks_of_real_networks(name, backbone):
     network = conditioned(backbone)
     before = state_of(network)
     order = network.trace.order
@@ -325,7 +321,7 @@ def test_real_networks_fall_into_blocks(name, backbone):
     assert films == DEEPEST_SITE.get(name, films)
 
 
-def test_film_belongs_to_the_deepest_of_its_sites():
+def test_film_is_assigned_to_its_deepest_site():
     network = conditioned(dict(type=Grouped))
     assert network.trace.order == ['head', 'c', 'b', 'a', 'd', 'tail']
     blocks = network.parameter_blocks()
@@ -336,18 +332,7 @@ def test_film_belongs_to_the_deepest_of_its_sites():
     assert blocks['net.d.norm.weight'] == 'd'
 
 
-def test_a_network_gets_images_of_a_size_that_it_takes():
-    class InBlocksOf48(nn.Sequential):
-        size_multiple = 48
-
-        def forward(self, u):
-            assert u.shape[-1] % 48 == 0
-            return super().forward(u)
-
-    assert trace(InBlocksOf48(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))).order == ['0', '1']
-
-
-def test_composite_blocks_hold_several_layers_and_no_other_block():
+def test_composite_blocks_hold_several_layers_but_no_other_block():
     """Those of a U-Net are its residual blocks: neither lone convolutions nor stages of blocks."""
     net = MODELS.build(
         dict(type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(2,),
