@@ -1,4 +1,4 @@
-"""What the command-line tools share."""
+"""Shared parts of the command-line tools."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from dtir_mm.apis.command_line import ToolParser, end_communication
 
 
-def test_communication_is_ended_where_there_is_any(tmp_path):
+def test_end_communication_with_and_without_a_process_group(tmp_path):
     end_communication()
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{tmp_path}/rendezvous', rank=0, world_size=1
@@ -17,7 +17,7 @@ def test_communication_is_ended_where_there_is_any(tmp_path):
     assert not torch.distributed.is_initialized()
 
 
-def test_an_empty_argument_is_not_the_current_folder(capsys, monkeypatch):
+def test_empty_arguments_are_rejected(capsys, monkeypatch):
     parser = ToolParser(prog='tool.py')
     parser.add_argument('output', type=Path)
     assert parser.parse_args(['out']).output == Path('out')

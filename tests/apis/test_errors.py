@@ -1,4 +1,4 @@
-"""One line for what the user can mend, a traceback for what they cannot."""
+"""Errors that a user can fix are one line; others have a traceback."""
 
 import importlib.util
 import io
@@ -16,14 +16,14 @@ from dtir_mm.engine.checkpoint import CheckpointError
 
 
 def ending(function, capsys, tool='tool', **options) -> tuple[int, str]:
-    """The status and what is said when a tool calls a function that raises."""
+    """The exit status and stderr of a tool that calls a function that raises."""
     with pytest.raises(SystemExit) as leaving:
         one_line_errors(tool, **options)(function)()
     return leaving.value.code, capsys.readouterr().err
 
 
 def raising(error: BaseException):
-    """A function of ours, as far as files go: one whose frames are in no file."""
+    """A function that raises, without a file, as if it were ours."""
     scope = {'error': error}
     exec(compile('def function():\n    raise error\n', '<dtir_mm>', 'exec'), scope)
     return scope['function']
@@ -55,7 +55,7 @@ def raising(error: BaseException):
         ),
     ],
 )
-def test_what_the_user_can_mend_is_a_line(error, said, capsys, monkeypatch):
+def test_user_errors_are_one_line(error, said, capsys, monkeypatch):
     monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))  # this file is one of ours
     status, text = ending(raising(error), capsys)
     assert status == 1 and text.startswith(f'tool: {said}')
@@ -65,9 +65,7 @@ def test_what_the_user_can_mend_is_a_line(error, said, capsys, monkeypatch):
 @pytest.mark.parametrize(
     'error', [TypeError('3 is no string'), RuntimeError('sizes'), KeyError('meta'), ValueError()]
 )
-def test_what_we_did_not_foresee_has_its_traceback_and_asks_for_a_report(
-    error, capsys, monkeypatch
-):
+def test_unexpected_errors_have_a_traceback_and_ask_for_a_report(error, capsys, monkeypatch):
     monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
     status, text = ending(raising(error), capsys)
     lines = text.splitlines()
@@ -75,7 +73,7 @@ def test_what_we_did_not_foresee_has_its_traceback_and_asks_for_a_report(
     assert lines[-1].startswith('tool: this is a fault of dtir_mm') and 'report' in lines[-1]
 
 
-def test_the_tool_of_another_clone_than_what_is_installed_is_not_the_users(tmp_path, capsys):
+def test_tools_of_another_clone_are_not_user_code(tmp_path, capsys):
     (tmp_path / 'tools').mkdir()
     for name in ('tools/train.py', 'tools/own.py'):
         (tmp_path / name).write_text('def function():\n    raise ValueError("t=0 must be 1")\n')
@@ -90,7 +88,7 @@ def test_the_tool_of_another_clone_than_what_is_installed_is_not_the_users(tmp_p
         assert (text == 'train: t=0 must be 1\n') == (name == 'tools/train.py')
 
 
-def test_names_in_no_encoding_are_printed_as_escapes(monkeypatch):
+def test_undecodable_names_are_printed_as_escapes(monkeypatch):
     printed = io.BytesIO()
     monkeypatch.setattr('sys.stdout', io.TextIOWrapper(printed, encoding='utf-8'))
     with one_line_errors('tool'):
@@ -99,7 +97,7 @@ def test_names_in_no_encoding_are_printed_as_escapes(monkeypatch):
 
 
 @pytest.mark.parametrize('text', ['{}', "work_dir = '{}'\nseed = 1", 'a\n"{}"'])
-def test_a_name_that_is_not_utf_8_is_named_with_what_to_do(text, capsys, monkeypatch):
+def test_names_that_are_not_utf_8_are_reported(text, capsys, monkeypatch):
     monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
     path = os.fsdecode(b'/data/caf\xe9 two/run')
 
@@ -113,7 +111,7 @@ def test_a_name_that_is_not_utf_8_is_named_with_what_to_do(text, capsys, monkeyp
     assert 'rename' in said
 
 
-def test_code_of_the_users_keeps_its_traceback(tmp_path, capsys):
+def test_user_code_keeps_its_traceback(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text('def function():\n    return float("x")\n')
     spec = importlib.util.spec_from_file_location('mine', tmp_path / 'mine.py')
     module = importlib.util.module_from_spec(spec)
@@ -131,20 +129,20 @@ class Broken(Dataset):
         raise ValueError('x.png is a broken image')
 
 
-def test_an_error_of_a_worker_process_is_its_last_line(capsys, monkeypatch):
+def test_errors_of_worker_processes_are_one_line(capsys, monkeypatch):
     monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
     status, text = ending(lambda: list(DataLoader(Broken(), num_workers=1)), capsys)
     assert (status, text) == (1, 'tool: x.png is a broken image\n')
 
 
-def test_an_interruption_is_a_line(capsys):
+def test_an_interruption_is_one_line(capsys):
     assert ending(raising(KeyboardInterrupt()), capsys) == (130, 'tool: interrupted\n')
     said = ending(raising(KeyboardInterrupt()), capsys, interrupted='go on with --resume')
     assert said == (130, 'tool: go on with --resume\n')
 
 
-def test_of_several_processes_the_first_speaks_first(capsys, monkeypatch):
-    """The others are ended by the launcher, unless they alone failed."""
+def test_only_the_first_process_reports_at_once(capsys, monkeypatch):
+    """The launcher ends the others, unless only they failed."""
     waited = []
     monkeypatch.setattr(errors.time, 'sleep', waited.append)
     monkeypatch.setattr(errors, '_NOT_THE_USERS', ('/',))
@@ -157,6 +155,6 @@ def test_of_several_processes_the_first_speaks_first(capsys, monkeypatch):
     assert ending(raising(KeyboardInterrupt()), capsys) == (130, '')
 
 
-def test_success_says_nothing(capsys):
+def test_success_prints_nothing(capsys):
     assert one_line_errors('tool')(lambda: 3)() == 3
     assert capsys.readouterr() == ('', '')

@@ -1,4 +1,4 @@
-"""Matching from Python: pairs, criteria, fallbacks and the file that it writes."""
+"""Matching from Python: pairs, criteria, fallbacks and the file written."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def restorer(toy_backbone):
 
 @pytest.fixture
 def own_pairs(tmp_path):
-    """Pairs of faint noise on images that are noise themselves: no features tell them apart."""
+    """Pairs of faint noise on noise images, which features cannot distinguish."""
     rng = np.random.default_rng(0)
     for i in range(4):
         clean = rng.integers(3, 253, (16, 16, 3), dtype=np.uint8)
@@ -45,15 +45,14 @@ def own_pairs(tmp_path):
     return tmp_path / 'degraded', tmp_path / 'clean'
 
 
-def test_it_is_imported_on_first_use():
+def test_match_timesteps_is_imported_lazily():
     code = 'import sys, dtir_mm; print("dtir_mm.apis" in sys.modules, dtir_mm.match_timesteps)'
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert result.stdout.startswith('False <function match_timesteps'), result.stderr
     assert not hasattr(dtir_mm, 'match_timestep')
 
 
-def test_the_curve_of_score_is_one_denoising_step(restorer, photos_dir):
-    """Pairs and errors by hand, from the paper's equations."""
+def test_the_score_criterion_is_the_error_of_one_denoising_step(restorer, photos_dir):
     options = dict(method='score', seed=3, **SMALL)
     match = dtir_mm.match_timesteps(restorer, ['noisy'], photos_dir, **options)['noisy']
     pipeline = [{'type': 'RandomPatch', 'size': 16}, {'type': 'PackSample'}]
@@ -93,7 +92,7 @@ def test_photos_are_shrunk_as_in_training(restorer, photos_dir, tmp_path):
 
 
 class Distance(Criterion):
-    """A criterion of the user's own, with arguments; its best relative error is 0.1."""
+    """A user-defined criterion whose lowest relative error is 0.1."""
 
     def __init__(self, to: int = 30, min_gain: float = 0.8) -> None:
         self.to = to
@@ -111,7 +110,7 @@ class Distance(Criterion):
         (dict(type='distance', min_gain=0.95), 30, 'unidentified'),
     ],
 )
-def test_a_criterion_of_ones_own(restorer, photos_dir, monkeypatch, method, t_mat, status):
+def test_a_custom_criterion(restorer, photos_dir, monkeypatch, method, t_mat, status):
     monkeypatch.setitem(CRITERIA.module_dict, 'distance', Distance)
     match = dtir_mm.match_timesteps(restorer, ['noisy'], photos_dir, method=method, **SMALL)
     assert (match['noisy'].t_mat, match['noisy'].status) == (t_mat, status)
@@ -128,7 +127,7 @@ def test_a_criterion_of_ones_own(restorer, photos_dir, monkeypatch, method, t_ma
         ('VarianceExploding', 'found', False),
     ],
 )
-def test_fallbacks_of_what_is_unidentified(toy_backbone, own_pairs, schedule, fallback, table_4):
+def test_fallbacks_of_unidentified_tasks(toy_backbone, own_pairs, schedule, fallback, table_4):
     restorer = build(toy_backbone, schedule=dict(type=schedule))
     options = dict(fallback=fallback, **SMALL)
     match = dtir_mm.match_timesteps(restorer, {'blurry': own_pairs}, **options)['blurry']
@@ -137,7 +136,7 @@ def test_fallbacks_of_what_is_unidentified(toy_backbone, own_pairs, schedule, fa
     assert match.t_mat in ([50] if table_4 else dict(match.curve))
 
 
-def test_another_criterion_as_fallback(restorer, own_pairs):
+def test_a_criterion_as_fallback(restorer, own_pairs):
     before = {name: weight.clone() for name, weight in restorer.state_dict().items()}
     fallback = dict(type='probe_train', iterations=2)
     match = dtir_mm.match_timesteps(restorer, {'fog': own_pairs}, fallback=fallback, **SMALL)
@@ -148,7 +147,7 @@ def test_another_criterion_as_fallback(restorer, own_pairs):
 
 
 @pytest.mark.parametrize('method', ['score', dict(type='probe_train', iterations=1)])
-def test_a_network_on_which_t_has_no_effect(restorer, photos_dir, method):
+def test_a_network_without_an_effect_of_t_is_reported(restorer, photos_dir, method):
     with torch.no_grad():
         for name, weight in restorer.state_dict().items():
             if 'films.' in name:
@@ -159,7 +158,7 @@ def test_a_network_on_which_t_has_no_effect(restorer, photos_dir, method):
     assert match['noisy'].status == 'unidentified'
 
 
-def test_the_file_that_it_writes(restorer, photos_dir, tmp_path):
+def test_the_file_of_matches(restorer, photos_dir, tmp_path):
     output = tmp_path / 'new' / 'steps.json'
 
     def match(*tasks, method, **options):
@@ -208,7 +207,7 @@ def test_the_file_that_it_writes(restorer, photos_dir, tmp_path):
         (dict(output='steps.png'), 'the output must be a .json file, got steps.png'),
     ],
 )
-def test_mistakes_are_explained(restorer, photos_dir, change, message):
+def test_invalid_arguments_are_rejected(restorer, photos_dir, change, message):
     arguments = dict(tasks=['noisy'], photos=photos_dir, **SMALL) | change
     with pytest.raises(ValueError, match=message):
         dtir_mm.match_timesteps(restorer, **arguments)

@@ -1,4 +1,4 @@
-"""How values of --cfg-options are parsed."""
+"""Parsing of --cfg-options."""
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -10,7 +10,7 @@ ALIKE = ['1', '1e-4', '-0.5', 'True', 'false', 'None', 'rainy', 'fixed:8', '[1,2
 
 
 @pytest.mark.parametrize('text', ALIKE)
-def test_values_are_those_of_openmmlab(text):
+def test_values_are_parsed_like_openmmlab(text):
     assert parse_value(text) == DictAction._parse_iterable(text)
     assert type(parse_value(text)) is type(DictAction._parse_iterable(text))
 
@@ -27,11 +27,11 @@ def test_values_are_those_of_openmmlab(text):
         ("it's", "it's"),
     ],
 )
-def test_text_survives(text, value):
+def test_text_is_preserved(text, value):
     assert parse_value(text) == value
 
 
-def test_a_path_that_exists_stays_as_it_is(tmp_path, monkeypatch):
+def test_existing_paths_are_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ('a,b', '[x]', '(1,2)'):
         (tmp_path / name).mkdir()
@@ -39,7 +39,7 @@ def test_a_path_that_exists_stays_as_it_is(tmp_path, monkeypatch):
     assert parse_value('a,c') == ['a', 'c']
 
 
-def test_a_path_in_the_place_of_text_stays_text():
+def test_a_path_that_replaces_text_is_text():
     config = Config(dict(folder='data/x', steps=[1, 2], load_from=None))
     overridden(config, ['folder=new/a,b', 'steps=3,4', 'load_from="/a,b/c"'])
     assert (config.folder, config.steps, config.load_from) == ('new/a,b', [3, 4], '/a,b/c')
@@ -55,7 +55,7 @@ def test_a_path_in_the_place_of_text_stays_text():
         ('folder.x=1', 'folder.x=1'),
     ],
 )
-def test_what_cannot_be_set_is_named(option, said):
+def test_invalid_options_are_rejected(option, said):
     config = Config(dict(folder='data/x', steps=[1, 2]))
     with pytest.raises(ValueError) as error:
         overridden(config, [option])

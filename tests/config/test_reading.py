@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
         ("_base_ = 'broken.py'\n", ['broken.py, line 1', 'SyntaxError']),
     ],
 )
-def test_where_a_config_went_wrong_is_a_line(tmp_path, text, parts):
+def test_errors_name_file_and_line(tmp_path, text, parts):
     (tmp_path / 'base.py').write_text("model = dict(type='Restorer', backbone=dict(type='X'))\n")
     (tmp_path / 'broken.py').write_text('x = (\n')
     (tmp_path / 'own.py').write_text(text)
@@ -36,7 +36,7 @@ def test_where_a_config_went_wrong_is_a_line(tmp_path, text, parts):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     with pytest.raises(FileNotFoundError, match='no such config: .*nowhere.py'):
         read_config(tmp_path / 'nowhere.py')
     (tmp_path / 'x.txt').write_text('a = 1')
@@ -74,14 +74,13 @@ def test_other_files_are_refused(tmp_path):
         ),
     ],
 )
-def test_the_new_name_of_a_config_is_given(old, new, options):
+def test_former_names_of_configs_are_answered_with_new_ones(old, new, options):
     with pytest.raises(FileNotFoundError) as error:
         read_config(CONFIGS / f'{old}.py')
     assert str(error.value).endswith(f'{old}.py; it is now {CONFIGS / new}.py{options}')
 
 
-def test_modules_that_options_name_are_imported(tmp_path, monkeypatch):
-    """Whatever was named before; one that is not there is named."""
+def test_custom_imports_in_options_are_imported(tmp_path, monkeypatch):
     (tmp_path / 'module_of_options.py').write_text('')
     (tmp_path / 'own.py').write_text('')
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""The schema in docs matches the code, and configs of the repository are valid."""
+"""The schema in docs matches the code and accepts the configs of the repository."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ KINDS |= {'array': list, 'object': dict}
 
 
 def accepts(schema: dict, value: object) -> bool:
-    """Whether a value is valid under the subset of JSON schema that ours uses."""
+    """Whether a value is valid, for the subset of JSON schema that ours uses."""
     if '$ref' in schema:
         return accepts(SCHEMA['$defs'][schema['$ref'].removeprefix('#/$defs/')], value)
     if 'anyOf' in schema and not any(accepts(part, value) for part in schema['anyOf']):
@@ -52,14 +52,14 @@ def _accepts_keys(schema: dict, value: dict) -> bool:
 
 
 def test_docs_are_up_to_date():
-    """``python tools/config_schema.py`` writes them."""
+    """``python tools/config_schema.py`` updates them."""
     assert config_schema() == SCHEMA
     assert SCHEMA['properties'].keys() == set(known_keys())
     assert (DOCS / 'config.md').read_text() == config_page(SCHEMA)
 
 
 def as_data(stem: str) -> dict:
-    """A config as JSON, without the variables of its files."""
+    """A config as JSON, without variables."""
     config = json.loads(json.dumps(load(BY_STEM[stem]).to_dict()))
     return {key: value for key, value in config.items() if not key.startswith('_')}
 
@@ -90,7 +90,7 @@ def test_configs_are_valid(stem):
         ('model.type', 3),
     ],
 )
-def test_other_keys_and_types_are_invalid(path, value):
+def test_unknown_keys_and_wrong_types_are_invalid(path, value):
     config = as_data('dtir-unet_finetune_rainy_b16-300k')
     *parts, last = path.split('.')
     section = config

@@ -44,7 +44,7 @@ NETWORKS = {
     ),
     'xrestormer': dict(type='XRestormer'),
 }  # fmt: skip
-# The authors' network has a time conditioning of its own.
+# The released network has its own time conditioning.
 CONDITIONING = {
     'nafnet-w48': dict(time_embedding=dict(type='GatedTimeEmbedding'), neutral_films=False)
 }

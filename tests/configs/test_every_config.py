@@ -78,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(EXAMPLES / 'custom_backbone'))
-        # Logging takes most of the time: compilers are queried, configs formatted.
+        # Logging takes most of the time: it queries compilers and formats configs.
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         patch.setattr(Config, 'pretty_text', property(lambda config: ''))
         yield ToyRuns()
@@ -185,7 +185,7 @@ def loaders_of(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
-def test_a_leaf_finds_its_data(path, runs):
+def test_the_data_of_a_leaf_can_be_built(path, runs):
     for loader, config in loaders_of(path):
         dataset = DATASETS.build(config)
         sample = dataset[len(dataset) - 1]
@@ -197,11 +197,11 @@ def test_a_leaf_finds_its_data(path, runs):
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
-def test_a_leaf_takes_a_step(path, runs):
+def test_a_leaf_can_be_trained(path, runs):
     checkpoint = read(runs.of(path))
     config = toy(load(path))
     if is_only_tested(config):
-        return  # it was tested, which raises an error if that fails
+        return  # testing it has succeeded
     objective = MODELS.get(config.model.step.objective.type).name
     assert checkpoint['meta']['objective'] == objective
     assert ('importance' in checkpoint) == bool(carries_importance(config))

@@ -1,7 +1,7 @@
 """Every leaf has the recorded number of parameters, counted on the meta device.
 
 The parts of a leaf follow from its name: a network with time conditioning, adapters for several
-tasks, a classifier if it is trained. PUBLISHED are the figures of the networks' authors and of
+tasks, a classifier if it is trained. PUBLISHED are the numbers of the networks' authors and of
 Table 5 of the paper, in millions.
 """
 
@@ -38,10 +38,8 @@ def expected(path: Path) -> dict[str, int]:
     recorded = RECORDED[name['backbone']]
     kept = ['network', 'time conditioning']
     stage = name['stage'] or name['kind']
-    adapters = stage in ('unified', 'joint', 'classify') and name['part'] not in (
-        'wo-moe',
-        'wo-gef',
-    )
+    several_tasks = stage in ('unified', 'joint', 'classify')
+    adapters = several_tasks and name['part'] not in ('wo-moe', 'wo-gef')
     experts = name['part'] if (name['part'] or '').startswith('experts') else 'experts-10'
     if name['kind'] == 'released':
         experts = 'released'
@@ -54,12 +52,12 @@ def expected(path: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize('path', NAMED, ids=lambda path: path.stem)
-def test_a_leaf_has_the_parameters_on_record(path):
+def test_a_leaf_has_the_recorded_parameters(path):
     assert parts_of(path) == expected(path)
 
 
 @pytest.mark.parametrize('backbone', PUBLISHED)
-def test_the_record_agrees_with_what_is_published(backbone):
+def test_recorded_parameters_match_published_ones(backbone):
     recorded = RECORDED[backbone]
     network = recorded['network']
     if backbone in ('dtir-unet', 'nafnet-w48'):  # published with conditioning
@@ -69,7 +67,7 @@ def test_the_record_agrees_with_what_is_published(backbone):
     assert all(round(count / 1e6, 1) == ADAPTERS for count in counts.values())
 
 
-def test_the_released_network_and_adapters_have_the_parameters_of_the_authors_code():
+def test_recorded_parameters_match_the_released_code():
     recorded = RECORDED['nafnet-w48']
     assert recorded['network'] + recorded['time conditioning'] == 68_284_275
     assert recorded['adapters']['released'] == 6_474_124

@@ -1,18 +1,14 @@
-"""What tests of incremental training share: a toy run in which three tasks join."""
+"""A toy run of incremental training on three tasks."""
 
-import copy
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
+from recorded_runs import RecordingHook, train
 
 from dtir_mm.image_io import save_image
-from dtir_mm.registry import HOOKS, RUNNERS
 
 BASES = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
 BACKBONE = dict(
@@ -37,7 +33,7 @@ train_cfg = dict(max_iters=2)
 visualizer = dict(_delete_=True, type='ScalarVisualizer')
 precision = 'fp64'
 """
-# Three stages of four updates with all terms of GEF, of which two of each eight samples are L_g's.
+# Three stages of four updates with all terms of GEF; two of eight samples are generative.
 UNIFY = """
 _base_ = [
     '{bases}/stages/paper/unify.py', '{bases}/datasets/photos_unified.py',
@@ -76,7 +72,7 @@ default_hooks = dict(
     importance=dict(n_batches=2), checkpoint=dict(interval=1, max_keep=20),
     layer_wise_decay=dict(gate='cut'),
 )
-custom_hooks = [dict(type='StageWatch')]
+custom_hooks = [dict(type='RecordingHook')]
 param_scheduler = dict(periods=[4] * 3, restart_weights=[1] * 3)
 train_cfg = dict(max_iters=12, val_interval=4)
 visualizer = dict(_delete_=True, type='ScalarVisualizer')
@@ -84,72 +80,21 @@ precision = 'fp64'
 """
 
 
-class Stopped(Exception):
-    pass
-
-
-@HOOKS.register_module()
-class StageWatch(Hook):
-    """Keeps what each update starts from and gives; stops a run in front of something."""
-
-    priority = 'LOW'
-    updates: dict[int, SimpleNamespace] = {}
-    validated: list[int] = []
-    stop_at: tuple[str, int] | None = None
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.stop_at == ('update', runner.iter):
-            raise Stopped
-        self.updates[runner.iter] = SimpleNamespace(
-            batch=copy.deepcopy(data_batch),
-            weights=copy.deepcopy(runner.restorer.state_dict()),
-            moments=len(runner.optim_wrapper.optimizer.state),
-            rates=[group['lr'] for group in runner.optim_wrapper.optimizer.param_groups],
-            names=list(runner.restorer.named_trained_parameters()),
-            gate=runner.restorer.step.layer_decay.gate.tolist(),
-            penalty=runner.restorer.step.layer_decay.penalty.tolist(),
-        )
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.updates[runner.iter].losses = outputs
-
-    def before_val(self, runner):
-        if self.stop_at == ('validation', runner.iter):
-            raise Stopped
-        self.validated.append(runner.iter)
-
-
 @pytest.fixture(scope='session')
 def toy_run(tmp_path_factory) -> SimpleNamespace:
-    """A pre-trained network, the whole run from it, and how to make another: ``train``."""
+    """A pre-trained run, an incremental run from it, and the settings of others like it."""
     folder = tmp_path_factory.mktemp('incremental')
     rng = np.random.default_rng(0)
     for i in range(6):
         coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
         save_image(folder / 'photos' / f'{i}.png', cv2.resize(coarse, (40, 32)))
-    made = SimpleNamespace(photos=folder / 'photos', train=train)
+    made = SimpleNamespace(photos=folder / 'photos')
     for name, text in (('pretrain', PRETRAIN), ('unify', UNIFY)):
         path = folder / f'{name}.py'
         path.write_text(text.format(bases=BASES, backbone=BACKBONE, photos=made.photos))
         setattr(made, name, path)
-    made.pretrained, _ = train(made.pretrain, folder / 'pretrained')
+    made.pretrained = train(made.pretrain, folder / 'pretrained')
     made.start = {'load_from': str(made.pretrained)}
-    made.whole, made.watched = train(made.unify, folder / 'whole', **made.start)
+    made.whole = train(made.unify, folder / 'whole', **made.start)
+    made.updates, made.validated = dict(RecordingHook.updates), RecordingHook.validated
     return made
-
-
-def train(
-    path: Path, work_dir: Path, stop_at: tuple[str, int] | None = None, **more
-) -> tuple[Path, SimpleNamespace]:
-    """Trains, or goes on with what lies there; gives the directory, and what was watched."""
-    config = Config.fromfile(path)
-    resume = work_dir.exists()
-    config.merge_from_dict({'work_dir': str(work_dir), 'resume': resume, **more})
-    config.experiment_name = f'{work_dir}_{stop_at}_{resume}'
-    torch.manual_seed(0)
-    StageWatch.updates, StageWatch.validated, StageWatch.stop_at = {}, [], stop_at
-    try:
-        RUNNERS.build(config).train()
-    except Stopped:
-        assert stop_at is not None
-    return work_dir, SimpleNamespace(updates=StageWatch.updates, validated=StageWatch.validated)

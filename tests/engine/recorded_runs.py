@@ -1,4 +1,4 @@
-"""Short runs of which every update is kept, and what plain autograd makes of them."""
+"""Short runs that record every update, and their gradients by plain autograd."""
 
 import copy
 from pathlib import Path
@@ -9,22 +9,20 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import Tensor
+from toy_training import FAST, build_runner
 
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.registry import HOOKS, MODELS, RUNNERS
+from dtir_mm.registry import HOOKS, MODELS
 
-# Four updates without validation, each with a checkpoint; gradients are clipped to almost nothing.
-QUICK = """
+# Four updates, each with a checkpoint; gradients are clipped to almost nothing.
+QUICK = f"""{FAST}
 train_cfg.update(max_iters=4)
-train_dataloader.update(num_workers=0)
-val_dataloader = val_cfg = val_evaluator = None
-test_dataloader = test_cfg = test_evaluator = None
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
 optim_wrapper = dict(clip_grad=dict(max_norm=1e-3))
 custom_hooks = [dict(type='RecordingHook')]
 precision = 'fp64'
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep=10), layer_wise_decay=None, importance=dict(n_batches={n})
+    checkpoint=dict(interval=1, max_keep=10), layer_wise_decay=None,
+    importance=dict(n_batches={{n}}),
 )
 """
 
@@ -35,56 +33,80 @@ class Stopped(Exception):
 
 @HOOKS.register_module()
 class RecordingHook(Hook):
-    """Keeps each update's batch, the weights that it starts from, and its losses; stops a run."""
+    """Records the state before each update and its losses; can stop a run."""
 
+    priority = 'LOW'
     updates: dict[int, SimpleNamespace] = {}
-    stop_at: int | None = None
+    validated: list[int] = []
+    stop_at: int | str | None = None
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.stop_at:
+        if self.stop_at == runner.iter:
             raise Stopped
-        weights = copy.deepcopy(runner.restorer.state_dict())
+        optimizer = runner.optim_wrapper.optimizer
         self.updates[runner.iter] = SimpleNamespace(
-            batch=copy.deepcopy(data_batch), weights=weights
+            batch=copy.deepcopy(data_batch),
+            weights=copy.deepcopy(runner.restorer.state_dict()),
+            moments=len(optimizer.state),
+            rates=[group['lr'] for group in optimizer.param_groups],
+            names=list(runner.restorer.named_trained_parameters()),
+            layer_decay=copy.deepcopy(runner.restorer.step.layer_decay),
         )
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.updates[runner.iter].losses = outputs
 
+    def before_val(self, runner):
+        if self.stop_at == f'validation {runner.iter}':
+            raise Stopped
+        self.validated.append(runner.iter)
 
-def train(path: Path, work_dir: Path, stop_at: int | None = None, **more) -> Path:
-    """Trains, until an update if one is named; resumes what lies there. Gives the directory."""
-    config = Config.fromfile(path)
-    resume = work_dir.exists()
-    config.merge_from_dict({'work_dir': str(work_dir), 'resume': resume, **more})
-    config.experiment_name = f'{work_dir}_{stop_at}_{resume}'
-    RecordingHook.stop_at = stop_at
+
+def train(path: Path, work_dir: Path, stop_at: int | str | None = None, **changes) -> Path:
+    """Trains, or resumes the run in ``work_dir``; returns that folder.
+
+    ``RecordingHook.updates`` then has the updates of the whole run, ``validated`` those after which
+    this call validated. ``stop_at`` is 3 for before update 3, "validation 4" for before validation.
+    """
+    resume = changes.setdefault('resume', work_dir.exists())
+    RecordingHook.stop_at, RecordingHook.validated = stop_at, []
+    if not resume:
+        RecordingHook.updates = {}
+    runner = build_runner(path, work_dir, **changes)
     try:
-        RUNNERS.build(config).train()
+        runner.train()
     except Stopped:
         assert stop_at is not None
     return work_dir
 
 
 def carried(work_dir: Path, iteration: int) -> dict[str, Any]:
-    """What a checkpoint has about importance."""
+    """The entries of a checkpoint about importance."""
     checkpoint = load_checkpoint(work_dir / f'iter_{iteration}.pth').content
     return {name: value for name, value in checkpoint.items() if name.startswith('importance')}
 
 
-def gradients(path: Path, update: SimpleNamespace, num_generative: int = 4) -> dict[str, Tensor]:
-    """The gradient of the mean loss of four samples, the first of which are generative."""
+def gradients(
+    path: Path, update: SimpleNamespace, mixed: slice = slice(0), main: slice = slice(None)
+) -> dict[str, Tensor]:
+    """The gradient of the batch's mean loss over its mixed and main samples, by plain autograd."""
     restorer = MODELS.build(Config.fromfile(path).model)
     restorer.set_precision('fp64')
     restorer.load_state_dict(update.weights)
     batch = restorer.train().data_preprocessor(copy.deepcopy(update.batch))
-    step = restorer.step
-    noise = step.objective if step.mixing is None else step.mixing.objective
-    loss = noise.losses(restorer, batch).total[:num_generative].sum() / 4
-    if num_generative < 4:
-        loss = loss + step.objective.losses(restorer, batch).total[num_generative:].sum() / 4
+    loss = torch.zeros(())
+    for objective, samples in (
+        (restorer.step.mixing and restorer.step.mixing.objective, mixed),
+        (restorer.step.objective, main),
+    ):
+        if samples != slice(0):
+            losses = objective.losses(restorer, batch).total
+            loss = loss + losses[samples].sum() / len(losses)
     loss.backward()
-    return {name: parameter.grad for name, parameter in restorer.named_parameters()}
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad
+        for name, p in restorer.named_parameters()
+    }
 
 
 def absolute(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,36 +1,25 @@
-"""Which checkpoints a run writes, keeps and never touches."""
+"""Which checkpoints a run writes, keeps and deletes."""
 
 import pytest
 import torch
-from bit_equality import assert_same
-from mmengine.config import Config
 from mmengine.hooks import Hook
+from toy_training import FAST, assert_same, train
 
 from dtir_mm.engine import checkpoint as checkpoint_module
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.registry import HOOKS, RUNNERS
+from dtir_mm.registry import HOOKS
 
-SHORT = """
+SHORT = f"""{FAST}
 train_cfg.update(max_iters=6)
-train_dataloader.update(num_workers=0)
-val_dataloader = val_cfg = val_evaluator = None
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
 default_hooks = dict(checkpoint=dict(interval=2), importance=None)
 """
-
-
-def train(path, work_dir, **more) -> None:
-    config = Config.fromfile(path)
-    config.merge_from_dict({'work_dir': str(work_dir), **more})
-    config.experiment_name = f'{work_dir}_{more}'
-    RUNNERS.build(config).train()
 
 
 def names(work_dir) -> list[str]:
     return sorted(path.name for path in work_dir.glob('*.pth'))
 
 
-def test_the_last_two_are_kept_and_files_of_other_names_stay(toy_config, tmp_path):
+def test_the_last_two_checkpoints_and_other_files_are_kept(toy_config, tmp_path):
     work_dir = tmp_path / 'run'
     work_dir.mkdir()
     for mine in ('iter_2_copy.pth', 'iter_best.pth'):
@@ -40,7 +29,7 @@ def test_the_last_two_are_kept_and_files_of_other_names_stay(toy_config, tmp_pat
     assert load_checkpoint(work_dir).path.name == 'iter_6.pth'
 
 
-def test_a_new_run_leaves_those_of_an_earlier_one_alone(toy_config, tmp_path):
+def test_a_new_run_in_a_used_folder_is_rejected(toy_config, tmp_path):
     config, work_dir = toy_config('pretrain', SHORT), tmp_path / 'run'
     train(config, work_dir)
     with pytest.raises(FileExistsError, match=r'run holds .* up to iter_6\.pth: .*--resume'):
@@ -50,7 +39,7 @@ def test_a_new_run_leaves_those_of_an_earlier_one_alone(toy_config, tmp_path):
     assert names(work_dir) == ['iter_6.pth', 'iter_8.pth']
 
 
-def test_going_back_keeps_what_came_later(toy_config, tmp_path):
+def test_resuming_an_earlier_checkpoint_keeps_later_ones(toy_config, tmp_path):
     config, work_dir = toy_config('pretrain', SHORT), tmp_path / 'run'
     train(config, work_dir)
     options = dict(resume=str(work_dir / 'iter_4.pth'), train_cfg=dict(max_iters=5))
@@ -59,7 +48,7 @@ def test_going_back_keeps_what_came_later(toy_config, tmp_path):
     assert load_checkpoint(work_dir / 'iter_5.pth').content['meta']['iter'] == 5
 
 
-def test_only_unfinished_checkpoints_are_removed(toy_config, tmp_path):
+def test_only_temporary_files_of_checkpoints_are_removed(toy_config, tmp_path):
     work_dir = tmp_path / 'run'
     work_dir.mkdir()
     for name in ('.iter_4.pth.123.tmp', '.iter_4_importance.pth.123.tmp', '.iter_4.png.1.tmp'):
@@ -69,9 +58,9 @@ def test_only_unfinished_checkpoints_are_removed(toy_config, tmp_path):
     assert left == ['.iter_4.png.1.tmp', '.iter_4_importance.pth.123.tmp']
 
 
-def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_path, monkeypatch):
+def test_a_run_stopped_by_a_full_disk_resumes_bit_exactly(toy_config, tmp_path, monkeypatch):
     config, work_dir = toy_config('pretrain', SHORT), tmp_path / 'run'
-    train(config, tmp_path / 'whole')
+    whole = train(config, tmp_path / 'whole')
 
     def open_device(path, mode):
         return open('/dev/full' if 'iter_4' in path.name else path, mode)
@@ -86,10 +75,7 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_pa
     assert not list(work_dir.glob('.iter_*'))
 
     monkeypatch.undo()
-    train(config, work_dir, resume=True)
-    whole, resumed = (
-        load_checkpoint(tmp_path / run / 'iter_6.pth').content for run in ('whole', 'run')
-    )
+    resumed = train(config, work_dir, resume=True)
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(resumed[part], whole[part], part)
     assert resumed['meta']['loss_watch'] == whole['meta']['loss_watch']
@@ -97,7 +83,7 @@ def test_a_full_disk_stops_a_run_that_then_goes_on_to_the_bit(toy_config, tmp_pa
 
 @HOOKS.register_module()
 class ScaleWeightsHook(Hook):
-    """Makes weights large, as a learning rate that is far too high does."""
+    """Scales weights up, like a learning rate that is far too high."""
 
     def __init__(self, factors: dict) -> None:
         self.factors = factors
@@ -115,7 +101,7 @@ custom_hooks = [dict(type='ScaleWeightsHook', factors={5: 1e4, 10: 1e30})]
 
 
 def test_the_last_good_checkpoint_of_a_diverged_run_is_kept_and_named(toy_config, tmp_path):
-    """From update 5 on losses are large and finite; the weights of iter_10.pth overflow."""
+    """Losses are large but finite from update 5 on; the weights of iter_10.pth overflow."""
     config, work_dir = toy_config('pretrain', SHORT + DIVERGE), tmp_path / 'run'
     lower = f'--resume {work_dir}/iter_4.pth --allow-changes --cfg-options optim_wrapper.optimizer'
     with pytest.raises(FloatingPointError, match='not finite at iteration 10') as error:
@@ -135,12 +121,11 @@ def test_the_last_good_checkpoint_of_a_diverged_run_is_kept_and_named(toy_config
     train(config, work_dir, resume=str(work_dir / 'iter_4.pth'), **options)
     (log, *_) = sorted(work_dir.glob('*/*.log'), key=lambda path: path.stat().st_mtime)[::-1]
     assert 'continuing from iteration 4, before iter_8.pth, iter_10.pth: ' in log.read_text()
-    # The last two, and the one that training has gone on from.
     assert names(work_dir) == ['iter_10.pth', 'iter_12.pth']
     assert load_checkpoint(work_dir).content['meta']['loss_watch']['good'] == 'iter_10.pth'
 
 
-def test_a_run_that_diverged_at_once_has_no_good_checkpoint(toy_config, tmp_path):
+def test_a_run_that_diverges_at_once_has_no_good_checkpoint(toy_config, tmp_path):
     at_once = DIVERGE.replace('5: 1e4', '1: 1e4').replace('10:', '5:')
     with pytest.raises(FloatingPointError, match='no checkpoint here is known to be good: start'):
         train(toy_config('pretrain', SHORT + at_once), tmp_path / 'run')

@@ -1,4 +1,4 @@
-"""What checkpoints say about themselves, and say that cannot be."""
+"""Validation of checkpoints and their metadata."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def with_meta(**changes) -> dict:
     return {'meta': {**META, **changes}, **REST}
 
 
-def test_a_whole_one_is_accepted():
+def test_a_complete_checkpoint_is_accepted():
     checkpoint = Checkpoint.of(WHOLE, 'a.pth')
     checkpoint.require_resumable()
     for name, value in META.items():
@@ -58,7 +58,7 @@ def test_a_whole_one_is_accepted():
         ({**WHOLE, 'importance_so_far': {'omega': {}}}, 'importance_so_far.batches is None'),
     ],
 )
-def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
+def test_invalid_entries_are_one_line_errors(checkpoint, message):
     with pytest.raises(CheckpointError, match=message) as raised:
         Checkpoint.of(checkpoint, 'a.pth')
     assert str(raised.value).startswith('a.pth: ') and len(str(raised.value)) < 200
@@ -77,14 +77,14 @@ def test_what_cannot_be_is_named_in_a_line(checkpoint, message):
         (with_meta(loss_watch={'good': 3}), 'loss_watch.good is 3, .* str or None'),
     ],
 )
-def test_a_run_cannot_go_on_with_a_broken_optimizer_or_watch(checkpoint, message):
+def test_invalid_training_state_is_rejected_on_resume(checkpoint, message):
     broken = Checkpoint.of(checkpoint, 'a.pth')
     with pytest.raises(CheckpointError, match=message) as raised:
         broken.require_resumable()
     assert str(raised.value).startswith('a.pth: ')
 
 
-def test_weights_from_elsewhere_tell_nothing():
+def test_weights_of_other_code_bases_have_no_meta():
     for content in (
         {'w': torch.ones(1)},
         {'state_dict': {}, 'meta': {'iter': 'late', 'epoch': 3}},  # mmengine's, say
@@ -97,7 +97,7 @@ def test_weights_from_elsewhere_tell_nothing():
 
 
 @pytest.mark.parametrize('missing', ['optimizer', 'param_schedulers', 'state_dict'])
-def test_what_lacks_a_part_cannot_be_resumed(missing):
+def test_an_incomplete_checkpoint_is_rejected_on_resume(missing):
     partial = {key: value for key, value in WHOLE.items() if key != missing}
     with pytest.raises(CheckpointError, match=f'it lacks {missing}.*load_from'):
         Checkpoint.of(partial, 'a.pth').require_resumable()
@@ -106,7 +106,7 @@ def test_what_lacks_a_part_cannot_be_resumed(missing):
         Checkpoint.of(without_seed, 'a.pth').require_resumable()
 
 
-def test_pre_training_is_distinguished_from_fine_tuning():
+def test_pre_training_checkpoints_have_a_warning():
     assert Checkpoint.of(WHOLE, 'a.pth').pretraining_warning is None
     for objective in ('noise', 'denoising'):
         warning = Checkpoint.of(with_meta(objective=objective), 'a.pth').pretraining_warning

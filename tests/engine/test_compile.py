@@ -1,17 +1,16 @@
-"""Compiled networks: the same losses and gradients; second derivatives are not compiled."""
+"""Compiled networks have the same losses and gradients; second derivatives are not compiled."""
 
 import copy
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import nn
+from toy_training import FAST, train
 
-from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.engine.compiler import require_cpp_compiler
-from dtir_mm.registry import MODELS, RUNNERS
+from dtir_mm.registry import MODELS
 
-# Traces and differentiates as the default backend does, without its C++ code.
+# Like the default backend, without its C++ code.
 BACKEND = 'aot_eager'
 ADAPTERS = dict(num_experts=2, param_budget=5000, prompt_dim=8)
 
@@ -43,8 +42,8 @@ def make_batch(count: int = 8) -> dict:
     }
 
 
-def test_an_update_with_all_terms_is_the_same(toy_backbone):
-    """The forwards of L_g and of restoration are compiled, the Hessian-vector products not."""
+def test_gradients_with_all_terms_are_the_same(toy_backbone):
+    """Both forward passes are compiled; Hessian-vector products are not."""
     step = dict(
         objective=dict(type='Reconstruction'),
         mixing=dict(type='SampleMixing', ratio=0.5, objective=dict(type='NoisePrediction')),
@@ -67,7 +66,7 @@ def test_an_update_with_all_terms_is_the_same(toy_backbone):
     assert list(restorer.state_dict()) == keys
 
 
-def test_image_of_validation_are_not_compiled(toy_backbone):
+def test_validation_is_not_compiled(toy_backbone):
     restorer = build(toy_backbone)
     compiled = []
     restorer.backbone.compile_network(backend=lambda graph, _: compiled.append(1) or graph)
@@ -90,35 +89,31 @@ def test_a_copy_is_not_compiled(toy_backbone):
         torch.testing.assert_close(twin.train().predict_residual(image, t), expected)
 
 
-def test_a_run_is_the_same_with_it(toy_config, tmp_path):
+def test_a_compiled_run_has_the_same_weights(toy_config, tmp_path):
     runs = {}
     for name, more in (('plain', ''), ('compiled', f"compile = dict(backend='{BACKEND}')\n")):
-        config = Config.fromfile(toy_config('finetune', more + 'train_cfg.update(max_iters=2)\n'))
-        config.update(work_dir=str(tmp_path / name), experiment_name=f'{tmp_path}_{name}')
-        torch.manual_seed(0)
-        RUNNERS.build(config).train()
-        runs[name] = load_checkpoint(tmp_path / name).weights
+        path = toy_config('finetune', FAST + more + 'train_cfg.update(max_iters=2)\n')
+        runs[name] = train(path, tmp_path / name)['state_dict']
     (log,) = (tmp_path / 'compiled').glob('*/*.log')
     assert 'compiling the network' in log.read_text()
     torch.testing.assert_close(runs['compiled'], runs['plain'], rtol=0, atol=1e-6)
 
 
-def test_checkpointed_activations_are_refused(toy_backbone):
+def test_activation_checkpointing_is_rejected(toy_backbone):
     restorer = build({**toy_backbone, 'checkpoint_activations': True})
     with pytest.raises(ValueError, match='compile and .*checkpoint_activations exclude'):
         restorer.backbone.compile_network()
 
 
 @pytest.mark.parametrize(
-    ('named', 'words'), [(None, r'no g\+\+ or'), ('gxx-9', r'no gxx-9 \(CXX\)')]
+    ('named', 'message'), [(None, r'no g\+\+ or'), ('gxx-9', r'no gxx-9 \(CXX\)')]
 )
-def test_a_missing_compiler_is_told(monkeypatch, tmp_path, named, words):
+def test_a_missing_cpp_compiler_is_rejected(monkeypatch, tmp_path, named, message):
     monkeypatch.setenv('PATH', str(tmp_path))
-    if named is None:
-        monkeypatch.delenv('CXX', raising=False)
-    else:
+    monkeypatch.delenv('CXX', raising=False)
+    if named is not None:
         monkeypatch.setenv('CXX', named)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         require_cpp_compiler()
     compiler = tmp_path / (named or 'g++')
     compiler.write_text('')

@@ -1,29 +1,24 @@
 """Two processes compute what one process does with the same global batch."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import Tensor
+from toy_training import build_runner, train
+from two_processes import run_on_two
 
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.registry import RUNNERS
 
-ROOT = Path(__file__).resolve().parents[2]
-# Every update is logged by itself; validation adds its figures.
+# Every update is logged, and validation.
 SETTINGS = """
 default_hooks.update(logger=dict(interval=1))
 log_processor = dict(window_size=1)
 precision = '{precision}'
 train_dataloader.update(batch_size={batch}, num_workers=1)
 """
-# Everything that enters an update. Weights move by the gradient itself, and are kept each time.
+# All terms of an update. Plain SGD without a schedule, with a checkpoint of every update.
 ALL_TERMS = {
     'paper': """
 default_hooks.update(
@@ -61,7 +56,7 @@ param_scheduler = None
 train_cfg.update(max_iters=3, val_interval=3)
 load_from = '{pretrained}'
 """
-# The released recipe's own terms act in about half of the updates, the same for both.
+# The released recipe's terms are part of about half of the updates.
 FINETUNE = {
     'paper': "default_hooks.update(layer_wise_decay=dict(type='LayerWiseDecayHook'))\n",
     'released': """
@@ -78,29 +73,12 @@ TERMS = [
 OWN_TERMS = {'paper': ['noise'], 'released': ['denoising', 'content_pixel', 'content_fft']}
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
-
-
 def train_on_two(config: Path, work_dir: Path) -> None:
-    command = ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(work_dir)]
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    env = {**os.environ, 'PATH': path, 'MASTER_PORT': str(free_port()), 'OMP_NUM_THREADS': '1'}
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
-def train_on_one(config_path: Path, work_dir: Path) -> None:
-    config = Config.fromfile(config_path)
-    config.work_dir = str(work_dir)
-    config.experiment_name = work_dir.name + config_path.stem
-    RUNNERS.build(config).train()
+    run_on_two('bash', 'tools/dist_train.sh', config, 2, '--work-dir', work_dir)
 
 
 def logged(work_dir: Path, name: str) -> list[float]:
-    """What was logged under a name, in order."""
+    """The logged values of a scalar, in order."""
     (file,) = work_dir.glob('*/vis_data/scalars.json')
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     return [row[name] for row in rows if name in row]
@@ -120,18 +98,17 @@ def test_two_processes_equal_one(toy_config, tmp_path, recipe, stage, precision,
     for run, batch in (('one', 8), ('two', 4)):
         more = SETTINGS.format(precision=precision, batch=batch)
         config = toy_config(stage, more + FINETUNE[recipe] * (stage == 'finetune'), recipe)
-        {'one': train_on_one, 'two': train_on_two}[run](config, tmp_path / run)
+        {'one': train, 'two': train_on_two}[run](config, tmp_path / run)
     relative = 1e-9 if precision == 'fp64' else 1e-5
     for name in names:
         one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))
         assert len(one) >= (2 if '/' in name else 10)
         assert two == pytest.approx(one, rel=relative), name
-    if recipe == 'released' and stage == 'finetune':  # others repeat the value of the last one
+    if recipe == 'released' and stage == 'finetune':  # updates without a term repeat its last value
         for name in ('denoising', 'importance'):
             one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))
-            assert 2 <= len(set(one)) <= 8 and two == pytest.approx(one, rel=relative, abs=1e-15), (
-                name
-            )
+            assert 2 <= len(set(one)) <= 8, name
+            assert two == pytest.approx(one, rel=relative, abs=1e-15), name
     if precision == 'fp64':
         one, two = (
             load_checkpoint(tmp_path / run / 'iter_10.pth').weights for run in ('one', 'two')
@@ -151,27 +128,27 @@ def weights(run: Path) -> Tensor:
     ('recipe', 'precision', 'relative'),
     [('paper', 'fp64', 1e-9), ('paper', 'fp32', 1e-4), ('released', 'fp64', 1e-9)],
 )
-def test_an_update_with_all_terms_is_that_of_one_process(
+def test_updates_with_all_terms_equal_those_of_one_process(
     toy_config, tmp_path, recipe, precision, relative
 ):
-    """Of two processes, whose second has no generative sample, and of micro-batches.
+    """For micro-batches, and for two processes, of which one has no generative samples.
 
-    Under the released recipe all samples are generative ones too, and its cosine is a loss.
+    In the released recipe all samples are also generative.
     """
-    # In float64 also for fp32: a bias in front of a norm has a gradient of rounding errors alone,
-    # whose random signs the penalty would take to the weights, times an importance of that size.
+    # Always in float64: the gradient of a bias before a norm is pure rounding error, which the
+    # penalty would add to the weights, multiplied by an importance of that size.
     few = SETTINGS.format(precision='fp64', batch=8) + 'train_cfg.update(max_iters=2)\n'
     few += 'default_hooks.update(importance=dict(n_batches=2))\n' if recipe == 'paper' else ''
-    train_on_one(toy_config('pretrain', few, recipe), tmp_path / 'pretrain')
+    train(toy_config('pretrain', few, recipe), tmp_path / 'pretrain')
 
     def config(batch: int, micro: int | None = None) -> Path:
         more = SETTINGS.format(precision=precision, batch=batch) + ALL_TERMS[recipe]
         more += EACH_UPDATE.format(micro=micro, pretrained=tmp_path / 'pretrain')
         return toy_config('finetune', more, recipe)
 
-    train_on_one(config(batch=8), tmp_path / 'one')
-    for micro in (2, 4):  # of groups of 2 and 3 samples, 4 splits none
-        train_on_one(config(batch=8, micro=micro), tmp_path / f'micro{micro}')
+    train(config(batch=8), tmp_path / 'one')
+    for micro in (2, 4):  # 2 splits a group of 3 samples, 4 splits none
+        train(config(batch=8, micro=micro), tmp_path / f'micro{micro}')
     train_on_two(config(batch=4), tmp_path / 'two')
 
     if recipe == 'paper':
@@ -190,16 +167,14 @@ def test_an_update_with_all_terms_is_that_of_one_process(
             assert (other - one).norm() <= relative * (one - start).norm(), (run, i)
 
 
-def test_launchers_that_need_gpus_are_refused_on_cpus(toy_config, tmp_path):
+def test_a_launcher_that_needs_gpus_is_rejected_on_cpus(toy_config, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')
-    config = Config.fromfile(toy_config('pretrain'))
-    config.update(launcher='slurm', work_dir=str(tmp_path / 'work'))
     with pytest.raises(ValueError, match=r"launcher='slurm' needs GPUs.*dist_train\.sh"):
-        RUNNERS.build(config)
+        build_runner(toy_config('pretrain'), tmp_path / 'work', launcher='slurm')
 
 
-def test_tasks_that_join_one_after_another_are_learnt_alike_by_two_processes(toy_run, tmp_path):
+def test_incremental_training_on_two_processes_equals_one(toy_run, tmp_path):
     config = tmp_path / 'two.py'
     more = '\ntrain_dataloader.update(batch_size=4)\ncustom_hooks = []\n'
     more += f'load_from = {str(toy_run.pretrained)!r}\n'
@@ -211,10 +186,9 @@ def test_tasks_that_join_one_after_another_are_learnt_alike_by_two_processes(toy
             weights(folder / f'iter_{i}.pth') for folder in (toy_run.whole, tmp_path / 'two')
         )
         assert (two - one).norm() <= 1e-9 * (one - start).norm()
-    table = json.loads((toy_run.whole / 'forgetting.json').read_text())
-    for row, other in zip(
-        table['rows'],
-        json.loads((tmp_path / 'two' / 'forgetting.json').read_text())['rows'],
-        strict=True,
-    ):
+    tables = (
+        json.loads((folder / 'forgetting.json').read_text())['rows']
+        for folder in (toy_run.whole, tmp_path / 'two')
+    )
+    for row, other in zip(*tables, strict=True):
         assert other['psnr'] == pytest.approx(row['psnr'], abs=1e-6)

@@ -1,20 +1,18 @@
-"""What does not fit is said before the first update, and trying changes no bit of a run."""
+"""Checks before the first update, which do not change the run."""
 
 import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
-from bit_equality import assert_same
-from mmengine.config import Config
 from torch import Tensor, nn
+from toy_training import assert_same, build_runner, train
 
 from dtir_mm.datasets import CleanPhotosDataset
 from dtir_mm.engine import train_loop
-from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import save_image
 from dtir_mm.models.restorers.restorer import Restorer
-from dtir_mm.registry import DATASETS, MODELS, RUNNERS
+from dtir_mm.registry import DATASETS, MODELS
 
 QUICK = """
 train_cfg.update(max_iters=2, val_interval=2)
@@ -26,22 +24,19 @@ CLEAN_VALIDATION = "val_dataloader['dataset'].update(pipeline=[dict(type='PackSa
 
 @pytest.fixture
 def runner_of(toy_config, tmp_path, monkeypatch):
-    """Builds the runner of a toy; no update may happen unless it is asked for."""
+    """Builds a runner, whose updates fail unless ``updates`` is set."""
 
     def build(stage: str, more: str = '', updates: bool = False, **settings):
-        config = Config.fromfile(toy_config(stage, QUICK + more))
-        config.merge_from_dict({'work_dir': str(tmp_path / 'run'), **settings})
-        config.experiment_name = f'{tmp_path}{stage}{len(more)}{updates}'
         if not updates:
             monkeypatch.setattr(Restorer, 'train_step', None)
-        return RUNNERS.build(config)
+        return build_runner(toy_config(stage, QUICK + more), tmp_path / 'run', **settings)
 
     return build
 
 
 @pytest.fixture
 def faults_of(runner_of):
-    """The lines of what a training is refused for, before its first update."""
+    """The lines of the error before the first update."""
 
     def run(*args, **kwargs) -> list[str]:
         with pytest.raises(ValueError) as error:
@@ -53,7 +48,7 @@ def faults_of(runner_of):
 
 @DATASETS.register_module()
 class WatchedPhotosDataset(CleanPhotosDataset):
-    """Knows which of its samples were read."""
+    """Records which of its samples are read."""
 
     read: list[int] = []
 
@@ -63,17 +58,17 @@ class WatchedPhotosDataset(CleanPhotosDataset):
 
 
 @pytest.mark.parametrize('stage', ['pretrain', 'finetune'])
-def test_a_run_has_the_bits_of_one_that_was_not_tried(runner_of, tmp_path, monkeypatch, stage):
+def test_the_checks_do_not_change_the_run(toy_config, tmp_path, monkeypatch, stage):
     dropout = "model['backbone']['backbone'].update(type='Counting')\n"
-    runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'tried')).train()
+    config = toy_config(stage, QUICK + dropout)
+    checked = train(config, tmp_path / 'checked')
     monkeypatch.setattr(train_loop, 'dry_pass', lambda runner: None)
-    runner_of(stage, dropout, updates=True, work_dir=str(tmp_path / 'not')).train()
-    tried, untried = (load_checkpoint(tmp_path / name).content for name in ('tried', 'not'))
+    unchecked = train(config, tmp_path / 'unchecked')
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        assert_same(tried[part], untried[part], part)
+        assert_same(checked[part], unchecked[part], part)
 
 
-def test_it_reads_the_smallest_validation_image_and_nothing_else(runner_of, photos_dir):
+def test_only_the_smallest_validation_image_is_read(runner_of, photos_dir):
     watched = (
         "train_dataloader['dataset'].update(type='WatchedPhotosDataset', cache=False)\n"
         "val_dataloader['dataset'].update(type='WatchedPhotosDataset')\n"
@@ -93,7 +88,7 @@ def test_it_reads_the_smallest_validation_image_and_nothing_else(runner_of, phot
     assert torch.equal(torch.get_rng_state(), random_numbers)
 
 
-def test_validation_images_of_two_sizes_in_a_batch(faults_of, photos_dir):
+def test_validation_batches_of_different_sizes_are_rejected(faults_of, photos_dir):
     (fault,) = faults_of('pretrain', CLEAN_VALIDATION)
     assert fault == (
         f'val_dataloader: a batch cannot hold images of two sizes: {photos_dir}/photo_0.png gives '
@@ -102,8 +97,7 @@ def test_validation_images_of_two_sizes_in_a_batch(faults_of, photos_dir):
     )
 
 
-def test_validation_images_below_the_networks_minimum(faults_of, photos_dir):
-    """All that are too small are counted, of whichever loader, beside what else is wrong."""
+def test_images_smaller_than_the_network_accepts_are_rejected(faults_of, photos_dir):
     more = (
         "model['backbone']['backbone'].update(channel_multipliers=(1,) * 7, "
         'blocks_per_level=(1,) * 6, num_groups=4)\n'
@@ -123,8 +117,7 @@ def test_validation_images_below_the_networks_minimum(faults_of, photos_dir):
     )
 
 
-def test_a_task_without_a_time_step(faults_of):
-    """The README's own pairs: another task to train on, the base's to validate on."""
+def test_a_task_without_a_time_step_is_rejected(faults_of):
     more = 'model.update(timesteps=dict(foggy=40))\n'
     training, validation = faults_of('finetune', more)
     for fault, loader in ((training, 'train'), (validation, 'val')):
@@ -132,7 +125,7 @@ def test_a_task_without_a_time_step(faults_of):
         assert 'foggy (t=40)' in fault and 'timesteps=dict(rainy=t)' in fault
 
 
-def test_what_the_metric_cannot_measure(faults_of, photos_dir):
+def test_images_too_small_for_the_metric_are_rejected(faults_of, photos_dir):
     small = torch.full((10, 70, 3), 90, dtype=torch.uint8).numpy()
     save_image(photos_dir / 'photo_0.png', small)
     (fault,) = faults_of('finetune')
@@ -140,7 +133,7 @@ def test_what_the_metric_cannot_measure(faults_of, photos_dir):
     assert 'SSIM needs images of at least 11 x 11 pixels, got 10 x 70' in fault
 
 
-def test_a_resumed_run_is_tried_too(runner_of, faults_of):
+def test_a_resumed_run_is_checked(runner_of, faults_of):
     runner_of('finetune', 'train_cfg["max_iters"] = 1\n', updates=True).train()
     more = "model.update(timesteps=dict(rainy=8))\nval_dataloader['dataset']['task'] = 'hazy'\n"
     (fault,) = faults_of('finetune', more, resume=True)
@@ -149,7 +142,7 @@ def test_a_resumed_run_is_tried_too(runner_of, faults_of):
 
 @MODELS.register_module()
 class Counting(MODELS.get('DtirUNet')):
-    """With dropout, which draws, and a buffer that counts training passes."""
+    """With dropout, which draws random numbers, and a buffer that counts training passes."""
 
     def __init__(self, **arguments) -> None:
         super().__init__(**arguments)
@@ -163,7 +156,7 @@ class Counting(MODELS.get('DtirUNet')):
 
 @MODELS.register_module()
 class Averaged(nn.Module):
-    """Two last layers, averaged, and batch norms: it trains, and is not deployed."""
+    """Has two averaged last layers and batch norms: it can be trained but not deployed."""
 
     global_skip, size_multiple = False, 1
 
@@ -177,26 +170,26 @@ class Averaged(nn.Module):
         return sum(head(h) for head in self.heads) / 2
 
 
-def test_what_will_not_be_deployed_or_normalise_is_said_at_once(runner_of):
+def test_problems_with_deployment_and_batch_norms_give_warnings(runner_of):
     averaged = "model['backbone'].update(backbone=dict(type='Averaged'))\n"
     runner = runner_of('pretrain', averaged, updates=True)
-    said = []
-    runner.logger.warning = said.append
+    warnings = []
+    runner.logger.warning = warnings.append
     runner.train()
-    deployment, norms = said
+    deployment, norms = warnings
     assert deployment.startswith(
         'Averaged will train, but tools/deploy.py will not take it: its last layer must be'
     )
     assert norms.startswith('1 batch norms of Averaged (norm ...) have their initial')
 
 
-def test_nothing_is_said_of_a_network_that_fits(runner_of):
+def test_a_suitable_network_gives_no_warning(runner_of):
     runner = runner_of('pretrain', updates=True)
-    said = []
+    warnings = []
     runner.logger = SimpleNamespace(**{name: print for name in ('info', 'debug', 'error')})
-    runner.logger.warning = said.append
+    runner.logger.warning = warnings.append
     train_loop.dry_pass(_loaded(runner))
-    assert said == []
+    assert warnings == []
 
 
 def _loaded(runner):

@@ -1,4 +1,4 @@
-"""Importance over stages, against means written out by hand."""
+"""Importance over several stages."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def importance(statistic: str = 'abs_gradient', **omega: float) -> Importance:
     return Importance(tensors, {name: -value for name, value in tensors.items()}, 5, statistic)
 
 
-def test_omega_is_the_mean_over_stages_and_the_anchor_that_of_the_last():
+def test_omega_is_averaged_over_stages_and_the_anchor_is_the_last():
     two = importance(a=3.0, new=8.0).after(importance(a=1.0, frozen=4.0))
     three = importance(a=5.0).after(two)
     assert three.omega == {'a': 3.0, 'new': 4.0, 'frozen': 4.0}
@@ -22,7 +22,7 @@ def test_omega_is_the_mean_over_stages_and_the_anchor_that_of_the_last():
     assert two.after(None) is two
 
 
-def test_an_entry_of_a_checkpoint_is_read_as_it_was_written():
+def test_an_entry_of_a_checkpoint_round_trips():
     single, joined = importance(a=1.0), importance(a=3.0).after(importance(a=1.0))
     assert list(single.entry()) == ['omega', 'anchor', 'batches', 'statistic']
     assert list(joined.entry()) == ['omega', 'anchor', 'batches', 'statistic', 'stages']
@@ -32,6 +32,6 @@ def test_an_entry_of_a_checkpoint_is_read_as_it_was_written():
         assert Importance.from_entry(other) is None
 
 
-def test_another_statistic_is_not_continued():
+def test_another_statistic_is_rejected():
     with pytest.raises(CheckpointError, match="statistic 'fisher' cannot be continued with 'abs_g"):
         importance(a=1.0).after(importance('fisher', a=1.0))

@@ -1,12 +1,10 @@
-"""Omega as the released code takes it, before the first update; and omega as |mean gradient|."""
+"""Importance before the first update, as in the released code, and as |mean gradient|."""
 
 import itertools
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from bit_equality import assert_same
 from mmengine.config import Config
 from recorded_runs import (
     QUICK,
@@ -20,6 +18,7 @@ from recorded_runs import (
     train,
 )
 from torch import Tensor
+from toy_training import assert_same
 
 from dtir_mm.datasets.base_dataset import SampleKey
 from dtir_mm.engine import ImportanceAccumulationHook
@@ -28,24 +27,16 @@ from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.randomness import seed_of
 from dtir_mm.registry import DATASETS, MODELS
 
-# In every update L_reg acts: its value tells what omega and anchor are in use.
+# L_reg is part of every update: its value depends on omega and the anchor.
 RELEASED = QUICK + (
     "model['step'].update(regularizers=dict(importance=dict(share=1.0)), "
     'mixing=dict(probability=0.5))\n'
 )
 
 
-@pytest.fixture(autouse=True)
-def updates(monkeypatch) -> dict[int, SimpleNamespace]:
-    """What the hook has recorded, by the number of the update."""
-    monkeypatch.setattr(RecordingHook, 'updates', {})
-    monkeypatch.setattr(RecordingHook, 'stop_at', None)
-    return RecordingHook.updates
-
-
 @pytest.fixture
 def loaded(toy_backbone, tmp_path) -> Path:
-    """Weights to fine-tune from, with an importance that is not to be used."""
+    """A checkpoint to fine-tune, with an importance that must not be used."""
     model = MODELS.build(dict(type='Restorer', backbone=toy_backbone)).double()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
@@ -62,7 +53,7 @@ def loaded(toy_backbone, tmp_path) -> Path:
 
 
 def omega_by_hand(path: Path, weights: Path, batches: int) -> dict[str, Tensor]:
-    """The mean of |gradient| of ``mean |x_t - f(x_t, t) - x_0|``, on the run's first batches."""
+    """The mean |gradient| of ``mean |x_t - f(x_t, t) - x_0|`` on the run's first batches."""
     config = Config.fromfile(path)
     restorer = MODELS.build(config.model).double().train()
     restorer.load_state_dict(load_checkpoint(weights).weights)
@@ -92,7 +83,7 @@ def omega_by_hand(path: Path, weights: Path, batches: int) -> dict[str, Tensor]:
     return total
 
 
-def test_omega_is_that_of_denoising_the_runs_own_clean_images(toy_config, tmp_path, loaded):
+def test_omega_is_of_denoising_the_ground_truth(toy_config, tmp_path, loaded):
     path = toy_config('finetune', RELEASED.format(n=3), recipe='released')
     run = train(path, tmp_path / 'run', load_from=str(loaded))
     importance = carried(run, 1)['importance']
@@ -103,13 +94,12 @@ def test_omega_is_that_of_denoising_the_runs_own_clean_images(toy_config, tmp_pa
     assert norm(importance['omega']) > 1e-3
 
 
-def test_it_holds_the_weights_to_those_that_were_loaded(toy_config, tmp_path, loaded, updates):
-    """Also those of a run that was stopped and goes on, which looks at no batch again."""
+def test_the_anchor_is_the_loaded_weights_also_after_resuming(toy_config, tmp_path, loaded):
     path = toy_config('finetune', RELEASED.format(n=2), recipe='released')
     for stop_at in (2, None):
         train(path, tmp_path / 'run', stop_at, load_from=str(loaded))
     omega, anchor = omega_by_hand(path, loaded, 2), load_checkpoint(loaded).weights
-    values = []
+    values, updates = [], RecordingHook.updates
     for i in range(4):
         delta = {name: updates[i].weights[name] - anchor[name] for name in omega}
         pull = [omega[n] * d.abs() + 0.5 * (omega[n] * d).square() for n, d in delta.items()]
@@ -124,39 +114,36 @@ def test_it_holds_the_weights_to_those_that_were_loaded(toy_config, tmp_path, lo
     assert_same(*map(dict, states))
 
 
-def test_looking_at_batches_leaves_those_of_training_as_they_were(
-    toy_config, tmp_path, loaded, updates
-):
-    """With workers, too, which read ahead."""
+def test_accumulation_does_not_change_the_batches_of_training(toy_config, tmp_path, loaded):
     batches = []
     for n, workers in ((1, 0), (3, 2)):
         more = f'train_dataloader.update(num_workers={workers})\n'
         path = toy_config('finetune', RELEASED.format(n=n) + more, recipe='released')
         train(path, tmp_path / f'run{n}', load_from=str(loaded))
-        batches.append([updates[i].batch for i in range(4)])
+        batches.append([RecordingHook.updates[i].batch for i in range(4)])
     assert_same(*batches)
 
 
-def test_without_a_generative_objective_there_is_none_to_look_at(toy_config, tmp_path):
+def test_accumulation_at_the_start_needs_mixing(toy_config, tmp_path):
     more = "model['step'].update(mixing=None)\n"
     path = toy_config('finetune', QUICK.format(n=2) + more, recipe='released')
     with pytest.raises(ValueError, match=r'when="start".* needs model\.step\.mixing'):
         train(path, tmp_path / 'run')
 
 
-def test_abs_mean_is_the_absolute_value_of_the_mean_gradient(toy_config, tmp_path, updates):
+def test_abs_mean_is_the_absolute_value_of_the_mean_gradient(toy_config, tmp_path):
     more = "default_hooks['importance'].update(statistic='abs_mean')\n"
     path = toy_config('pretrain', QUICK.format(n=3) + more)
     run = train(path, tmp_path / 'run')
-    reference = [gradients(path, updates[i]) for i in (1, 2, 3)]
+    reference = [gradients(path, RecordingHook.updates[i]) for i in (1, 2, 3)]
     importance = carried(run, 4)['importance']
     assert importance['statistic'] == 'abs_mean'
     assert_close(importance['omega'], absolute(mean(reference)))
     other = mean([absolute(gradient) for gradient in reference])
     weights = torch.cat([(importance['omega'][n] / other[n]).flatten() for n in other])
-    assert (weights < 0.9).double().mean() > 0.1  # where gradients change their sign
+    assert (weights < 0.9).double().mean() > 0.1  # gradients change their signs
 
-    # A run that is stopped within the window goes on with the sums, not with their absolute value.
+    # Resuming within the window continues the signed sums.
     train(path, tmp_path / 'stopped', 3)
     train(path, tmp_path / 'stopped')
     assert_same(carried(tmp_path / 'stopped', 4), carried(run, 4))
@@ -166,6 +153,6 @@ def test_abs_mean_is_the_absolute_value_of_the_mean_gradient(toy_config, tmp_pat
     ('settings', 'message'),
     [(dict(when='middle'), "when='middle'"), (dict(statistic='mean'), "statistic='mean'")],
 )
-def test_other_values_are_refused(settings, message):
+def test_unknown_settings_are_rejected(settings, message):
     with pytest.raises(ValueError, match=message):
         ImportanceAccumulationHook(**settings)

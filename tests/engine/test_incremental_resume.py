@@ -1,4 +1,4 @@
-"""Incremental runs that are stopped, and what they start from."""
+"""Resuming and starting incremental runs."""
 
 import copy
 import json
@@ -8,34 +8,31 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from bit_equality import assert_same
 from mmengine.config import Config
+from recorded_runs import RecordingHook, train
+from toy_training import assert_same, build_runner
 
-from dtir_mm.engine.checkpoint import (
-    CheckpointError,
-    load_checkpoint,
-    save_checkpoint,
-)
+from dtir_mm.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.models.restorers.restorer import NEW_PARAMETERS
-from dtir_mm.registry import MODELS, RUNNERS
+from dtir_mm.registry import MODELS
 
 
 @pytest.mark.parametrize(
     ('stops', 'validated'),
     [
-        ([('update', 7)], [8, 12]),  # within the window of the second stage's importance
-        ([('validation', 8)], [8, 12]),  # at the hand-over: what was not measured is
-        ([('update', 8)], [12]),  # behind its validation
-        ([('update', 5), ('validation', 12)], [12]),
+        ([7], [8, 12]),  # within the window of the second stage's importance
+        (['validation 8'], [8, 12]),  # at the end of a stage
+        ([8], [12]),  # after that validation
+        ([5, 'validation 12'], [12]),
     ],
 )
-def test_a_stopped_run_ends_as_one_that_was_not(toy_run, tmp_path, stops, validated):
+def test_resuming_is_bit_exact(toy_run, tmp_path, stops, validated):
     work_dir = tmp_path / 'run'
     for stop in stops:
-        toy_run.train(toy_run.unify, work_dir, stop, **toy_run.start)
-    _, watched = toy_run.train(toy_run.unify, work_dir, **toy_run.start)
-    assert watched.validated == validated
+        train(toy_run.unify, work_dir, stop, **toy_run.start)
+    train(toy_run.unify, work_dir, **toy_run.start)
+    assert RecordingHook.validated == validated
     for iteration in (8, 12):
         whole, resumed = (
             load_checkpoint(run / f'iter_{iteration}.pth').content
@@ -47,34 +44,34 @@ def test_a_stopped_run_ends_as_one_that_was_not(toy_run, tmp_path, stops, valida
     assert table == (toy_run.whole / 'forgetting.json').read_text()
 
 
-def test_a_run_from_an_earlier_checkpoint_measures_again_what_came_later(toy_run, tmp_path):
+def test_resuming_from_an_earlier_checkpoint_validates_again(toy_run, tmp_path):
     work_dir = tmp_path / 'run'
     work_dir.mkdir()
     content = json.loads((toy_run.whole / 'forgetting.json').read_text())
     content['rows'][1]['psnr']['noisy'] = 99.0
     (work_dir / 'forgetting.json').write_text(json.dumps(content))
     shutil.copy(toy_run.whole / 'iter_6.pth', work_dir)
-    _, watched = toy_run.train(toy_run.unify, work_dir, ('update', 9))
-    assert watched.validated == [8]
+    train(toy_run.unify, work_dir, 9)
+    assert RecordingHook.validated == [8]
     rows = json.loads((toy_run.whole / 'forgetting.json').read_text())['rows']
     assert json.loads((work_dir / 'forgetting.json').read_text())['rows'] == rows[:2]
 
 
-def test_a_new_run_forgets_the_table_of_a_former_one(toy_run, tmp_path):
+def test_a_new_run_starts_a_new_table(toy_run, tmp_path):
     work_dir = tmp_path / 'run'
     work_dir.mkdir()
     shutil.copy(toy_run.whole / 'forgetting.json', work_dir)
     options = {'train_cfg.max_iters': 3, 'train_cfg.val_interval': 1}
-    toy_run.train(toy_run.unify, work_dir, resume=False, **options, **toy_run.start)
+    train(toy_run.unify, work_dir, resume=False, **options, **toy_run.start)
     content = json.loads((work_dir / 'forgetting.json').read_text())
     assert [row['iter'] for row in content['rows']] == [1, 2, 3]
 
 
-# --- what a run starts from -------------------------------------------------------------------
+# --- starting from other weights --------------------------------------------------------------
 
 
-def test_adapters_and_classifier_are_new_to_a_pretrained_checkpoint(toy_run):
-    start = toy_run.watched.updates[0].weights
+def test_a_pretrained_checkpoint_may_lack_adapters_and_classifier(toy_run):
+    start = toy_run.updates[0].weights
     pretrained = load_checkpoint(toy_run.pretrained).weights
     new = {name for name in start if name.startswith(('backbone.adapters.', 'classifier.'))}
     assert start.keys() - pretrained.keys() == new != set()
@@ -84,16 +81,20 @@ def test_adapters_and_classifier_are_new_to_a_pretrained_checkpoint(toy_run):
         assert (float(start[name].abs().max()) == 0) == name.endswith(('up_ECR', 'table'))
 
 
-def begin_from(
-    toy_run: SimpleNamespace, checkpoint: dict, folder: Path, stop_at: tuple = ('update', 0)
-) -> SimpleNamespace:
-    """The beginning of a run from a checkpoint; gives what was watched."""
+def start_from(toy_run: SimpleNamespace, checkpoint: dict, folder: Path, stop_at: int = 0) -> None:
+    """Starts a run from a changed checkpoint."""
     save_checkpoint(checkpoint, folder / 'changed.pth')
-    start = {'load_from': str(folder / 'changed.pth')}
-    return toy_run.train(toy_run.unify, folder / 'run', stop_at, **start)[1]
+    train(toy_run.unify, folder / 'run', stop_at, load_from=str(folder / 'changed.pth'))
 
 
-def test_a_part_of_the_adapters_or_of_the_classifier_is_refused(toy_run, tmp_path):
+def without(checkpoint: dict, prefix: str) -> dict:
+    """A checkpoint without the weights under a prefix."""
+    weights = checkpoint['state_dict'].items()
+    kept = {name: value for name, value in weights if not name.startswith(prefix)}
+    return {**checkpoint, 'state_dict': kept}
+
+
+def test_incomplete_adapters_or_classifiers_are_rejected(toy_run, tmp_path):
     for prefix in ('backbone.adapters.', 'classifier.'):
         checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
         weights = checkpoint['state_dict']
@@ -102,7 +103,7 @@ def test_a_part_of_the_adapters_or_of_the_classifier_is_refused(toy_run, tmp_pat
         for name in lost:
             del weights[name]
         with pytest.raises(CheckpointError, match='another architecture') as error:
-            begin_from(toy_run, checkpoint, tmp_path)
+            start_from(toy_run, checkpoint, tmp_path)
         in_file, in_network = str(error.value).splitlines()[1:]
         assert in_file.endswith('in the file: none')
         named = in_network.removeprefix('  in Restorer: ').partition(' (')[0]
@@ -110,17 +111,16 @@ def test_a_part_of_the_adapters_or_of_the_classifier_is_refused(toy_run, tmp_pat
 
 
 def test_a_classifier_can_be_added_to_a_unified_checkpoint(toy_run, tmp_path):
-    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
-    kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
-    watched = begin_from(toy_run, {**checkpoint, 'state_dict': kept}, tmp_path, ('update', 1))
-    start = watched.updates[0].weights
-    for name, value in kept.items():
+    changed = without(load_checkpoint(toy_run.whole / 'iter_4.pth').content, 'classifier.')
+    start_from(toy_run, changed, tmp_path, 1)
+    start = RecordingHook.updates[0].weights
+    for name, value in changed['state_dict'].items():
         assert torch.equal(start[name], value)
     name = 'classifier.head.3.weight'
-    assert torch.equal(start[name], toy_run.watched.updates[0].weights[name])  # the same seed
+    assert torch.equal(start[name], toy_run.updates[0].weights[name])  # the same seed
 
 
-def test_the_weights_of_a_bare_network_leave_all_that_is_ours_as_it_was(toy_run):
+def test_loading_an_unconditioned_network_keeps_our_other_parameters(toy_run):
     restorer = MODELS.build(Config.fromfile(toy_run.unify).model)
     before = copy.deepcopy(restorer.state_dict())
     net = {n: torch.randn_like(v) for n, v in restorer.backbone.net.state_dict().items()}
@@ -130,39 +130,29 @@ def test_the_weights_of_a_bare_network_leave_all_that_is_ours_as_it_was(toy_run)
         assert torch.equal(value, expected), name
 
 
-def test_nothing_is_new_to_a_checkpoint_that_is_resumed(toy_run, tmp_path):
-    checkpoint = load_checkpoint(toy_run.whole / 'iter_4.pth').content
-    kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
-    save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'changed.pth')
+def test_a_resumed_checkpoint_must_be_complete(toy_run, tmp_path):
+    changed = without(load_checkpoint(toy_run.whole / 'iter_4.pth').content, 'classifier.')
+    save_checkpoint(changed, tmp_path / 'changed.pth')
     with pytest.raises(CheckpointError, match=r'in Restorer: classifier\.'):
-        toy_run.train(toy_run.unify, tmp_path / 'run', resume=str(tmp_path / 'changed.pth'))
+        train(toy_run.unify, tmp_path / 'run', resume=str(tmp_path / 'changed.pth'))
 
 
 @pytest.mark.parametrize('missing', ['backbone.net.', 'backbone.films.'])
-def test_what_no_stage_introduces_must_be_there(toy_run, tmp_path, missing):
-    checkpoint = load_checkpoint(toy_run.pretrained).content
-    kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith(missing)}
+def test_other_parameters_must_be_in_the_checkpoint(toy_run, tmp_path, missing):
+    changed = without(load_checkpoint(toy_run.pretrained).content, missing)
     with pytest.raises(CheckpointError, match=f'in Restorer: {missing}'):
-        begin_from(toy_run, {**checkpoint, 'state_dict': kept}, tmp_path)
+        start_from(toy_run, changed, tmp_path)
 
 
-def test_data_without_the_balanced_sampler_is_refused(toy_config, tmp_path):
+def test_data_without_the_task_mixture_sampler_is_rejected(toy_config, tmp_path):
     hook = "default_hooks.update(incremental_tasks=dict(type='IncrementalTaskSchedulerHook'))\n"
-    config = Config.fromfile(toy_config('finetune', hook))
-    config.work_dir, config.experiment_name = str(tmp_path / 'run'), f'{tmp_path}'
     with pytest.raises(TypeError) as error:
-        RUNNERS.build(config).train()
-    for named in (
-        'train_dataloader.dataset',
-        'TaskMixtureDataset',
-        'dict(type="TaskMixtureSampler")',
-    ):
-        assert named in str(error.value)
+        train(toy_config('finetune', hook), tmp_path / 'run')
+    for part in ('train_dataloader.dataset', 'TaskMixtureDataset', 'type="TaskMixtureSampler"'):
+        assert part in str(error.value)
 
 
-def test_a_test_of_weights_without_adapters_is_refused(toy_run, tmp_path):
-    config = Config.fromfile(toy_run.unify)
-    config.work_dir = str(tmp_path)
-    config.load_from = str(toy_run.pretrained)
+def test_testing_weights_without_adapters_is_rejected(toy_run, tmp_path):
+    runner = build_runner(toy_run.unify, tmp_path, load_from=str(toy_run.pretrained))
     with pytest.raises(CheckpointError, match=r'in Restorer: backbone\.adapters\.'):
-        RUNNERS.build(config).load_or_resume()
+        runner.load_or_resume()

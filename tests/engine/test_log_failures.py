@@ -1,4 +1,4 @@
-"""A log on a full disk: one line, and nothing is raised."""
+"""A full disk under a log file is reported once, without an error."""
 
 import logging
 
@@ -16,13 +16,13 @@ def logger():
     made.handlers[0].stream = None  # it cannot be flushed
 
 
-def test_a_full_disk_is_said_once(logger, capsys):
+def test_a_full_disk_is_reported_once(logger, capsys):
     for _ in range(3):
         logger.info('a line')
     error = capsys.readouterr().err
     assert error == 'cannot write the log to /dev/full: No space left on device\n'
 
 
-def test_other_faults_show_as_ever(logger, capsys):
+def test_other_errors_are_shown_as_usual(logger, capsys):
     logger.info('%d', 'no number')
     assert 'TypeError' in capsys.readouterr().err

@@ -1,7 +1,7 @@
-"""Checkpoints of version 0.1: they restore, find out and train as its code made them do.
+"""Checkpoints of version 0.1 restore, classify and train as with its code.
 
-Those in ``data/version_0_1`` are of its own short runs; then noise was added to their weights, so
-that ten updates show. ``expected.npz`` is what its code made of them: images in 65535ths.
+``data/version_0_1`` has checkpoints of short runs with noise added to the weights, so that they
+change images visibly. ``expected.npz`` has the results of that code, images times 65535.
 """
 
 import gzip
@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from toy_training import train
 
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.engine.old_checkpoints import upgraded_model
-from dtir_mm.registry import MODELS, RUNNERS
+from dtir_mm.registry import MODELS
 
 FOLDER = Path(__file__).parent / 'data' / 'version_0_1'
 
@@ -36,7 +36,7 @@ def expected() -> dict[str, np.ndarray]:
 
 
 def degraded(expected: dict[str, np.ndarray]) -> torch.Tensor:
-    """The image that was restored, (1, 3, 23, 30) in [-1, 1]."""
+    """The image to restore, (1, 3, 23, 30) in [-1, 1]."""
     return torch.from_numpy(expected['image']).permute(2, 0, 1)[None] / 127.5 - 1
 
 
@@ -45,18 +45,18 @@ def assert_restored(restorer, expected: dict[str, np.ndarray], name: str, t: int
     restored = restorer.cpu().restore_images(y, torch.tensor([t]))[0].double().numpy() * 65535
     assert np.abs(restored - expected[name]).max() < 2, name
     unchanged = (y[0].numpy() + 1) / 2 * 65535
-    assert np.abs(unchanged - expected[name]).mean() > 2000, 'it does nothing: no test'
+    assert np.abs(unchanged - expected[name]).mean() > 2000, 'the network does nothing'
 
 
 @pytest.mark.parametrize(
     ('name', 't'), [('pretrain', 8), ('finetune', 8), ('unify', 4), ('unify', 30)]
 )
-def test_they_restore_what_they_restored(old, expected, name, t):
+def test_restored_images_are_the_same(old, expected, name, t):
     assert_restored(load_restorer(old / f'{name}.pth'), expected, f'{name}_{t}', t)
 
 
 @pytest.mark.parametrize(('inference', 'name'), [('score', 'zero_shot'), ('sdedit', 'sdedit')])
-def test_a_network_without_fine_tuning_restores_as_it_did(old, expected, inference, name):
+def test_zero_shot_restoration_is_the_same(old, expected, inference, name):
     checkpoint = torch.load(old / 'pretrain.pth', weights_only=True)
     config = json.loads(checkpoint['meta']['config_json'])
     config['model'] |= dict(type='ZeroShotRestorer', timesteps='fixed:8', inference=inference)
@@ -65,7 +65,7 @@ def test_a_network_without_fine_tuning_restores_as_it_did(old, expected, inferen
     assert_restored(load_restorer(old / 'zero_shot.pth'), expected, f'{name}_8', 8)
 
 
-def test_their_classifier_finds_out_what_it_found_out(old, expected):
+def test_predicted_degradations_are_the_same(old, expected):
     restorer = load_restorer(old / 'unify.pth', inference='predict').cpu()
     y = degraded(expected)
     both = torch.cat([y, y.flip(-1) * 0.2])
@@ -77,15 +77,14 @@ def test_their_classifier_finds_out_what_it_found_out(old, expected):
     assert np.abs(restored.astype(int) - expected['predicted']).max() <= 1
 
 
-def test_their_meta_says_what_todays_says(old):
+def test_metadata_is_upgraded(old):
     for name, objective in (('pretrain', 'noise'), ('finetune', 'content'), ('unify', 'content')):
         meta = load_checkpoint(old / f'{name}.pth').content['meta']
         assert meta['objective'] == objective and 'stage' not in meta
         assert json.loads(meta['config_json'])['model']['type'] == 'Restorer'
 
 
-def test_fine_tuning_starts_from_their_weights_and_importance(old, toy_config):
-    """Two updates; the second one is held by S and S^2 of the omega that 0.1 had accumulated."""
+def test_fine_tuning_uses_old_weights_and_importance(old, toy_config):
     former = torch.load(old / 'pretrain.pth', weights_only=True)
     text = """
 model['backbone'] = {backbone}
@@ -100,11 +99,8 @@ log_processor = dict(window_size=1)
 default_hooks.update(logger=dict(interval=1))
 """
     model = load_checkpoint(old / 'pretrain.pth').config['model']
-    config = Config.fromfile(toy_config('finetune', text.format(backbone=model['backbone'])))
-    config.update(work_dir=str(old / 'run'), load_from=str(old / 'pretrain.pth'))
-    config.experiment_name = str(old)
-    RUNNERS.build(config).train()
-    carried = load_checkpoint(old / 'run' / 'iter_2.pth').content['importance']
+    config = toy_config('finetune', text.format(backbone=model['backbone']))
+    carried = train(config, old / 'run', load_from=str(old / 'pretrain.pth'))['importance']
     for part in ('omega', 'anchor'):
         assert all(torch.equal(carried[part][n], v) for n, v in former['importance'][part].items())
 
@@ -118,7 +114,7 @@ default_hooks.update(logger=dict(interval=1))
     assert sum(sums) > 1e-3
 
 
-# --- the configs of the five classes ----------------------------------------------------------
+# --- configs of the five former classes -------------------------------------------------------
 
 BACKBONE = dict(type='ConditionedBackbone', backbone=dict(type='DtirUNet', width=8))
 NOISE = dict(type='NoisePrediction')
@@ -173,13 +169,13 @@ HEAD = dict(type='NoiseHead', residual_scale='sigma_floor')
         ),
     ],
 )  # fmt: skip
-def test_a_config_of_each_class_in_todays_form(model, today):
+def test_configs_of_former_classes_are_upgraded(model, today):
     upgraded = upgraded_model({**model, 'backbone': dict(BACKBONE, embedding_dim=16)})
     backbone = dict(BACKBONE, time_embedding=dict(dim=16))
     assert upgraded == dict(type='Restorer', backbone=backbone, **today)
     MODELS.build(upgraded)
 
 
-def test_a_config_of_today_stays():
+def test_current_configs_are_unchanged():
     model = dict(type='Restorer', backbone=BACKBONE, step=dict(objective=NOISE))
     assert upgraded_model(model) == model

@@ -1,4 +1,4 @@
-"""A resumed run's optimiser and schedule are its own, or the config's by name."""
+"""Resuming with the same or with another optimiser and schedule."""
 
 import copy
 import json
@@ -6,20 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from bit_equality import assert_same
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
+from toy_training import FAST, assert_same, build_runner
 
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.engine.resuming import resume_optimization
-from dtir_mm.registry import PARAM_SCHEDULERS, RUNNERS
+from dtir_mm.registry import PARAM_SCHEDULERS
 
-SHORT = """
+SHORT = f"""{FAST}
 train_cfg.update(max_iters=8)
-train_dataloader.update(num_workers=0)
-val_dataloader = val_cfg = val_evaluator = None
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
 default_hooks = dict(checkpoint=dict(interval=4, max_keep=3), importance=None)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3),
@@ -32,20 +29,17 @@ MOMENTS_LOST = OPTIMIZER + 'type', OPTIMIZER + 'amsgrad', NORM_DECAY
 
 
 def train(path: Path, work_dir: Path, **more) -> tuple[dict, list[str]]:
-    """The last checkpoint of a run, and what it logged."""
-    config = Config.fromfile(path)
-    config.merge_from_dict({'work_dir': str(work_dir), **more})
-    config.experiment_name = f'{work_dir}_{more}'
-    runner = RUNNERS.build(config)
-    said = []
-    runner.logger.info = runner.logger.warning = said.append
+    """The last checkpoint of a run, and its log."""
+    runner = build_runner(path, work_dir, **more)
+    log = []
+    runner.logger.info = runner.logger.warning = log.append
     runner.train()
-    return load_checkpoint(work_dir).content, said
+    return load_checkpoint(work_dir).content, log
 
 
 @pytest.fixture
 def started(toy_config, tmp_path) -> tuple[Path, Path]:
-    """A config, and the directory of a run that was stopped after four of eight updates."""
+    """A config, and the folder of a run stopped after four of eight updates."""
     path, work_dir = toy_config('pretrain', SHORT), tmp_path / 'started'
     train(path, work_dir)
     (work_dir / 'iter_8.pth').unlink()
@@ -53,7 +47,7 @@ def started(toy_config, tmp_path) -> tuple[Path, Path]:
 
 
 def built(changes: dict) -> tuple[dict, OptimWrapper, list]:
-    """A config of a small network's training, and its optimiser and schedulers as they begin."""
+    """A config, with a new optimiser and schedulers of a small network."""
     config = Config(
         dict(
             train_cfg=dict(max_iters=8),
@@ -81,7 +75,7 @@ def built(changes: dict) -> tuple[dict, OptimWrapper, list]:
 
 
 def stopped_after(updates: int, changes: dict) -> Checkpoint:
-    """The checkpoint of a run that was stopped."""
+    """The checkpoint of a stopped run."""
     config, wrapper, schedulers = built(changes)
     for _ in range(updates):
         for group in wrapper.optimizer.param_groups:
@@ -96,6 +90,17 @@ def stopped_after(updates: int, changes: dict) -> Checkpoint:
         'param_schedulers': [scheduler.state_dict() for scheduler in schedulers],
     }
     return Checkpoint.of(copy.deepcopy(content), 'iter_4.pth')
+
+
+def assert_like_new_run(wrapper: OptimWrapper, changes: dict) -> None:
+    """Asserts the settings of a run that had these changes from its first of four updates."""
+    _, new, schedulers = built(changes)
+    new.step()  # or mmengine warns
+    for _ in range(4):
+        for scheduler in schedulers:
+            scheduler.step()
+    assert_same(wrapper.state_dict()['param_groups'], new.state_dict()['param_groups'])
+    assert_same(wrapper.base_param_settings, new.base_param_settings)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def stopped_after(updates: int, changes: dict) -> Checkpoint:
         ),
     ],
 )
-def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
+def test_another_optimiser_or_schedule_is_rejected_unless_allowed(changes, said):
     checkpoint = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
     before = copy.deepcopy(wrapper.state_dict())
@@ -139,12 +144,7 @@ def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
     assert_same(wrapper.state_dict(), before)
 
     assert resume_optimization(checkpoint, config, wrapper, schedulers, True)
-    _, anew, schedule = built(changes)
-    anew.step()  # or mmengine warns
-    for _ in range(4):
-        for scheduler in schedule:
-            scheduler.step()
-    assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
+    assert_like_new_run(wrapper, changes)
     lost = any(key in MOMENTS_LOST for key in changes)
     assert_same(
         wrapper.state_dict()['state'], {} if lost else checkpoint.content['optimizer']['state']
@@ -153,7 +153,7 @@ def test_another_optimiser_or_schedule_is_refused_unless_allowed(changes, said):
 
 @pytest.mark.parametrize('changes', [{}, {OPTIMIZER + 'fused': True}, {'train_cfg.other': 1}])
 @pytest.mark.parametrize('allow', [False, True])
-def test_the_same_optimiser_goes_on_where_it_was(changes, allow):
+def test_the_same_optimiser_is_restored(changes, allow):
     checkpoint = stopped_after(4, {})
     config, wrapper, schedulers = built(changes)
     assert resume_optimization(checkpoint, config, wrapper, schedulers, allow) == []
@@ -161,40 +161,39 @@ def test_the_same_optimiser_goes_on_where_it_was(changes, allow):
     assert [s.state_dict() for s in schedulers] == checkpoint.content['param_schedulers']
 
 
-def test_a_lower_learning_rate_is_taken_and_recorded_when_allowed(started, tmp_path):
+def test_an_allowed_learning_rate_is_used_and_recorded(started, tmp_path):
     path, work_dir = started
     lower = {OPTIMIZER + 'lr': 1e-4, 'train_cfg.max_iters': 10}
-    went_on, said = train(path, work_dir, resume=True, allow_changes=True, **lower)
-    anew, _ = train(path, tmp_path / 'anew', **lower)
-    # The learning rate, and the schedule's state, of a run that has had them from the start.
-    assert_same(went_on['optimizer']['param_groups'], anew['optimizer']['param_groups'])
-    assert_same(went_on['param_schedulers'], anew['param_schedulers'])
+    resumed, said = train(path, work_dir, resume=True, allow_changes=True, **lower)
+    new, _ = train(path, tmp_path / 'new', **lower)
+    assert_same(resumed['optimizer']['param_groups'], new['optimizer']['param_groups'])
+    assert_same(resumed['param_schedulers'], new['param_schedulers'])
     assert (
-        json.loads(went_on['meta']['config_json'])['optim_wrapper']
-        == json.loads(anew['meta']['config_json'])['optim_wrapper']
+        json.loads(resumed['meta']['config_json'])['optim_wrapper']
+        == json.loads(new['meta']['config_json'])['optim_wrapper']
     )
-    moments = went_on['optimizer']['state'][0]
-    assert moments['step'] == 10, 'those of the run to resume were kept'
+    moments = resumed['optimizer']['state'][0]
+    assert moments['step'] == 10, 'the moments were not kept'
     named = [text.rpartition(': ')[2] for text in said if text.startswith('differs from the run')]
     assert named[0] == 'optim_wrapper.optimizer.lr 0.0005 -> 0.0001'
     assert named[-1] == 'train_cfg.max_iters 8 -> 10'
 
-    # From there on it is the run, which another resumes without a word more.
+    # Resuming this run needs no permission.
     (work_dir / 'iter_10.pth').unlink()
     again, _ = train(path, work_dir, resume=True, **lower)
-    assert_same(again['state_dict'], went_on['state_dict'])
-    assert_same(again['optimizer'], went_on['optimizer'])
+    assert_same(again['state_dict'], resumed['state_dict'])
+    assert_same(again['optimizer'], resumed['optimizer'])
 
 
-def test_what_else_the_config_changes_is_taken_and_named(started):
+def test_other_changes_of_the_config_are_used_and_logged(started):
     path, work_dir = started
-    went_on, said = train(path, work_dir, resume=True, **{'train_dataloader.batch_size': 2})
+    resumed, said = train(path, work_dir, resume=True, **{'train_dataloader.batch_size': 2})
     named = [text for text in said if text.startswith('differs from the run')]
     assert [text.rpartition(': ')[2] for text in named] == ['train_dataloader.batch_size 4 -> 2']
-    assert json.loads(went_on['meta']['config_json'])['train_dataloader']['batch_size'] == 2
+    assert json.loads(resumed['meta']['config_json'])['train_dataloader']['batch_size'] == 2
 
 
-def test_a_run_that_is_done_says_so(started):
+def test_resuming_a_complete_run_trains_nothing(started):
     path, work_dir = started
     whole, _ = train(path, work_dir, resume=True)
     again, said = train(path, work_dir, resume=True)
@@ -202,7 +201,7 @@ def test_a_run_that_is_done_says_so(started):
     assert 'nothing left to train: 8 updates are done, train_cfg.max_iters=8' in said
 
 
-def test_an_optimiser_of_many_groups_is_compared_group_by_group():
+def test_parameter_groups_are_compared_one_by_one():
     rates = {'optim_wrapper.paramwise_cfg': dict(custom_keys={'1.': dict(lr_mult=10.0)})}
     checkpoint = stopped_after(4, rates)
     config, wrapper, schedulers = built(rates)
@@ -216,11 +215,5 @@ def test_an_optimiser_of_many_groups_is_compared_group_by_group():
     with pytest.raises(ValueError, match=r'lr 0\.005 -> 0\.0025, .*_mult 10\.0 -> 5\.0\.'):
         resume_optimization(checkpoint, config, wrapper, schedulers, False)
     resume_optimization(checkpoint, config, wrapper, schedulers, True)
-    _, anew, schedule = built(other)
-    anew.step()
-    for _ in range(4):
-        for scheduler in schedule:
-            scheduler.step()
-    assert_same(wrapper.state_dict()['param_groups'], anew.state_dict()['param_groups'])
-    assert_same(wrapper.base_param_settings, anew.base_param_settings)
+    assert_like_new_run(wrapper, other)
     assert_same(wrapper.state_dict()['state'], checkpoint.content['optimizer']['state'])

@@ -1,4 +1,4 @@
-"""Curves never stop a run."""
+"""Scalars that cannot be recorded do not stop a run."""
 
 import json
 import math
@@ -16,14 +16,14 @@ def visualizer(tmp_path):
     )
 
 
-def test_json_has_no_number_that_is_not_finite(visualizer, tmp_path):
+def test_non_finite_scalars_are_left_out(visualizer, tmp_path):
     scalars = {'ratio': math.nan, 'psnr': torch.tensor(math.inf), 'loss': 0.5, 'step': 3}
     visualizer.add_scalars(scalars, step=3)
     (line,) = (tmp_path / 'vis_data' / 'scalars.json').read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail) == {'loss': 0.5, 'step': 3}
 
 
-def test_a_full_disk_is_said_once_and_the_other_backends_go_on(visualizer, monkeypatch):
+def test_a_full_disk_is_reported_once_and_other_backends_continue(visualizer, monkeypatch):
     kept, said = {}, []
 
     class Full:

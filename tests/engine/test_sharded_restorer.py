@@ -1,20 +1,18 @@
-"""Pre-training by FSDP on two processes, against one process that holds everything."""
+"""FSDP pre-training on two processes equals one process."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from test_distributed import ROOT, free_port
 from torch import nn
+from toy_training import build_runner, train
+from two_processes import free_port, run_on_two
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.engine import RestorationRunner, ShardedRestorer
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.registry import MODELS, RUNNERS
+from dtir_mm.registry import MODELS
 
 SETTINGS = """
 train_cfg.update(max_iters=4, val_interval=4)
@@ -27,29 +25,23 @@ default_hooks = dict(
 optim_wrapper = dict(clip_grad=dict(max_norm=0.8))  # norms are 0.92
 precision = 'fp64'
 """
-# On two processes: a run from the beginning, and the end of another run.
+# On two processes: a new run, and the end of another run.
 BOTH = """
 from mmengine.config import Config
 from dtir_mm.apis.command_line import end_communication
 from dtir_mm.registry import RUNNERS
 
-for resume, work_dir in ((False, 'divided'), ('whole/iter_2.pth', 'divided_on')):
-    config = Config.fromfile('divided.py')
+for resume, work_dir in ((False, 'sharded'), ('full/iter_2.pth', 'resumed_sharded')):
+    config = Config.fromfile('sharded.py')
     config.update(launcher='pytorch', work_dir=work_dir, resume=resume, experiment_name=work_dir)
     RUNNERS.build(config).train()
 end_communication()
 """
-DIVIDED = """
+SHARDED = """
 model_wrapper_cfg = dict(type='ShardedRestorer')
 model.update(step=dict(micro_batch_size=3))
 model['backbone'].update(checkpoint_activations=True)
 """
-
-
-def train_on_one(path: Path, work_dir: Path, resume: str | bool = False) -> None:
-    config = Config.fromfile(path)
-    config.update(work_dir=str(work_dir), resume=resume, experiment_name=str(work_dir))
-    RUNNERS.build(config).train()
 
 
 def assert_close(got: Path, expected: Path) -> None:
@@ -62,32 +54,27 @@ def assert_close(got: Path, expected: Path) -> None:
     assert rates[0] == rates[1]
 
 
-def test_divided_pre_training_is_the_same(toy_config, tmp_path):
-    """Also in micro-batches of 3 and 1 samples, with checkpointing; and both can go on."""
+def test_sharded_pre_training_equals_one_process(toy_config, tmp_path):
+    """Also with micro-batches and activation checkpointing; either resumes the other."""
     if torch.cuda.is_available():
         pytest.skip('two processes would need two GPUs')
-    whole = toy_config('pretrain', SETTINGS.format(batch=8))
-    train_on_one(whole, tmp_path / 'whole')
-    divided = tmp_path / 'divided.py'
-    divided.write_text(whole.read_text() + DIVIDED + 'train_dataloader.update(batch_size=4)\n')
+    full = toy_config('pretrain', SETTINGS.format(batch=8))
+    train(full, tmp_path / 'full')
+    sharded = tmp_path / 'sharded.py'
+    sharded.write_text(full.read_text() + SHARDED + 'train_dataloader.update(batch_size=4)\n')
     (tmp_path / 'both.py').write_text(BOTH)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-               f'--master_port={free_port()}', 'both.py']  # fmt: skip
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    result = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    run_on_two(*command, f'--master_port={free_port()}', 'both.py', cwd=tmp_path)
     for i in (1, 3, 4):
-        assert_close(tmp_path / 'divided' / f'iter_{i}.pth', tmp_path / 'whole' / f'iter_{i}.pth')
-    weights = [load_checkpoint(tmp_path / 'whole' / f'iter_{i}.pth').content for i in (1, 4)]
+        assert_close(tmp_path / 'sharded' / f'iter_{i}.pth', tmp_path / 'full' / f'iter_{i}.pth')
+    weights = [load_checkpoint(tmp_path / 'full' / f'iter_{i}.pth').content for i in (1, 4)]
     stems = [checkpoint['state_dict']['backbone.net.stem.weight'] for checkpoint in weights]
     assert (stems[1] - stems[0]).abs().max() > 1e-5
 
-    train_on_one(whole, tmp_path / 'on', resume=str(tmp_path / 'divided' / 'iter_2.pth'))
-    assert_close(tmp_path / 'on' / 'iter_4.pth', tmp_path / 'whole' / 'iter_4.pth')
-    assert_close(tmp_path / 'divided_on' / 'iter_4.pth', tmp_path / 'whole' / 'iter_4.pth')
-    restorer = load_restorer(tmp_path / 'divided')
+    train(full, tmp_path / 'resumed', resume=str(tmp_path / 'sharded' / 'iter_2.pth'))
+    for run in ('resumed', 'resumed_sharded'):
+        assert_close(tmp_path / run / 'iter_4.pth', tmp_path / 'full' / 'iter_4.pth')
+    restorer = load_restorer(tmp_path / 'sharded')
     torch.testing.assert_close(restorer.backbone.net.stem.weight.double().cpu(), stems[1],
                                rtol=1e-6, atol=1e-7)  # fmt: skip
 
@@ -105,13 +92,13 @@ def restorer_of(backbone: dict, **parts) -> nn.Module:
         dict(regularizers=dict(importance=dict(type='ImportancePenalty'))),
     ],
 )
-def test_what_combines_gradients_is_refused(toy_backbone, parts):
+def test_mixing_and_regularizers_are_rejected(toy_backbone, parts):
     words = r'is for pre-training: model\.step\.mixing and .*regularizers need full gradients'
     with pytest.raises(ValueError, match=words):
         ShardedRestorer(restorer_of(toy_backbone, **parts))
 
 
-def test_a_single_process_is_refused(toy_backbone):
+def test_a_single_process_is_rejected(toy_backbone):
     restorer = restorer_of(toy_backbone, regularizers=dict(importance=None))
     with pytest.raises(ValueError, match='shards a network over several processes'):
         ShardedRestorer(restorer)
@@ -124,9 +111,7 @@ def test_a_single_process_is_refused(toy_backbone):
         ('compile = True\n', 'compile and model_wrapper_cfg.type="ShardedRestorer" exclude'),
     ],
 )
-def test_what_it_excludes_is_refused(toy_config, tmp_path, monkeypatch, more, words):
+def test_importance_and_compile_are_rejected(toy_config, tmp_path, monkeypatch, more, words):
     monkeypatch.setattr(RestorationRunner, 'sharded', True)
-    config = Config.fromfile(toy_config('pretrain', more))
-    config.update(work_dir=str(tmp_path / 'run'), experiment_name=f'{tmp_path}{more}')
     with pytest.raises(ValueError, match=words):
-        RUNNERS.build(config).train()
+        build_runner(toy_config('pretrain', more), tmp_path / 'run').train()

@@ -1,4 +1,4 @@
-"""What a training loop is built with, and the schedule that it owns."""
+"""The training loop's arguments and task schedule."""
 
 from types import SimpleNamespace
 
@@ -18,18 +18,17 @@ from dtir_mm.engine.train_loop import IterationTrainLoop
         ((2, 0), 'train_cfg.val_interval=0 must be at least 1'),
     ],
 )
-def test_it_trains_and_validates_at_least_once(values, said):
+def test_intervals_must_be_positive(values, said):
     with pytest.raises(ValueError, match=f'^{said}'):
         IterationTrainLoop(None, {}, *values)
 
 
 def loop_of(sampler: Sampler) -> IterationTrainLoop:
-    """A loop of six updates on data of two tasks."""
     loader = SimpleNamespace(dataset=SimpleNamespace(tasks=['rainy', 'hazy']), sampler=sampler)
     return IterationTrainLoop(None, loader, 6, 6)
 
 
-def test_the_schedule_is_of_all_tasks_until_another_one_is_followed():
+def test_the_default_schedule_has_all_tasks_from_the_start():
     sampler = object.__new__(TaskMixtureSampler)
     loop = loop_of(sampler)
     assert loop.schedule == TaskSchedule(('rainy', 'hazy'), 'joint', 6)
@@ -39,7 +38,7 @@ def test_the_schedule_is_of_all_tasks_until_another_one_is_followed():
     assert loop.schedule.tasks_at(0) == ['hazy'] and loop.schedule.tasks_at(3) == ['hazy', 'rainy']
 
 
-def test_stages_need_a_sampler_that_draws_by_task():
+def test_stages_need_a_task_mixture_sampler():
     loop = loop_of(SequentialSampler([]))
     with pytest.raises(TypeError, match='sampler=dict\\(type="TaskMixtureSampler"\\)'):
         loop.follow(TaskSchedule(('hazy', 'rainy'), 'cumulative', 6))

@@ -1,18 +1,16 @@
-"""Averages of weights against sums written out, and who takes which weights."""
+"""EMA weights against explicit sums, and where they are used."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
-from bit_equality import assert_same
-from mmengine.config import Config
 from mmengine.hooks import Hook
+from toy_training import assert_same, build_runner, train
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.engine import WeightEMAHook
 from dtir_mm.engine.checkpoint import load_checkpoint
-from dtir_mm.registry import HOOKS, RUNNERS
+from dtir_mm.registry import HOOKS
 
 QUICK = """
 train_cfg.update(max_iters=4, val_interval=2)
@@ -29,7 +27,7 @@ EMA = "default_hooks.update(ema=dict(type='WeightEMAHook', decay=0.2))\n"
 
 @HOOKS.register_module()
 class WeightsWatch(Hook):
-    """Keeps the weights that a run starts from, updates and validates, and the logged drift."""
+    """Records the weights at the start, after updates and at validation, and the logged drift."""
 
     priority = 'LOW'
     start: list[dict] = []
@@ -60,17 +58,7 @@ def watch(monkeypatch) -> type[WeightsWatch]:
     return WeightsWatch
 
 
-def train(path: Path, work_dir: Path, **more) -> dict:
-    """Trains, or goes on with what lies there; gives the last checkpoint."""
-    config = Config.fromfile(path)
-    config.merge_from_dict({'work_dir': str(work_dir), 'resume': work_dir.exists(), **more})
-    config.experiment_name = f'{work_dir}_{config.resume}'
-    torch.manual_seed(0)
-    RUNNERS.build(config).train()
-    return load_checkpoint(work_dir).content
-
-
-def test_averages_are_recursive_means_of_the_updated_weights(toy_config, tmp_path, watch):
+def test_the_average_is_updated_after_each_update(toy_config, tmp_path, watch):
     train(toy_config('pretrain', QUICK + EMA), tmp_path / 'run')
     (average,) = watch.start
     # After n updates d = min(0.2, (1 + n) / (10 + n)).
@@ -86,7 +74,7 @@ def test_averages_are_recursive_means_of_the_updated_weights(toy_config, tmp_pat
             assert not torch.equal(*(w['backbone.net.stem.weight'] for w in (average, weights)))
 
 
-def test_training_is_what_it_is_without(toy_config, tmp_path):
+def test_averaging_does_not_change_training(toy_config, tmp_path):
     averaged = train(toy_config('pretrain', QUICK + EMA), tmp_path / 'averaged')
     plain = train(toy_config('pretrain', QUICK), tmp_path / 'plain')
     assert 'online_state_dict' not in plain
@@ -94,21 +82,21 @@ def test_training_is_what_it_is_without(toy_config, tmp_path):
     assert_same(averaged['optimizer'], plain['optimizer'])
 
 
-def test_a_resumed_run_goes_on_with_weights_and_averages(toy_config, tmp_path):
+def test_resuming_restores_weights_and_averages(toy_config, tmp_path):
     config = toy_config('pretrain', QUICK + EMA)
     whole = train(config, tmp_path / 'whole')
-    for name in ('with', 'without'):  # the first two updates, written to the end later
+    for name in ('with', 'without'):  # the first two updates
         (tmp_path / name).mkdir()
         checkpoint = (tmp_path / 'whole' / 'iter_2.pth').read_bytes()
         (tmp_path / name / 'iter_2.pth').write_bytes(checkpoint)
-    resumed = train(config, tmp_path / 'with')
+    resumed = train(config, tmp_path / 'with', resume=True)
     for part in ('state_dict', 'online_state_dict', 'optimizer'):
         assert_same(resumed[part], whole[part], part)
-    resumed = train(toy_config('pretrain', QUICK), tmp_path / 'without')
+    resumed = train(toy_config('pretrain', QUICK), tmp_path / 'without', resume=True)
     assert_same(resumed['state_dict'], whole['online_state_dict'])
 
 
-def test_the_next_stage_and_users_take_the_averages(toy_config, tmp_path, watch):
+def test_fine_tuning_and_restoring_use_the_averages(toy_config, tmp_path, watch):
     pretrained = train(toy_config('pretrain', QUICK + EMA), tmp_path / 'pretrain')
     averages = pretrained['state_dict']
     names = pretrained['importance']['anchor']
@@ -118,27 +106,22 @@ def test_the_next_stage_and_users_take_the_averages(toy_config, tmp_path, watch)
 
     finetune = QUICK + EMA + PENALTY
     finetune += 'default_hooks.update(importance=dict(n_batches=0))\n'
-    tuned = train(
-        toy_config('finetune', finetune),
-        tmp_path / 'finetune',
-        load_from=str(tmp_path / 'pretrain'),
-    )
+    config = toy_config('finetune', finetune)
+    tuned = train(config, tmp_path / 'finetune', load_from=str(tmp_path / 'pretrain'))
     assert_same(dict(watch.start[1]), dict(averages))
     assert watch.drift[0] == 0 < watch.drift[1]
     assert_same(tuned['importance'], pretrained['importance'])
 
 
 @pytest.mark.parametrize('decay', [0, 1, -0.5])
-def test_a_decay_outside_0_to_1_is_refused(decay):
+def test_a_decay_outside_0_to_1_is_rejected(decay):
     with pytest.raises(ValueError, match=rf'decay={decay} of WeightEMAHook must lie in'):
         WeightEMAHook(decay)
 
 
-def test_a_test_after_training_takes_the_averages(toy_config, tmp_path, watch):
+def test_testing_after_training_uses_the_averages(toy_config, tmp_path, watch):
     more = 'test_dataloader.update(num_workers=0)\n'
-    config = Config.fromfile(toy_config('finetune', QUICK + EMA + more))
-    config.work_dir = str(tmp_path / 'run')
-    runner = RUNNERS.build(config)
+    runner = build_runner(toy_config('finetune', QUICK + EMA + more), tmp_path / 'run')
     runner.train()
     online = copy.deepcopy(runner.restorer.state_dict())
     runner.test()

@@ -1,4 +1,4 @@
-"""Which weights of a file are loaded, and what the log says of them."""
+"""Which weights of a file are loaded, and what is logged."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def checkpoint(restorer) -> dict:
     return {'meta': {'timesteps': {'rainy': 8}}, 'state_dict': restorer.state_dict()}
 
 
-def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy_backbone):
+def test_another_architecture_is_rejected_with_its_keys(restorer, checkpoint, toy_backbone):
     wider = {**toy_backbone, 'backbone': {**toy_backbone['backbone'], 'width': 16}}
     other = MODELS.build(dict(type='dtir_mm.Restorer', backbone=wider))
     weights = dict(checkpoint['state_dict'])
@@ -40,7 +40,7 @@ def test_another_architecture_is_refused_with_its_keys(restorer, checkpoint, toy
 
 
 @pytest.mark.parametrize('wrap', [lambda weights: weights, lambda weights: {'params': weights}])
-def test_a_bare_networks_weights_go_into_the_wrapped_network(restorer, toy_backbone, wrap):
+def test_weights_of_an_unconditioned_network_are_loaded(restorer, toy_backbone, wrap):
     torch.manual_seed(9)
     bare = MODELS.build(toy_backbone['backbone'])
     load_weights(restorer, wrap(bare.state_dict()), 'bare.pth')
@@ -50,13 +50,13 @@ def test_a_bare_networks_weights_go_into_the_wrapped_network(restorer, toy_backb
 
 @pytest.fixture
 def logged(monkeypatch) -> list[str]:
-    """What goes into the log while weights are loaded."""
+    """Lines logged while weights are loaded."""
     lines: list[str] = []
     monkeypatch.setattr(weights_loading, 'print_log', lambda text, logger: lines.append(text))
     return lines
 
 
-def test_what_was_taken_of_a_foreign_file_is_logged_in_a_line(restorer, toy_backbone, logged):
+def test_loading_a_file_of_another_code_base_is_logged(restorer, toy_backbone, logged):
     bare = MODELS.build(toy_backbone['backbone']).state_dict()
     wrapped = {f'module.{name}': value for name, value in bare.items()}
     load_weights(restorer, {'net_g': wrapped, 'epoch': 3}, 'theirs.pth')
@@ -68,7 +68,7 @@ def test_what_was_taken_of_a_foreign_file_is_logged_in_a_line(restorer, toy_back
     ]
 
 
-def test_a_checkpoint_of_ours_is_loaded_without_a_word(restorer, checkpoint, logged):
+def test_loading_our_checkpoint_is_not_logged(restorer, checkpoint, logged):
     wrapped = {f'module.{name}': value for name, value in checkpoint['state_dict'].items()}
     load_weights(restorer, checkpoint, 'ours.pth')
     assert logged == []
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_ours_is_loaded_without_a_word(restorer, checkpoint, log
     ]
 
 
-def test_what_fits_by_name_and_shape_is_loaded_where_asked(restorer, checkpoint, logged):
+def test_non_strict_loading_loads_matching_tensors(restorer, checkpoint, logged):
     weights = {name: value + 1 for name, value in checkpoint['state_dict'].items()}
     weights['head.weight'] = weights.pop('backbone.net.stem.bias')
     weights['backbone.net.stem.weight'] = weights['backbone.net.stem.weight'][:4]

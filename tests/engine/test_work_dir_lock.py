@@ -1,4 +1,4 @@
-"""A work directory belongs to one run, until its process ends in whatever way."""
+"""A work directory is locked by one run until its process ends."""
 
 import errno
 import fcntl
@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from toy_training import FAST, train
+from two_processes import free_port
 
 from dtir_mm.engine import work_dir_lock
 from dtir_mm.engine.work_dir_lock import WorkDirInUseError, lock_work_dir, unlock_work_dir
 from dtir_mm.registry import RUNNERS
 
-# Locks a folder in a process of its own, without the seconds that torch takes to import. A child
-# process, as a loader's worker is one, outlives it.
+# Locks a folder in another process, without importing torch, which takes seconds. Its child process
+# outlives it, like a data loader's worker.
 HOLD = """
 import importlib.util, os, sys, time
 spec = importlib.util.spec_from_file_location('work_dir_lock', sys.argv[1])
@@ -34,11 +36,8 @@ if worker:
     print(worker, flush=True)
 time.sleep(60)
 """
-QUICK = """
+QUICK = f"""{FAST}
 train_cfg.update(max_iters=2)
-train_dataloader.update(num_workers=0)
-val_dataloader = val_cfg = val_evaluator = None
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
 default_hooks = dict(checkpoint=dict(interval=1), importance=None)
 """
 
@@ -49,7 +48,7 @@ def command(folder: Path) -> list[str]:
 
 @pytest.fixture
 def hold():
-    """Starts a process that locks a folder; gives it and the id of its worker."""
+    """Starts a process that locks a folder; returns it and the id of its worker."""
     ids = []
 
     def start(folder: Path) -> tuple[subprocess.Popen, int]:
@@ -66,26 +65,19 @@ def hold():
             pass
 
 
-def train(config_path: Path, work_dir: Path, resume: bool = False) -> None:
-    config = Config.fromfile(config_path)
-    config.work_dir, config.resume = str(work_dir), resume
-    config.experiment_name = f'{work_dir}{resume}'
-    RUNNERS.build(config).train()
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() if p.is_file() else b'' for p in folder.iterdir()}
 
 
-def test_a_second_run_is_refused_and_leaves_the_first_one_alone(toy_config, tmp_path, hold):
+def test_a_second_run_is_rejected_and_changes_nothing(toy_config, tmp_path, hold):
     config, work_dir = toy_config('pretrain', QUICK), tmp_path / 'run'
     train(config, work_dir)
-    process, worker = hold(work_dir)  # as training ended, another process may
+    process, worker = hold(work_dir)  # possible after training
     (work_dir / f'.iter_4.pth.{process.pid}.tmp').write_text('being written')
     before = contents(work_dir)
     for resume in (False, True):
         with pytest.raises(WorkDirInUseError) as error:
-            train(config, work_dir, resume)
+            train(config, work_dir, resume=resume)
         said = str(error.value)
         assert f'run is in use by process {process.pid} on {socket.gethostname()} since 2' in said
         assert str(work_dir) in said.partition('since')[2], 'the command'
@@ -93,19 +85,19 @@ def test_a_second_run_is_refused_and_leaves_the_first_one_alone(toy_config, tmp_
 
     process.kill()
     process.wait()
-    os.kill(worker, 0)  # lives on, and holds nothing
+    os.kill(worker, 0)  # still alive, without a lock
     train(config, work_dir, resume=True)
     assert not list(work_dir.glob('.iter_*'))
 
 
-def test_a_lock_that_is_no_file_is_named(tmp_path):
+def test_a_lock_that_is_not_a_file_is_an_error(tmp_path):
     (tmp_path / '.lock').mkdir()
     with pytest.raises(OSError, match=r'must be a writable file .*Is a directory') as error:
         lock_work_dir(tmp_path)
     assert str(tmp_path) in str(error.value) and '--work-dir' in str(error.value)
 
 
-def test_this_process_locks_again_and_lets_others_in(tmp_path, hold):
+def test_locking_is_reentrant_and_unlocking_releases(tmp_path, hold):
     for _ in range(2):
         lock_work_dir(tmp_path)
     refused = subprocess.run(command(tmp_path), capture_output=True, text=True, timeout=60)
@@ -115,11 +107,11 @@ def test_this_process_locks_again_and_lets_others_in(tmp_path, hold):
     process, _ = hold(tmp_path)
     with pytest.raises(WorkDirInUseError, match=f'process {process.pid} on'):
         lock_work_dir(tmp_path)
-    unlock_work_dir(tmp_path)  # not this process's
+    unlock_work_dir(tmp_path)  # no effect on another process's lock
     assert process.poll() is None
 
 
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(errno.ENOLCK, 'No locks available')
 
@@ -135,7 +127,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
 
 
 def build_as(rank: int, port: int, config_path: Path, work_dir: Path, said) -> None:
-    """One of two processes that start a run together; gives its error."""
+    """Builds the runner as one of two processes, and sends its error."""
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
     os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
     config = Config.fromfile(config_path)
@@ -146,13 +138,11 @@ def build_as(rank: int, port: int, config_path: Path, work_dir: Path, said) -> N
         said.put((rank, f'{type(error).__name__}: {error}'))
 
 
-def test_all_of_several_processes_end_with_the_refusal(toy_config, tmp_path, hold):
+def test_all_processes_of_a_second_run_are_rejected(toy_config, tmp_path, hold):
     config, work_dir = toy_config('pretrain', QUICK), tmp_path / 'run'
     work_dir.mkdir()
     process, _ = hold(work_dir)
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        port = server.getsockname()[1]
+    port = free_port()
     fork = multiprocessing.get_context('fork')
     said = fork.Queue()
     ranks = [

@@ -1,11 +1,11 @@
-"""What tests of the tools share: a toy that is trained once, and ways to call a tool."""
+"""A toy that is trained once, and ways to call a tool."""
 
 import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from dtir_mm.image_io import save_image
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The learning rate is far too high: two updates have to show in what the network does.
+# The learning rate is far too high, so that two updates change images visibly.
 CONFIG = """
 _base_ = [
     '{bases}/stages/{recipe}/{stage}.py',
@@ -61,29 +61,24 @@ PARTS = {
 }
 
 
-def load_tool(name: str) -> ModuleType:
-    """A tool as a module; its ``main`` is not called."""
+def call(name: str, *arguments: object) -> int | str | None:
+    """Calls a tool's ``main`` with a command line; returns its result or exit status."""
     spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def call(name: str, *arguments: object) -> int | str | None:
-    """Calls a tool's ``main`` with a command line; gives what it returns or leaves with."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
-        # mmengine names loggers by the second: two calls in one would share what was captured.
+        # mmengine names loggers by the second: two calls within one would share a logger.
         patch.setattr(MMLogger, '_instance_dict', OrderedDict())
         try:
-            return load_tool(name).main()
+            spec.loader.exec_module(module)
+            return module.main()
         except SystemExit as leaving:
             return leaving.code
 
 
 @pytest.fixture
 def run_tool(capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Calls a tool that has to succeed, and gives what it printed."""
+    """Calls a tool that must succeed; returns its output."""
 
     def run(name: str, *arguments: object) -> str:
         capsys.readouterr()
@@ -95,7 +90,7 @@ def run_tool(capsys: pytest.CaptureFixture) -> Callable[..., str]:
 
 @pytest.fixture
 def failure_of(capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Calls a tool that has to fail, and gives its message, however it is told."""
+    """Calls a tool that must fail; returns its error message."""
 
     def run(name: str, *arguments: object) -> str:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The tool that looks at the environment: what it finds, and one line for what is wrong."""
+"""tools/check_env.py: versions, timings, and one line for each problem."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ import torch
 from dtir_mm.engine import precision
 
 
-def test_this_environment_is_fine_and_both_precisions_are_timed(run_tool):
+def test_versions_and_timings_are_printed(run_tool):
     printed = run_tool('check_env')
     found = dict(line.split(maxsplit=1) for line in printed.splitlines())
     assert found['Python'].startswith('.'.join(map(str, sys.version_info[:3])))
@@ -21,12 +21,12 @@ def test_this_environment_is_fine_and_both_precisions_are_timed(run_tool):
     timing = r'fp32 (\S+) s per step, bf16 (\S+) s per step; precision="auto" selects (\S+)'
     fp32, bf16, taken = re.fullmatch(timing, found['precision']).groups()
     assert min(float(fp32), float(bf16)) > 0
-    # Times are printed rounded: where they look alike, either may have been faster.
+    # If the rounded times are equal, either may have been faster.
     assert fp32 == bf16 or taken == ('fp32' if float(fp32) < float(bf16) else 'bf16')
 
 
 @pytest.mark.parametrize('faster', ['fp32', 'bf16'])
-def test_the_precision_that_auto_takes(run_tool, monkeypatch, faster):
+def test_auto_selects_the_faster_precision(run_tool, monkeypatch, faster):
     seconds = {'fp32': 0.25, 'bf16': 0.5} if faster == 'fp32' else {'fp32': 0.25, 'bf16': 0.125}
     monkeypatch.setattr(precision, 'time_precisions', lambda device: seconds)
     assert f'bf16 {seconds["bf16"]:.4f} s per step; precision="auto" selects {faster}' in (
@@ -35,7 +35,7 @@ def test_the_precision_that_auto_takes(run_tool, monkeypatch, faster):
     assert precision.resolve_precision('auto', 'cpu') == faster
 
 
-def test_what_is_wrong_is_said_in_one_line_each(failure_of, capsys, monkeypatch):
+def test_each_problem_is_one_line(failure_of, capsys, monkeypatch):
     def lacking(name):
         if name in ('mmcv', 'mmcv-lite', 'lpips'):
             raise PackageNotFoundError(name)
@@ -53,7 +53,7 @@ def test_what_is_wrong_is_said_in_one_line_each(failure_of, capsys, monkeypatch)
     assert wrong[2] == 'PROBLEM precision: the clock is broken'
 
 
-def test_a_package_under_its_other_name_is_found(run_tool, monkeypatch):
+def test_an_alternative_package_name_is_found(run_tool, monkeypatch):
     def headless(name):
         if name == 'opencv-python':
             raise PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""Photographs from unpacked Debian packages and their archives; downloads without a network."""
+"""Photographs from unpacked Debian packages and their archives, with simulated downloads."""
 
 import io
 import os
@@ -6,12 +6,12 @@ import os
 import numpy as np
 import pytest
 from photos import debian
-from photos.debian import PACKAGE_SETS, PACKAGES, PhotoPackage, carve_images, package_photos
+from photos.debian import PhotoPackage, carve_images, package_photos
 from PIL import Image
 
 
 def encoded(image_format, width=400, height=320, seed=0):
-    """The file content of a smooth random image."""
+    """A smooth random image as the content of a file."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(small).resize((width, height)).save(buffer, image_format)
@@ -19,7 +19,7 @@ def encoded(image_format, width=400, height=320, seed=0):
 
 
 def archive(*files):
-    """What a Qt resource archive holds: a header, then each file after its length."""
+    """A Qt resource archive: a header, then the length and content of each file."""
     return b'qres' + b'\0' * 12 + b''.join(len(data).to_bytes(4, 'big') + data for data in files)
 
 
@@ -29,7 +29,7 @@ def write(path, content=b'x'):
     return path
 
 
-def test_carving_gives_the_large_images_byte_for_byte():
+def test_large_images_are_carved_byte_for_byte():
     webp, jpeg, second = encoded('WEBP'), encoded('JPEG'), encoded('WEBP', 320, 300, seed=1)
     thumbnail, script = encoded('JPEG', 64, 48), b'function (a) { return RIFF }'
     noise = b'\xff\xd8\xff\xe0' + np.random.default_rng(0).bytes(500)
@@ -37,9 +37,9 @@ def test_carving_gives_the_large_images_byte_for_byte():
     assert carved == [('.webp', webp), ('.jpg', jpeg), ('.webp', second)]
 
 
-def test_carving_passes_over_previews_inside_images_and_cut_off_ones():
+def test_embedded_previews_and_truncated_images_are_skipped():
     preview = encoded('JPEG', 640, 400)
-    # A chunk of metadata at the end of a WebP file, as cameras' previews come.
+    # Metadata at the end of a WebP file, where cameras put previews.
     chunk = b'EXIF' + (len(preview) + 4).to_bytes(4, 'little') + len(preview).to_bytes(4, 'big')
     body = encoded('WEBP')[8:] + chunk + preview + b'\0' * (len(preview) % 2)
     webp = b'RIFF' + len(body).to_bytes(4, 'little') + body
@@ -48,7 +48,7 @@ def test_carving_passes_over_previews_inside_images_and_cut_off_ones():
     assert list(carve_images(b'')) == []
 
 
-def test_curated_titles_are_found_and_others_left(tmp_path):
+def test_only_listed_titles_are_used(tmp_path):
     package = PhotoPackage('walls', 'CC0', 'usr/walls/{}/images/*', ('Lake', 'Hill', 'Gone'))
     root = tmp_path / 'root' / 'usr' / 'walls'
     write(root / 'Lake/images/640.jpg', b'small')
@@ -65,7 +65,7 @@ def test_curated_titles_are_found_and_others_left(tmp_path):
     assert {(photo.source, photo.licence) for photo in photos} == {('walls', 'CC0')}
 
 
-def test_archives_are_carved_by_number(tmp_path):
+def test_images_of_archives_are_selected_by_number(tmp_path):
     images = [encoded('JPEG', seed=seed) for seed in range(4)]
     write(tmp_path / 'root/rcc/zoo.rcc', archive(*images))
     archives = {'rcc/zoo.rcc': (0, 2), 'rcc/gone.rcc': None}
@@ -77,18 +77,8 @@ def test_archives_are_carved_by_number(tmp_path):
     assert len(package_photos(everything, tmp_path / 'root', tmp_path)) == 4
 
 
-def test_the_lists_of_packages():
-    assert set(PACKAGE_SETS['small']) < set(PACKAGE_SETS['all']) == set(PACKAGES)
-    for name, package in PACKAGES.items():
-        assert package.name == name and package.licence
-        assert bool(package.titles) == ('{}' in package.pattern)
-        assert package.titles or package.archives
-        assert len(set(package.titles)) == len(package.titles)
-    assert sum(len(package.titles) for package in PACKAGES.values()) == 53
-
-
-def test_unknown_packages_are_looked_up_in_lists_of_our_own(tmp_path, monkeypatch):
-    """The first download fails; then `update` and `download` with own lists; then unpacking."""
+def test_packages_are_looked_up_in_fresh_package_lists(tmp_path, monkeypatch):
+    """If a download fails, ``update`` and ``download`` are called with our own lists."""
     calls = []
 
     def apt(arguments, folder):
@@ -116,7 +106,7 @@ def test_unknown_packages_are_looked_up_in_lists_of_our_own(tmp_path, monkeypatc
     ]
 
 
-def test_apt_that_is_missing_or_fails_is_reported(tmp_path, monkeypatch):
+def test_missing_or_failing_apt_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(RuntimeError, match='apt-get'):
         debian.run_apt(['download', 'x'], tmp_path)

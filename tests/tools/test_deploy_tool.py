@@ -1,4 +1,4 @@
-"""The tool that deploys restorers: what it writes and prints, and what it refuses."""
+"""tools/deploy.py: what it writes, prints and rejects."""
 
 import importlib.util
 import json
@@ -20,7 +20,6 @@ def image(toy):
 
 
 def restored(toy, t):
-    """By the restorer itself."""
     restorer = load_restorer(toy.finetune).cpu()
     return restorer.restore_images(image(toy) * 2 - 1, torch.tensor([t]))
 
@@ -32,16 +31,16 @@ def names_in(folder):
 @pytest.mark.parametrize(
     ('step', 't'), [(('--task', 'rainy'), 8), (('--task', 'noisy'), 4), (('--t', 30), 30)]
 )
-def test_the_file_restores_as_the_checkpoint_does_at_the_step(toy, run_tool, tmp_path, step, t):
+def test_the_file_restores_as_the_checkpoint_does(toy, run_tool, tmp_path, step, t):
     run_tool('deploy', toy.finetune, tmp_path / 'net', *step)
     assert names_in(tmp_path) == ['net.safetensors']
     with torch.no_grad():
         result = load_deployed(tmp_path / 'net.safetensors')(image(toy))
     torch.testing.assert_close(result, restored(toy, t), rtol=0, atol=1e-5)
-    assert (result - image(toy)).abs().mean() > 0.01, 'the toy does nothing: no test of it'
+    assert (result - image(toy)).abs().mean() > 0.01, 'the toy does nothing'
 
 
-def test_the_file_tells_what_it_is(toy, run_tool, tmp_path):
+def test_the_metadata_of_the_file(toy, run_tool, tmp_path):
     run_tool('deploy', toy.finetune, tmp_path / 'net.safetensors', '--task', 'rainy')
     with safe_open(tmp_path / 'net.safetensors', 'pt') as file:
         metadata = file.metadata()
@@ -65,7 +64,7 @@ def test_parameters_are_counted(toy, run_tool, tmp_path):
     assert str(tmp_path / 'net.safetensors') in printed
 
 
-def test_a_config_can_stand_in_for_the_checkpoints_own(toy, run_tool, tmp_path):
+def test_a_config_replaces_that_of_the_checkpoint(toy, run_tool, tmp_path):
     step = ('--task', 'rainy')
     run_tool('deploy', toy.finetune, tmp_path / 'a', *step)
     run_tool('deploy', toy.finetune / 'iter_2.pth', tmp_path / 'b', *step, '--config', toy.config)
@@ -73,7 +72,7 @@ def test_a_config_can_stand_in_for_the_checkpoints_own(toy, run_tool, tmp_path):
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
 
 
-def test_onnx_on_demand(toy, run_tool, tmp_path):
+def test_onnx_export(toy, run_tool, tmp_path):
     printed = run_tool('deploy', toy.finetune, tmp_path / 'net', '--t', 8, '--onnx')
     assert names_in(tmp_path) == ['net.onnx', 'net.safetensors']
     assert f'{tmp_path / "net.onnx"} (heights and widths must be multiples of 2)' in printed
@@ -82,7 +81,7 @@ def test_onnx_on_demand(toy, run_tool, tmp_path):
     np.testing.assert_allclose(result, restored(toy, 8).numpy(), rtol=0, atol=1e-4)
 
 
-def test_without_onnx_nothing_is_written(toy, failure_of, tmp_path, monkeypatch):
+def test_missing_onnx_is_reported_before_writing(toy, failure_of, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, 'find_spec', lambda n: None if n == 'onnx' else find(n))
     said = failure_of('deploy', toy.finetune, tmp_path / 'net', '--t', 8, '--onnx')
@@ -91,9 +90,7 @@ def test_without_onnx_nothing_is_written(toy, failure_of, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize('name', ['net.safetensors', 'net.onnx'])
-def test_files_that_exist_are_left_alone_without_overwrite(
-    toy, run_tool, failure_of, tmp_path, name
-):
+def test_existing_files_need_overwrite(toy, run_tool, failure_of, tmp_path, name):
     (tmp_path / name).write_text('mine')
     command = ('deploy', toy.finetune, tmp_path / 'net', '--t', 8, '--onnx')
     message = failure_of(*command)
@@ -110,18 +107,12 @@ def test_files_that_exist_are_left_alone_without_overwrite(
         (('--task', 'hazy'), ('hazy', 'rainy', 'noisy')),
         (('--t', 0), ('t=0', '1..50')),
         (('--t', 51), ('t=51', '1..50')),
-        ((), ('--task', '--t')),
         (('--t', 8, '--task', 'rainy'), ('--task', '--t')),
     ],
 )
-def test_other_steps_are_refused(toy, failure_of, tmp_path, step, expected):
+def test_unknown_tasks_and_steps_out_of_range_are_rejected(
+    toy, failure_of, tmp_path, step, expected
+):
     message = failure_of('deploy', toy.finetune, tmp_path / 'net', *step)
     assert all(part in message for part in expected)
-    assert names_in(tmp_path) == []
-
-
-def test_what_is_missing_is_named(toy, failure_of, tmp_path):
-    message = failure_of('deploy', tmp_path / 'lost.pth', tmp_path / 'net', '--t', 8)
-    assert str(tmp_path / 'lost.pth') in message
-    assert 'iter_*.pth' in failure_of('deploy', tmp_path, tmp_path / 'net', '--t', 8)
     assert names_in(tmp_path) == []

@@ -1,4 +1,4 @@
-"""The shell scripts that start several processes, with programs that only note how they are run."""
+"""The shell scripts that start several processes, with programs that record how they are run."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import json, os, sys
 with open(os.environ['NOTES'], 'a') as file:
     file.write(json.dumps([{name!r}, *sys.argv[1:]]) + chr(10))
 """
-# A cluster of as many nodes as are asked for, on each of which the command runs.
+# Runs the command on as many simulated nodes as requested.
 SRUN = """
 import subprocess
 nodes = int(next(a for a in sys.argv if a.startswith('--nodes=')).split('=')[1])
@@ -30,7 +30,7 @@ for node in range(nodes):
 
 @pytest.fixture
 def run_script(tmp_path):
-    """Runs a script; gives its result, and what was called: a list of names with arguments."""
+    """Runs a script; returns its result, and the names and arguments of the programs called."""
 
     def run(name: str, *arguments: str, **env: str) -> tuple[subprocess.CompletedProcess, list]:
         programs = tmp_path / 'bin'
@@ -57,7 +57,7 @@ def run_script(tmp_path):
     return run
 
 
-# Lets one process write what several would read half written.
+# Writes a cache that several processes would write at the same time.
 CACHE = ['python', '-c', 'import mmengine.config']
 
 
@@ -77,33 +77,33 @@ def test_scripts_are_bash(script):
     assert os.access(script, os.X_OK)
 
 
-def test_one_node(run_script):
-    _, calls = run_script('dist_train.sh', 'c.py', '8', '--resume', '--amp')
+@pytest.mark.parametrize(
+    ('env', 'nodes'),
+    [
+        ({}, (1, 0, '127.0.0.1', 29500)),
+        (
+            dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', MASTER_PORT='29999'),
+            (2, 1, '10.0.0.1', 29999),
+        ),
+    ],
+)
+def test_one_node_and_one_of_several(run_script, env, nodes):
+    _, calls = run_script('dist_train.sh', 'c.py', '8', '--resume', '--amp', **env)
     train = ('train.py', 'c.py', '--launcher', 'pytorch', '--resume', '--amp')
-    assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 8, *train)]
-    _, calls = run_script('dist_test.sh', 'c.py', 'run', '4', '--images', '1')
+    assert calls == [CACHE, torchrun(*nodes, 8, *train)]
+    _, calls = run_script('dist_test.sh', 'c.py', 'run', '4', '--images', '1', **env)
     test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch', '--images', '1')
-    assert calls == [CACHE, torchrun(1, 0, '127.0.0.1', 29500, 4, *test)]
-
-
-def test_a_node_of_several(run_script):
-    where = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', MASTER_PORT='29999')
-    _, calls = run_script('dist_train.sh', 'c.py', '8', **where)
-    train = ('train.py', 'c.py', '--launcher', 'pytorch')
-    assert calls == [CACHE, torchrun(2, 1, '10.0.0.1', 29999, 8, *train)]
-    _, calls = run_script('dist_test.sh', 'c.py', 'run', '8', **where)
-    test = ('test.py', 'c.py', 'run', '--launcher', 'pytorch')
-    assert calls == [CACHE, torchrun(2, 1, '10.0.0.1', 29999, 8, *test)]
+    assert calls == [CACHE, torchrun(*nodes, 4, *test)]
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
-def test_the_cache_of_yapf_is_there_before_processes_start_together(run_script, tmp_path, script):
+def test_the_yapf_cache_is_written_before_processes_start(run_script, tmp_path, script):
     run_script(script, 'c.py', 'run', '2', XDG_CACHE_HOME=str(tmp_path / 'cache'))
     grammars = sorted(path.name.split('-')[0] for path in tmp_path.glob('cache/YAPF/*/*.pickle'))
     assert grammars == ['Grammar', 'PatternGrammar']
 
 
-def test_slurm_starts_one_torchrun_a_node(run_script):
+def test_slurm_starts_one_torchrun_per_node(run_script):
     env = dict(GPUS='16', SRUN_ARGS='--time=1:00:00 --exclusive')
     result, calls = run_script(
         'slurm_train.sh', 'gpu', 'rain', 'c.py', 'out dir', '--auto-scale-lr', **env
@@ -115,27 +115,16 @@ def test_slurm_starts_one_torchrun_a_node(run_script):
         '--gres=gpu:8', '--cpus-per-task=40', '--kill-on-bad-exit=1', '--time=1:00:00',
         '--exclusive',
     ]  # fmt: skip
-    train = (
-        'train.py',
-        'c.py',
-        '--launcher',
-        'pytorch',
-        '--work-dir',
-        'out dir',
-        '--auto-scale-lr',
-    )
+    train = 'train.py c.py --launcher pytorch --work-dir'.split()
+    train += ['out dir', '--auto-scale-lr']
     nodes = ['scontrol', 'show', 'hostnames', 'gpu[07-08]']
     assert others == [
-        nodes,
-        CACHE,
-        torchrun(2, 0, 'gpu07', 29500 + 567, 8, *train),
-        nodes,
-        CACHE,
-        torchrun(2, 1, 'gpu07', 29500 + 567, 8, *train),
-    ]
+        call for node in (0, 1)
+        for call in (nodes, CACHE, torchrun(2, node, 'gpu07', 29500 + 567, 8, *train))
+    ]  # fmt: skip
 
 
-def test_slurm_with_fewer_gpus_than_a_node_has(run_script):
+def test_slurm_with_part_of_a_node(run_script):
     env = dict(GPUS='2', CPUS_PER_TASK='8', MASTER_ADDR='here', MASTER_PORT='1')
     _, (srun, _, train) = run_script('slurm_train.sh', 'gpu', 'rain', 'c.py', '--resume', **env)
     assert {'--nodes=1', '--gres=gpu:2', '--cpus-per-task=16'} <= set(srun)

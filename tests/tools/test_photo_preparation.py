@@ -1,4 +1,4 @@
-"""Shrinking, splitting, and what is written and checked."""
+"""Shrinking, splitting, writing and checking photographs."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def photo_file(folder, name, image):
         ((100, 2000), (100, 2000), 1),
     ],
 )
-def test_photographs_are_shrunk_twofold_or_more_or_not_at_all(size, expected, factor):
+def test_photographs_are_shrunk_by_at_least_two_or_not_at_all(size, expected, factor):
     small, shrink = shrink_photo(np.zeros((*size, 3), np.uint8))
     assert small.shape == (*expected, 3) and shrink == factor
 
@@ -62,7 +62,7 @@ def test_split_sizes(total, expected):
     assert counts(split_photos(names, 0)) == expected
 
 
-def test_split_depends_on_names_and_seed_not_on_order():
+def test_the_split_depends_only_on_names_and_seed():
     names = [f'p{i}' for i in range(100)]
     split = split_photos(dict.fromkeys(names, 2.0), 0)
     assert split == split_photos(dict.fromkeys(reversed(names), 2.0), 0)
@@ -70,14 +70,14 @@ def test_split_depends_on_names_and_seed_not_on_order():
     assert counts(split) == (83, 5, 12)
 
 
-def test_photographs_with_artefacts_go_to_test_only_if_others_do_not_suffice():
+def test_the_test_split_prefers_shrunk_photographs():
     shrinks = {f'p{i}': 1.0 if i < 80 else 2.5 for i in range(100)}
     split = split_photos(shrinks, 0)
     assert all(shrinks[name] == 2.5 for name in split if split[name] == 'test')
     assert counts(split_photos(dict.fromkeys(shrinks, 1.0), 0)) == (83, 5, 12)
 
 
-def test_too_few_photographs_are_refused():
+def test_too_few_photographs_are_rejected():
     with pytest.raises(ValueError, match=r'^2 usable photograph\(s\): at least 3 are needed'):
         split_photos({'a': 2.0, 'b': 2.0}, 0)
 
@@ -95,7 +95,7 @@ def prepared(tmp_path):
     return tmp_path / 'out', left_out
 
 
-def test_written_photographs_are_those_of_the_manifest(prepared):
+def test_the_manifest_describes_the_written_photographs(prepared):
     folder, left_out = prepared
     manifest = json.loads((folder / 'manifest.json').read_text())
     assert manifest == read_manifest(folder) and manifest['arguments'] == {'photos': 'in'}
@@ -111,24 +111,24 @@ def test_written_photographs_are_those_of_the_manifest(prepared):
         assert (record['source'], record['licence']) == ('mine', 'CC0')
     assert records['large']['original_size'] == [700, 640] and records['large']['shrink'] == 2
     assert read_image(files['large']).shape == (320, 350, 3)
-    assert records['large']['split'] == 'test', 'it alone was shrunk'
+    assert records['large']['split'] == 'test', 'it is the only shrunk one'
     np.testing.assert_array_equal(read_image(files['p3']), noise(150, 203, 3))
     assert differences(folder, manifest) == ([], [])
 
 
-def test_unusable_photographs_are_named_with_the_reason(prepared):
+def test_unusable_photographs_are_reported_with_the_reason(prepared):
     reasons = ['red.png is nearly flat', 'icon.png is too small: 640 x 64', 'text.jpg']
     assert len(prepared[1]) == 3
     assert all(reason in line for reason, line in zip(reasons, prepared[1], strict=True))
 
 
-def test_no_usable_photograph_is_an_error_that_gives_the_reasons(tmp_path):
+def test_too_few_usable_photographs_are_reported_with_the_reasons(tmp_path):
     photo = photo_file(tmp_path, 'icon', noise(32, 32))
     with pytest.raises(ValueError, match=r'^0 usable.*at least 3.*icon\.png is too small'):
         write_photos([photo], tmp_path / 'out', {}, 0)
 
 
-def test_lost_changed_and_unknown_files_are_found(prepared):
+def test_missing_changed_and_unknown_files_are_found(prepared):
     folder, _ = prepared
     first, second, *_ = sorted(folder.glob('train/*'))
     first.unlink()
@@ -142,14 +142,14 @@ def test_lost_changed_and_unknown_files_are_found(prepared):
     'text',
     ['{', '[]', '{"photos": []}', '{"arguments": {}, "photos": [{"name": "a", "split": "../x"}]}'],
 )
-def test_broken_manifests_are_named(tmp_path, text):
+def test_invalid_manifests_are_rejected(tmp_path, text):
     (tmp_path / 'manifest.json').write_text(text)
     with pytest.raises(ValueError, match=r'manifest\.json is no(t JSON| manifest of photographs)'):
         read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize('name', ['../../x', '..', '', 'a/b', 'a\\b', 'a\0', 5])
-def test_names_that_lead_out_of_the_folder_are_refused_unread(prepared, name):
+def test_names_outside_the_folder_are_rejected_unread(prepared, name):
     folder, _ = prepared
     manifest = json.loads((folder / 'manifest.json').read_text())
     manifest['photos'][1]['name'] = name

@@ -33,7 +33,7 @@ def test_folders_are_searched_recursively(tmp_path):
     assert photos[1].file == tmp_path / 'b/c.PNG' and photos[1].source == str(tmp_path)
 
 
-def test_files_of_one_stem_get_names_of_their_own_that_do_not_depend_on_others(tmp_path):
+def test_files_with_equal_stems_get_stable_unique_names(tmp_path):
     for name in ('a.jpg', 'a.png', 'b/c.jpg', 'b__c.jpg', 'd.jpg'):
         write(tmp_path / name)
     before = {photo.file: photo.name for photo in folder_photos(tmp_path, tmp_path / 'out')}
@@ -44,7 +44,7 @@ def test_files_of_one_stem_get_names_of_their_own_that_do_not_depend_on_others(t
     assert before.items() < after.items()
 
 
-def test_prepared_photographs_inside_the_folder_are_not_taken_again(tmp_path):
+def test_prepared_photographs_inside_the_folder_are_ignored(tmp_path):
     write(tmp_path / 'a.jpg')
     write(tmp_path / 'out/train/a.png')
     assert [photo.name for photo in folder_photos(tmp_path, tmp_path / 'out')] == ['a']

@@ -1,4 +1,4 @@
-"""The tool that decodes a config's images beforehand."""
+"""tools/prepare_decoded.py decodes the images of a config once."""
 
 import shutil
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def prepared(tmp_path):
     return tmp_path / 'config.py', folder
 
 
-def test_every_image_is_decoded_once_and_training_finds_it(prepared, run_tool, monkeypatch):
+def test_images_are_decoded_once_and_used_by_data_sets(prepared, run_tool, monkeypatch):
     config, folder = prepared
     printed = run_tool('prepare_decoded', config, '--workers', 1)
     assert f'{folder}/decoded: 0 of 4 images are decoded; the others take 0.0 GB' in printed
@@ -44,7 +44,7 @@ def test_every_image_is_decoded_once_and_training_finds_it(prepared, run_tool, m
     assert pairs.load(1)['clean'].shape == (48, 64, 3)
 
 
-def test_mistakes_are_explained(prepared, failure_of, monkeypatch):
+def test_errors_are_explained(prepared, failure_of, monkeypatch):
     config, folder = prepared
     options = ('--workers', 1, '--cfg-options', 'train_dataloader.dataset.decoded=')
     assert 'decoded=data/decoded' in failure_of('prepare_decoded', config, *options)

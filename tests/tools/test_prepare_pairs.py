@@ -1,4 +1,4 @@
-"""The tool that prepares pairs: into the folders of configs, resumable, replacing nothing."""
+"""tools/prepare_pairs.py: links into the folders of configs, resumable, without overwriting."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def pairs_in(folder) -> list[str]:
 
 
 @pytest.mark.parametrize('options', [[], ['--copy']])
-def test_a_download_becomes_the_folders_of_both_settings(tmp_path, download, run_tool, options):
+def test_a_download_is_linked_for_both_settings(tmp_path, download, run_tool, options):
     data = tmp_path / 'data'
     command = ('prepare_pairs', 'link', 'LOL-v1', 'train', download, '--data', data, *options)
     printed = run_tool(*command)
@@ -44,14 +44,14 @@ def test_a_download_becomes_the_folders_of_both_settings(tmp_path, download, run
     assert pairs_in(folders[0]) == list('0123')
 
 
-def test_a_part_of_a_download(tmp_path, download, run_tool):
+def test_a_limit_links_part_of_a_download(tmp_path, download, run_tool):
     data = tmp_path / 'data'
     options = ('--data', data, '--limit', 2)
     run_tool('prepare_pairs', 'link', 'LOL-v1', 'train', download, *options)
     assert pairs_in(data / 'LOL-v1' / 'train') == ['0', '2']
 
 
-def test_pairs_are_made_from_several_folders_with_masks(tmp_path, run_tool):
+def test_images_of_several_folders_are_degraded_with_masks(tmp_path, run_tool):
     for number in range(3):
         save_image(tmp_path / str(number % 2) / f'{number}.png', image(number) // 2)
     mask = np.full((24, 32, 3), 255, np.uint8)
@@ -69,10 +69,9 @@ def test_pairs_are_made_from_several_folders_with_masks(tmp_path, run_tool):
         np.testing.assert_array_equal(degraded, expected)
 
 
-def test_mistakes_are_explained(tmp_path, download, failure_of):
+def test_errors_are_explained(tmp_path, download, failure_of):
     link = ('prepare_pairs', 'link')
     data = ('--data', tmp_path / 'data')
-    assert 'RESIDE-6k' in failure_of(*link, 'RESIDE', 'train', download, *data)
     assert 'no config reads' in failure_of(*link, 'LOL-v2', 'train', download, *data)
     assert 'eval15' in failure_of(*link, 'LOL-v1', 'test', download, *data)
     save_image(tmp_path / 'data' / 'LOL-v1' / 'train' / 'GT' / '3.png', image(9))
@@ -80,4 +79,3 @@ def test_mistakes_are_explained(tmp_path, download, failure_of):
     clean = download / 'our485' / 'high'
     degrade = ('prepare_pairs', 'degrade', 'noisy', clean, '--out', tmp_path / 'out')
     assert 'masks' in failure_of(*degrade, '--masks', clean)
-    assert "--workers: '0' must be an integer of at least 1" in failure_of(*degrade, '--workers', 0)

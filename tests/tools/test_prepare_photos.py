@@ -1,31 +1,21 @@
-"""The tool that collects photographs: reuse, refusal, fallback. No network and no apt."""
+"""tools/prepare_photos.py without network and apt: reuse, errors, fallbacks."""
 
-import importlib.util
+import importlib
 import io
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from photos import debian
-from photos.preparation import read_manifest
+from photos.preparation import SPLITS, read_manifest
 from PIL import Image
 from tqdm import tqdm
 
 from dtir_mm.image_io import save_image
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_photos.py'
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('prepare_photos', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def status_of(tool: ModuleType, arguments: list[str]) -> int:
-    """The status that a tool which fails ends with."""
+    """The exit status of a call that fails."""
     with pytest.raises(SystemExit) as leaving:
         tool.main(arguments)
     return leaving.value.code
@@ -37,7 +27,7 @@ def tool(monkeypatch):
         raise RuntimeError(f'there is no apt: {arguments}')
 
     monkeypatch.setattr(debian, 'run_apt', no_apt)
-    return load_tool()
+    return importlib.import_module('prepare_photos')
 
 
 @pytest.fixture
@@ -57,7 +47,7 @@ def contents(folder):
     }
 
 
-def test_own_image_are_prepared_and_then_reused(tool, images, tmp_path, capsys):
+def test_own_photographs_are_prepared_and_reused(tool, images, tmp_path, capsys):
     out = tmp_path / 'deep' / 'out'
     (images / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
     assert tool.main([str(out), '--photos', str(images)]) == 0
@@ -65,12 +55,7 @@ def test_own_image_are_prepared_and_then_reused(tool, images, tmp_path, capsys):
     assert 'broken.jpg' in printed and '1 of 6 photographs left out' in printed
     assert '5 photographs (train 3, val 1, test 1)' in printed
     assert [entry.name for entry in out.parent.iterdir()] == ['out'], 'something temporary is left'
-    assert {file.split('/')[0] for file in contents(out)} == {
-        'train',
-        'val',
-        'test',
-        'manifest.json',
-    }
+    assert {file.split('/')[0] for file in contents(out)} == {*SPLITS, 'manifest.json'}
 
     before = contents(out)
     times = {file: file.stat().st_mtime_ns for file in out.rglob('*')}
@@ -79,10 +64,10 @@ def test_own_image_are_prepared_and_then_reused(tool, images, tmp_path, capsys):
     assert {file: file.stat().st_mtime_ns for file in out.rglob('*')} == times
 
     assert tool.main([str(tmp_path / 'again'), '--photos', str(images)]) == 0
-    assert contents(tmp_path / 'again') == before, 'the same input gives the same bytes'
+    assert contents(tmp_path / 'again') == before, 'not deterministic'
 
 
-def test_other_arguments_and_damage_need_overwrite(tool, images, tmp_path, capsys):
+def test_other_arguments_and_damaged_folders_need_overwrite(tool, images, tmp_path, capsys):
     out = tmp_path / 'out'
     arguments = [str(out), '--photos', str(images)]
     assert tool.main(arguments) == 0
@@ -105,7 +90,7 @@ def test_other_arguments_and_damage_need_overwrite(tool, images, tmp_path, capsy
     assert read_manifest(out)['arguments']['split_seed'] == 3
 
 
-def test_files_of_others_are_never_deleted(tool, images, tmp_path, capsys):
+def test_other_files_are_never_deleted(tool, images, tmp_path, capsys):
     out = tmp_path / 'out'
     (out / 'thesis').mkdir(parents=True)
     (out / 'thesis' / 'text.txt').write_text('years of work')
@@ -122,7 +107,7 @@ def test_files_of_others_are_never_deleted(tool, images, tmp_path, capsys):
     assert (made / 'test' / 'mine.txt').exists()
 
 
-def test_a_failure_leaves_nothing_behind(tool, images, tmp_path, monkeypatch, capsys):
+def test_failures_leave_no_files(tool, images, tmp_path, monkeypatch, capsys):
     assert status_of(tool, [str(tmp_path / 'out'), '--photos', str(tmp_path / 'nowhere')]) == 1
     assert 'nowhere' in capsys.readouterr().err
     for file in sorted(images.iterdir())[2:]:
@@ -160,7 +145,7 @@ def fake_package(name, scratch):
     return scratch / name
 
 
-def test_packages_that_can_be_had_are_used_and_others_named(tool, tmp_path, monkeypatch, capsys):
+def test_available_packages_are_used_and_others_reported(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(debian, 'fetch_package', fake_package)
     assert tool.main([str(tmp_path / 'out')]) == 0
     printed = capsys.readouterr().out
@@ -173,9 +158,7 @@ def test_packages_that_can_be_had_are_used_and_others_named(tool, tmp_path, monk
     assert all('GPL-3+' in record['licence'] for record in manifest['photos'])
 
 
-def test_without_apt_the_python_packages_are_taken_and_that_is_said(
-    tool, tmp_path, monkeypatch, capsys
-):
+def test_without_apt_python_packages_are_used(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip('skimage')
     pytest.importorskip('sklearn')
     monkeypatch.chdir(tmp_path)
@@ -186,7 +169,7 @@ def test_without_apt_the_python_packages_are_taken_and_that_is_said(
     assert f'Lists={tmp_path}' in printed, 'apt-get runs elsewhere and needs an absolute path'
 
 
-def test_without_anything_the_way_out_is_named(tool, tmp_path, monkeypatch, capsys):
+def test_without_any_source_the_error_names_an_option(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, 'python_package_photos', lambda: [])
     assert status_of(tool, [str(tmp_path / 'out')]) == 1
     assert '--photos DIR' in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""tools/test.py --publish: what it refuses before it tests, and what it writes."""
+"""tools/test.py --publish: what it rejects before testing, and what it writes."""
 
 import json
 import re
@@ -29,7 +29,7 @@ unseen: {row} average target
 
 @pytest.fixture
 def publish(toy, tmp_path, monkeypatch) -> SimpleNamespace:
-    """A config beside a page, the fine-tuning of it, and the arguments that publish it."""
+    """A config beside a page, and the command that publishes its run."""
     monkeypatch.setattr(publishing, 'git_commit', lambda besides: COMMIT)
     folder = tmp_path / 'configs' / 'toy'
     folder.mkdir(parents=True)
@@ -41,7 +41,7 @@ def publish(toy, tmp_path, monkeypatch) -> SimpleNamespace:
     return SimpleNamespace(config=config, page=page, out=out, arguments=arguments)
 
 
-def test_figures_go_into_the_page_with_their_origin(run_tool, publish):
+def test_results_are_written_with_their_origin(run_tool, publish):
     printed = run_tool(*publish.arguments)
     summary = json.loads((publish.out / 'summary.json').read_text())
     assert summary['protocol'] == 'rgb_no_lpips'
@@ -60,7 +60,7 @@ def test_figures_go_into_the_page_with_their_origin(run_tool, publish):
     assert f'published: {publish.page}' in printed
 
 
-def test_other_figures_are_kept_unless_replaced(run_tool, failure_of, publish):
+def test_published_results_need_replace(run_tool, failure_of, publish):
     publish.page.write_text(PAGE.replace('| | |', '| 99.99 / .999 | 88.88 / .888 |'))
     before = publish.page.read_text()
     message = failure_of(*publish.arguments)
@@ -73,29 +73,28 @@ def test_other_figures_are_kept_unless_replaced(run_tool, failure_of, publish):
 @pytest.mark.parametrize(
     ('commit', 'message'), [(None, 'in no commit'), (f'{COMMIT}-dirty', 'changed since aaaa')]
 )
-def test_code_that_is_no_commit_is_refused(failure_of, publish, monkeypatch, commit, message):
+def test_uncommitted_code_is_rejected(failure_of, publish, monkeypatch, commit, message):
     monkeypatch.setattr(publishing, 'git_commit', lambda besides: commit)
     assert message in failure_of(*publish.arguments)
     assert publish.page.read_text() == PAGE
     assert not (publish.out / 'summary.json').exists(), 'it was tested first'
 
 
-def test_another_protocol_is_refused(failure_of, publish):
+def test_another_protocol_is_rejected(failure_of, publish):
     message = failure_of(*publish.arguments, '--protocol', 'y')
     assert 'under the protocol rgb_no_lpips, this test is under y' in message
 
 
-def test_a_config_without_a_page_is_refused(failure_of, publish):
+def test_a_config_without_a_table_is_rejected(failure_of, publish):
     publish.page.write_text('# Nothing\n')
     assert 'README.md with a table of results' in failure_of(*publish.arguments)
     publish.page.write_text(PAGE.replace('toy_b2-2', 'toy_b2-3'))
     assert 'no table of the page has a cell for toy_b2-2' in failure_of(*publish.arguments)
 
 
-def test_overrides_are_refused(failure_of, publish):
+def test_overrides_are_rejected(failure_of, publish):
     message = failure_of(*publish.arguments, '--cfg-options', 'model.tile=512')
     assert '--cfg-options' in message
-    assert '--replace needs --publish' in failure_of(*publish.arguments[:-1], '--replace')
 
 
 @pytest.mark.parametrize(
@@ -107,20 +106,20 @@ def test_overrides_are_refused(failure_of, publish):
         ("default_hooks['ema'] = dict(type='WeightEMAHook')", 'default_hooks.ema'),
     ],
 )
-def test_a_checkpoint_of_another_config_is_refused(failure_of, publish, more, differs):
+def test_a_checkpoint_of_another_config_is_rejected(failure_of, publish, more, differs):
     publish.config.write_text(f'{publish.config.read_text()}\n{more}\n')
     message = failure_of(*publish.arguments)
     assert 'trained by another config' in message and differs in message
 
 
-def test_what_changes_memory_alone_is_not_another_config(run_tool, publish):
+def test_micro_batches_are_not_another_config(run_tool, publish):
     text = publish.config.read_text() + "\nmodel['step']['micro_batch_size'] = 1\n"
     publish.config.write_text(text)
     assert 'published' in run_tool(*publish.arguments)
 
 
 @pytest.mark.parametrize('name', ['toy_b4-2', 'toy_b2-4'])
-def test_another_batch_or_fewer_updates_are_refused(failure_of, publish, name):
+def test_another_batch_or_fewer_updates_are_rejected(failure_of, publish, name):
     config = publish.config.rename(publish.config.with_name(f'{name}.py'))
     publish.page.write_text(PAGE.replace('toy_b2-2', name))
     message = failure_of('test', config, *publish.arguments[2:])

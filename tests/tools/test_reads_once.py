@@ -9,7 +9,7 @@ import torch
 
 @pytest.fixture
 def reads(monkeypatch) -> Counter:
-    """How often each file was read, by its path."""
+    """The number of reads of each file."""
     counts, load = Counter(), torch.load
 
     def counting(file, **settings):
@@ -20,7 +20,7 @@ def reads(monkeypatch) -> Counter:
     return counts
 
 
-def test_restoring_deploying_and_matching(toy, run_tool, reads, tmp_path):
+def test_tools_read_a_checkpoint_once(toy, run_tool, reads, tmp_path):
     image, small = toy.photos / '0.png', ('--num-images', 8, '--size', 16)
     matching = (tmp_path / 't.json', '--photos', toy.photos, '--tasks', 'rainy', *small)
     finetuned, pretrained = ({str(run / 'iter_2.pth'): 1} for run in (toy.finetune, toy.pretrain))
@@ -35,7 +35,7 @@ def test_restoring_deploying_and_matching(toy, run_tool, reads, tmp_path):
         assert reads == expected, name
 
 
-def test_resuming_and_testing(toy, run_tool, reads, tmp_path):
+def test_resuming_and_testing_read_a_checkpoint_once(toy, run_tool, reads, tmp_path):
     shutil.copytree(toy.pretrain, tmp_path / 'run')
     config = toy.config.with_name('pretrain.py')
     run_tool('train', config, '--work-dir', tmp_path / 'run', '--resume')
@@ -45,7 +45,7 @@ def test_resuming_and_testing(toy, run_tool, reads, tmp_path):
     assert reads == {str(toy.finetune / 'iter_2.pth'): 1}
 
 
-def test_restoring_with_a_public_file(toy, run_tool, reads, tmp_path):
+def test_restoring_reads_a_public_file_once(toy, run_tool, reads, tmp_path):
     from dtir_mm.registry import MODELS
 
     settings = dict(width=8, middle_blk_num=1, enc_blk_nums=[1], dec_blk_nums=[1])

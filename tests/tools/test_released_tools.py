@@ -1,4 +1,4 @@
-"""Training, testing and restoring under the recipe of the released code; the mean over flips."""
+"""Training, testing and restoring with the released recipe, and the ensemble over flips."""
 
 import csv
 from pathlib import Path
@@ -37,7 +37,7 @@ def degraded(row: dict[str, str]) -> np.ndarray:
     return degradation_for(row['task'], row['domain']).degrade(read_image(row['path']), rng)
 
 
-def test_both_stages_train_and_the_second_starts_from_the_first(released):
+def test_fine_tuning_starts_from_pre_training(released):
     before, after = (load_checkpoint(run).content for run in (released.pretrain, released.finetune))
     assert [run['meta']['objective'] for run in (before, after)] == ['denoising', 'content']
     assert 'importance' not in before
@@ -49,7 +49,7 @@ def test_both_stages_train_and_the_second_starts_from_the_first(released):
 
 
 @pytest.mark.parametrize('ensemble', [False, True])
-def test_the_test_restores_as_by_hand(released, run_tool, tmp_path, ensemble):
+def test_metrics_equal_an_independent_restoration(released, run_tool, tmp_path, ensemble):
     options = ('--ensemble',) if ensemble else ()
     run_tool('test', released.config, released.finetune, '--work-dir', tmp_path, *options)
     with open(tmp_path / 'images.csv', newline='') as stream:
@@ -65,39 +65,18 @@ def test_the_test_restores_as_by_hand(released, run_tool, tmp_path, ensemble):
         assert abs(psnr - peak_signal_noise_ratio(clean, other, data_range=255)) > 0.02
 
 
-@pytest.mark.parametrize('recipe', ['paper', 'released'])
-def test_restore_with_and_without_flips(recipe, toy, released, run_tool, tmp_path):
-    """Sizes that are no multiple of the network's are padded behind the flip."""
-    made = {'paper': toy, 'released': released}[recipe]
-    image = read_image(made.photos / '1.png')
+def test_restoring_with_and_without_flips(released, run_tool, tmp_path):
+    photo = released.photos / '1.png'
     for flips, options in ((FLIPS[:1], ()), (FLIPS, ('--ensemble',))):
         target = tmp_path / f'{len(flips)}.png'
-        run_tool('restore', made.finetune, made.photos / '1.png', target, *options)
-        if recipe == 'released':
-            expected = restored(made.finetune, image, 8, flips)
-        else:
-            expected = 255 * by_forward(made.finetune, image, flips)
+        run_tool('restore', released.finetune, photo, target, *options)
+        expected = restored(released.finetune, read_image(photo), 8, flips)
         assert np.abs(read_image(target) - expected).max() < 0.51
     assert (read_image(tmp_path / '1.png') != read_image(tmp_path / '4.png')).mean() > 0.1
 
 
-def by_forward(work_dir: Path, image: np.ndarray, flips: tuple) -> np.ndarray:
-    """The mean of the restorer's own answers to flipped images: (H, W, 3) in [0, 1]."""
-    restorer = load_restorer(work_dir)
-    results = []
-    for axes in flips:
-        flipped = np.flip(image, [axis - 2 for axis in axes]) if axes else image
-        y = torch.from_numpy(flipped.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        with torch.no_grad():
-            y = y.to(next(restorer.parameters()))
-            result = restorer(y, torch.tensor([8], device=y.device))[0].permute(1, 2, 0)
-        result = result.cpu().numpy()
-        results.append(np.flip(result, [axis - 2 for axis in axes]) if axes else result)
-    return (np.mean(results, axis=0).clip(-1, 1) + 1) / 2
-
-
-def test_the_mean_over_flips_of_an_image_of_odd_sides(released, run_tool, tmp_path):
-    """Of an image and its mirror image it is the same, mirrored; a single pass's is not."""
+def test_the_ensemble_is_equivariant_to_flips_for_odd_sizes(released, run_tool, tmp_path):
+    """The result of a mirrored image is mirrored, which one pass does not achieve."""
     image = np.ascontiguousarray(read_image(released.photos / '2.png')[:21, :33])
     save_image(tmp_path / 'in' / 'a.png', image)
     save_image(tmp_path / 'in' / 'b.png', np.ascontiguousarray(image[:, ::-1]))
@@ -109,7 +88,7 @@ def test_the_mean_over_flips_of_an_image_of_odd_sides(released, run_tool, tmp_pa
     assert np.abs(a - b[:, ::-1]).max() > 1
 
 
-def test_published_figures_are_of_one_pass(released, failure_of, tmp_path):
+def test_publishing_an_ensemble_is_rejected(released, failure_of, tmp_path):
     message = failure_of('test', released.config, released.finetune, '--work-dir', tmp_path,
                          '--publish', '--ensemble')  # fmt: skip
     assert '--publish takes one pass for each image, without --ensemble' in message

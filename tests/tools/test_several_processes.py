@@ -1,23 +1,19 @@
-"""A leaf of Setting A on two processes, and on one that goes on with their run."""
+"""A leaf of Setting A on two processes, resumed on one."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from two_processes import ROOT, run_on_two
 
 from dtir_mm.datasets.layouts import generate_fixture
 from dtir_mm.engine.checkpoint import load_checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 LEAVES = ROOT / 'configs' / 'setting_a'
 PRETRAIN = LEAVES / 'dtir-unet_pretrain_rainy_b16-500k.py'
 FINETUNE = LEAVES / 'dtir-unet_finetune_rainy_b16-300k.py'
-# Toy width and length; all else is the leaf's own, 16 samples an update and all terms.
+# Toy width and length; all else is as in the leaf, such as 16 samples per update and all terms.
 TOY = [
     'model.backbone.backbone.width=8', 'model.backbone.backbone.channel_multipliers=(1,2)',
     'model.backbone.backbone.blocks_per_level=(1,)', 'model.backbone.backbone.middle_blocks=1',
@@ -31,26 +27,13 @@ SHORT = [
 ]  # fmt: skip
 
 
-def on_two_processes(config: Path, *arguments: object, cwd: Path) -> None:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        port = str(server.getsockname()[1])
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    env = {**os.environ, 'PATH': path, 'MASTER_PORT': port, 'PYTHONPATH': str(ROOT)}
-    command = ['bash', ROOT / 'tools' / 'dist_train.sh', config, '2', *arguments]
-    result = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
 def moved(end: dict, start: dict) -> Tensor:
-    """How far weights have moved, as one vector."""
+    """The change of the weights, as one vector."""
     return torch.cat([(end[name] - start[name]).flatten() for name in start])
 
 
-def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch):
-    """The same leaf, with two micro-batches instead of a second process: the same weights."""
+def test_one_process_resumes_the_run_of_two(run_tool, tmp_path, monkeypatch):
+    """Two micro-batches instead of a second process give the same weights."""
     if torch.cuda.is_available():
         pytest.skip('two processes would need two GPUs')
     for name in ('Rain100L', 'Rain100H'):
@@ -59,9 +42,10 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
     run_tool('train', PRETRAIN, '--cfg-options', *TOY, 'train_cfg.max_iters=1',
              'global_batch_size=4', 'val_cfg=None', 'val_dataloader=None',
              'val_evaluator=None')  # fmt: skip
-    on_two_processes(
-        FINETUNE, '--work-dir', 'two', '--cfg-options', *TOY, *SHORT,
-        'model.step.micro_batch_size=8', '--auto-scale-lr', cwd=tmp_path,
+    run_on_two(
+        'bash', ROOT / 'tools' / 'dist_train.sh', FINETUNE, 2, '--work-dir', 'two',
+        '--cfg-options', *TOY, *SHORT, 'model.step.micro_batch_size=8', '--auto-scale-lr',
+        cwd=tmp_path,
     )  # fmt: skip
     run_tool('train', FINETUNE, '--work-dir', 'one', '--resume', 'two/iter_2.pth', '--cfg-options',
              *TOY, *SHORT, 'model.step.micro_batch_size=8', '--auto-scale-lr')  # fmt: skip
@@ -74,14 +58,14 @@ def test_one_process_goes_on_with_the_run_of_two(run_tool, tmp_path, monkeypatch
         expected, got = (moved(end[weights], middle[weights]) for end in (two, one))
         assert expected.abs().max() > 3e-4
         assert (got - expected).abs().max() < 1e-9
-    # Two processes with 8 samples each are the 16 that the learning rate is meant for.
+    # Two processes with 8 samples each have the base batch size of 16.
     assert two['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
     (log,) = Path('one').glob('*/*.log')
     assert 'resumed at iteration 2' in log.read_text()
     assert 'it is another run from here on' not in log.read_text()
 
 
-def test_another_global_batch_is_warned_of(run_tool, toy, tmp_path):
+def test_another_global_batch_gives_a_warning(run_tool, toy, tmp_path):
     run_tool('train', toy.config, '--work-dir', tmp_path, '--resume', toy.finetune / 'iter_2.pth',
              '--cfg-options', 'train_cfg.max_iters=3', 'global_batch_size=4')  # fmt: skip
     (log,) = tmp_path.glob('*/*.log')

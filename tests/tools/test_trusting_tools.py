@@ -1,4 +1,4 @@
-"""No tool imports what a file names; each says in one line what it refuses."""
+"""No tool imports what a file names; each rejects it with one line."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def hostile_checkpoint(source: Path, way: str, folder: Path) -> Path:
         ('match_timesteps', ('{file}', '{out}', '--tasks', 'rainy', '--photos', '{photos}')),
     ],
 )
-def test_tools_that_build_from_a_checkpoint_refuse_it(toy, failure_of, trap, tool, arguments, way):
+def test_tools_reject_configs_that_import(toy, failure_of, trap, tool, arguments, way):
     file = hostile_checkpoint(toy.finetune, way, trap.folder)
     out = trap.folder / 'out.json'
     message = failure_of(
@@ -59,7 +59,7 @@ def test_tools_that_build_from_a_checkpoint_refuse_it(toy, failure_of, trap, too
 
 
 @pytest.mark.parametrize('way', HOSTILE)
-def test_tools_that_take_weights_alone_do_not_look_at_the_config(toy, run_tool, trap, way):
+def test_tools_that_only_load_weights_ignore_the_config(toy, run_tool, trap, way):
     file = hostile_checkpoint(toy.finetune, way, trap.folder)
     run_tool('interpolate_weights', toy.pretrain, file, trap.folder / 'between.pth')
     if way == 'type':  # each trains or tests
@@ -89,9 +89,7 @@ BACKEND = dict(backend='memcached', server_list_cfg='a', client_cfg='b')
     ],
     ids=str,
 )
-def test_a_data_set_in_a_checkpoint_imports_and_reads_nothing_else(
-    toy, failure_of, trap, update, named
-):
+def test_data_sets_of_a_checkpoint_import_nothing(toy, failure_of, trap, update, named):
     """mmengine's file backends import their clients, one from a folder that the config names."""
     (trap.folder / 'mc.py').write_text((trap.folder / 'trap_module.py').read_text())
     if 'backend_args' in update:
@@ -108,7 +106,7 @@ def test_a_data_set_in_a_checkpoint_imports_and_reads_nothing_else(
     assert not trap.sprung and not (trap.folder / 'out.pth').exists()
 
 
-def test_deep_json_is_one_line_in_every_tool_that_reads_json(toy, failure_of, tmp_path):
+def test_deeply_nested_json_is_a_one_line_error(toy, failure_of, tmp_path):
     deep = '{"rows": ' + '[' * 1000 + ']' * 1000 + '}'
     (tmp_path / 'test').mkdir()
     for name in ('test/summary.json', 'steps.json', 'manifest.json'):
@@ -127,8 +125,8 @@ def test_deep_json_is_one_line_in_every_tool_that_reads_json(toy, failure_of, tm
 
 
 @pytest.mark.parametrize('way', ['type', '_scope_'])
-def test_a_fresh_process_in_the_folder_of_the_code_does_not_run_it(toy, trap, way):
-    """As a user starts it: ``python tools/restore.py`` in a downloads folder."""
+def test_a_new_process_in_the_folder_of_the_code_does_not_run_it(toy, trap, way):
+    """Like ``python tools/restore.py`` in a downloads folder."""
     file = hostile_checkpoint(toy.finetune, way, trap.folder)
     save_image(trap.folder / 'photos' / 'a.png', np.zeros((16, 16, 3), np.uint8))
     command = [sys.executable, ROOT / 'tools' / 'restore.py', file.name, 'photos', 'out']

@@ -1,4 +1,4 @@
-"""The tools on a network of several tasks, told the degradation and not."""
+"""The tools with a network for several tasks, non-blind and blind."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ STEPS = dict(rainy=8, noisy=4, clean=0)
 
 @pytest.fixture(scope='module')
 def unified(toy, tmp_path_factory) -> SimpleNamespace:
-    """Two updates on two tasks, and checkpoints whose classifier gives one answer for all."""
+    """Two updates on two tasks, and checkpoints whose classifier is constant."""
     folder = tmp_path_factory.mktemp('unified')
     made = SimpleNamespace(photos=toy.photos, config=folder / 'unified.py')
     backbone = Config.fromfile(toy.config).model.backbone.to_dict()
@@ -78,7 +78,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 def pair(row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """The degraded image of a row, and the clean one."""
+    """The degraded image of a row, and its ground truth."""
     clean = read_image(row['path'])
     if row['task'] == 'clean':
         return clean, clean
@@ -86,14 +86,16 @@ def pair(row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
     return degradation_for(row['task'], row['domain']).degrade(clean, rng), clean
 
 
-def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tmp_path):
+def test_a_network_with_a_classifier_is_tested_non_blind_and_blind(run_tool, unified, tmp_path):
     printed = run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path)
-    told, blind = (rows_of(tmp_path / f'images{part}.csv') for part in ('', '_blind'))
+    non_blind, blind = (rows_of(tmp_path / f'images{part}.csv') for part in ('', '_blind'))
     names = ('task', 'domain', 'path')
-    assert [[row[n] for n in names] for row in told] == [[row[n] for n in names] for row in blind]
-    assert len(told) == 2 + 2 + 2 + 6
+    assert [[row[n] for n in names] for row in non_blind] == [
+        [row[n] for n in names] for row in blind
+    ]
+    assert len(non_blind) == 2 + 2 + 2 + 6
     restorer = load_restorer(unified.rainy)
-    for rows, step_of in ((told, STEPS.get), (blind, lambda task: 8)):
+    for rows, step_of in ((non_blind, STEPS.get), (blind, lambda task: 8)):
         for row in rows:
             degraded, clean = pair(row)
             t = step_of(row['task'])
@@ -108,8 +110,8 @@ def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tm
     means = {(r['method'], r['task'], r['domain']): r for r in summary['rows']}
     groups = [('rainy', 'source'), ('rainy', 'target'), ('noisy', 'source'), ('clean', 'clean')]
     methods = {
-        'input': (told, 'input_psnr'),
-        'ours': (told, 'psnr'),
+        'input': (non_blind, 'input_psnr'),
+        'ours': (non_blind, 'psnr'),
         'ours, blind': (blind, 'psnr'),
     }
     assert set(means) == {(method, *group) for method in methods for group in groups}
@@ -119,7 +121,7 @@ def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tm
         assert mean['psnr'] == pytest.approx(np.mean(values), abs=1e-5)
         assert mean['n'] == len(values)
     noisy = [means[method, 'noisy', 'source']['psnr'] for method in ('ours', 'ours, blind')]
-    assert abs(noisy[0] - noisy[1]) > 0.01  # or being told would make no difference
+    assert abs(noisy[0] - noisy[1]) > 0.01
     assert summary['timesteps'] == {task: {'t_mat': t} for task, t in STEPS.items()}
 
     for line in (
@@ -128,13 +130,11 @@ def test_a_network_that_finds_out_is_tested_told_and_blind(run_tool, unified, tm
         'time step predicted, clean: 0.0% (clean 0%)',
     ):
         assert line in printed.splitlines()
-    assert [line.split()[0] for line in printed.splitlines() if 'ours, blind' in line] == [
-        'ours,'
-    ] * 5
+    blind_lines = [line for line in printed.splitlines() if 'ours, blind' in line]
+    assert len(blind_lines) == 5 and all(line.split()[0] == 'ours,' for line in blind_lines)
 
 
-def test_image_are_those_of_the_network_that_was_told(run_tool, unified, tmp_path):
-    """Also where there are fewer images than images that are wanted."""
+def test_comparison_images_are_of_the_non_blind_test(run_tool, unified, tmp_path):
     run_tool('test', unified.config, unified.rainy, '--work-dir', tmp_path, '--images', 3)
     listed = json.loads((tmp_path / 'summary.json').read_text())['images']
     assert len(listed) == len(set(listed)) == 2 + 2 + 2 + 3
@@ -145,7 +145,7 @@ def test_image_are_those_of_the_network_that_was_told(run_tool, unified, tmp_pat
     assert (read_image(tmp_path / 'images' / 'noisy_source_0.png') == strip).all()
 
 
-def test_who_is_told_to_find_out_is_tested_once(run_tool, unified, tmp_path):
+def test_inference_by_prediction_is_tested_once(run_tool, unified, tmp_path):
     options = ('--cfg-options', 'model.inference=predict')
     printed = run_tool('test', unified.config, unified.noisy, '--work-dir', tmp_path, *options)
     assert {row['t'] for row in rows_of(tmp_path / 'images.csv')} == {'4'}
@@ -153,18 +153,10 @@ def test_who_is_told_to_find_out_is_tested_once(run_tool, unified, tmp_path):
     assert 'blind' not in printed and 'time step predicted' not in printed
 
 
-def test_without_a_classifier_there_is_no_blind_test(run_tool, toy, tmp_path):
-    printed = run_tool('test', toy.config, toy.finetune, '--work-dir', tmp_path)
-    assert not (tmp_path / 'images_blind.csv').exists()
-    assert 'blind' not in printed and 'time step predicted' not in printed
-
-
 # --- restore ----------------------------------------------------------------------------------
 
 
-def test_an_image_whose_degradation_nobody_tells_is_restored_as_what_it_is_found_to_be(
-    unified, run_tool, tmp_path
-):
+def test_blind_restoration_uses_the_predicted_degradation(unified, run_tool, tmp_path):
     file = unified.photos / '1.png'
     image = read_image(file)
     for name, t in (('rainy', 8), ('noisy', 4)):
@@ -179,23 +171,10 @@ def test_an_image_whose_degradation_nobody_tells_is_restored_as_what_it_is_found
         assert (read_image(tmp_path / 'all' / source.name) == read_image(source)).all()
 
 
-def test_what_is_told_goes_before_what_is_found_out(unified, run_tool, tmp_path):
+def test_a_given_task_or_step_overrides_the_prediction(unified, run_tool, tmp_path):
     file = unified.photos / '2.png'
     restorer = load_restorer(unified.clean)
-    for t, told in ((4, ('--task', 'noisy')), (8, ('--task', 'rainy')), (31, ('--t', 31))):
-        run_tool('restore', unified.clean, file, tmp_path / f'{t}.png', *told)
+    for t, given in ((4, ('--task', 'noisy')), (8, ('--task', 'rainy')), (31, ('--t', 31))):
+        run_tool('restore', unified.clean, file, tmp_path / f'{t}.png', *given)
         expected = restore(restorer, read_image(file), t)
         assert (read_image(tmp_path / f'{t}.png') == expected).all()
-
-
-def test_several_tasks_without_a_classifier_have_to_be_told(unified, failure_of, tmp_path):
-    checkpoint = load_checkpoint(unified.rainy).content
-    kept = {n: v for n, v in checkpoint['state_dict'].items() if not n.startswith('classifier.')}
-    config = json.loads(checkpoint['meta']['config_json'])
-    config['model'].update(classifier=None, step=None)
-    checkpoint['meta']['config_json'] = json.dumps(config)
-    save_checkpoint({**checkpoint, 'state_dict': kept}, tmp_path / 'plain.pth')
-    arguments = (tmp_path / 'plain.pth', unified.photos / '0.png', tmp_path / 'out.png')
-    message = failure_of('restore', *arguments)
-    assert "knows 2 tasks ['rainy', 'noisy']: name one with --task" in message
-    assert not (tmp_path / 'out.png').exists()

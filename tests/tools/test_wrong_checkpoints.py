@@ -1,4 +1,4 @@
-"""Wrong files in the place of checkpoints, through the tools; and right ones of other codes."""
+"""The tools with files that are not checkpoints, and with weights of other code bases."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def changed_meta(toy, **meta) -> dict:
     return {**checkpoint, 'meta': {**checkpoint['meta'], **meta}}
 
 
-# What lies in the file, and what is said of it.
+# The content of the file, and a part of the error.
 FILES = {
     'a web page': (lambda toy: b'<!DOCTYPE html>', 'is a web page'),
     'a whole module': (lambda toy: nn.Conv2d(3, 3, 1), 'holds Python objects'),
@@ -50,7 +50,7 @@ TOOLS = {
 
 
 @pytest.mark.parametrize('tool', TOOLS)
-def test_every_tool_says_what_the_file_is(tool, toy, failure_of, tmp_path):
+def test_every_tool_reports_what_is_wrong_with_the_file(tool, toy, failure_of, tmp_path):
     kinds = FILES | (LOADED if tool != 'interpolate_weights' else {})
     if tool == 'accumulate_importance':  # asks for a config first, for its data
         del kinds['no weights']
@@ -66,16 +66,14 @@ def test_every_tool_says_what_the_file_is(tool, toy, failure_of, tmp_path):
         assert tool == 'interpolate_weights' or str(file) in message, kind
 
 
-def test_what_is_deployed_is_no_checkpoint_and_the_other_way_round(
-    toy, run_tool, failure_of, tmp_path
-):
+def test_a_deployed_network_is_not_a_checkpoint(toy, run_tool, failure_of, tmp_path):
     run_tool('deploy', toy.finetune, tmp_path / 'rainy', '--task', 'rainy')
     for tool in TOOLS:
         arguments = TOOLS[tool](toy, tmp_path / 'rainy.safetensors', tmp_path / 'out')
         assert 'is a deployed network' in failure_of(tool, *arguments), tool
 
 
-def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool, tmp_path):
+def test_pre_trained_weights_restore_and_deploy_with_a_warning(toy, run_tool, tmp_path):
     file = toy.pretrain / 'iter_2.pth'
     said = f"{file} is a pre-training checkpoint (objective 'noise'), not fine-tuned"
     photo = toy.photos / '0.png'
@@ -88,7 +86,7 @@ def test_pre_trained_weights_are_restored_and_deployed_with_a_word(toy, run_tool
         assert 'pre-training' not in run_tool(tool, toy.finetune, *arguments)
 
 
-def test_weights_from_elsewhere_go_through_the_tools_that_need_no_more(toy, run_tool, tmp_path):
+def test_weights_of_other_code_bases_with_a_config(toy, run_tool, tmp_path):
     net = {
         name.removeprefix('backbone.net.'): value
         for name, value in load_checkpoint(toy.finetune).weights.items()
