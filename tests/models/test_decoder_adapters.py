@@ -91,7 +91,7 @@ def test_an_adapter_adds_the_weighed_outputs_of_all_experts(channels):
 
 def test_experts_start_as_convolutions_of_their_own():
     """Bounds of torch's default: 1 over the root of the number of inputs, an expert's alone."""
-    adapter = DecoderAdapter(64, num_experts=10)
+    adapter = DecoderAdapter(64, num_experts=10, num_steps=50)
     for layer, inputs in ((adapter.down, 64 * 9), (adapter.across, 16 * 9), (adapter.up, 16)):
         for parameter in layer.parameters():
             assert 0.95 < parameter.abs().max() * inputs**0.5 <= 1

