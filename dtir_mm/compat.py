@@ -68,8 +68,8 @@ _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
 _EAGER_PACKAGES = (
     'models', 'models.editors', 'models.losses', 'models.archs', 'models.base_models',
     'models.data_preprocessors', 'models.utils', 'models.editors.nafnet',
-    'models.editors.restormer', 'models.editors.swinir', 'datasets', 'datasets.transforms', 'evaluation',
-    'evaluation.metrics', 'visualization', 'engine', 'engine.hooks',
+    'models.editors.restormer', 'models.editors.swinir', 'datasets', 'datasets.transforms',
+    'evaluation', 'evaluation.metrics', 'visualization', 'engine', 'engine.hooks',
 )  # fmt: skip
 
 
