@@ -55,8 +55,8 @@ MMAGIC_DATA_MODULES: dict[str, str] = {
     'PackInputs': 'mmagic.datasets.transforms.formatting',
 }
 
-# Properties (``models/tracing/trace.py``) that mmagic's networks do not declare. SwinIRNet and
-# NAFNet pad by themselves; the former is a restoration network only if it does not upscale.
+# Properties (``models/tracing/trace.py``) that mmagic's networks do not declare; SwinIRNet and
+# NAFNet pad their input.
 _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
     'NAFNet': {'global_skip': True, 'size_multiple': 1},
     'NAFNetLocal': {'global_skip': True, 'size_multiple': 1},
@@ -66,24 +66,11 @@ _MMAGIC_FACTS: dict[str, dict[str, Any]] = {
 
 # Packages of mmagic whose __init__ imports all of its algorithms.
 _EAGER_PACKAGES = (
-    'mmagic.models',
-    'mmagic.models.editors',
-    'mmagic.models.losses',
-    'mmagic.models.archs',
-    'mmagic.models.base_models',
-    'mmagic.models.data_preprocessors',
-    'mmagic.models.utils',
-    'mmagic.models.editors.nafnet',
-    'mmagic.models.editors.restormer',
-    'mmagic.models.editors.swinir',
-    'mmagic.datasets',
-    'mmagic.datasets.transforms',
-    'mmagic.evaluation',
-    'mmagic.evaluation.metrics',
-    'mmagic.visualization',
-    'mmagic.engine',
-    'mmagic.engine.hooks',
-)
+    'models', 'models.editors', 'models.losses', 'models.archs', 'models.base_models',
+    'models.data_preprocessors', 'models.utils', 'models.editors.nafnet',
+    'models.editors.restormer', 'models.editors.swinir', 'datasets', 'datasets.transforms',
+    'evaluation', 'evaluation.metrics', 'visualization', 'engine', 'engine.hooks',
+)  # fmt: skip
 
 
 def check_versions() -> None:
@@ -150,9 +137,9 @@ def _make_mmagic_importable() -> None:
     vars(np).setdefault('bool8', np.bool_)
     root = importlib.import_module('mmagic').__path__[0]
     for package in _EAGER_PACKAGES:
-        placeholder = types.ModuleType(package)
-        placeholder.__path__ = [f'{root}/{package.removeprefix("mmagic.").replace(".", "/")}']
-        sys.modules[package] = placeholder
+        placeholder = types.ModuleType(f'mmagic.{package}')
+        placeholder.__path__ = [f'{root}/{package.replace(".", "/")}']
+        sys.modules[placeholder.__name__] = placeholder
 
 
 @contextmanager
@@ -180,13 +167,7 @@ def names_are_not_imported() -> Iterator[None]:
 
 
 class LayerNorm2d(nn.Module):
-    """Layer normalisation over the channels of (B, C, H, W), in native operations.
-
-    Args:
-        weight: scale (C,).
-        bias: shift (C,).
-        eps: added to the variance.
-    """
+    """Layer normalisation over the channels of (B, C, H, W), in native operations."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter, eps: float) -> None:
         super().__init__()
@@ -197,7 +178,7 @@ class LayerNorm2d(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         centred = u - u.mean(1, keepdim=True)
-        # Not u.var(1), which takes eight times as long over channels that lie apart.
+        # u.var(1) takes eight times as long.
         deviation = (centred.square().mean(1, keepdim=True) + self.eps).sqrt()
         return centred / deviation * self.weight[:, None, None] + self.bias[:, None, None]
 

@@ -51,14 +51,14 @@ class NoiseSchedule:
         """The forward process: x_t (B, 3, H, W) from x_0 and standard noise at time steps (B,)."""
         return like(self.signal(t), clean) * clean + like(self.sigma(t), clean) * noise
 
-    def predict_clean(self, noisy: Tensor, noise: Tensor, t: Tensor, clip: bool = True) -> Tensor:
+    def predict_clean(self, noisy: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """x_0 from x_t and its (predicted) noise, clipped to the image range.
 
         Without clipping, errors grow by sigma_t / signal_t: about 360 at t = T of the
         variance-preserving schedule.
         """
         clean = (noisy - like(self.sigma(t), noisy) * noise) / like(self.signal(t), noisy)
-        return clean.clamp(*self.image_range) if clip else clean
+        return clean.clamp(*self.image_range)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,13 +71,12 @@ class VariancePreserving(NoiseSchedule):
     """``x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise`` (Eq. 1 and 2 of the paper).
 
     Args:
-        name: of the betas: "linear_scaled", "ddim_stride" or "cosine" (``BETAS``).
+        name: betas: "linear_scaled", "ddim_stride" or "cosine" (``BETAS``).
         num_steps: T.
         image_range: the lowest and the highest value of an image.
 
     Raises:
-        ValueError: the name is unknown, T lies outside 1..1000 or is too small for the betas, or
-            the image range is empty.
+        ValueError: an unknown name, T outside 1..1000 or too small, or an empty image range.
     """
 
     def __init__(
@@ -102,8 +101,8 @@ class VarianceExploding(NoiseSchedule):
 
     With ``theta = linspace(1e-4, 2e-2, T + 1) 1000 / (T + 1)``, ``c = cumsum(theta) - theta_0`` and
     ``d = -ln(0.005) / c_T``, it is ``sigma_t = sigma_max sqrt(1 - exp(-2 c_t d))``: the noise of a
-    mean-reverting process (IR-SDE) that keeps exp(-c_T d) = 0.005 of its start at T. Their code
-    computes in float32, ours in float64; at T = 50 the relative difference is at most 1.3e-6.
+    mean-reverting process (IR-SDE) that keeps exp(-c_T d) = 0.005 of its start at T. The released
+    code computes it in float32, here it is float64: the relative difference is at most 1.3e-6.
 
     Args:
         sigma_max: limit of the noise level, in levels of an 8-bit image.
@@ -111,8 +110,7 @@ class VarianceExploding(NoiseSchedule):
         image_range: the lowest and the highest value of an image.
 
     Raises:
-        ValueError: ``sigma_max`` is not positive, T lies outside 1..1000, or the image range is
-            empty.
+        ValueError: ``sigma_max`` is not positive, T is outside 1..1000, or the range is empty.
     """
 
     def __init__(
@@ -195,11 +193,11 @@ def _ddim_stride(num_steps: int) -> Tensor:
     return 1 - kept / torch.cat([kept.new_ones(1), kept[:-1]])
 
 
-def _cosine(num_steps: int, offset: float = 0.008, max_beta: float = 0.999) -> Tensor:
+def _cosine(num_steps: int) -> Tensor:
     """Betas of the cosine schedule of improved DDPM (Nichol and Dhariwal, 2021)."""
     time = torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
-    signal = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
-    return (1 - signal[1:] / signal[:-1]).clamp(max=max_beta)
+    signal = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
 
 
 BETAS: dict[str, Callable[[int], Tensor]] = {

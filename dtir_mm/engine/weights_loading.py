@@ -7,8 +7,8 @@ from mmengine.logging import print_log
 from torch import nn
 
 from dtir_mm.engine.sharding import shard_like
-from dtir_mm.models.backbones.release_weights import from_release, is_release
 from dtir_mm.models.matching_weights import Fit, fit, require_sound
+from dtir_mm.models.release_weights import from_release, is_release
 from dtir_mm.models.wrapped_weights import candidates
 from dtir_mm.weights_file import CheckpointError
 

@@ -12,7 +12,7 @@ import numpy as np
 from dtir_mm.matching.timestep_match import TimestepMatch
 
 _NUM_BOOTSTRAP = 1000
-# Float32 rounding alone makes errors that are equal at all steps differ by less.
+# In float32, errors that are equal at all steps differ by less.
 _ROUNDING = 1e-4
 
 
@@ -35,7 +35,7 @@ def conclude(
         num_steps: T.
         seed: of the bootstrap.
         min_gain: see ``Criterion``.
-        why_flat: why the curve counts as flat whatever its shape; None to judge by its shape.
+        why_flat: why the curve counts as flat regardless of its shape; None to judge by its shape.
     """
     steps = np.array(sorted(evaluated))
     errors = _smoothed(np.stack([evaluated[t] for t in steps]), steps, num_steps)
@@ -88,7 +88,7 @@ def _first_tie(errors: np.ndarray, best: int, inside: np.ndarray) -> int:
 
 
 def _standard_error(values: np.ndarray) -> np.ndarray:
-    """Of the mean over the last axis; zero for a single value."""
+    """The standard error of the mean over the last axis; zero for a single value."""
     count = values.shape[-1]
     return values.std(-1, ddof=min(count - 1, 1)) / np.sqrt(count)
 

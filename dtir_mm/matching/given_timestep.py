@@ -8,7 +8,7 @@ from dtir_mm.registry import CRITERIA
 
 
 def method_names() -> list[str]:
-    """The registered criteria, and what ``given_timestep`` takes."""
+    """The registered criteria, and the methods of ``given_timestep``."""
     CRITERIA.import_from_location()
     return [*CRITERIA.module_dict, 'paper', 'random', 'fixed:k']
 

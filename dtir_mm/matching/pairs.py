@@ -1,4 +1,4 @@
-"""Pairs of degraded and clean images, (N, 3, H, W) each, and what criteria compute on them."""
+"""Pairs of degraded and clean images, (N, 3, H, W) each, and their errors."""
 
 from collections.abc import Callable, Iterator
 
@@ -48,7 +48,7 @@ def batches(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def noise_like(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Standard normal noise; the generator is the CPU's, so that devices see the same."""
+    """Standard normal noise from a CPU generator, so that it is the same on every device."""
     return torch.randn(images.shape, generator=rng, dtype=images.dtype).to(images.device)
 
 

@@ -1,4 +1,4 @@
-"""Which time steps a criterion is evaluated at: a coarse grid, then the neighbours of its best."""
+"""The time steps that a criterion is evaluated at: a coarse grid, then neighbours of its best."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -31,8 +31,7 @@ def search(
         num_steps: T.
         grid: the time steps to evaluate; None for the coarse grid and three steps on either side
             of its best.
-        progress: called with the number of steps evaluated and of all, which is an upper bound
-            until the best of the coarse grid is known.
+        progress: called with the number of steps evaluated and an upper bound of their total.
 
     Raises:
         ValueError: an error is not finite.

@@ -1,4 +1,4 @@
-"""Whether the time step has any effect on a network; without one, no criterion can match."""
+"""Whether the time step has any effect on a network; otherwise no criterion can match."""
 
 import torch
 from torch import Tensor
@@ -14,8 +14,8 @@ _ROUNDING = 1e-6
 def why_no_effect(network: PretrainedNetwork, degraded: Tensor) -> str | None:
     """Why no criterion can tell the time steps of these weights apart; None if one may.
 
-    The errors of ``score`` and ``trajectory`` depend on t through the schedule, too, so that they
-    have a minimum even then. Compares outputs and features at three steps on a few images.
+    ``score`` and ``trajectory`` depend on t through the schedule, too, so that their errors have a
+    minimum even then. Outputs and features at three steps are compared on a few images.
 
     Args:
         network: the pre-trained network.

@@ -17,12 +17,12 @@ class TimestepMatch:
         median: bootstrap median of the best step.
         confidence: bootstrap probability that the best step lies within 2 of the one found; if the
             curve is flat, the share of 1..T that does.
-        status: "identified"; "unidentified", see ``reason``; or "given" if it was not searched for.
+        status: "identified"; "unidentified", see ``reason``; or "given" if there was no search.
         method: name of the criterion, "paper", "random" or "fixed:k".
         curve: evaluated time steps and their mean relative errors.
         n: number of images.
         fallback: "paper" if ``t_mat`` is the value of Table 4 instead of the one found, else None.
-        reason: why it is unidentified, as text; else None.
+        reason: why it is unidentified, else None.
     """
 
     t_mat: int

@@ -71,5 +71,5 @@ def same_source(path: str | Path, source: Mapping[str, Any]) -> bool:
 
 
 def load_timesteps(path: str | Path, num_steps: int | None = None) -> dict[str, int]:
-    """t_mat of each task in a file; arguments and errors are those of ``read_matches``."""
+    """t_mat of each task in a file; see ``read_matches``."""
     return {task: match['t_mat'] for task, match in read_matches(path, num_steps).items()}

@@ -1,4 +1,4 @@
-"""Refusing NaN and infinity in images, and finding the layer that they come from.
+"""Errors for NaN and infinity in images, which name the layer that they come from.
 
 Clamping would turn infinity into white, and conversion to bytes NaN into black.
 """
@@ -29,10 +29,7 @@ def require_finite(values: Tensor, what: str) -> None:
 def require_finite_output(net: nn.Module, output: Tensor, run: Callable[[], object]) -> None:
     """Checks a network's output; if it is not finite, runs the network again to find the layer.
 
-    Args:
-        net: the network.
-        output: its output.
-        run: runs it again on the same images.
+    ``run`` runs it on the same images.
 
     Raises:
         NotFiniteError: it is not finite; the message names the first layer whose output is not.

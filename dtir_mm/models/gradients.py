@@ -1,7 +1,7 @@
 """Gradients as flat vectors, summed over micro-batches and processes.
 
-Everything that is not linear in a gradient (norms, cosines, projections, clipping) must come after
-``sum_over_processes``; so must the optimiser step.
+Nonlinear functions of gradients (norms, cosines, projections, clipping) and the optimiser step must
+come after ``sum_over_processes``.
 """
 
 import itertools
@@ -15,12 +15,8 @@ from torch import Tensor, nn
 def flat_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """The gradient of a loss as one vector (P,), zero for parameters that it does not depend on."""
     gradients = _gradients(loss, parameters)
-    return torch.cat(
-        [
-            torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten()
-            for gradient, parameter in zip(gradients, parameters, strict=True)
-        ]
-    )
+    parts = zip(gradients, parameters, strict=True)
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in parts])
 
 
 def hessian_vector_product(
@@ -28,8 +24,8 @@ def hessian_vector_product(
 ) -> Tensor:
     """``(d^2 loss / d parameters^2) vector``, (P,), by differentiating twice.
 
-    Parameters that are not ``reached`` are held constant: their parts of the vector are ignored,
-    and those of the product are zero.
+    Parameters that are not ``reached`` are constants: their parts of the vector are ignored, and
+    those of the product are zero.
     """
     chosen = list(itertools.compress(parameters, reached))
     gradients = _gradients(loss, chosen, create_graph=True)
@@ -62,23 +58,17 @@ def per_sample_gradients(losses: Tensor, parameters: Sequence[nn.Parameter]) -> 
         allow_unused=True,
     )
     rows = [
-        losses.new_zeros(len(losses), parameter.numel())
-        if gradient is None
-        else gradient.flatten(1)
-        for gradient, parameter in zip(gradients, parameters, strict=True)
+        losses.new_zeros(len(losses), p.numel()) if gradient is None else gradient.flatten(1)
+        for gradient, p in zip(gradients, parameters, strict=True)
     ]
     return torch.cat(rows, dim=1)
 
 
 def refuse_custom_functions(loss: Tensor) -> None:
-    """Refuses losses with custom autograd functions, whose second derivatives may be wrong.
+    """Raises TypeError for losses with custom autograd functions, and names these.
 
-    Whether the backward of such a function is differentiable cannot be checked from outside: one
-    that treats intermediate results as constants gives a silently wrong second derivative (mmagic's
-    NAFNet LayerNorm2d is 45 % off).
-
-    Raises:
-        TypeError: there is one; the message names them.
+    Their second derivatives may be silently wrong, which cannot be checked from outside: a backward
+    may treat intermediate results as constants (mmagic's NAFNet LayerNorm2d is 45 % off).
     """
     names: set[str] = set()
     seen: set[torch.autograd.graph.Node] = set()

@@ -1,4 +1,4 @@
-"""Matching the weights of a file to a network, and checking their values."""
+"""Matching the weights in a file to a network, and checking their values."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -64,8 +64,8 @@ def require_same_architecture(
 def require_sound(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
     """Raises CheckpointError for values that a network's tensors cannot have.
 
-    These are of another kind (integer, complex), or not finite in the network's precision. Buffers,
-    such as masks, may hold infinity, but not NaN.
+    That is, values of another kind (integer, complex), or not finite in the network's precision.
+    Buffers, such as masks, may hold infinity, but not NaN.
     """
     parameters = dict(network.named_parameters())
     for name, expected in network.state_dict().items():

@@ -47,11 +47,7 @@ IMAGE_RANGES = (ImageRange(-1.0, 1.0), ImageRange(0.0, 1.0))
 
 
 def checked_range(values: Sequence[float]) -> ImageRange:
-    """The member of ``IMAGE_RANGES`` with these values.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The member of ``IMAGE_RANGES`` with these values; ValueError if there is none."""
     if tuple(values) not in IMAGE_RANGES:
         accepted = ' or '.join(str(tuple(known)) for known in IMAGE_RANGES)
         raise ValueError(f'image_range={tuple(values)} must be {accepted}')

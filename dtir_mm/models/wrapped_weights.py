@@ -1,4 +1,4 @@
-"""Finding weights in the nested dicts and under the name prefixes that training codes save."""
+"""Finding weights in the nested dicts and under the name prefixes of other code bases."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

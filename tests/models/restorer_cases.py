@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dtir_mm.models.restorers.tiling import tiled_rows
 from dtir_mm.randomness import seed_of
 from dtir_mm.registry import MODELS
 
@@ -120,3 +121,12 @@ def gradient_of(loss: Tensor, restorer: nn.Module) -> Tensor:
 
 def compute(restorer: nn.Module, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
     return restorer.step.gradient(restorer, restorer.data_preprocessor(data))
+
+
+def apply_tiled(function, image: Tensor, tile: int, overlap: int) -> Tensor:
+    """A function of images (B, 3, H, W), tile by tile."""
+
+    def part(top: int, bottom: int, left: int, right: int) -> Tensor:
+        return function(image[..., top:bottom, left:right])
+
+    return torch.cat(list(tiled_rows(part, tuple(image.shape[-2:]), tile, overlap)), dim=-2)

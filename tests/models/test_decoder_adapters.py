@@ -71,7 +71,7 @@ def test_adapters_add_the_weighted_outputs_of_all_experts(channels):
 
 def test_experts_are_initialised_as_separate_convolutions():
     """Bounds of torch's default: 1 over the root of the number of inputs of one expert."""
-    adapter = DecoderAdapter(64, num_experts=10)
+    adapter = DecoderAdapter(64, num_experts=10, num_steps=50)
     for layer, inputs in ((adapter.down, 64 * 9), (adapter.across, 16 * 9), (adapter.up, 16)):
         for parameter in layer.parameters():
             assert 0.95 < parameter.abs().max() * inputs**0.5 <= 1

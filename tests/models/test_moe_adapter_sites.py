@@ -134,3 +134,14 @@ def test_budgets_below_rank_one_are_rejected(router_input, seen):
     assert (adapters.rank, count(adapters)) == (1, smallest)
     with pytest.raises(ValueError, match='too small'):
         MoEAdapters(trace(Isotropic()), **kwargs | dict(param_budget=smallest - 1))
+
+
+@pytest.mark.parametrize('kind', ['MoEAdapters', 'DecoderAdapters'])
+def test_an_empty_list_of_sites_is_refused(kind):
+    config = dict(
+        type='ConditionedBackbone',
+        backbone=dict(type='DtirUNet', width=8, channel_multipliers=(1, 2), blocks_per_level=(1,)),
+        adapters=dict(type=kind, sites=[]),
+    )
+    with pytest.raises(ValueError, match=r'sites=\[\] of the adapters must name at least one'):
+        MODELS.build(config)

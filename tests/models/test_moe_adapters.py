@@ -157,7 +157,7 @@ def test_bypassing_keeps_the_latest_routing():
 
 def test_outputs_that_are_not_feature_maps_are_rejected():
     adapters = wrap(UNET, SMALL).adapters
-    prompts = adapters.tell(STEPS)
+    prompts = adapters.time_input(STEPS)
     for shape in ((3, 16, 5), (2, 16, 4, 5), (3, 8, 4, 5)):
         with pytest.raises(ValueError, match=r"module 'middle': its output .* \(3, 16, H, W\)"):
             adapters.adapt('middle', prompts, torch.zeros(shape))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from dtir_mm.engine.weights_loading import load_weights
-from dtir_mm.models.backbones.release_weights import from_release, is_release
+from dtir_mm.models.release_weights import from_release, is_release
 from dtir_mm.registry import MODELS
 from dtir_mm.weights_file import CheckpointError
 

@@ -1,8 +1,8 @@
-"""What a criterion is: one error per image and time step, small where the step fits.
+"""The interface of criteria: one error per image and time step, small where the step fits.
 
 The paper defines the matching time step in three ways that disagree (docs/method.md, "Where the
-paper is silent or contradicts itself"). A criterion of your own is a subclass in a file of its own,
-registered in ``CRITERIA``; its name is then a ``method`` of ``match_timesteps``.
+paper is silent or contradicts itself"). To add one, register a subclass in ``CRITERIA``; its
+name is then a ``method`` of ``match_timesteps``.
 """
 
 from abc import ABC, abstractmethod
@@ -41,11 +41,10 @@ class Criterion(ABC):
     """Errors of a network at time steps; its arguments are the keys of its config.
 
     Attributes:
-        trains: whether it trains the network, so that the time step may get an effect that it does
-            not have after pre-training.
+        trains: whether it trains the network, so that the time step may gain an effect.
         min_gain: the best step must reduce the relative error of doing nothing, 1, by more than
             this to be identified; None for one standard error.
-        report: called with a text on the progress within a time step that takes minutes.
+        report: called with messages on the progress within an expensive time step.
     """
 
     trains = False

@@ -1,4 +1,4 @@
-"""Alg. 2 as printed, for reference: its minimum says nothing about the degradation."""
+"""Alg. 2 as printed, for reference: its minimum does not depend on the degradation."""
 
 import math
 from collections.abc import Sequence

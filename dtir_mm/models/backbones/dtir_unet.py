@@ -1,8 +1,7 @@
-"""The reference backbone: a plain U-Net without any notion of time.
+"""The reference backbone: a plain U-Net without time conditioning.
 
-``ConditionedBackbone`` conditions it behind the second norm of each residual block. The paper names
-its own network only by "27.8M parameters" (Table 5); this one has as many at ``width=56,
-channel_multipliers=(1, 2, 4, 8)``, in the shape of the IR-SDE U-Net that the paper builds on.
+The paper only states that its network has "27.8M parameters" (Table 5); by default, so does this
+one, in the shape of the IR-SDE U-Net that the paper builds on.
 """
 
 from collections.abc import Sequence
@@ -61,9 +60,8 @@ class DtirUNet(nn.Module):
         width: channels of the first level; a multiple of ``num_groups``.
         channel_multipliers: width of each level as a multiple of ``width``; the last one belongs
             to the middle, which works at ``1 / 2 ** (levels - 1)`` of the resolution.
-        blocks_per_level: residual blocks of each level above the middle, in encoder and decoder
-            alike. The default has more where the resolution is low, and 27.8 M parameters in all
-            once it is conditioned.
+        blocks_per_level: residual blocks of each level above the middle, in both encoder and
+            decoder. With the default, the conditioned network has 27.8 M parameters.
         middle_blocks: residual blocks in the middle.
         attention: add linear attention at the end of each level (the IR-SDE U-Net has it).
         num_groups: groups of every GroupNorm.
@@ -122,7 +120,7 @@ class DtirUNet(nn.Module):
         self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
 
     def conditioning_groups(self) -> dict[str, list[str]]:
-        """One group a residual block: time enters behind its second norm (``tracing/trace.py``)."""
+        """One group per residual block: FiLM follows its second norm (``tracing/trace.py``)."""
         return {
             name: [f'{name}.norm2']
             for name, module in self.named_modules()

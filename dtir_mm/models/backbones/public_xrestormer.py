@@ -1,4 +1,4 @@
-"""X-Restormer in the terms of spandrel, which has none: recognised, and sized, by its weights."""
+"""X-Restormer as an architecture of spandrel, which lacks it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,11 +46,7 @@ class XRestormerArchitecture:
 
 
 def hyperparameters_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of ``XRestormer`` that give weights of these shapes.
-
-    Shapes tell how far keys reach, but not which part of it is overlap: that is taken for the
-    published 0.5.
-    """
+    """Arguments of ``XRestormer`` for weights of these shapes, with the published overlap."""
     dim = weights['patch_embed.proj.weight'].shape[0]
     attention = [f'{level}.0.spatial_attn' for level in _LEVELS]
     offsets, head_channels = weights[f'{attention[0]}.rel_pos_emb.rel_height'].shape
@@ -74,5 +70,5 @@ def hyperparameters_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _length(weights: Mapping[str, Tensor], stage: str) -> int:
-    """How many blocks a stage has."""
+    """The number of blocks of a stage."""
     return len({name.split('.')[1] for name in weights if name.startswith(f'{stage}.')})

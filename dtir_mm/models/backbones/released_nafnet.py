@@ -1,9 +1,9 @@
 """NAFNet in the size and with the norms of the authors' released code, without any notion of time.
 
 NAFNet (Chen et al., ECCV 2022) is a U-Net of residual blocks whose only nonlinearity is a product
-of two halves of the channels. The release (xin1u/EEDTP, ``networks/eedtp_arch.py``) has norms with
-a gain and no bias, adds nothing to its output, and lets time enter behind both norms of a block,
-which ``ConditionedBackbone`` does here. ``release_weights.py`` reads its files.
+of two halves of the channels. In the release (xin1u/EEDTP, ``networks/eedtp_arch.py``) norms have a
+gain and no bias, there is no global skip, and FiLM follows both norms of a block, which
+``ConditionedBackbone`` does here.
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,10 @@ class SimpleGate(nn.Module):
 
 
 class ChannelNorm(nn.Module):
-    """Normalises each pixel over its channels, then scales them: ``weight (u - mean) / std``.
+    """Normalises each pixel over its C channels, then scales them: ``weight (u - mean) / std``."""
 
-    Args:
-        channels: C, of the input (B, C, H, W).
-        eps: what is added to the variance.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, u: Tensor) -> Tensor:
@@ -41,15 +35,11 @@ class ChannelNorm(nn.Module):
         # torch.var over channels takes several times as long as a mean of squares.
         centred = u - u.mean(1, keepdim=True)
         variance = centred.square().mean(1, keepdim=True)
-        return centred * (variance + self.eps).rsqrt() * self.weight[:, None, None]
+        return centred * (variance + 1e-5).rsqrt() * self.weight[:, None, None]
 
 
 class NAFBlock(nn.Module):
-    """A depthwise convolution with channel attention, then a pixel's own channels; both residual.
-
-    Args:
-        channels: of input and output.
-    """
+    """Depthwise convolution with channel attention, then pixel-wise layers; both residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +52,7 @@ class NAFBlock(nn.Module):
         self.norm2 = ChannelNorm(channels)
         self.widen_again = nn.Conv2d(channels, 2 * channels, 1)
         self.project_again = nn.Conv2d(channels, channels, 1)
-        # A new block gives its input back.
+        # A new block is the identity.
         self.scale1 = nn.Parameter(torch.zeros(channels, 1, 1))
         self.scale2 = nn.Parameter(torch.zeros(channels, 1, 1))
 
@@ -88,7 +78,7 @@ class ReleasedNAFNet(nn.Module):
         decoder_blocks: blocks of each level of the decoder, from the lowest resolution on.
 
     Raises:
-        ValueError: encoder and decoder have not as many levels.
+        ValueError: encoder and decoder differ in their number of levels.
     """
 
     global_skip = False
@@ -125,7 +115,7 @@ class ReleasedNAFNet(nn.Module):
         self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
 
     def conditioning_groups(self) -> dict[str, list[str]]:
-        """One group a norm: time enters behind both norms of each block (``tracing/trace.py``)."""
+        """One group per norm: FiLM follows both norms of each block (``tracing/trace.py``)."""
         return {
             name: [name] for name, module in self.named_modules() if isinstance(module, ChannelNorm)
         }

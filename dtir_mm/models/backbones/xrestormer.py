@@ -56,12 +56,9 @@ class ChannelAttention(nn.Module):
 
 
 class RelativePosition(nn.Module):
-    """What a query adds to its logits for the offset to each key, by row and by column.
+    """Logits for the offset of each key from a query, by row and by column.
 
-    Args:
-        window_size: side of the window of queries.
-        key_size: side of the larger window of keys, with the same centre.
-        head_channels: channels of a query.
+    Keys are in a window of side ``key_size`` with the same centre as the window of queries.
     """
 
     offset: Tensor
@@ -92,20 +89,16 @@ class OverlappingCrossAttention(nn.Module):
         window_size: side of the windows, which tile the image.
         overlap_ratio: width of the surroundings, both sides together, as a fraction of a window.
         num_heads: attention heads.
-        head_channels: channels of each head, whatever ``channels`` is.
+        head_channels: channels of each head.
 
     Raises:
-        ValueError: the keys cannot reach as far over one side of a window as over the other.
+        ValueError: the surroundings are not an even number of pixels.
     """
 
     def __init__(
-        self,
-        channels: int,
-        window_size: int,
-        overlap_ratio: float,
-        num_heads: int,
+        self, channels: int, window_size: int, overlap_ratio: float, num_heads: int,
         head_channels: int,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.window_size = window_size
         self.key_size = window_size + int(window_size * overlap_ratio)
@@ -216,11 +209,11 @@ class XRestormer(nn.Module):
     (``options/train/005_xrestormer_dehaze.yml``): 26.04 M parameters.
 
     Args:
-        dim: channels of the first level; each of the three below has twice as many. Even, and a
-            multiple of the heads.
+        dim: channels of the first level, which double at each level; even, and a multiple of the
+            heads.
         num_blocks: transformer blocks of each level, in encoder and decoder alike; the last entry
             belongs to the middle.
-        num_refinement_blocks: blocks behind the decoder, at full resolution.
+        num_refinement_blocks: blocks after the decoder, at full resolution.
         channel_heads: heads of the channel attention of each level.
         spatial_heads: heads of the spatial attention of each level.
         overlap_ratio: see ``OverlappingCrossAttention``.
@@ -229,8 +222,7 @@ class XRestormer(nn.Module):
         ffn_expansion_factor: hidden channels of the feed-forward parts, as a multiple.
 
     Raises:
-        ValueError: a list has not one entry for each of the four levels, or windows cannot overlap
-            so.
+        ValueError: a list does not have one entry per level, or windows cannot overlap like this.
     """
 
     global_skip = True

@@ -61,11 +61,8 @@ class SpandrelRegistry(Registry):
         for name in package.__all__:
             network = getattr(package, name)
             if inspect.isclass(network) and issubclass(network, nn.Module):
-                about = {
-                    'network': network,
-                    'architecture': architecture,
-                    'registered': f'{self.scope}.{name}',
-                }
+                about = dict(network=network, architecture=architecture)
+                about['registered'] = f'{self.scope}.{name}'
                 backbone = type(network.__name__, (Restoring, network), about)
                 self.register_module(name=name, module=backbone)
 
@@ -102,7 +99,7 @@ class Restoring(nn.Module):
                 f'{self.registered} with {hyperparameters} is not recognised by spandrel, so '
                 f'the sizes that it takes are unknown: {error}'
             ) from error
-        require_restoration(self.registered, found)
+        _require_restoration(self.registered, found)
         self.size_multiple = found.size_requirements.multiple_of
         self.size_minimum = max(found.size_requirements.minimum, 1)
         self.square_only = found.size_requirements.square
@@ -115,12 +112,8 @@ class Restoring(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """The config that builds this network, without its weights."""
-        parameters = inspect.signature(self.network).parameters
-        changed = {
-            name: value
-            for name, value in self.hyperparameters.items()
-            if value != parameters[name].default
-        }
+        defaults = {n: p.default for n, p in inspect.signature(self.network).parameters.items()}
+        changed = {n: v for n, v in self.hyperparameters.items() if v != defaults[n]}
         return {'type': self.registered, **changed}
 
 
@@ -167,8 +160,8 @@ def public_network(file: str) -> nn.Module:
 
 
 def network_in(content: Any, file: str | Path) -> nn.Module:
-    """As ``public_network``, of what was read from the file."""
-    config, weights = _inspect(content, file)
+    """The same from the content of the file."""
+    config, weights = _recovered(content, file)
     network = MODELS.build(config)
     require_sound(weights, network, str(file))
     network.load_state_dict(weights)
@@ -176,21 +169,12 @@ def network_in(content: Any, file: str | Path) -> nn.Module:
     return network
 
 
-def inspect_file(file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config of the network in a public weights file, and the weights.
-
-    Raises:
-        CheckpointError: there is no such file, or it holds no weights.
-        ValueError: it holds no known network, or one that does not restore RGB images.
-    """
-    return _inspect(read_weights_file(file), file)
-
-
-def _inspect(content: Any, file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _recovered(content: Any, file: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config of the network in a public weights file, and the weights."""
     SPANDREL.fill()
     with in_proportion_to(file):
         found = _recognised(content, str(file))
-        require_restoration(str(file), found)
+        _require_restoration(str(file), found)
         known = {backbone.network: backbone for backbone in SPANDREL.module_dict.values()}
         network = known[type(found.model)](**found.model.hyperparameters)
     return network.config(), found.model.state_dict()
@@ -232,24 +216,19 @@ def self_contained(config: Any) -> Any:
     """A config that builds the network without the public weights file.
 
     Raises:
-        CheckpointError, ValueError: see ``inspect_file``.
+        CheckpointError, ValueError: see ``public_network``.
     """
     if isinstance(config, dict):
         if config.get('type') in ('PublicNetwork', 'dtir_mm.PublicNetwork'):
-            return inspect_file(config['file'])[0]
+            return _recovered(read_weights_file(config['file']), config['file'])[0]
         return {key: self_contained(value) for key, value in config.items()}
     if isinstance(config, (list, tuple)):
         return type(config)(self_contained(value) for value in config)
     return config
 
 
-def require_restoration(name: str, found: Any) -> None:
-    """Raises ValueError unless a network that spandrel describes maps RGB images to restored ones.
-
-    Args:
-        name: of the network or file.
-        found: spandrel's ``ModelDescriptor``.
-    """
+def _require_restoration(name: str, found: Any) -> None:
+    """Raises ValueError unless spandrel's ``ModelDescriptor`` is of a network that restores RGB."""
     channels = (found.input_channels, found.output_channels)
     if found.purpose != 'Restoration' or found.scale != 1 or channels != (3, 3):
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Activation checkpointing: blocks are computed again in the backward pass instead of kept.
+"""Activation checkpointing: blocks are recomputed in the backward pass.
 
-It is torch's non-reentrant kind, which ``autograd.grad`` and second derivatives need. Modules and
-parameters keep their places and names: only ``forward`` of each block is wrapped.
+It is the non-reentrant kind, which ``autograd.grad`` and second derivatives need. Only ``forward``
+of each block is wrapped, so that modules and parameters keep their names.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_blocks(backbone: 'ConditionedBackbone') -> None:
-    """Makes each block of a backbone's network keep only its inputs when gradients are computed.
+    """Makes each block of a backbone's network keep only its inputs for the backward pass.
 
     Raises:
         ValueError: the network has no block of more than one layer.
@@ -43,7 +43,7 @@ def keep_activations(net: nn.Module) -> None:
 def _checkpointed(
     forward: Callable[..., Any], backbone: 'ConditionedBackbone', *args: Any, **kwargs: Any
 ) -> Any:
-    """A block's own forward, computed again under the conditions of its first time."""
+    """A block's own forward, recomputed under the same conditions."""
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
     conditions = backbone.conditions

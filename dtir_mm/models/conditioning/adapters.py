@@ -1,4 +1,4 @@
-"""Adapters: mixtures of experts behind some modules of a network, weighted by routers.
+"""Adapters: mixtures of experts after some modules of a network, weighted by routers.
 
 Suffixes of names give shapes: B batch, E experts, C channels, H and W pixels.
 """
@@ -22,7 +22,7 @@ class Routing:
 
     Args:
         gates_BE: the weights; detached.
-        probabilities_BE: the softmax over all experts; with its graph in training mode.
+        probabilities_BE: the softmax over all experts, with its graph in training mode.
         top_k: gates that are not zero; None for all.
     """
 
@@ -62,10 +62,10 @@ class RoutedAdapter(nn.Module, ABC):
 
     @abstractmethod
     def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The softmax over all experts (B, E), and the gates (B, E) that are made of it.
+        """The softmax over all experts (B, E), and the gates (B, E) computed from it.
 
         Args:
-            time: what the router reads of the time steps, a row a sample.
+            time: ``Adapters.time_input``, one row per sample.
             h_BCHW: the feature map; needed only if the gates depend on the content.
         """
 
@@ -74,12 +74,7 @@ class RoutedAdapter(nn.Module, ABC):
         """What is added to a feature map, (B, C, H, W)."""
 
     def forward(self, time: Tensor, h_BCHW: Tensor) -> tuple[Tensor, Routing]:
-        """The adapted feature map (B, C, H, W), and how it was routed.
-
-        Args:
-            time: what the router reads of the time steps, a row a sample.
-            h_BCHW: the feature map.
-        """
+        """The adapted feature map (B, C, H, W), and how it was routed; see ``route``."""
         probabilities_BE, gates_BE = self.route(time, h_BCHW)
         noted_BE = probabilities_BE if self.training else probabilities_BE.detach()
         routing = Routing(gates_BE.detach(), noted_BE, self.top_k)
@@ -89,11 +84,10 @@ class RoutedAdapter(nn.Module, ABC):
 class Adapters(nn.Module, ABC):
     """A ``RoutedAdapter`` for each of some sites of a network, and what they share.
 
-    The network keeps its own parameter names; the adapters' weights live here, at ``experts``.
-
     Attributes:
-        sites: names of the modules behind which they act.
+        sites: names of the modules after which they act.
         latest: the routing at each site in the latest forward pass with adapters.
+        experts: the adapters; the network keeps its own parameter names.
 
     Args:
         top_k: gates of a router that are not zero; None for all.
@@ -112,11 +106,11 @@ class Adapters(nn.Module, ABC):
         self.experts = nn.ModuleDict({expert_key(site): a for site, a in adapters.items()})
 
     @abstractmethod
-    def tell(self, t: Tensor) -> Tensor:
-        """What the routers read of time steps (B,), a row a sample.
+    def time_input(self, t: Tensor) -> Tensor:
+        """The routers' input for time steps (B,), one row per sample.
 
         Raises:
-            ValueError: a step is unknown to them.
+            ValueError: a step is not an integer in 0..T.
         """
 
     @abstractmethod
@@ -131,14 +125,14 @@ class Adapters(nn.Module, ABC):
         """The output (B, C, H, W) of the module at ``site``, adapted, and its routing.
 
         Raises:
-            ValueError: the output is no feature map with C channels and one sample a time step.
+            ValueError: the output is no feature map with C channels and one sample per time step.
         """
         adapter = self.experts[expert_key(site)]
         shape, batch = tuple(getattr(output, 'shape', ())), time.shape[0]
         if len(shape) != 4 or shape[:2] != (batch, adapter.channels):
             raise ValueError(
                 f'cannot adapt module {site!r}: its output has shape {shape}, but must be a '
-                f'feature map ({batch}, {adapter.channels}, H, W): one sample a time step'
+                f'feature map ({batch}, {adapter.channels}, H, W): one sample per time step'
             )
         return adapter(time, output)
 
@@ -159,16 +153,12 @@ class Adapters(nn.Module, ABC):
                 "with router_input='t+content' the gates depend on the image, not only on the time "
                 "step: run images and read `latest`, or train MoEAdapters with router_input='t'"
             )
-        told = self.tell(t)
-        return torch.stack([adapter.route(told)[1] for _, adapter in self.named_adapters()])
+        time = self.time_input(t)
+        return torch.stack([adapter.route(time)[1] for _, adapter in self.named_adapters()])
 
     @torch.no_grad()
     def dead_experts(self, t: Tensor) -> dict[str, list[int]]:
-        """For each site the experts that get under a tenth of 1 / E at every one of the steps (n,).
-
-        Raises:
-            ValueError: the gates depend on the image too (router_input='t+content').
-        """
+        """Each site's experts with gates below 0.1 / E at all steps (n,); see ``routing``."""
         gates = self.routing(t)
         dead = (gates < _DEAD_SHARE / gates.shape[2]).all(dim=1)
         experts = [row.nonzero()[:, 0].tolist() for row in dead]
@@ -190,7 +180,7 @@ class Adapters(nn.Module, ABC):
         return [self.latest[site] for site in self.sites]
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy leaves the latest forward behind: tensors inside a graph cannot be copied."""
+        """A copy has no latest routing: tensors inside a graph cannot be copied."""
         return self.__dict__ | {'latest': {}}
 
 

@@ -20,19 +20,19 @@ from dtir_mm.models.tracing.sites import Site, conditioning_sites
 from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
-# What torch says if a width, say, is negative or exceeds the memory.
+# torch's messages for a width that is negative or exceeds the memory.
 _IMPOSSIBLE_SIZES = ('negative dimension', "can't allocate memory", 'size calculation overflow')
 
 
 @dataclass
 class Conditions:
-    """What one forward pass is conditioned on, and how its adapters have routed it.
+    """What one forward pass is conditioned on, and the routing of its adapters.
 
     Args:
         modulation: scale and shift, (B, C) each, of every FiLM layer by its name.
-        time: what the routers of adapters read, a row a sample; None bypasses the adapters.
+        time: the adapters' ``time_input``; None bypasses them.
         restoring: whether the restoration head replaces the last convolution.
-        routing: of the adapters that have run so far, by their sites.
+        routing: the routing at the sites of adapters that have run so far.
     """
 
     modulation: dict[str, tuple[Tensor, Tensor]]
@@ -50,19 +50,18 @@ class ConditionedBackbone(nn.Module):
     conditions of the pass at ``self.conditions``; their weights live here.
 
     Args:
-        backbone: config of any registered network that keeps to ``tracing/trace.py``.
+        backbone: config of a registered network as described in ``tracing/trace.py``.
         time_embedding: config of the embedding of t (``time_embedding.py``); its type defaults to
             ``TimeEmbedding``.
         neutral_films: FiLM layers have no effect at initialisation; see ``FiLM``.
-        conditioning: names of the network's modules behind which time enters, with wildcards
-            (``'decoder_*.norm1'``); None for those that it states, or that are detected
-            (``tracing/sites.py``).
-        adapters: config of adapters, ``DecoderAdapters`` or, by default, ``MoEAdapters``; None for
-            no adapters.
-        restoration_head: restore with a last convolution of its own, which starts at zero; see
-            ``RestorationHead``. Generation keeps the network's.
-        checkpoint_activations: keep only the inputs of the network's blocks for the backward pass,
-            and compute the rest again: the same gradients, less memory, more time.
+        conditioning: names of the network's modules whose outputs FiLM layers modulate, with
+            wildcards (``'decoder_*.norm1'``); None for those that the network declares, or that are
+            detected (``tracing/sites.py``).
+        adapters: config of adapters, ``MoEAdapters`` (default) or ``DecoderAdapters``; None for no
+            adapters.
+        restoration_head: restore with a separate last convolution; see ``RestorationHead``.
+        checkpoint_activations: recompute the network's blocks in the backward pass: the same
+            gradients, less memory, more time.
 
     Raises:
         ValueError: the network does not map images to images, or cannot be conditioned, adapted,
@@ -85,7 +84,7 @@ class ConditionedBackbone(nn.Module):
         self.global_skip = self.trace.global_skip
         self.size_rule = self.trace.size_rule
         self.conditions: Conditions | None = None
-        # Its hook comes first: what conditions or adapts the last convolution does so to the head.
+        # Its hook comes first: FiLM and adapters at the last convolution then act on the head.
         self.restoration_head = self._with_head() if restoration_head else None
         self.adapters = None if adapters is None else self._with_adapters(adapters)
         self.time_embedding = MODELS.build(
@@ -124,12 +123,12 @@ class ConditionedBackbone(nn.Module):
     def forward(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         """The network's own output for an image (B, 3, H, W) at time steps (B,).
 
-        Adapters and restoration head act only while ``restoring``; generative samples bypass them.
+        Adapters and restoration head are active only while ``restoring``.
         """
         embedding = self.time_embedding(t)
         modulation = {name: film(embedding) for name, film in self.films.items()}
         adapters = self.adapters if restoring else None
-        time = None if adapters is None else adapters.tell(t)
+        time = None if adapters is None else adapters.time_input(t)
         conditions = Conditions(modulation, time, restoring)
         with self.conditioned_on(conditions):
             output = ((self.training and self._compiled) or self.net)(u)
@@ -172,8 +171,8 @@ class ConditionedBackbone(nn.Module):
     def train(self, mode: bool = True) -> 'ConditionedBackbone':
         """See ``torch.nn.Module``; batch norms keep their running statistics, and use them.
 
-        A batch mixes noise and degradations, in proportions that depend on the number of processes
-        and the size of micro-batches; no sample's output may depend on the others.
+        A micro-batch mixes noise and degradations in any proportion: no sample's output may depend
+        on the others.
         """
         super().train(mode)
         for module in self.net.modules():
@@ -184,10 +183,8 @@ class ConditionedBackbone(nn.Module):
     def compile_network(self, **options: Any) -> None:
         """Makes training run the network compiled, except in ``twice_differentiable``.
 
-        Validation does not: its images come in many sizes, each of which would be compiled.
-
-        Args:
-            options: of ``torch.compile``.
+        Validation does not, since it would compile for each of many image sizes. ``options`` are
+        those of ``torch.compile``.
 
         Raises:
             ValueError: with ``checkpoint_activations``.
@@ -195,16 +192,13 @@ class ConditionedBackbone(nn.Module):
         if self.checkpoint_activations:
             raise ValueError(
                 'compile and model.backbone.checkpoint_activations exclude each other: a compiled '
-                'network chooses by itself what to keep for the backward pass'
+                'network chooses what to keep for the backward pass'
             )
-        self._compiled = torch.compile(self._run, **options)
+        self._compiled = torch.compile(lambda u: self.net(u), **options)
 
     @contextmanager
     def twice_differentiable(self) -> Iterator[None]:
-        """Inside, gradients can be differentiated again.
-
-        Those of a compiled network cannot, nor those of all attention kernels but one.
-        """
+        """Inside, gradients can be differentiated: not compiled, with only one attention kernel."""
         compiled, self._compiled = self._compiled, None
         try:
             with sdpa_kernel(SDPBackend.MATH):
@@ -212,11 +206,8 @@ class ConditionedBackbone(nn.Module):
         finally:
             self._compiled = compiled
 
-    def _run(self, u: Tensor) -> Tensor:
-        return self.net(u)
-
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is not compiled: what is compiled belongs to this network."""
+        """A copy is not compiled."""
         return self.__dict__ | {'_compiled': None}
 
     def predict_residual(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
@@ -231,7 +222,7 @@ class ConditionedBackbone(nn.Module):
     def residual_and_features(self, u: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """``f(u, t)`` and the input of the network's last convolution, (B, C, H, W).
 
-        They come from the generator, without adapters or restoration head.
+        Without adapters and restoration head.
         """
         captured: list[Tensor] = []
 
@@ -247,12 +238,11 @@ class ConditionedBackbone(nn.Module):
         return residual, captured[0][..., : u.shape[-2], : u.shape[-1]]
 
     def parameter_blocks(self) -> dict[str, str]:
-        """The block of the network that each parameter here belongs to, by the parameters' names.
+        """The network's block to which each parameter belongs, by the parameters' names.
 
-        A FiLM layer belongs to the deepest block that it conditions; the time embedding, which
-        enters everywhere, and the adapters' prompt to the first. The adapter of a stage belongs to
-        the last block executed in it, the restoration head to the block of the convolution that it
-        replaces.
+        A FiLM layer belongs to the deepest block that it conditions; the time embedding and the
+        adapters' prompt to the first; a stage's adapter to the last block executed in the stage;
+        the restoration head to the block of the convolution that it replaces.
         """
         order, block_of = self.trace.order, self.trace.blocks
         blocks = {name: order[0] for name, _ in self.named_parameters()}

@@ -1,6 +1,6 @@
-"""The adapters of the authors' released code: behind the decoder's stages, routed by the features.
+"""The adapters of the authors' released code: after the decoder's stages, routed by the features.
 
-Behind each stage (xin1u/EEDTP, ``networks/moe_adapter.py``) a feature map h becomes
+After each stage (xin1u/EEDTP, ``networks/moe_adapter.py``) a feature map h becomes
 
     h + s sum_e pi_e E_e(h),   pi = softmax(W GELU(V [mean(h), p_t] + b) + c),
 
@@ -27,7 +27,7 @@ _SMALLEST = 16
 
 
 class DecoderAdapter(RoutedAdapter):
-    """The experts behind one module of a network, and their router.
+    """The experts after one module of a network, and their router.
 
     All experts are computed side by side, as groups of channels. The last convolution of each is
     linear, so its inputs, not its outputs, are weighted by the gates and summed.
@@ -38,7 +38,7 @@ class DecoderAdapter(RoutedAdapter):
         num_steps: T, the largest time step.
     """
 
-    def __init__(self, channels: int, num_experts: int = 10, num_steps: int = 50) -> None:
+    def __init__(self, channels: int, num_experts: int, num_steps: int) -> None:
         super().__init__(channels)
         inside = max(channels // _REDUCTION, _SMALLEST)
         self.num_experts = num_experts
@@ -54,7 +54,7 @@ class DecoderAdapter(RoutedAdapter):
         self.scale = nn.Parameter(torch.zeros(1))
 
     def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The softmax over all experts, twice: every expert acts. (B, E) each."""
+        """See ``RoutedAdapter``: gates and softmax are the same."""
         assert h_BCHW is not None
         seen = torch.cat([h_BCHW.mean((2, 3)), self.steps(time)], dim=1)
         probabilities_BE = self.router(seen).softmax(dim=1)
@@ -74,17 +74,16 @@ class DecoderAdapter(RoutedAdapter):
 
 @MODELS.register_module()
 class DecoderAdapters(Adapters):
-    """One ``DecoderAdapter`` behind each site of a network.
+    """One ``DecoderAdapter`` after each site of a network.
 
     Args:
         trace: of the network; ``ConditionedBackbone`` passes it.
-        num_experts: E, experts a site.
+        num_experts: E, experts per site.
         num_steps: T, the largest time step.
-        sites: names of modules that give a feature map; None for the stages of the decoder, which
-            follow the last one at the smallest resolution.
+        sites: names of modules that output feature maps; None for the stages of the decoder.
 
     Raises:
-        ValueError: a site does not exist or gives no feature map, or there is no stage that does.
+        ValueError: a site does not exist or outputs no feature map, or there are no sites.
     """
 
     def __init__(
@@ -96,26 +95,18 @@ class DecoderAdapters(Adapters):
     ) -> None:
         super().__init__(top_k=None, router_input='t+content')
         self.num_steps = num_steps
-        channels = channels_at(trace, sites or decoder(trace))
+        channels = channels_at(trace, decoder(trace) if sites is None else sites)
         self.place(
             {site: DecoderAdapter(c, num_experts, num_steps) for site, c in channels.items()}
         )
 
-    def tell(self, t: Tensor) -> Tensor:
-        """The time steps (B,) themselves.
-
-        Raises:
-            ValueError: a step lies outside 0..T, or between two steps.
-        """
+    def time_input(self, t: Tensor) -> Tensor:
+        """See ``Adapters``: the time steps (B,) themselves."""
         require_steps(t, self.num_steps)
         return t
 
     def merged(self, t: int) -> dict[str, nn.Module]:
-        """They have no equivalent at one time step.
-
-        Raises:
-            ValueError: always.
-        """
+        """Raises ValueError: they have no equivalent at one time step."""
         raise ValueError(
             'DecoderAdapters cannot be merged: their experts are not linear, and the gates depend '
             'on the content of each image. Restore with the checkpoint itself, or train '

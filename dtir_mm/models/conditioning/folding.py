@@ -1,6 +1,6 @@
 """A conditioned network at one time step as a plain network, without any conditioning.
 
-For a fixed t the FiLM layers fold into the norms (or convolutions) behind which they act, and the
+For a fixed t the FiLM layers fold into the norms (or convolutions) that they modulate, and the
 experts of each adapter merge into one. A restoration head replaces the network's own.
 """
 
@@ -16,12 +16,7 @@ from dtir_mm.models.tracing.sites import Site
 
 
 class Shift(nn.Module):
-    """Adds one value a channel, behind norms that have no bias.
-
-    Args:
-        shift: the values, (C,).
-        axis: where channels lie.
-    """
+    """Adds a value (C,) per channel at ``axis``, after norms that have no bias."""
 
     def __init__(self, shift: Tensor, axis: int) -> None:
         super().__init__()
@@ -38,12 +33,7 @@ def fold_time_and_scale(backbone: ConditionedBackbone, t: int, scale: float) -> 
     """``fold_time``, with the head's c(t) folded into the last layer as well.
 
     The output is the restored image if the network has a global skip, else the residual to add to
-    the degraded one.
-
-    Args:
-        backbone: consumed.
-        t: the time step.
-        scale: c(t) of the head (``restorers/head.py``).
+    the degraded one. ``scale`` is c(t).
 
     Raises:
         ValueError: see ``fold_time``.
@@ -57,7 +47,7 @@ def fold_time_and_scale(backbone: ConditionedBackbone, t: int, scale: float) -> 
 
 @torch.no_grad()
 def fold_time(backbone: ConditionedBackbone, t: int) -> nn.Module:
-    """The backbone's own network with time step ``t`` folded in, in place; it is consumed.
+    """The backbone's network with time step ``t`` folded in, in place; the backbone is consumed.
 
     Raises:
         ValueError: the adapters cannot be merged.
@@ -76,7 +66,7 @@ def fold_time(backbone: ConditionedBackbone, t: int) -> nn.Module:
         for site in backbone.film_sites[name]:
             _fold(net, site, scale[0], shift[0])
     for adapted in sorted(adapters, key=len, reverse=True):  # parts first: names change
-        _put_behind(net, adapted, adapters[adapted])
+        _put_after(net, adapted, adapters[adapted])
     return net
 
 
@@ -98,12 +88,12 @@ def _fold(net: nn.Module, site: Site, scale: Tensor, shift: Tensor) -> None:
         weight = weight.transpose(0, 1)
     weight.mul_(scale.reshape(-1, *(1,) * (weight.ndim - 1)))
     if 'bias' not in module._parameters:  # it would not use one
-        _put_behind(net, site.name, Shift(shift.clone(), site.axis))
+        _put_after(net, site.name, Shift(shift.clone(), site.axis))
     elif bias is None:
         module.bias = nn.Parameter(shift.clone())
     else:
         bias.mul_(scale).add_(shift)
 
 
-def _put_behind(net: nn.Module, site: str, module: nn.Module) -> None:
+def _put_after(net: nn.Module, site: str, module: nn.Module) -> None:
     net.set_submodule(site, nn.Sequential(net.get_submodule(site), module))

@@ -1,4 +1,4 @@
-"""Low-rank convolutional experts behind the stages of encoder and middle, routed by the time step.
+"""Low-rank convolutional experts after the stages of encoder and middle, routed by the time step.
 
 The paper draws the adapters (Fig. 6(d)) without an equation. Here one adds to a feature map
 
@@ -28,9 +28,9 @@ class MergedAdapter(nn.Module):
     """``h + U GELU(DW (D h))``: an adapter reduced to one time step.
 
     Args:
-        down_RC: D, from the channels to the rank.
-        depthwise_R33: DW, one kernel a channel of the rank.
-        up_CR: U, from the rank back to the channels.
+        down_RC: D.
+        depthwise_R33: DW.
+        up_CR: U.
     """
 
     def __init__(self, down_RC: Tensor, depthwise_R33: Tensor, up_CR: Tensor) -> None:
@@ -50,7 +50,7 @@ class MergedAdapter(nn.Module):
 
 
 class LowRankAdapter(RoutedAdapter):
-    """The experts behind one module of a network, and their router.
+    """The experts after one module of a network, and their router.
 
     Args:
         channels: C, of the module's output.
@@ -58,10 +58,10 @@ class LowRankAdapter(RoutedAdapter):
         num_experts: E.
         prompt_dim: D, length of the prompt.
         top_k: keep only the k largest gates, renormalised to sum to one; None keeps all.
-        router_input: 't' routes by the prompt alone; 't+content' by the prompt and the channels'
+        router_input: 't' routes by the prompt only; 't+content' by the prompt and the channels'
             means over the feature map, which distinguishes images at one time step.
-        mix: 'weight' mixes the weights of the experts, which leaves one adapter a sample, and one
-            for all at a fixed t (``merged``); 'output' runs every expert and mixes their outputs.
+        mix: 'weight' mixes the weights of the experts into one adapter per sample, or a single one
+            at a fixed t (``merged``); 'output' runs every expert and mixes their outputs.
 
     Raises:
         ValueError: ``top_k`` is not in 1..E, or another argument is none of its values.
@@ -71,8 +71,8 @@ class LowRankAdapter(RoutedAdapter):
         self,
         channels: int,
         rank: int,
-        num_experts: int = 10,
-        prompt_dim: int = 128,
+        num_experts: int,
+        prompt_dim: int,
         top_k: int | None = None,
         router_input: str = 't',
         mix: str = 'weight',
@@ -94,12 +94,7 @@ class LowRankAdapter(RoutedAdapter):
         self.router = nn.Linear(_router_width(channels, prompt_dim, router_input), num_experts)
 
     def route(self, time: Tensor, h_BCHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The softmax over all experts (B, E), and the gates (B, E) that ``top_k`` leaves of it.
-
-        Args:
-            time: prompts (B, D).
-            h_BCHW: the feature map; needed only for 't+content'.
-        """
+        """See ``RoutedAdapter``: by prompts (B, D)."""
         if self.router_input == 't+content':
             assert h_BCHW is not None
             time = torch.cat([time, h_BCHW.mean((2, 3))], dim=1)
@@ -110,15 +105,15 @@ class LowRankAdapter(RoutedAdapter):
         return probabilities_BE, kept_BE / kept_BE.sum(dim=1, keepdim=True)
 
     def merged(self, prompt_D: Tensor) -> MergedAdapter:
-        """Three convolutions with weights of their own that equal the adapter for one prompt (D,).
+        """Three convolutions that equal the adapter for one prompt (D,).
 
         Raises:
-            ValueError: there are none, with mix='output' or router_input='t+content'.
+            ValueError: with mix='output' or router_input='t+content' there are none.
         """
         if self.mix == 'output':
             raise ValueError(
                 "an adapter with mix='output' cannot be merged: the outputs of its experts are "
-                "mixed behind the GELU, which is not linear. Train with mix='weight'"
+                "mixed after the GELU, which is not linear. Train with mix='weight'"
             )
         if self.router_input == 't+content':
             raise ValueError(
@@ -162,21 +157,21 @@ class LowRankAdapter(RoutedAdapter):
 
 @MODELS.register_module()
 class MoEAdapters(Adapters):
-    """One ``LowRankAdapter`` behind each site of a network; all have the same rank.
+    """One ``LowRankAdapter`` after each site of a network; all have the same rank.
 
     Args:
         trace: of the network; ``ConditionedBackbone`` passes it.
-        num_experts: E, experts a site.
-        param_budget: parameters in total, with prompt and routers; the rank that comes closest is
-            used. The default is the paper's +1.8 M (Table 5).
+        num_experts: E, experts per site.
+        param_budget: parameters in total, including prompt and routers, which determines the rank;
+            the paper's +1.8 M by default (Table 5).
         num_steps: T, the largest time step.
         prompt_dim: length of the prompt.
         top_k, router_input, mix: see ``LowRankAdapter``.
-        sites: names of modules that give a feature map; None for the stages of encoder and middle.
+        sites: names of modules that output feature maps; None for the stages of encoder and middle.
 
     Raises:
-        ValueError: a site does not exist or gives no feature map, there is no stage that does, or
-            the budget is too small for rank 1.
+        ValueError: a site does not exist or outputs no feature map, there are no sites, or the
+            budget is too small for rank 1.
     """
 
     def __init__(
@@ -192,7 +187,7 @@ class MoEAdapters(Adapters):
         sites: Sequence[str] | None = None,
     ) -> None:
         super().__init__(top_k, router_input)
-        channels = channels_at(trace, sites or encoder_and_middle(trace))
+        channels = channels_at(trace, encoder_and_middle(trace) if sites is None else sites)
         self.prompt = TimePrompt(num_steps, prompt_dim)
         routers = [_router_width(c, prompt_dim, router_input) + 1 for c in channels.values()]
         prompt_size = sum(parameter.numel() for parameter in self.prompt.parameters())
@@ -204,21 +199,12 @@ class MoEAdapters(Adapters):
         same = (self.rank, num_experts, prompt_dim, top_k, router_input, mix)
         self.place({site: LowRankAdapter(c, *same) for site, c in channels.items()})
 
-    def tell(self, t: Tensor) -> Tensor:
-        """The prompts (B, D) of time steps (B,).
-
-        Raises:
-            ValueError: a step lies outside 0..T.
-        """
+    def time_input(self, t: Tensor) -> Tensor:
+        """See ``Adapters``: the prompts (B, D)."""
         return self.prompt(t)
 
     def merged(self, t: int) -> dict[str, nn.Module]:
-        """Each site's adapter, reduced to three convolutions for one time step.
-
-        Raises:
-            ValueError: the adapters cannot be merged (``LowRankAdapter.merged``), or t is not in
-                0..T.
-        """
+        """See ``Adapters`` and ``LowRankAdapter.merged``."""
         with torch.no_grad():
             prompt = self.prompt(torch.tensor([t], device=self.prompt.table.device))[0]
         return {

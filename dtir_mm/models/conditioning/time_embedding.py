@@ -10,19 +10,16 @@ from dtir_mm.models.backbones.released_nafnet import SimpleGate
 from dtir_mm.registry import MODELS
 
 
-def sinusoid(t: Tensor, dim: int, max_period: float = 10_000.0, inclusive: bool = False) -> Tensor:
-    """Sines and cosines of ``t`` at geometrically spaced frequencies: (B,) to (B, dim).
-
-    The positional encoding of transformers (Vaswani et al., 2017), as diffusion models use it.
+def sinusoid(t: Tensor, dim: int, inclusive: bool = False) -> Tensor:
+    """The positional encoding of transformers (Vaswani et al., 2017): (B,) to (B, dim).
 
     Args:
         t: time steps.
         dim: even; at least 4 if ``inclusive``.
-        max_period: frequencies fall from 1 towards 1 / max_period.
-        inclusive: the last frequency is 1 / max_period; otherwise the one after it would be.
+        inclusive: frequencies fall from 1 to 1 / 10000; otherwise this one is excluded.
     """
     ranks = torch.arange(dim // 2, device=t.device, dtype=t.dtype)
-    frequencies = torch.exp(-math.log(max_period) * ranks / (dim // 2 - inclusive))
+    frequencies = torch.exp(-math.log(10_000) * ranks / (dim // 2 - inclusive))
     phases = t[:, None] * frequencies
     return torch.cat([phases.sin(), phases.cos()], dim=1)
 
@@ -31,7 +28,7 @@ class TimeMLP(nn.Module):
     """``MLP(sinusoid(t))``, one vector for each sample.
 
     Args:
-        dim: length of the vectors (128 by default; the paper does not say).
+        dim: length of the vectors; the paper does not state it.
         sinusoid_dim: length of the positional encoding; even.
 
     Raises:
@@ -48,7 +45,8 @@ class TimeMLP(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim))
+        t = t.to(next(self.parameters()).dtype)
+        return self.mlp(sinusoid(t, self.sinusoid_dim))
 
 
 @MODELS.register_module()
@@ -89,25 +87,21 @@ class GatedTimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Time steps (B,), integers or real numbers in 0..T, to (B, dim)."""
-        return self.mlp(sinusoid(t.to(_dtype(self)), self.sinusoid_dim, inclusive=True))
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next(module.parameters()).dtype
+        t = t.to(next(self.parameters()).dtype)
+        return self.mlp(sinusoid(t, self.sinusoid_dim, inclusive=True))
 
 
 class TimePrompt(nn.Module):
     """``p = MLP(sinusoid(t)) + P[t]``: the prompts that the routers of adapters read.
 
-    The MLP makes neighbouring steps similar; the table P, zero at initialisation, still lets the
-    steps of single tasks differ.
+    The MLP makes neighbouring steps similar; the table P, zero at initialisation, lets them differ.
 
     Args:
         num_steps: T, the largest time step.
         dim: length of p.
     """
 
-    def __init__(self, num_steps: int, dim: int = 128) -> None:
+    def __init__(self, num_steps: int, dim: int) -> None:
         super().__init__()
         self.num_steps = num_steps
         self.embedding = TimeMLP(dim)
@@ -117,7 +111,7 @@ class TimePrompt(nn.Module):
         """Time steps (B,), integers in 0..T, to (B, dim).
 
         Raises:
-            ValueError: a step lies outside 0..T or between two steps, where P has no row.
+            ValueError: a step is not an integer in 0..T.
         """
         require_steps(t, self.num_steps)
         return self.embedding(t) + self.table[t]
@@ -138,9 +132,8 @@ class FiLM(nn.Module):
     Args:
         embedding_dim: length of e.
         channels: channels at every site of the group.
-        neutral: both are zero at initialisation, so that a newly wrapped network computes what it
-            did before, for every t; False for torch's initialisation of a linear layer, as in the
-            released code.
+        neutral: gamma and delta are zero at initialisation, so that the network's output does not
+            change; False for torch's initialisation of a linear layer, as in the released code.
     """
 
     def __init__(self, embedding_dim: int, channels: int, neutral: bool = True) -> None:
@@ -160,10 +153,10 @@ class FiLM(nn.Module):
 def modulate(site: str, axis: int, output: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """The output of the module called ``site``, scaled and shifted by (B, C) values.
 
-    Channels lie at ``axis`` of the output.
+    The channels are at ``axis`` of the output.
 
     Raises:
-        ValueError: the output has another batch size (window tokens, say).
+        ValueError: the output has another batch size, for example one of windows.
     """
     if output.shape[0] != scale.shape[0]:
         raise ValueError(

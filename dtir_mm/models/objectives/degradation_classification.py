@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dtir_mm.models.objectives.objective import Losses, Samples
+from dtir_mm.models.objectives.objective import Losses, Objective, Samples
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @MODELS.register_module()
-class DegradationClassification:
+class DegradationClassification(Objective):
     """The cross entropy of ``model.classifier``; the rest of the model is frozen."""
 
     name = 'classifier_loss'
@@ -26,17 +26,9 @@ class DegradationClassification:
         restorer.requires_grad_(False)
         restorer.classifier.requires_grad_(True)
 
-    def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
-        """None."""
-        return ()
-
     def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
         """See ``Objective``."""
         assert restorer.classifier is not None, 'checked by prepare'
         to_signed = restorer.image_range.to_signed
         degraded, clean = to_signed(samples['degraded']), to_signed(samples['clean'])
         return Losses(restorer.classifier.losses(degraded, clean, samples['task']), {})
-
-    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """Nothing."""
-        return {}

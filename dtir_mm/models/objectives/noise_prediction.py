@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule
-from dtir_mm.models.objectives.noisy_samples import binned, bins, noisy_samples, val_loss
-from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
+from dtir_mm.models.objectives.noisy_samples import GenerativeObjective
 from dtir_mm.registry import MODELS
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ _SNR_CAP = 5.0
 
 
 @MODELS.register_module()
-class NoisePrediction:
+class NoisePrediction(GenerativeObjective):
     """``L_g = E gamma_t mean(|noise - predicted| ** p)`` on noisy clean images.
 
     Args:
@@ -39,20 +38,11 @@ class NoisePrediction:
         self.norm = norm
         self.gamma = gamma
 
-    def prepare(self, restorer: 'Restorer') -> None:
-        """See ``Objective``."""
-        train_restoration(restorer)
-
-    def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
-        """L_g in five bins of time steps."""
-        return tuple(bins(self.name, restorer.schedule.num_steps))
-
-    def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
-        """See ``Objective``; the samples' keys seed noise and time steps."""
-        noisy, noise, t = noisy_samples(restorer.schedule, samples)
-        predicted = restorer.predict_noise(noisy, t)
-        total = self.error(predicted, noise, t, restorer.schedule)
-        return Losses(total, binned(self.name, total.detach(), t, restorer.schedule.num_steps))
+    def errors(
+        self, restorer: 'Restorer', noisy: Tensor, noise: Tensor, t: Tensor, clean: Tensor
+    ) -> Tensor:
+        """See ``GenerativeObjective``."""
+        return self.error(restorer.predict_noise(noisy, t), noise, t, restorer.schedule)
 
     def error(self, predicted: Tensor, noise: Tensor, t: Tensor, schedule: NoiseSchedule) -> Tensor:
         """The losses (B,) of predictions of noise (B, 3, H, W) at steps ``t`` (B,)."""
@@ -63,7 +53,3 @@ class NoisePrediction:
             return losses
         snr = schedule.snr(t)
         return losses * (torch.clamp(snr, max=_SNR_CAP) / snr).to(losses)
-
-    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """L_g of each clean image, cropped; its key seeds the noise."""
-        return val_loss(self, restorer, batch)

@@ -1,12 +1,13 @@
 """Noisy images for the generative objectives, and their losses by time step."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dtir_mm.diffusion.noise_schedule import NoiseSchedule
-from dtir_mm.models.objectives.objective import Objective, Samples
+from dtir_mm.models.objectives.objective import Losses, Objective, Samples
 from dtir_mm.randomness import seed_of
 
 if TYPE_CHECKING:
@@ -40,14 +41,29 @@ def bins(name: str, num_steps: int) -> dict[str, tuple[int, int]]:
     }
 
 
-def binned(name: str, losses: Tensor, t: Tensor, num_steps: int) -> dict[str, Tensor]:
-    """The losses (B,) of the time steps ``t`` (B,) in each of ``bins``."""
-    ranges = bins(name, num_steps)
-    return {bin: losses[(t > low) & (t <= high)] for bin, (low, high) in ranges.items()}
+class GenerativeObjective(Objective):
+    """An objective on ground-truth images with noise, logged in five bins of time steps."""
 
+    @abstractmethod
+    def errors(
+        self, restorer: 'Restorer', noisy: Tensor, noise: Tensor, t: Tensor, clean: Tensor
+    ) -> Tensor:
+        """The losses (B,) of ``noisy_samples`` of clean images (B, 3, H, W)."""
 
-def val_loss(objective: Objective, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-    """A generative objective on each clean image, cropped; its key seeds the noise."""
-    part = {**batch, 'clean': restorer.crop_to_valid_size(batch['clean'])}
-    with torch.no_grad():
-        return {f'val_{objective.name}_loss': objective.losses(restorer, part).total.tolist()}
+    def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
+        """The names of ``bins``."""
+        return tuple(bins(self.name, restorer.schedule.num_steps))
+
+    def losses(self, restorer: 'Restorer', samples: Samples) -> Losses:
+        """See ``Objective``; the samples' keys seed noise and time steps."""
+        noisy, noise, t = noisy_samples(restorer.schedule, samples)
+        total = self.errors(restorer, noisy, noise, t, samples['clean'])
+        ranges = bins(self.name, restorer.schedule.num_steps).items()
+        parts = {name: total.detach()[(t > low) & (t <= high)] for name, (low, high) in ranges}
+        return Losses(total, parts)
+
+    @torch.no_grad()
+    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
+        """The loss of each clean image, cropped to a valid size."""
+        part = {**batch, 'clean': restorer.crop_to_valid_size(batch['clean'])}
+        return {f'val_{self.name}_loss': self.losses(restorer, part).total.tolist()}

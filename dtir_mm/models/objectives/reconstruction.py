@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dtir_mm.models.objectives.objective import Losses, Samples, train_restoration
+from dtir_mm.models.objectives.objective import Losses, Objective, Samples
 from dtir_mm.models.objectives.pixel_losses import build_terms, sum_of
 from dtir_mm.registry import MODELS
 
@@ -17,15 +17,15 @@ _BALANCE_WEIGHT = 0.01
 
 
 @MODELS.register_module()
-class Reconstruction:
+class Reconstruction(Objective):
     """The distance between restored image and ground truth, a sum of pixel losses.
 
     It also logs the input's distance: a run whose content loss stays there has only learnt the
     identity (``PlateauHook``).
 
     Args:
-        losses: named configs of ``pixel_losses.py``; None for L1 alone, the preprint's. The
-            released code adds 0.1 x FFT, whose gradient leads out of that plateau.
+        losses: named configs of ``pixel_losses.py``; None for only L1, as in the preprint.
+            The released code adds 0.1 x FFT, whose gradient leads out of that plateau.
     """
 
     name = 'content'
@@ -33,10 +33,6 @@ class Reconstruction:
 
     def __init__(self, losses: Mapping[str, Any] | None = None) -> None:
         self.terms = build_terms(losses)
-
-    def prepare(self, restorer: 'Restorer') -> None:
-        """See ``Objective``."""
-        train_restoration(restorer)
 
     def parts(self, restorer: 'Restorer') -> tuple[str, ...]:
         """Each of several terms, the input's loss, and the routing entropy."""
@@ -64,8 +60,7 @@ class Reconstruction:
         values = {name: term(restored, clean) for name, term in self.terms.items()}
         total = torch.stack(list(values.values())).sum(0)
         with torch.no_grad():
-            of_input = sum_of(self.terms, degraded, clean)
-        parts = {self.of_input: of_input}
+            parts = {self.of_input: sum_of(self.terms, degraded, clean)}
         if len(values) > 1:
             parts |= {f'{self.name}_{name}': value.detach() for name, value in values.items()}
         adapters = restorer.backbone.adapters
@@ -74,7 +69,3 @@ class Reconstruction:
             if adapters.top_k is not None:
                 total = total + _BALANCE_WEIGHT * adapters.balance_loss
         return Losses(total, parts)
-
-    def val_losses(self, restorer: 'Restorer', batch: Samples) -> dict[str, list[float]]:
-        """None: the metrics evaluate the restored images."""
-        return {}

@@ -1,8 +1,8 @@
 """Gradient orthogonality: reconciling the generative and the restoration objective (Eq. 17 to 19).
 
-On the gradients of generative and of restoration samples, or of groups of them: s is the mean
-cosine between the two objectives, d that within each, and ``L = (1 - s) + |d|``. Only d is made
-orthogonal: the paper's formula aligns the objectives.
+For the gradients of samples, or of groups of them, s is the mean cosine between the two objectives,
+d the mean cosine within each, and ``L = (1 - s) + |d|``: the paper's formula aligns the objectives,
+and only makes gradients within each orthogonal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -86,10 +86,7 @@ def orthogonality(
 
 
 def _blocks(rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-    """Views of the same range of each row (P,), range by range.
-
-    Each row is as large as the network, so they are never copied into one tensor.
-    """
+    """Views of the same range of each row (P,), to avoid stacking rows as large as the network."""
     return zip(*(row.split(_BLOCK) for row in rows), strict=True)
 
 

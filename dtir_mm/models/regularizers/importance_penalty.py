@@ -14,16 +14,14 @@ from dtir_mm.registry import MODELS
 
 @MODELS.register_module()
 class ImportancePenalty:
-    """``importance_penalty`` with the same weight lambda for all tensors.
-
-    ``ImportanceAccumulationHook`` sets importance and anchor by ``set_importance``.
+    """``importance_penalty``; ``ImportanceAccumulationHook`` sets importance and anchor.
 
     Args:
         form: see ``parameter_importance.py``; for "ewc", omega is the Fisher diagonal
             (``tools/accumulate_importance.py --fisher``).
         weight: lambda; 0.2 in the paper.
-        share: share of the updates that it is added to; 0.1 in the released code, the same ones
-            that ``UpdateMixing`` with that probability chooses.
+        share: share of the updates that it is added to; 0.1 in the released code. They are the ones
+            that ``UpdateMixing`` with this probability selects.
 
     Raises:
         ValueError: the form is unknown, or the share lies outside (0, 1].
@@ -44,7 +42,7 @@ class ImportancePenalty:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Statistics that omega may be the mean of; none if the form needs no omega."""
+        """The accepted statistics of omega; none if the form needs no omega."""
         gradients = ('abs_gradient', 'abs_mean')
         special = {'none': (), 'l2sp': (*gradients, 'fisher'), 'ewc': ('fisher',)}
         return special.get(self.form, gradients)

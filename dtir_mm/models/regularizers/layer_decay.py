@@ -1,7 +1,7 @@
-"""Layer-wise decay: which layers generative gradients and the penalty reach.
+"""Layer-wise decay: which layers receive generative gradients and the penalty.
 
-Eq. 10 and 21 weight all layers by w(t) = exp(-a t) ("scalar"). In Fig. 3, the larger t, the fewer
-layers are reached, shallow ones first ("cut", "soft").
+Eq. 10 and 21 weight all layers by w(t) = exp(-a t) ("scalar"). In Fig. 3, fewer layers receive them
+the larger t is, and shallow ones keep them longest ("cut", "soft").
 """
 
 import math
@@ -22,8 +22,8 @@ def layer_decay(
         t: matched time step.
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
         mode: "cut", 1 where depth <= w(t) and 0 below; "soft", exp(-a t depth); "scalar", w(t)
-            everywhere, Eq. 10 to the letter; "none", 1 everywhere.
-        fraction: replaces w(t) in "cut": the share of the depth that is reached (Fig. 3).
+            everywhere, Eq. 10 as printed; "none", 1 everywhere.
+        fraction: replaces w(t) in "cut": the share of the depth that receives them (Fig. 3).
 
     Raises:
         ValueError: the mode is unknown, or a fraction lies outside [0, 1] or is not for "cut".

@@ -33,8 +33,8 @@ KINDS = ('mixed', 'main')  # generative gradients come first
 class GradientOrthogonality:
     """The loss of Eq. 17 to 19 on the gradients of both objectives.
 
-    At the weight of one that Eq. 12 implies, we measured its gradient at 2 to 4450 times that of
-    the content loss, hence the cap. It is restricted to layers with generative gradients
+    With the weight of 1 that Eq. 12 implies, its gradient was 2 to 4450 times as large as the
+    content loss's, so it is capped. It is restricted to layers with generative gradients
     (layer-wise decay).
 
     Args:
@@ -47,8 +47,8 @@ class GradientOrthogonality:
         weight: of the loss.
         grad_cap: maximum norm of the loss's gradient relative to that of the content loss; None for
             no cap, as in Eq. 12, with the gradient multiplied by K.
-        groups: number of groups per objective, for "group"; with 1, the loss is 1 minus the cosine
-            of the two gradients, which the released code logs.
+        groups: groups per objective, for "group"; with 1, the loss is 1 minus the cosine of the two
+            gradients, which the released code logs.
 
     Raises:
         ValueError: the mode or implementation is unknown, or the interval is below 1.
@@ -125,7 +125,7 @@ class GradientOrthogonality:
         pulls = [*generative, *restoration]
         del generative, restoration
         result.differentiate_(pulls)
-        reached = _reached(update)
+        reached = (update.layer_decay.gate > 0).tolist()
         products = (
             update.differentiate(
                 kind, samples, partial(self._second_derivative, pulls.pop(0), reached)
@@ -158,21 +158,12 @@ class GradientOrthogonality:
         return _to_reached(flat_gradient((rows * pulls).sum(), update.parameters), update)
 
     def _second_derivative(
-        self,
-        vector: Tensor,
-        reached: list[bool],
-        loss: Tensor,
-        parameters: Sequence[nn.Parameter],
+        self, vector: Tensor, reached: list[bool], loss: Tensor, parameters: Sequence[nn.Parameter]
     ) -> Tensor:
         if not self._known_twice_differentiable:
             refuse_custom_functions(loss)
             self._known_twice_differentiable = True
         return hessian_vector_product(loss, parameters, vector, reached)
-
-
-def _reached(update: Update) -> list[bool]:
-    """Whether each parameter receives generative gradients."""
-    return (update.layer_decay.gate > 0).tolist()
 
 
 def _to_reached(vector: Tensor, update: Update) -> Tensor:

@@ -1,6 +1,6 @@
 """Parameter importance: which weights pre-training relies on, and the penalty for changing them.
 
-Eq. 3, 14 to 16 and 23 to 27, Alg. 6. The paper's formulas contradict one another; we follow the
+Eq. 3, 14 to 16 and 23 to 27, Alg. 6. The paper's formulas contradict each other; the default is the
 source that it cites, PIGWM (docs/method.md). Vectors are flat, (P,), over K parameter tensors whose
 sizes sum to P; omega is the importance of each weight and delta its distance from its anchor.
 """

@@ -1,7 +1,6 @@
-"""Interface of regularizers: terms of the update with a gradient of their own.
+"""The interface of regularizers: terms of the update with their own gradient.
 
-To add one, register it in ``MODELS`` in a file beside this one, and add a key to
-``model.step.regularizers``.
+To add one, register it in ``MODELS`` and add a key to ``model.step.regularizers``.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,12 +28,11 @@ class LayerDecay:
 class Update(Protocol):
     """What regularizers see of an update (``restorers/update.py``).
 
-    There are two kinds of samples, "main" (restoration) and "mixed" (generative); ``counts`` has
-    the number of each, and ``added`` tells whether the mixed gradient is part of the update or only
-    logged. First-order terms read the gradients (P,) ``main`` and ``mixed``, the latter after the
-    layer-wise decay. Second-order terms run when these are freed: they read ``rows``, the gradients
-    (P,) of groups of samples of each kind before the decay, and ``content_norm``, the norm () of
-    ``main``. All are over all processes.
+    There are two kinds of samples, "main" (restoration) and "mixed" (generative). ``added`` states
+    whether the mixed gradient is part of the update or only logged. First-order terms read the
+    gradients (P,) ``main`` and ``mixed``, the latter after layer-wise decay. Second-order terms run
+    after these are freed: they read ``rows``, the gradients (P,) of groups of samples of each kind
+    before the decay, and ``content_norm``, the norm () of ``main``. All are over all processes.
     """
 
     seed: int
@@ -59,10 +57,7 @@ class Update(Protocol):
         """Logs a number () that is the same in all processes; it is dropped if not finite."""
 
     def differentiate(
-        self,
-        kind: str,
-        samples: Samples,
-        how: Callable[[Tensor, Sequence[nn.Parameter]], Tensor],
+        self, kind: str, samples: Samples, how: Callable[[Tensor, Sequence[nn.Parameter]], Tensor]
     ) -> Tensor:
         """A linear functional (P,) of the loss of some samples of this process."""
 

@@ -1,4 +1,4 @@
-"""Blind inference: the time step at which an image of unknown degradation is restored."""
+"""Blind inference: the time step for an image of unknown degradation."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,4 @@
-"""Predicting an image's degradation, for blind restoration.
-
-Beyond the paper, which assumes that each test set's degradation is known.
-"""
+"""Predicting an image's degradation, for blind restoration; the paper assumes that it is known."""
 
 from collections.abc import Sequence
 
@@ -22,12 +19,12 @@ class DegradationClassifier(nn.Module):
 
     Its input is the image and its high frequencies (the image less its 3 x 3 means, times four),
     which show noise, rain, snow and JPEG blocks. Each layer's mean and standard deviation over all
-    positions, taken before its norm, keep the strength of a feature and do not depend on the image
-    size, so that what is learnt on patches applies to photographs. The last layer's receptive field
-    is 129 pixels wide, enough to distinguish the edge of a shadow from dark objects.
+    positions, taken before its norm, preserve the strength of a feature and do not depend on the
+    image size, so that a network trained on patches works on photographs. The receptive field is
+    129 pixels wide, enough to distinguish the edge of a shadow from dark objects.
 
     Args:
-        tasks: the degradations, in the order of the classes; "clean" is added as the last.
+        tasks: the degradations, in the order of the classes; "clean" is added last.
         width: channels of the first layer, a multiple of four.
 
     Raises:
@@ -69,7 +66,7 @@ class DegradationClassifier(nn.Module):
         return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
 
     def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Cross entropy (B,) of each degraded image and its clean one, weighted like one task.
+        """Cross entropy (B,) of each degraded image and its ground truth, weighted like one task.
 
         Raises:
             ValueError: a task is not among the classifier's.

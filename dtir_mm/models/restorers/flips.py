@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# None, left to right, top to bottom, both: what the released code averages over.
+# None, left to right, top to bottom, both; as in the released code.
 _FLIPS = ((), (-1,), (-2,), (-1, -2))
 
 

@@ -9,17 +9,16 @@ from torch import nn
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-_LEVELS = 3  # of a dotted name that are shown
+_LEVELS = 3  # parts of a dotted name in messages
 _SHOWN = 8
 
 
 def freeze_parameters(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Excludes parameters from training: they get no gradient, and no optimiser updates them.
+    """Excludes parameters from training.
 
     Args:
         model: the model to train.
-        patterns: ``fnmatch`` patterns for names of ``model.named_parameters()``; ``*`` matches
-            dots, too.
+        patterns: ``fnmatch`` patterns of parameter names; ``*`` matches dots, too.
 
     Raises:
         ValueError: a pattern matches no name, or no parameter is left to train.
@@ -46,12 +45,7 @@ def freeze_parameters(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def require_same_freeze(before: Any, restorer: 'Restorer') -> None:
-    """Raises ValueError if the run to resume trained other parameters than this one.
-
-    Args:
-        before: the model config of the run to resume.
-        restorer: the model of this run.
-    """
+    """Raises ValueError unless the model config ``before`` resuming froze the same parameters."""
     frozen = list(before.get('freeze') or []) if isinstance(before, dict) else []
     if frozen != list(restorer.freeze):
         raise ValueError(

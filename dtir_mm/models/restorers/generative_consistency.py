@@ -1,7 +1,6 @@
-"""Choosing t for an unknown degradation: the restoration that suits the generator best.
+"""Choosing t for an unknown degradation by the network's own noise prediction.
 
-Noise is easiest to predict in a clean image, so the best of several restorations is the one with
-the smallest error of the network's own noise prediction.
+Noise is easiest to predict in a clean image: the restoration with the smallest error is chosen.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
-_NOISE_STEPS = (3, 6)  # low noise, which does not hide what is left of a degradation
+_NOISE_STEPS = (3, 6)  # low noise, which does not hide remaining degradations
 
 
 @torch.no_grad()

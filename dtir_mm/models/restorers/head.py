@@ -1,7 +1,7 @@
 """Heads: how to interpret a network's output f(u, t), one for each of the two recipes.
 
-In both, f is a residual of the input, and a restored image is ``x_hat = y - c(t) f(y, t)``; they
-differ in the scale of f while the network generates.
+In both, f is a residual, and a restored image is ``x_hat = y - c(t) f(y, t)``; they differ in the
+scale of f during generation.
 """
 
 import torch
@@ -19,10 +19,9 @@ class NoiseHead:
     """The preprint's head: f is the noise in an image, at unit variance.
 
     Args:
-        residual_scale: c(t) while restoring: "one" (for networks that start from restoration
-            weights, so that x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or
-            "sigma_floor", max(s_t, 0.25): with s_t, f would have to grow by a factor of 22 at
-            t = 1.
+        residual_scale: c(t) for restoration: "one" (for networks with restoration weights, so that
+            x_hat = net(y) at initialisation), "sigma" (the noise level s_t), or "sigma_floor",
+            max(s_t, 0.25): with s_t, f would have to grow by a factor of 22 at t = 1.
 
     Raises:
         ValueError: the scale is unknown.

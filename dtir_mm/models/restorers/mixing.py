@@ -17,20 +17,19 @@ from dtir_mm.registry import MODELS
 class SampleMixing:
     """Uses a share of every batch as generative samples and restores the others.
 
-    The first n_g slots of the global batch are generative, so that the choice does not depend on
-    the number of processes. Eq. 12 lacks the generative loss, but Alg. 3 trains it; we take that
-    for an omission and add it.
+    The first n_g slots of the global batch are generative, for any number of processes. Eq. 12
+    lacks the generative loss, but Alg. 3 trains it; we assume an omission and add it.
 
     Args:
         objective: config of the generative objective.
-        ratio: share of generative samples; 0.1 in the paper (Fig. 4); 0 for naive fine-tuning,
-            which only measures the objective in validation.
+        ratio: share of generative samples; 0.1 in the paper (Fig. 4). With 0 (naive fine-tuning)
+            the objective is only evaluated in validation.
         rounding: "round" for n_g = round(ratio B), which is 0 at 10 % of five samples or fewer;
             "dither" to round up or down at random, so that the ratio holds on average.
-        cap: maximum norm of the generative gradient relative to the content gradient, per tensor;
-            None for no cap. A global norm would not do: most of the content gradient lies in the
-            last convolution. In the other layers the generative gradient is several times larger,
-            and under Adam it shrinks the steps of restoration.
+        cap: maximum norm of the generative gradient relative to the content gradient, per tensor,
+            since most of the content gradient is in the last convolution; in the others the
+            generative gradient is several times larger, and Adam's steps for restoration become
+            smaller. None for no cap.
 
     Raises:
         ValueError: a ratio outside [0, 1), a cap that is not positive, or an unknown rounding.
@@ -91,10 +90,7 @@ class UpdateMixing:
     cap = None
 
     def __init__(
-        self,
-        objective: Mapping[str, Any],
-        probability: float = 0.1,
-        added: bool = False,
+        self, objective: Mapping[str, Any], probability: float = 0.1, added: bool = False
     ) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f'probability={probability} of UpdateMixing must lie in [0, 1]')

@@ -18,7 +18,6 @@ from dtir_mm.models.restorers.degradation_classifier import DegradationClassifie
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
-from dtir_mm.models.restorers.padding import apply_padded
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.models.restorers.tiling import tiled_rows
@@ -38,12 +37,12 @@ class Restorer(BaseModel):
         backbone: config of a ``ConditionedBackbone``.
         schedule: config of a noise schedule (``diffusion/noise_schedule.py``); None for the
             preprint's.
-        head: config of a head convention (``head.py``); None for the preprint's.
+        head: config of a head (``head.py``); None for the preprint's.
         image_range: values of black and white: (-1, 1), or (0, 1) as in the released code.
         timesteps: the matched time step of each task; see ``TaskTimesteps``.
         inference: where t comes from at test time: "task", the sample's task, as in the paper;
             "predict", the classifier, and clean images are returned unchanged; "try_all", the
-            most consistent of the restorations at every task's step
+            restoration that is most consistent with the generator, of those at each task's step
             (``generative_consistency.py``); or a time step.
         classifier: config of the degradation classifier, which "predict" needs; None for none.
         passes: "one" forward pass; or "sdedit", for a network that was only pre-trained ("w/o GEF",
@@ -113,16 +112,9 @@ class Restorer(BaseModel):
             )
 
     def set_inference(self, inference: str | int) -> None:
-        """Changes where t comes from.
-
-        Raises:
-            ValueError: see the class.
-        """
-        has_classifier = self.classifier is not None
-        require_inference(inference, self.schedule.num_steps, has_classifier)
+        """Changes where t comes from; raises ValueError as the class does."""
+        require_inference(inference, self.schedule.num_steps, self.classifier is not None)
         self.inference = inference
-
-    # --- precision, and what is trained ---------------------------------------------------------
 
     def set_precision(self, precision: str) -> None:
         """Sets "fp32"; "bf16", training under autocast; or "fp64" throughout, for verification."""
@@ -132,10 +124,10 @@ class Restorer(BaseModel):
             self.data_preprocessor.dtype = torch.float64
 
     @contextlib.contextmanager
-    def full_precision(self, needed: bool) -> Iterator[None]:
-        """Disables autocast inside, if ``needed``."""
+    def without_autocast(self) -> Iterator[None]:
+        """Inside, "bf16" is "fp32"."""
         precision = self.precision
-        if needed and precision == 'bf16':
+        if precision == 'bf16':
             self.precision = 'fp32'
         try:
             yield
@@ -147,7 +139,7 @@ class Restorer(BaseModel):
         return list(self.named_trained_parameters().values())
 
     def named_trained_parameters(self) -> dict[str, torch.nn.Parameter]:
-        """The same by name."""
+        """The parameters that receive gradients, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
@@ -156,15 +148,13 @@ class Restorer(BaseModel):
         batch = self.data_preprocessor(data, training=True)
         return self.step.run(self, batch, optim_wrapper)
 
-    # --- the network in its two modes ---------------------------------------------------------
-
     def predict_residual(self, u: Tensor, t: Tensor, restoring: bool = True) -> Tensor:
         """f(u, t): the noise or degradation in images ``u`` (B, 3, H, W) at steps ``t`` (B,).
 
         Adapters and restoration head are active only while ``restoring``.
 
         Raises:
-            NotFiniteError: it is not finite; in training the losses are checked instead.
+            NotFiniteError: it is not finite; during training the losses are checked instead.
         """
         bf16 = self.precision == 'bf16' and self.training
         context = (
@@ -199,8 +189,6 @@ class Restorer(BaseModel):
         residual, features = self.backbone.residual_and_features(u, t)
         require_finite_output(self, residual, lambda: self.backbone.residual_and_features(u, t))
         return residual, features
-
-    # --- restoring ----------------------------------------------------------------------------
 
     def from_uint8(self, images: Tensor) -> Tensor:
         """Images in 0..255, as floating point numbers, in the model's range."""
@@ -241,7 +229,8 @@ class Restorer(BaseModel):
             yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
-        return apply_padded(lambda image: self(image, t), degraded, self.backbone.size_rule)
+        height, width = degraded.shape[-2:]
+        return self(self.backbone.size_rule.pad(degraded), t)[..., :height, :width]
 
     def crop_to_valid_size(self, images: Tensor) -> Tensor:
         """Crops (B, 3, H, W) to the largest size that the backbone accepts and a tile holds."""
@@ -251,8 +240,6 @@ class Restorer(BaseModel):
             limit = max(self.tile, *rule.enclosing(1, 1))  # tiles are padded, this is not
         height, width = rule.inside(*(min(side, limit) for side in images.shape[-2:]))
         return images[..., :height, :width]
-
-    # --- validation and test --------------------------------------------------------------------
 
     def val_step(self, data: dict[str, Any]) -> list[dict[str, Any]]:
         """Restored images, if there are degraded ones, and the objectives' validation losses."""

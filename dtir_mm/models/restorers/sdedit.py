@@ -1,7 +1,4 @@
-"""Restoration with a network that was only pre-trained: diffuse the image, then denoise it.
-
-SDEdit (Meng et al., 2022): the rows "w/o GEF" of Tables 6 to 9.
-"""
+"""SDEdit (Meng et al., 2022) with a pre-trained network: the rows "w/o GEF" of Tables 6 to 9."""
 
 from typing import TYPE_CHECKING
 

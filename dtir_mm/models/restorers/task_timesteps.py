@@ -18,8 +18,7 @@ class TaskTimesteps:
 
     Raises:
         FileNotFoundError: there is no such JSON file.
-        ValueError: the spec is none of these, the file is for another T, or a step lies outside
-            1..T.
+        ValueError: the spec is none of these, the file is for another T, or a step is not in 1..T.
     """
 
     def __init__(self, spec: str | Mapping[str, int], num_steps: int) -> None:

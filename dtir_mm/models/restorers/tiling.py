@@ -1,35 +1,14 @@
-"""Overlapping tiles, so that memory does not grow with the image."""
+"""Overlapping tiles, so that memory does not grow with the image.
+
+The outer quarter of an overlap is ignored and the inner half blended linearly, so that the result
+equals the function of the whole image if its receptive field is at most ``overlap / 4`` pixels to
+each side.
+"""
 
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-
-
-def apply_tiled(
-    function: Callable[[Tensor], Tensor], image: Tensor, tile: int, overlap: int
-) -> Tensor:
-    """Applies ``function`` tile by tile and blends the overlaps.
-
-    The outer quarter of an overlap is ignored and the inner half blended linearly, so that the
-    result equals ``function(image)`` if that has a receptive field of at most ``overlap / 4``
-    pixels to each side.
-
-    Args:
-        function: maps (B, 3, h, w) to the same shape.
-        image: (B, 3, H, W).
-        tile: side of a tile in pixels.
-        overlap: overlap of neighbouring tiles in pixels.
-
-    Raises:
-        ValueError: the overlap is not smaller than the tile.
-    """
-
-    def part(top: int, bottom: int, left: int, right: int) -> Tensor:
-        return function(image[..., top:bottom, left:right])
-
-    height, width = image.shape[-2:]
-    return torch.cat(list(tiled_rows(part, (height, width), tile, overlap)), dim=-2)
 
 
 def tiled_rows(
@@ -38,19 +17,14 @@ def tiled_rows(
     tile: int | None,
     overlap: int,
 ) -> Iterator[Tensor]:
-    """The rows of ``apply_tiled`` from top to bottom, each as soon as it is complete.
+    """Applies a function tile by tile; gives the rows from top to bottom as they are completed.
 
     Args:
         function: gives the output (B, 3, h, w) for the tile at top, bottom, left, right.
         size: height and width of the image.
         tile: side of a tile in pixels; None for the whole image at once.
-        overlap: overlap of neighbouring tiles in pixels.
-
-    Raises:
-        ValueError: see ``apply_tiled``.
+        overlap: overlap of neighbouring tiles in pixels, in 1..tile-1.
     """
-    if tile is not None and not 0 < overlap < tile:
-        raise ValueError(f'overlap={overlap} must lie in 1..{tile - 1}, less than tile={tile}')
     height, width = size
     if tile is None or max(size) <= tile:
         yield function(0, height, 0, width)

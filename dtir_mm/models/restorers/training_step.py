@@ -1,6 +1,7 @@
 """The optimiser update of every stage: the sum of objectives and regularizers (Alg. 1, 3, 4)."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,7 +98,8 @@ class TrainingStep:
         """Combines the gradients: the update's (P,), over all processes."""
         due = [term for term in self.regularizers.values() if term.is_due(update)]
         second_order = [term for term in due if term.second_order]
-        with update.restorer.full_precision(bool(second_order)):
+        exact = update.restorer.without_autocast() if second_order else nullcontext()
+        with exact:
             update.forward_and_differentiate(max((term.num_groups for term in due), default=0))
             for observe in self.observers:
                 observe(update)

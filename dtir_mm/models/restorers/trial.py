@@ -1,4 +1,4 @@
-"""Trial passes before training, so that no fault shows only after hours."""
+"""Trial passes before training, to detect faults that would otherwise appear after hours."""
 
 import copy
 
@@ -16,10 +16,10 @@ _TOLERANCE = 1e-3
 
 
 def try_training(restorer: Restorer) -> None:
-    """Runs the network forward and backward as training does; weights and buffers are unchanged.
+    """Runs the network forward and backward as in training, without changing it.
 
     Raises:
-        ValueError: in training mode it returns something other than images, or has no gradients.
+        ValueError: in training mode it does not return images, or has no gradients.
     """
     backbone = restorer.backbone
     name = type(backbone.net).__name__
@@ -57,13 +57,10 @@ def try_large(restorer: Restorer) -> None:
 
 @torch.no_grad()
 def deployment_obstacle(restorer: Restorer) -> str | None:
-    """Why ``tools/deploy.py`` will refuse the network; None if it will not.
-
-    A copy with random weights is folded at a time step and compared.
-    """
+    """Why the network cannot be deployed, by folding a copy with random weights; else None."""
     backbone = copy.deepcopy(restorer.backbone).float().eval()
     rng = torch.Generator().manual_seed(0)
-    for parameter in backbone.parameters():  # zeros would hide what is behind them
+    for parameter in backbone.parameters():  # zeros would hide all layers before them
         parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng).to(parameter))
     image = _random_images(restorer, 1, _PROBE_SIZE, _PROBE_SIZE).float()
     t = torch.ones(1, dtype=torch.long, device=image.device)
@@ -84,7 +81,7 @@ def deployment_obstacle(restorer: Restorer) -> str | None:
 
 
 def idle_batch_norms(net: nn.Module) -> list[str]:
-    """The batch norms that still have their initial statistics, with which they do nothing."""
+    """The batch norms that still have their initial statistics, and so have no effect."""
     return [
         name
         for name, module in net.named_modules()

@@ -1,7 +1,7 @@
 """The state of one optimiser update on a global batch: samples, gradients, logs.
 
-Gradients are flat vectors (P,), summed over micro-batches and processes. There are two kinds of
-samples: "main", those of the stage's objective, and "mixed", the generative ones among them.
+Gradients are flat vectors (P,), summed over micro-batches and processes. Samples are of two kinds:
+"main", for the stage's objective, and "mixed", for the generative one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -164,7 +164,7 @@ class Update:
         """Gradient (P,) of ``sum(losses) / global batch`` over samples of this process, and losses.
 
         One micro-batch's graph is alive at a time; without samples the gradient is zero. ``how``
-        may be another linear functional, under the same dropout (seeded by the first sample's key).
+        may be another linear functional, with the same dropout.
 
         Raises:
             ValueError: the stage's objective depends on no trained parameter.

@@ -1,4 +1,4 @@
-"""Where time and adapters enter a network, as read off its trace."""
+"""Where FiLM layers and adapters act in a network, from its trace."""
 
 import contextlib
 import difflib
@@ -17,7 +17,7 @@ _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase)  # includes ins
 
 
 class Site(NamedTuple):
-    """A module whose output a FiLM layer scales and shifts; its ``channels`` lie at ``axis``."""
+    """A module whose output a FiLM layer modulates; its ``channels`` are at ``axis``."""
 
     name: str
     channels: int
@@ -25,16 +25,16 @@ class Site(NamedTuple):
 
 
 def is_affine_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalization layer with a learned scale of one value a channel."""
+    """Whether a module is a normalization layer with a learned scale per channel."""
     weight = getattr(module, 'weight', None)
     named_norm = 'norm' in type(module).__name__.lower()
     return named_norm and isinstance(weight, nn.Parameter) and weight.ndim == 1
 
 
 def stage_of(net: nn.Module, name: str) -> str:
-    """The stage of the module ``name``: the first part of its path that is not a list.
+    """The stage of the module ``name``: the first part of its path that is not a ``ModuleList``.
 
-    ``encoders.2.0.norm1`` lies in stage ``encoders.2`` when ``encoders`` is a ``ModuleList``.
+    For ``encoders.2.0.norm1`` this is ``encoders.2`` if ``encoders`` is a ``ModuleList``.
     """
     module, path = net, []
     for part in name.split('.'):
@@ -46,29 +46,29 @@ def stage_of(net: nn.Module, name: str) -> str:
 
 
 def conditioning_sites(
-    trace: NetworkTrace, patterns: Sequence[str] | None = None
+    trace: NetworkTrace, patterns: Sequence[str] | None
 ) -> dict[str, list[Site]]:
-    """The modules behind which time enters, one group for each FiLM layer.
+    """The modules whose outputs are conditioned on time, one group for each FiLM layer.
 
-    The first of these that exists: what matches ``patterns``; the groups that the network states
+    The first of these that exists: what matches ``patterns``; the groups that the network declares
     (``conditioning_groups``); its affine norms; its convolutions to feature maps, except the last.
-    Norms whose output has lost the batch (windows that count as samples) are skipped. Unless
-    stated, there is a group for each stage and number of channels.
+    Norms whose output has another batch size (windows) are skipped. Unless declared, there is a
+    group for each stage and number of channels.
 
     Args:
-        trace: of the network.
-        patterns: names of modules, with wildcards as in file names.
+        trace: the network's trace.
+        patterns: names of modules, with wildcards as in file names; None for no patterns.
 
     Raises:
-        ValueError: time cannot enter behind a module that is named, a pattern matches none, or no
-            site is found.
+        ValueError: a named module cannot be conditioned, a pattern matches none, or no site is
+            found.
     """
     net = trace.net
     if patterns is not None:
         return _by_stage(net, [_site(trace, name) for name in _matching(net, patterns)])
-    stated = getattr(net, 'conditioning_groups', None)
-    if stated is not None:
-        groups: dict[str, list[str]] = stated()
+    declared = getattr(net, 'conditioning_groups', None)
+    if declared is not None:
+        groups: dict[str, list[str]] = declared()
         return {group: [_site(trace, name) for name in names] for group, names in groups.items()}
     norms = [name for name, module in net.named_modules() if is_affine_norm(module)]
     sites = _usable(trace, norms) or _usable(trace, _convolutions(trace))
@@ -85,17 +85,17 @@ def encoder_and_middle(trace: NetworkTrace) -> list[str]:
     """The stages up to the last one at the smallest resolution, in the order of execution.
 
     Raises:
-        ValueError: no stage gives a feature map.
+        ValueError: no stage outputs a feature map.
     """
     stages, last = _stages(trace)
     return _require_stages(trace, stages[: last + 1], 'no stage')
 
 
 def decoder(trace: NetworkTrace) -> list[str]:
-    """The stages behind the last one at the smallest resolution, in the order of execution.
+    """The stages after the last one at the smallest resolution, in the order of execution.
 
     Raises:
-        ValueError: there is none that gives a feature map.
+        ValueError: no such stage outputs a feature map.
     """
     stages, last = _stages(trace)
     return _require_stages(trace, stages[last + 1 :], 'no stage behind the smallest resolution')
@@ -105,8 +105,10 @@ def channels_at(trace: NetworkTrace, sites: Sequence[str]) -> dict[str, int]:
     """Channels of the feature maps (B, C, H, W) at sites of adapters.
 
     Raises:
-        ValueError: a site does not exist or gives no feature map.
+        ValueError: there are no sites, or one does not exist or outputs no feature map.
     """
+    if not sites:
+        raise ValueError('sites=[] of the adapters must name at least one module, or be None')
     maps = _feature_maps(trace)
     for site in sites:
         if site not in maps:
@@ -155,7 +157,7 @@ def _usable(trace: NetworkTrace, names: list[str]) -> list[Site]:
 
 
 def _site(trace: NetworkTrace, name: str) -> Site:
-    """Raises ValueError if time cannot enter behind the module; the message says why."""
+    """Raises ValueError if the module cannot be conditioned; the message says why."""
     module = trace.net.get_submodule(name)
     refused = f'cannot condition module {name!r} ({type(module).__name__}): '
     if name not in trace.shapes:
@@ -177,7 +179,7 @@ def _site(trace: NetworkTrace, name: str) -> Site:
 
 
 def _channel_axis(module: nn.Module, shape: torch.Size) -> int | None:
-    """Where channels lie in an output: known for torch's layers, else by the size of the weight."""
+    """The axis of an output's channels: known for torch's layers, else by the weight's size."""
     last = len(shape) - 1
     if isinstance(module, _CHANNELS_LAST):
         return last
@@ -193,7 +195,7 @@ def _channels(norm: nn.Module) -> int:
 
 
 def _feature_maps(trace: NetworkTrace) -> dict[str, torch.Size]:
-    """Shapes (B, C, H, W) of what modules with parameters give, in the order of execution."""
+    """Shapes (B, C, H, W) of the outputs of modules with parameters, in the order of execution."""
     return {
         name: shapes[0]
         for name, shapes in trace.shapes.items()

@@ -1,4 +1,4 @@
-"""The image sizes that a network takes: stated, or found by running it on small images."""
+"""The image sizes that a network accepts: declared, or found by running it on small images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-_STATEMENTS = ('size_multiple', 'size_minimum', 'square_only')
-# Powers of two, as of strides, first; then other window sizes, and strides of three.
+_DECLARED = ('size_multiple', 'size_minimum', 'square_only')
+# Powers of two (strides) first; then other window sizes, and strides of three.
 _MULTIPLES = (
     *(2**i for i in range(8)),
     *(odd * 2**i for odd, i in product((3, 5, 7), range(5))),
@@ -20,12 +21,9 @@ _SIDE = 64
 
 @dataclass(frozen=True)
 class SizeRule:
-    """What heights and widths, in pixels, must be; padding and cropping follow from it.
+    """Heights and widths in pixels must be multiples of ``multiple`` and at least ``minimum``.
 
-    Args:
-        multiple: they must be multiples of it.
-        minimum: they must be at least that large.
-        square: they must be equal.
+    If ``square``, they must also be equal.
     """
 
     multiple: int = 1
@@ -44,13 +42,21 @@ class SizeRule:
         return f'the network takes {kind}{multiples}, from {smallest} on'
 
     def enclosing(self, height: int, width: int) -> tuple[int, int]:
-        """The smallest accepted size that holds such an image."""
+        """The smallest accepted size that is at least as large."""
         height, width = (max(side, self.minimum) for side in (height, width))
         height, width = (side + -side % self.multiple for side in (height, width))
         return (max(height, width),) * 2 if self.square else (height, width)
 
+    def pad(self, image: Tensor) -> Tensor:
+        """Pads (B, 3, H, W) at the right and bottom by reflection; a tiny image by its border."""
+        height, width = image.shape[-2:]
+        padded_height, padded_width = self.enclosing(height, width)
+        bottom, right = padded_height - height, padded_width - width
+        mode = 'reflect' if bottom < height and right < width else 'replicate'
+        return F.pad(image, (0, right, 0, bottom), mode=mode) if bottom or right else image
+
     def inside(self, height: int, width: int) -> tuple[int, int]:
-        """The largest accepted size that fits into such an image.
+        """The largest accepted size that is no larger.
 
         Raises:
             ValueError: the image is smaller than any accepted size.
@@ -65,16 +71,16 @@ class SizeRule:
 
 
 def size_rule(net: nn.Module) -> SizeRule:
-    """The sizes that a network states, or those found by running it on small blank images.
+    """The sizes that a network declares, or those found by running it on small blank images.
 
-    An odd size is tried first, then multiples of 2, 4, 8 ... until one is accepted; the smallest
-    accepted multiple comes last. What was found is logged.
+    An odd size is tried first, then multiples of 2, 4, 8 ... until one is accepted, and then
+    smaller images. What was found is logged.
 
     Raises:
-        ValueError: it accepts no RGB image, changes its input, or gives another shape than it is
-            given; the message says why.
+        ValueError: it accepts no RGB image, modifies its input, or changes the shape; the message
+            says why.
     """
-    if any(hasattr(net, statement) for statement in _STATEMENTS):
+    if any(hasattr(net, name) for name in _DECLARED):
         return SizeRule(
             multiple=int(getattr(net, 'size_multiple', 1)),
             minimum=int(getattr(net, 'size_minimum', 1)),

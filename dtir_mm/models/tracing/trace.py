@@ -1,20 +1,19 @@
-"""What is known of a network after one look: a single forward pass on blank images.
+"""The structure of a network, from a single forward pass on blank images.
 
-A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may state as attributes:
+A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may declare:
 
 ``global_skip: bool``
-    whether its output is the restored image, as it is where the input is added to the output,
-    ``net(u) = u + b(u)``; False if it is the residual;
+    whether its output is the restored image, ``net(u) = u + b(u)``; False if it is the residual;
 ``size_multiple: int``, ``size_minimum: int``, ``square_only: bool``
-    the sizes that it takes (``sizes.py``); if one is stated, the others default to 1, 1 and False;
+    the accepted sizes (``sizes.py``); if one is declared, the others default to 1, 1 and False;
 ``conditioning_groups() -> dict[str, list[str]]``
-    where time enters: one group of module names for each FiLM layer.
+    the names of the modules that each FiLM layer modulates.
 
-Whatever is not stated is detected: the sizes by trying, the global skip by a forward pass with the
-last layer zeroed, the groups from the module tree (``sites.py``).
+The rest is detected: the sizes by trying, the global skip by a forward pass with the last layer
+zeroed, the groups from the module tree (``sites.py``).
 
-The paper calls layers shallow or deep without saying how it counts them; its Fig. 9 (shallow layers
-extract, deep ones put out the residual) suggests the order of execution, which is used here.
+The paper does not define depth; its Fig. 9 (shallow layers extract, deep ones output the residual)
+suggests the order of execution, which is used here.
 """
 
 import copy
@@ -38,8 +37,8 @@ from dtir_mm.models.tracing.sizes import (
 )
 
 BATCH = 2
-# Not square, which shows the layout of an output; and no level of a U-Net has a side here that is a
-# usual number of channels.
+# Not square, which shows the layout of an output; no level of a U-Net has a side that is a usual
+# number of channels.
 _HEIGHT, _WIDTH = 72, 104
 _SKIP_SIZE = 64
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -48,18 +47,18 @@ _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 @dataclass(frozen=True)
 class NetworkTrace:
-    """What one forward pass has shown of a network.
+    """The result of ``trace``.
 
     Args:
         net: the network.
-        size_rule: the sizes that it takes.
+        size_rule: the sizes that it accepts.
         image_shape: (2, 3, H, W) of the images that it ran on.
         order: its blocks in the order of their first execution; those that never run come last.
         blocks: the block of each parameter: a residual, attention or NAF block, or a convolution.
-        shapes: output shapes of each module, one a call, in the order of the modules' first return.
-            Modules that did not run, or do not return a tensor, are missing.
-        last_layer: the convolution or linear layer that returned last; None if there is none.
-        last_convolution: the ``nn.Conv2d`` that returned last; None if there is none.
+        shapes: output shapes of each module, one per call, in the order of the modules' first
+            return, without modules that did not run or do not return a tensor.
+        last_layer: the convolution or linear layer that returned last, if any.
+        last_convolution: the ``nn.Conv2d`` that returned last, if any.
     """
 
     net: nn.Module
@@ -73,11 +72,10 @@ class NetworkTrace:
 
     @cached_property
     def global_skip(self) -> bool:
-        """Whether the network adds its input to its output, as stated or detected.
+        """Whether the network adds its input to its output, as declared or detected.
 
         Raises:
-            ValueError: it is not stated, and with the last layer zeroed the network returns neither
-                its input nor zero.
+            ValueError: it is not declared, and cannot be detected.
         """
         if hasattr(self.net, 'global_skip'):
             return bool(self.net.global_skip)
@@ -155,12 +153,12 @@ class NetworkTrace:
 
 
 def trace(net: nn.Module) -> NetworkTrace:
-    """Runs a network once on blank images, and leaves it as it was.
+    """Runs a network once on blank images, and leaves it unchanged.
 
-    More forward passes are needed only where it does not state its sizes or its global skip.
+    Sizes and global skip that it does not declare need further forward passes.
 
     Raises:
-        ValueError: it does not map images to images of the same shape, needs more than an image, or
+        ValueError: it does not map images to images of the same shape, needs other arguments, or
             its global skip cannot be detected; the message says why.
     """
     _require_image_only(net)
@@ -227,10 +225,9 @@ def _require_image_only(net: nn.Module) -> None:
 def _blocks_in_order(net: nn.Module, entered: list[nn.Module]) -> tuple[list[str], dict[str, str]]:
     """The blocks in the order in which their parts were entered, and each parameter's block.
 
-    Lists and sequences are opened, and so is a module that contains a list of two or more composite
-    modules of one class (a stage of transformer blocks); what stays closed is a block. Parameters
-    of an opened module itself are a block under its name. A parameter that several blocks share
-    belongs to the first of them.
+    Containers are opened, and so are modules that contain a list of two or more composite modules
+    of one class (a stage of transformer blocks); all others are blocks. Parameters of an opened
+    module itself are a block under its name. A shared parameter belongs to its first block.
     """
     blocks = dict(_blocks('', net))
     blocks_of: dict[nn.Module, list[str]] = {}

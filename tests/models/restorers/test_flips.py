@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from restorer_cases import RELEASED
+from restorer_cases import RELEASED, apply_tiled
 from torch import Tensor, nn
 
 from dtir_mm.models.restorers.flips import average_over_flips
-from dtir_mm.models.restorers.tiling import apply_tiled
 from dtir_mm.registry import MODELS
 
 FLIPS = (

