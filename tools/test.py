@@ -1,4 +1,4 @@
-"""Tests a checkpoint: a table with the input's own results, a CSV, images to compare.
+"""Tests a checkpoint: writes a table, also of the degraded inputs, a CSV and images to compare.
 
 A restorer with a degradation classifier is tested twice, non-blind and blind. --publish writes the
 results into the README beside the config, with seed, commit and protocol.
@@ -44,9 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
     parser.add_argument(
-        '--online-weights',
-        action='store_true',
-        help='use the weights of the last update instead of their average (EMA)',
+        '--online-weights', action='store_true', help='test the last weights, not their EMA'
     )
     parser.add_argument(
         '--ensemble', action='store_true', help='average over each image and its flips'
@@ -85,7 +83,7 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if config.get('model') and checkpoint.is_ours and not warning:  # pre-training has no tasks
+    if config.get('model') and checkpoint.meta.is_ours and not warning:  # pre-training has no tasks
         config.model.timesteps = checkpoint.timesteps
     config.launcher = args.launcher
     config.load_from = None
@@ -107,9 +105,9 @@ def main() -> None:
     rows = runner.test_evaluator.metrics[0].rows
     comparisons.count = 0  # only the first test saves images
     blind = _test_blind(runner)
-    writes = is_main_process()
+    is_main = is_main_process()
     end_communication()
-    if not writes:
+    if not is_main:
         return
 
     write_rows_csv(rows, out / 'images.csv')
@@ -123,7 +121,7 @@ def main() -> None:
         means,
         {task: {'t_mat': t} for task, t in steps.items()},
         config.test_evaluator.protocol,
-        meta.precision if checkpoint.is_ours else config.get('precision', 'fp32'),
+        meta.precision if checkpoint.meta.is_ours else config.get('precision', 'fp32'),
         meta.seed,
         git_commit(),
         hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
@@ -143,7 +141,7 @@ def main() -> None:
 
 def _weights(checkpoint: Checkpoint, decay: float | None) -> str:
     """Which weights were tested."""
-    if not checkpoint.is_ours:
+    if not checkpoint.meta.is_ours:
         return 'of another program, with the time steps of the config'
     return f'averaged (EMA, decay {decay})' if decay else 'of the last update'
 

@@ -52,9 +52,7 @@ ABLATIONS: dict[str, Ablation] = {
 UNIFIED_ABLATIONS: dict[str, Ablation] = {
     **ABLATIONS,
     'gef': Ablation(
-        'w/o GEF',
-        (*ABLATIONS['gef'].keys, 'model.backbone.adapters'),
-        ABLATIONS['gef'].reading,
+        'w/o GEF', (*ABLATIONS['gef'].keys, 'model.backbone.adapters'), ABLATIONS['gef'].reading
     ),
     'tit': Ablation(
         'w/o TIT',

@@ -169,11 +169,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def fill_page(
-    page: str,
-    means: Sequence[dict[str, Any]],
-    method: str,
-    origin: Origin,
-    replace: bool = False,
+    page: str, means: Sequence[dict[str, Any]], method: str, origin: Origin, replace: bool = False
 ) -> str:
     """Fills a config's figures into all its cells of the origin's protocol; the new page.
 

@@ -47,7 +47,7 @@ def load_restorer(
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(checkpoint)
-    if config is None and not checkpoint.is_ours:
+    if config is None and not checkpoint.meta.is_ours:
         return _public_restorer(checkpoint, overrides)
     limit: AbstractContextManager = nullcontext()
     if config is not None:
@@ -57,7 +57,7 @@ def load_restorer(
         trust.import_if_allowed(settings, allow_imports, checkpoint.path)
         limit = in_proportion_to(checkpoint.path)
     model = _model_of(settings, config or checkpoint.path)
-    if checkpoint.is_ours:  # else the config's own
+    if checkpoint.meta.is_ours:  # else the config's own
         model['timesteps'] = checkpoint.timesteps
     trusted = config is not None or allow_imports
     with limit, trust.building(model, 'model', checkpoint.path, trusted):

@@ -1,4 +1,4 @@
-"""A log that cannot be written (a full disk) is reported once, and stops nothing else."""
+"""Reports once that a log cannot be written (on a full disk), without ending the run."""
 
 import logging
 import sys

@@ -150,7 +150,9 @@ def test_every_sample_of_a_task_is_drawn_alike_and_belongs_to_it(dataset):
 
 
 def test_keys_carry_the_seed_the_iteration_and_the_slot(dataset):
-    for i, keys in enumerate(batches(sampler_of(dataset, 4, start_iteration=7), 5)):
+    sampler = sampler_of(dataset, 4)
+    sampler.start_iteration = 7
+    for i, keys in enumerate(batches(sampler, 5)):
         assert [key[:3] for key in keys] == [(3, 7 + i, slot) for slot in range(4)]
 
 
