@@ -83,7 +83,7 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if config.get('model') and checkpoint.meta.is_ours and not warning:  # pre-training has no tasks
+    if config.get('model') and meta.is_ours and not warning:  # pre-training has no tasks
         config.model.timesteps = checkpoint.timesteps
     config.launcher = args.launcher
     config.load_from = None
@@ -118,15 +118,15 @@ def main() -> None:
     steps = {row['task']: row['t'] for row in rows}
     write_summary(
         out / 'summary.json',
-        means,
-        {task: {'t_mat': t} for task, t in steps.items()},
-        config.test_evaluator.protocol,
-        meta.precision if checkpoint.meta.is_ours else config.get('precision', 'fp32'),
-        meta.seed,
-        git_commit(),
-        hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
-        comparisons.paths,
-        decay,
+        rows=means,
+        timesteps={task: {'t_mat': t} for task, t in steps.items()},
+        protocol=config.test_evaluator.protocol,
+        precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
+        seed=meta.seed,
+        commit=git_commit(),
+        config_hash=_hash(config.to_dict()),
+        images=[str(path) for path in comparisons.paths],
+        ema_decay=decay,
     )
     print(format_table(means))
     if blind:
@@ -137,6 +137,10 @@ def main() -> None:
     if publication is not None:
         publication.write(means, args.method, args.replace)
         print(f'published: {publication.page}')
+
+
+def _hash(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _weights(checkpoint: Checkpoint, decay: float | None) -> str:

@@ -50,8 +50,8 @@ def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None =
         type=_key_and_value,
         metavar='KEY=VALUE',
         help='overrides, e.g. train_cfg.max_iters=100 train_dataloader.dataset.folder=data/mine. '
-        'Lists are [a,b] or a,b, without spaces; quoted text, KEY=\'"/data/a,b/[x]"\', and existing '
-        'paths are taken literally',
+        'Lists are [a,b] or a,b, without spaces; quoted text, KEY=\'"/data/a,b/[x]"\', and '
+        'existing paths are taken literally',
     )
 
 

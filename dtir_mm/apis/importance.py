@@ -1,4 +1,4 @@
-"""Parameter importance of trained weights: Alg. 6 on any checkpoint, without training."""
+"""Accumulates the importance of trained weights: Alg. 6 on any checkpoint, without training."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

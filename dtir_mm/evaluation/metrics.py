@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-# An exactly restored image has infinite PSNR, which would make an average infinite.
-PSNR_CAP = 100.0
+PSNR_CAP = 100.0  # of equal images, so that averages stay finite
 
 _WINDOW = cv2.getGaussianKernel(11, 1.5)
 _C1 = (0.01 * 255) ** 2
@@ -12,7 +11,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP``, which is that of equal images.
+    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP``.
 
     Args:
         restored: (H, W, 3) or (H, W), values 0 to 255.
