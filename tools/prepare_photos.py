@@ -43,11 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def package_photos(packages: Sequence[str], scratch: Path) -> list[PhotoFile]:
-    """The photographs of Debian packages or, if none is available, of installed Python packages.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """The photographs of Debian packages or, if none is available, of installed Python packages."""
     if photos := collect_packages(packages, scratch):
         return photos
     photos = python_package_photos()
@@ -65,12 +61,7 @@ def package_photos(packages: Sequence[str], scratch: Path) -> list[PhotoFile]:
 
 
 def may_reuse(out: Path, arguments: dict[str, Any], overwrite: bool) -> bool:
-    """Whether ``out`` already contains what the arguments ask for.
-
-    Raises:
-        ValueError: it contains something else, and ``overwrite`` is not set or would delete files
-            that this tool did not write.
-    """
+    """Whether ``out`` already contains what the arguments ask for."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:

@@ -161,12 +161,7 @@ def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
 
 
 def _existing(plan: dict[Path, Path], overwrite: bool, skip: bool) -> set[Path]:
-    """The results that exist and are kept.
-
-    Raises:
-        ValueError: some exist, and neither ``overwrite`` nor ``skip`` is set; or one to be skipped
-            is an image to be restored.
-    """
+    """The results that exist and are kept."""
     there = [pair for pair in plan.items() if os.path.exists(pair[1])]  # Path.exists() may raise
     if overwrite or not there:
         return set()

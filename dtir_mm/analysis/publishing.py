@@ -82,11 +82,10 @@ def prepare_publication(
         value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         for value in checkpoint.weights.values()
     )
-    origin = Origin(
-        path.stem, checkpoint.meta.seed or 0, commit, protocol, _hash(plain.encode()),
-        _hash(weights),
-    )  # fmt: skip
-    return Publication(page, origin)
+    hashes = _hash(plain.encode()), _hash(weights)
+    return Publication(
+        page, Origin(path.stem, checkpoint.meta.seed or 0, commit, protocol, *hashes)
+    )
 
 
 def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: str) -> None:

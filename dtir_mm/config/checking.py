@@ -39,14 +39,13 @@ def check_config(config: Config) -> None:
         ValueError: nothing reads a key, its value has the wrong type or an old name, or it lacks
             its "type"; the message names the key and what would be accepted.
     """
-    problems = [*_unread(config), *_two_batch_sizes(config), *renamed_values(dict(config.items()))]
+    problems = [*_unread(config), *_conflicts(config), *renamed_values(dict(config.items()))]
     for key, (annotation, _) in VALUES.items():
         if key in config:
             problems += _of_type(key, config[key], annotation)
     for key, (built, _) in SECTIONS.items():
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
-    problems += _own_precision(config.get('optim_wrapper'))
     if problems:
         if len(problems) > _LINES:
             first = f'{len(problems)} errors in the config, the first of which are:'
@@ -67,15 +66,13 @@ def require_parts(config: Config, use: str) -> None:
             )
 
 
-def _own_precision(wrapper: Any) -> Iterator[str]:
-    """An optimiser wrapper with its own mixed precision, which our gradients bypass."""
+def _conflicts(config: Config) -> Iterator[str]:
+    wrapper, loader = config.get('optim_wrapper'), config.get('train_dataloader')
     kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
+    # Their mixed precision is bypassed by our gradients.
     if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
         yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'
-
-
-def _two_batch_sizes(config: Config) -> Iterator[str]:
-    total, loader = config.get('global_batch_size'), config.get('train_dataloader')
+    total = config.get('global_batch_size')
     each = loader.get('batch_size') if isinstance(loader, Mapping) else None
     if total is not None and each is not None:
         yield (

@@ -11,12 +11,13 @@ def report_failures_once(logger: logging.Logger) -> None:
 
 
 class _Report:
-    """Instead of ``logging.Handler.handleError``."""
+    """Replaces ``logging.Handler.handleError``."""
+
+    _reported = False
 
     def __init__(self, handler: logging.Handler) -> None:
         self._default = handler.handleError
         self._name = getattr(handler, 'baseFilename', 'standard output')
-        self._reported = False
 
     def __call__(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

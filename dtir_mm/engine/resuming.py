@@ -123,11 +123,7 @@ def resume_optimization(
 
 
 def settled_precision(checkpoint: Checkpoint, precision: str) -> str:
-    """The precision of the run to resume; the config's must be the same, or "auto".
-
-    Raises:
-        ValueError: it is another one.
-    """
+    """The precision of the run to resume; raises ValueError unless the config's fits."""
     before = checkpoint.meta.precision
     if precision not in ('auto', before):
         raise ValueError(
@@ -138,11 +134,7 @@ def settled_precision(checkpoint: Checkpoint, precision: str) -> str:
 
 
 def settled_seed(checkpoint: Checkpoint, seed: int | None) -> int | None:
-    """The seed of the run to resume; the config's must be the same, or None.
-
-    Raises:
-        ValueError: it is another one.
-    """
+    """The seed of the run to resume; raises ValueError unless the config's fits."""
     before = checkpoint.meta.seed
     if seed not in (None, before):
         raise ValueError(

@@ -92,7 +92,9 @@ class ImportanceAccumulationHook(Hook):
         elif self.n_batches:
             self._continue(runner)
             runner.restorer.step.observers.append(partial(self._observe, runner))
-        self._require_former(runner.restorer)
+        penalty = _penalty_of(runner.restorer)
+        if penalty is not None and penalty.statistics:
+            require_importance(self._former, penalty.form, penalty.statistics)
         self._hand_over(runner.restorer)
 
     def _accumulate_before_training(self, runner: Any) -> None:
@@ -155,11 +157,6 @@ class ImportanceAccumulationHook(Hook):
         start = runner.iter // length * length
         end = min(start + length, runner.max_iters)
         return max(start, end - self.n_batches), end
-
-    def _require_former(self, restorer: Restorer) -> None:
-        penalty = _penalty_of(restorer)
-        if penalty is not None and penalty.statistics:
-            require_importance(self._former, penalty.form, penalty.statistics)
 
     def _hand_over(self, restorer: Restorer) -> None:
         penalty = _penalty_of(restorer)

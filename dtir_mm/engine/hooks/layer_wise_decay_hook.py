@@ -61,15 +61,12 @@ class LayerWiseDecayHook(Hook):
             return torch.stack(each).mean(0)
 
         gate, penalty = factors(self.gate, self.fraction), factors(self.penalty)
-        rank = {
-            f'backbone.{name}': order.index(block)
-            for name, block in restorer.backbone.parameter_blocks().items()
-        }
-        names = list(restorer.named_trained_parameters())
+        blocks = restorer.backbone.parameter_blocks()
+        names = [name.removeprefix('backbone.') for name in restorer.named_trained_parameters()]
         decay = LayerDecay(len(names))
         for place, name in enumerate(names):
-            decay.gate[place] = gate[rank[name]]
-            decay.penalty[place] = penalty[rank[name]]
+            rank = order.index(blocks[name])
+            decay.gate[place], decay.penalty[place] = gate[rank], penalty[rank]
         restorer.step.layer_decay = decay
         reached = [
             block if factor == 1 else f'{block} x {factor:.2f}'
