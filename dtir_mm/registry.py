@@ -35,7 +35,8 @@ class Registry(MMEngineRegistry):
         self.import_from_location()
         scope, dot, name = key.rpartition('.')
         if not dot:
-            return self._inherited(name)
+            inherited = self.parent.module_dict if self.parent else {}
+            return self.module_dict.get(name, inherited.get(name))
         if scope == 'mmagic':
             compat.import_mmagic(name)
         registry = self.root._search_child(scope)
@@ -67,14 +68,6 @@ class Registry(MMEngineRegistry):
                 raise KeyError(self.explain_miss(name))
             cfg['type'] = found
         return cfg
-
-    def _inherited(self, name: str) -> type | None:
-        registry: MMEngineRegistry | None = self
-        while registry is not None:
-            if name in registry.module_dict:
-                return registry.module_dict[name]
-            registry = registry.parent
-        return None
 
     def explain_miss(self, name: str) -> str:
         """The message that ``name`` is not registered, with the closest names and how to add it."""

@@ -59,12 +59,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
-    if args.publish and args.cfg_options:
-        parser.error('--publish takes the config as it is in its file, without --cfg-options')
-    if args.publish and args.online_weights:
-        parser.error('--publish takes the averaged weights, without --online-weights')
-    if args.publish and args.ensemble:
-        parser.error('--publish takes one pass for each image, without --ensemble')
+    for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
+        if getattr(args, option):
+            parser.error(f'--publish does not allow --{option.replace("_", "-")}')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -112,4 +112,4 @@ def test_the_mean_over_flips_of_an_image_of_odd_sides(released, run_tool, tmp_pa
 def test_published_figures_are_of_one_pass(released, failure_of, tmp_path):
     message = failure_of('test', released.config, released.finetune, '--work-dir', tmp_path,
                          '--publish', '--ensemble')  # fmt: skip
-    assert '--publish takes one pass for each image, without --ensemble' in message
+    assert '--publish does not allow --ensemble' in message
