@@ -33,7 +33,7 @@ from dtir_mm.apis.command_line import (
 from dtir_mm.apis.held_logs import HeldLogs
 from dtir_mm.config import override_config, read_config, require_parts
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
-from dtir_mm.evaluation import PROTOCOLS
+from dtir_mm.evaluation.protocols import PROTOCOLS
 
 
 def parse_args() -> argparse.Namespace:

@@ -31,7 +31,7 @@ def load_restorer(
     ``x_hat = net(y)`` at every time step.
 
     Args:
-        checkpoint: the file, a work directory with checkpoints, or from ``load_checkpoint``.
+        checkpoint: the file, a work directory (its newest one), or from ``load_checkpoint``.
         config: config file to build from; None for the config in the checkpoint. Time steps are
             the checkpoint's, if it has any.
         allow_imports: import the modules that the checkpoint's own config names under

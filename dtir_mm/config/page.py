@@ -39,13 +39,9 @@ def config_page(schema: Mapping[str, Any]) -> str:
 
 def _table(properties: Mapping[str, Any], required: set[str]) -> Iterator[str]:
     rows = [
-        (
-            f'`{key}`' + (' (required)' if key in required else ''),
-            _accepted(value),
-            value.get('description', ''),
-        )
-        for key, value in properties.items()
-        if key != '_delete_' and 'const' not in value
+        (f'`{key}`{" (required)" * (key in required)}', _accepted(of), of.get('description', ''))
+        for key, of in properties.items()
+        if key != '_delete_' and 'const' not in of
     ]
     if not rows:
         yield 'No keys.'

@@ -36,9 +36,7 @@ _NO_PART_OF_THE_RUN = (
 
 
 def checkpoint_to_resume(resume: str | bool, work_dir: str | Path) -> Checkpoint | None:
-    """The checkpoint that ``resume`` names, or if True, the newest one in the work directory.
-
-    None if there is none.
+    """The checkpoint that ``resume`` names, or if True, the newest in the work directory, if any.
 
     Raises:
         CheckpointError: it cannot be read, or a run cannot be resumed from it.

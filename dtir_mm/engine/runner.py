@@ -115,7 +115,7 @@ class RestorationRunner(Runner):
         return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: Restorer) -> nn.Module:
-        """The model on its device, in ``DistributedRestorer`` by default if there are processes."""
+        """The model on its device, for several processes in a wrapper (``DistributedRestorer``)."""
         model = model.to(get_device())
         if model_wrapper_cfg is not None:
             return MODEL_WRAPPERS.build({**model_wrapper_cfg, 'module': model})
