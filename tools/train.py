@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         '--resume', nargs='?', const=True, help='resume the run in the work directory, or this file'
     )
     parser.add_argument(
-        '--allow-changes', action='store_true', help="resume, but with this optimiser and schedule"
+        '--allow-changes', action='store_true', help='resume, but with this optimiser and schedule'
     )
     parser.add_argument('--amp', action='store_true', help='train in bf16 (precision="bf16")')
     parser.add_argument(
