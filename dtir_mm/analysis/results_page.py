@@ -168,7 +168,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def fill_page(
-    page: str, means: Sequence[dict[str, Any]], method: str, origin: Origin, replace: bool
+    page: str, means: Sequence[dict[str, Any]], method: str, origin: Origin, replace: bool = False
 ) -> str:
     """The page with a config's results in all its cells of the origin's protocol.
 

@@ -55,7 +55,7 @@ def weights_file() -> Path:
     )
 
 
-def load_trunk(path: str | Path | None) -> dict[str, torch.Tensor]:
+def load_trunk(path: str | Path | None = None) -> dict[str, torch.Tensor]:
     """AlexNet's convolutions from a state dict, by default ``weights_file()``.
 
     Raises:
