@@ -32,6 +32,7 @@ default_hooks.update(balance=dict(type='GradientBalanceHook'))
 
 @pytest.fixture(autouse=True)
 def updates(monkeypatch) -> dict:
+    monkeypatch.setattr(gradient_balance_hook, 'INTERVAL', 1)
     monkeypatch.setattr(RecordingHook, 'updates', {})
     monkeypatch.setattr(RecordingHook, 'stop_at', None)
     return RecordingHook.updates
@@ -108,7 +109,7 @@ def test_without_a_gradient_of_the_content_loss_there_is_nothing_to_compare(
 ):
     none = torch.full((len(BLOCKS),), torch.nan)
     monkeypatch.setattr(gradient_balance_hook, 'block_ratios', lambda update, places: none)
-    settings = QUICK.format(n=0) + WATCH.format(share='ratio', value=0.5, interval=1)
+    settings = QUICK.format(n=0) + WATCH.format(share='ratio', value=0.5)
     run = train(toy_config('finetune', settings), tmp_path / 'run')
     (log,) = run.glob('*/*.log')
     assert log.read_text().count('no block has a gradient of the content loss') == 3
