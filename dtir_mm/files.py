@@ -21,8 +21,8 @@ class DiskFullError(OSError):
 def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends.
 
-    Readers of ``path`` see either the old file or the complete new one, also after a crash. Missing
-    folders are created. After an error the old file is unchanged.
+    Readers see either the old file or the complete new one, also after a crash or an error. Missing
+    folders are created.
 
     Args:
         path: the file.
@@ -59,7 +59,7 @@ def names_full_disk(error: BaseException) -> bool:
 def _is_of_full_disk(error: Exception, folder: Path) -> bool:
     """Whether a full disk caused an error.
 
-    numpy and ``torch.save`` raise errors without a reason: then free space is checked, while the
+    numpy and ``torch.save`` raise errors without a reason, so free space is checked, while the
     unfinished file still exists.
     """
     if names_full_disk(error):
@@ -88,10 +88,7 @@ def _amount(size: int) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` in UTF-8, atomically; see ``replacing``.
-
-    Non-UTF-8 bytes of file names are escaped.
-    """
+    """Writes text in UTF-8, atomically (``replacing``), and escapes non-UTF-8 bytes."""
     content = text.encode(errors='backslashreplace')
     with replacing(path, lambda: len(content)) as temporary:
         temporary.write_bytes(content)
@@ -117,10 +114,6 @@ def require_writable(folder: str | Path) -> None:
 
 
 def require_new(path: str | Path, overwrite: bool) -> None:
-    """Prevents a file from being overwritten by accident.
-
-    Raises:
-        ValueError: the file exists and ``overwrite`` is False.
-    """
+    """Raises ValueError if a file exists and ``overwrite`` is False."""
     if Path(path).exists() and not overwrite:
         raise ValueError(f'{path} exists; give --overwrite to replace it')

@@ -9,11 +9,7 @@ MAX_DEPTH = 100
 
 
 def parse_json(text: str, source: object) -> Any:
-    """Parses a JSON text.
-
-    Args:
-        text: the JSON.
-        source: the name of the text in error messages.
+    """Parses a JSON text, which messages call ``source``.
 
     Raises:
         ValueError: it is not JSON, or is nested deeper than ``MAX_DEPTH``.

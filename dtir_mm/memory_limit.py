@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from dtir_mm.weights_file import CheckpointError
 
-# Networks need about the memory of their weights, twice if these are in half precision or the
-# network is built twice, plus some for tables of indices and masks.
+# Networks need about the memory of their weights, twice for half precision or if they are built
+# twice, plus some for tables of indices and masks.
 _PER_BYTE = 8
 _ANYWAY = 2**30
 _PER_TENSOR = 2**15  # for the modules, so that their number is limited too
@@ -47,10 +47,9 @@ def in_proportion_to(file: str | Path) -> Iterator[None]:
 
 
 class _Limit(TorchFunctionMode):
-    """Limits the total bytes of new tensors.
+    """Limits the total bytes of tensors that are created from explicit sizes.
 
-    It counts tensors created from explicit sizes, which others are computed from. (A
-    ``TorchDispatchMode`` would see all, but imports torch's compiler, which takes seconds.)
+    (A ``TorchDispatchMode`` sees all tensors, but imports torch's compiler, which takes seconds.)
     """
 
     def __init__(self, limit: int) -> None:

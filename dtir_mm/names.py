@@ -1,4 +1,4 @@
-"""File names, of any length, encoding and characters: compared and shown."""
+"""Compares, shows and shortens file names of any length, encoding and characters."""
 
 import hashlib
 import os
@@ -24,10 +24,7 @@ def listed(paths: Sequence[str | Path], most: int = _NAMED) -> str:
 
 
 def pair_stem(path: Path) -> str:
-    """The stem by which the images of a pair are matched, in Unicode form NFC.
-
-    Systems differ in how they encode accented letters.
-    """
+    """The stem that matches the images of a pair: in NFC, since encodings of accents differ."""
     return unicodedata.normalize('NFC', path.stem)
 
 

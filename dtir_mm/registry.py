@@ -1,27 +1,26 @@
 """The registries of dtir_mm, children of mmengine's root registries.
 
-``dtir_mm.X`` is found by its plain name inside dtir_mm, and by its full name from the user's own
-scope. Networks of mmagic and spandrel have full names (``mmagic.NAFNet``, ``spandrel.SwinIR``) and
-are imported on first use.
+A class is found by its plain name inside dtir_mm, and as ``dtir_mm.Name`` from other scopes.
+Networks of mmagic and spandrel need their scope (``mmagic.NAFNet``, ``spandrel.SwinIR``) and are
+imported on first use.
 """
 
-import difflib
 from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry as MMEngineRegistry
 
 from dtir_mm import compat
+from dtir_mm.typos import most_similar
 
 SHOWN = 80  # maximum number of characters that a message quotes
 
 
 class Registry(MMEngineRegistry):
-    """An mmengine registry that only looks up registered names, and explains a miss.
+    """An mmengine registry that never imports a name, and suggests names for an unknown one.
 
-    mmengine tries to import a name that is not registered as a module or an object, and a scope as
-    a package, so that naming code would run it. Here names are never imported, except for the
-    networks of mmagic that ``compat`` lists.
+    mmengine tries to import unregistered names as modules and unknown scopes as packages, so that
+    a config could run any code. Only the networks of mmagic that ``compat`` lists are imported.
     """
 
     def get(self, key: str) -> type | None:
@@ -36,7 +35,8 @@ class Registry(MMEngineRegistry):
         self.import_from_location()
         scope, dot, name = key.rpartition('.')
         if not dot:
-            return self._inherited(name)
+            inherited = self.parent.module_dict if self.parent else {}
+            return self.module_dict.get(name, inherited.get(name))
         if scope == 'mmagic':
             compat.import_mmagic(name)
         registry = self.root._search_child(scope)
@@ -54,10 +54,7 @@ class Registry(MMEngineRegistry):
         return super().build(self._with_class(cfg), *args, **kwargs)
 
     def _with_class(self, cfg: Any) -> Any:
-        """The config with its class instead of name and ``_scope_``.
-
-        mmengine does not look up classes.
-        """
+        """The config with its class instead of name and ``_scope_``, which mmengine looks up."""
         if not isinstance(cfg, dict):
             return cfg
         cfg = cfg.copy()
@@ -72,16 +69,8 @@ class Registry(MMEngineRegistry):
             cfg['type'] = found
         return cfg
 
-    def _inherited(self, name: str) -> type | None:
-        registry: MMEngineRegistry | None = self
-        while registry is not None:
-            if name in registry.module_dict:
-                return registry.module_dict[name]
-            registry = registry.parent
-        return None
-
     def explain_miss(self, name: str) -> str:
-        """A message that ``name`` is not registered, with the closest names and what to add."""
+        """The message that ``name`` is not registered, with the closest names and how to add it."""
         name = cut_short(name)
         known = sorted(set(self.module_dict) | set(self.parent.module_dict if self.parent else ()))
         if self.name == mmengine_registry.MODELS.name:
@@ -89,7 +78,7 @@ class Registry(MMEngineRegistry):
         scope = name.partition('.')[0]
         if scope in self.root.children:
             known += [f'{scope}.{other}' for other in self.root.children[scope].module_dict]
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        close = most_similar(name, known)
         hint = f' Closest: {", ".join(close)}.' if close else ''
         return (
             f'type={name!r} is not registered in the {self.name} registry.{hint} For a class of '

@@ -1,9 +1,8 @@
-"""Building from untrusted files, which may name only data and registered classes.
+"""Builds from untrusted files, which may name only data and registered classes.
 
-Checkpoints and deployed networks contain the config to build them from; files of time steps and
-manifests contain names. Our registries never import a name (``registry.py``). This module refuses
-names of code before anything is built, with their key, and restricts the look-ups of mmengine and
-mmcv while the rest is built.
+Checkpoints and deployed networks contain configs; files of time steps and manifests contain names.
+Our registries never import a name (``registry.py``). This module refuses names of code before
+anything is built, and restricts the look-ups of mmengine and mmcv during building.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ _OTHERWISE = 'A checkpoint that you trust goes with --allow-imports or your own 
 
 
 def import_if_allowed(config: Mapping[str, Any], allowed: bool, source: object) -> None:
-    """Imports what a checkpoint's config names, or makes sure that it names no code.
+    """Imports the modules in a checkpoint's config, or makes sure that it names no code.
 
     Args:
         config: the whole config.
@@ -78,7 +77,7 @@ def refuse_code(data: Any, source: object) -> None:
 
 @contextmanager
 def building(part: Any, key: str, source: object, trusted: bool = False) -> Iterator[None]:
-    """Inside, a part of a file's content can be built: no name is imported, and no file is read.
+    """Context in which a part of a file's content is built without imports or reading files.
 
     Args:
         part: dicts, lists and plain values that ``refuse_code`` accepts.
@@ -150,10 +149,7 @@ def _refused(source: object, path: str, value: Any, why: str) -> ValueError:
 
 
 def _scopes() -> set[str]:
-    """Our scopes and those of the user's registries.
-
-    Networks of other OpenMMLab packages may download weights when they are built.
-    """
+    """Our scopes and the user's; other OpenMMLab networks may download weights when built."""
     return scopes() - OPENMMLAB.keys() | {'spandrel'}
 
 
@@ -165,7 +161,7 @@ def _is_registrable(name: str) -> bool:
 
 
 def _nested(data: Any, key: str = '') -> Iterator[tuple[str, str, Any]]:
-    """Every value in dicts and lists, as its key (``model.step.type``), the key's end, and it."""
+    """Every value in dicts and lists, with its key (``model.step.type``) and the key's end."""
     if isinstance(data, Mapping):
         items: Any = data.items()
     else:

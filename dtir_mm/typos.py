@@ -1,22 +1,20 @@
-"""The known name that a misspelt one was meant to be."""
+"""Known names that are similar to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is most similar to another one, if any is similar.
+def most_similar(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three known names that are similar to another one, the most similar first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
 
-    Args:
-        name: the other one.
-        known: the names to choose from.
-        cutoff: the least similarity, in [0, 1] (``difflib``).
-    """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return close[0] if close else None
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most similar to another one; None if the similarity < ``cutoff``."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, if any is similar."""
+    """Ends a message about an unknown name with the nearest known one, if any is similar."""
     close = nearest(name, known)
     return f'; nearest: {close}' if close else ''

@@ -1,4 +1,4 @@
-"""Reading weights and checkpoints as data, and identifying other files in messages."""
+"""Reads weights and checkpoints as data, and identifies other files in messages."""
 
 import re
 import zipfile
@@ -34,14 +34,13 @@ class CheckpointError(RuntimeError):
 
 
 def read_weights_file(path: str | Path) -> Any:
-    """Reads what ``torch.save`` or safetensors wrote, to the CPU, without running code in it.
+    """Reads what ``torch.save`` or safetensors wrote, on the CPU, without running code in it.
 
-    All tensors in it are dense, and not larger than the file. Whether they are weights is not
-    checked.
+    All tensors in it are dense, and not larger than the file.
 
     Raises:
-        CheckpointError: there is no such file, it cannot be read, or it is of another kind, which
-            the message names, with what to do.
+        CheckpointError: it is missing, cannot be read, or is of another kind, which the message
+            names.
     """
     path = Path(path)
     head = _head(path)
@@ -66,7 +65,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
     """The named tensors of a safetensors file, and its metadata.
 
     Raises:
-        CheckpointError: there is no such file, or it is of another kind or damaged.
+        CheckpointError: it is missing, damaged, or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -28,7 +28,7 @@ ALLOWED = {
     'memory_limit': {'weights_file'},
     'names': set(),
     'randomness': set(),
-    'registry': {'compat'},
+    'registry': {'compat', 'typos'},
     'trust': {'compat', 'registry'},
     'typos': set(),
     'weights_file': {'compat'},

@@ -21,9 +21,7 @@ def parse_args() -> argparse.Namespace:
         '--batches', type=at_least(1), default=200, help='number of training batches (default: 200)'
     )
     parser.add_argument(
-        '--fisher',
-        action='store_true',
-        help='squared gradients of single samples, for form="ewc"; only for pre-training',
+        '--fisher', action='store_true', help='for form="ewc": squared gradients of single samples'
     )
     add_config_arguments(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace the output if it exists')

@@ -1,15 +1,14 @@
-"""Checks the data sets that a config names: counts, pairs, files, sizes, leaks into training.
+"""Checks the data sets of a config: counts, pairs, files, sizes, duplicates of training images.
 
     python tools/check_data.py configs/setting_a/dtir-unet_finetune_rainy_b16-300k.py
-    python tools/check_data.py --generate-fixture Rain100L data      # a tiny set to try things with
+    python tools/check_data.py --generate-fixture Rain100L data      # a tiny data set for trials
 
-Every image is decoded. Each fault is reported with its files; the exit status is then 1. Skipped
-files and dropped information (profiles, transparency) are reported, but are not faults. If the
-config has a model, image sizes, batches and tasks are checked against it.
+Decodes every image, and reports each fault with its files; the exit status is then 1. Skipped files
+and dropped information (profiles, transparency) are reported, but are not faults. If the config has
+a model, image sizes, batches and tasks are checked against it.
 """
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,12 +18,12 @@ from mmengine.config import Config
 from dtir_mm.apis.command_line import (
     ToolParser,
     add_config_with_options,
-    at_least,
-    config_with_options,
+    add_workers,
     map_in_processes,
     one_line_errors,
 )
 from dtir_mm.apis.model_check import model_faults
+from dtir_mm.config import read_config
 from dtir_mm.datasets.checking import (
     Fault,
     expected_count,
@@ -42,12 +41,7 @@ from dtir_mm.names import shown
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_with_options(parser, nargs='?')
-    parser.add_argument(
-        '--workers',
-        type=at_least(1),
-        default=os.cpu_count(),
-        help='processes that decode (default: all)',
-    )
+    add_workers(parser)
     parser.add_argument(
         '--generate-fixture',
         nargs=2,
@@ -61,7 +55,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check(config: Config, workers: int) -> int:
-    """Prints every fault and a table; gives the number of faults."""
+    """Prints every fault and a table; returns the number of faults."""
     parts, unknown = parts_of(config)
     if not parts and not unknown:
         raise ValueError('the config names no data set, so there is nothing to check')
@@ -103,8 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for folder in generate_fixture(*args.generate_fixture):
                 print(folder)
             return 0
-        config = config_with_options(args)
-        return 1 if check(config, args.workers) else 0
+        return 1 if check(read_config(args.config, args.cfg_options), args.workers) else 0
 
 
 if __name__ == '__main__':

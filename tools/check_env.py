@@ -20,10 +20,6 @@ _PACKAGES = (
 _CPU_FLAGS = ('avx512_bf16', 'amx_bf16')
 
 
-def show(name: str, text: str) -> None:
-    print(f'{name:<14}{text}')
-
-
 def python() -> str:
     if sys.version_info < (3, 10):  # noqa: UP036
         raise RuntimeError(f'dtir_mm needs Python 3.10 or newer, this is {sys.version.split()[0]}')
@@ -47,12 +43,8 @@ def installed(*names: str) -> str:
     raise RuntimeError('not installed: run tools/setup_env.sh')
 
 
-def opencv_loads() -> str:
-    return f'{importlib.import_module("cv2").__version__} loads'
-
-
-def library() -> str:
-    return importlib.import_module('dtir_mm').__version__
+def loads(module: str) -> str:
+    return f'{importlib.import_module(module).__version__} loads'
 
 
 def mmagic_network() -> str:
@@ -96,8 +88,8 @@ def main() -> int:
         ('Python', python),
         ('torch', torch_and_devices),
         *((names[0], lambda names=names: installed(*names)) for names in _PACKAGES),
-        ('cv2', opencv_loads),
-        ('dtir_mm', library),
+        ('cv2', lambda: loads('cv2')),
+        ('dtir_mm', lambda: loads('dtir_mm')),
         ('mmagic.NAFNet', mmagic_network),
         ('LPIPS weights', lpips_weights),
         ('CPU', cpu),
@@ -106,11 +98,11 @@ def main() -> int:
     problems = []
     for name, check in checks:
         try:
-            show(name, check())
+            print(f'{name:<14}{check()}')
         except Exception as error:  # Any error of an import or a check is reported.
             message = str(error).strip().splitlines() or [repr(error)]
             problems.append(f'{name}: {message[0]}')
-            show(name, '-')
+            print(f'{name:<14}-')
     for line in problems:
         print(f'PROBLEM {line}', file=sys.stderr)
     return 1 if problems else 0

@@ -20,11 +20,11 @@ def parse_args() -> argparse.Namespace:
 
 @one_line_errors('config_schema')
 def main() -> None:
-    args = parse_args()
+    folder = parse_args().folder
     schema = config_schema()
-    write_text(args.folder / 'config.schema.json', json.dumps(schema, indent=1) + '\n')
-    write_text(args.folder / 'config.md', config_page(schema))
-    print(f'written: {args.folder / "config.schema.json"}, {args.folder / "config.md"}')
+    write_text(folder / 'config.schema.json', json.dumps(schema, indent=1) + '\n')
+    write_text(folder / 'config.md', config_page(schema))
+    print(f'written: {folder / "config.schema.json"}, {folder / "config.md"}')
 
 
 if __name__ == '__main__':

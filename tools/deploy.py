@@ -1,4 +1,4 @@
-"""Writes a restorer at one time step as a plain network: safetensors, and ONNX if asked for."""
+"""Writes a restorer at one time step as a plain network, as safetensors and ONNX (--onnx)."""
 
 import argparse
 from pathlib import Path

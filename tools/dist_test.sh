@@ -12,7 +12,7 @@ checkpoint=$2
 processes=$3
 shift 3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# Writes yapf's cache beforehand: see dist_train.sh.
+# Fills yapf's cache: see dist_train.sh.
 python -c 'import mmengine.config'
 exec python -m torch.distributed.run \
   --nnodes="${NNODES:-1}" \

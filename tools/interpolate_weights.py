@@ -17,10 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('finetuned', type=Path, help='a checkpoint, or the work directory of a run')
     parser.add_argument('output', type=Path, help='the checkpoint to write')
     parser.add_argument(
-        '--share',
-        type=float,
-        default=0.5,
-        help='share of the fine-tuned weights, 0 to 1 (default: 0.5)',
+        '--share', type=float, default=0.5, help='of the fine-tuned weights, 0 to 1 (default: 0.5)'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace the output if it exists')
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """Finds the matching time step t_mat of degradations, with intervals, as JSON and a plot.
 
-Pairs come from clean photographs under synthetic tasks (--photos, --tasks), or from folders of your
-own (--degraded, --clean, and one name as --tasks). Use training images, never test images.
+Pairs come from clean photographs with synthetic degradations (--photos, --tasks), or from your own
+folders (--degraded, --clean, and one name as --tasks). Use training images, never test images.
 """
 
 import argparse
@@ -41,16 +41,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--probe-iterations', type=at_least(1), default=1000, help='of probe_train')
     parser.add_argument(
         '--fallback', choices=['recipe', 'paper', 'found', 'probe_train'], default='recipe',
-        help="if no step wins clearly, use Table 4's value (paper), the best step nevertheless "
+        help="if no time step is clearly best, use Table 4's value (paper), the best one anyway "
         '(found), or a probe_train search; recipe is paper if the schedule is VarianceExploding, '
         'and found if it is VariancePreserving',
     )  # fmt: skip
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='replace the output, also if it is of other weights',
-    )
+    parser.add_argument('--overwrite', action='store_true', help='replace the output')
     add_config_arguments(parser)
     args = parser.parse_args()
     own = (bool(args.degraded), bool(args.clean))

@@ -1,18 +1,15 @@
-"""Decodes the images of a config's data sets with decoded=FOLDER in advance.
+"""Decodes the images of data sets with decoded=FOLDER in advance.
 
     D=train_dataloader.dataset.decoded=data/decoded
     python tools/prepare_decoded.py CONFIG --cfg-options $D
     python tools/train.py CONFIG --cfg-options $D
 
-Patches are then read without decoding. Training decodes missing images itself; this tool uses all
-cores and reports the disk space. An interrupted call can be continued.
+Patches are then read without decoding. Training decodes missing images itself, but on fewer cores,
+and without checking the disk space. An interrupted call can be continued.
 """
 
 import argparse
-import os
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -20,35 +17,26 @@ from mmengine.config import Config
 from dtir_mm.apis.command_line import (
     ToolParser,
     add_config_with_options,
-    at_least,
-    config_with_options,
+    add_workers,
     map_in_processes,
     one_line_errors,
 )
+from dtir_mm.config import read_config
 from dtir_mm.datasets.decoded_images import DecodedImages, decoded_bytes
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.named_folders import LOADERS, dataset_configs, folders_of
 from dtir_mm.files import require_writable
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_with_options(parser)
-    parser.add_argument(
-        '--workers',
-        type=at_least(1),
-        default=os.cpu_count(),
-        help='processes that decode (default: all)',
-    )
-    return parser.parse_args(argv)
+    add_workers(parser)
+    return parser.parse_args()
 
 
 def images_by_store(config: Config) -> dict[str, list[Path]]:
-    """The images of the data sets, by the folder of their decoded arrays.
-
-    Raises:
-        ValueError: no data set names such a folder.
-    """
+    """The images of the data sets, by the folder of their decoded arrays."""
     images: dict[str, list[Path]] = {}
     for loader in LOADERS:
         for dataset in dataset_configs(config, loader):
@@ -64,11 +52,7 @@ def images_by_store(config: Config) -> dict[str, list[Path]]:
 
 
 def decode(store: str, files: list[Path], workers: int) -> None:
-    """Decodes missing images.
-
-    Raises:
-        OSError: the disk has too little space.
-    """
+    """Decodes missing images."""
     kept = DecodedImages(store)
     missing = [file for file in files if not kept.path_of(file).is_file()]
     needed = sum(map_in_processes(decoded_bytes, missing, workers, 'reading sizes'))
@@ -84,13 +68,12 @@ def decode(store: str, files: list[Path], workers: int) -> None:
 
 
 @one_line_errors('prepare_decoded')
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    config = config_with_options(args)
+def main() -> None:
+    args = parse_args()
+    config = read_config(args.config, args.cfg_options)
     for store, files in images_by_store(config).items():
         decode(store, files, args.workers)
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

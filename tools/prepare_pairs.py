@@ -7,33 +7,31 @@ r"""Links public data sets into the folders that configs read, and makes synthet
     python tools/prepare_pairs.py degrade inpainting ~/faces --masks ~/thin_masks \
         --out data/universal/val/uncompleted
 
-`link` creates links in data, with one name for both images of a pair, in all folders of Settings A
-and B that use the split; a folder that contains LQ and GT, such as DA-CLIP's, works too. `degrade`
+`link` creates links in all folders of Settings A and B that use the split, with one name for both
+images of a pair; it also accepts a folder that contains LQ and GT, such as DA-CLIP's. `degrade`
 applies JPEG of quality 10, noise of sigma 50, or white holes, the same on every machine. Nothing is
-replaced; an interrupted call can be continued. docs/datasets.md describes the data sets.
+overwritten, and an interrupted call can be continued. docs/datasets.md describes the data sets.
 """
 
 import argparse
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from dtir_mm.apis.command_line import ToolParser, at_least, map_in_processes, one_line_errors
+from dtir_mm.apis.command_line import (
+    ToolParser,
+    add_workers,
+    at_least,
+    map_in_processes,
+    one_line_errors,
+)
 from dtir_mm.datasets.base_dataset import spread
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.datasets.layouts import CLEAN, DEGRADED, LAYOUTS, layout_named
-from dtir_mm.datasets.pair_preparation import (
-    PairMaker,
-    clean_images,
-    place,
-    published_pairs,
-)
+from dtir_mm.datasets.pair_preparation import PairMaker, clean_images, place, published_pairs
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
     link = commands.add_parser('link', help='link a public data set into our folders')
@@ -51,12 +49,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     degrade.add_argument(
         '--masks', type=Path, help='folder of masks, black where the image is missing (inpainting)'
     )
-    degrade.add_argument(
-        '--workers', type=at_least(1), default=os.cpu_count(), help='default: all cores'
-    )
+    add_workers(degrade)
     for command in (link, degrade):
         command.add_argument('--copy', action='store_true', help='copy images instead of linking')
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 def link(args: argparse.Namespace) -> None:
@@ -88,11 +84,10 @@ def degrade(args: argparse.Namespace) -> None:
 
 
 @one_line_errors('prepare_pairs')
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
+def main() -> None:
+    args = parse_args()
     {'link': link, 'degrade': degrade}[args.command](args)
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

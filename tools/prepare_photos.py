@@ -3,14 +3,12 @@
     python tools/prepare_photos.py data/photos                    # 62 MB of packages
     python tools/prepare_photos.py data/mine --photos ~/Pictures
 
-Large enough photographs are shrunk at least twofold, which hides compression artefacts. They are
-written to OUT/{train,val,test}/*.png with OUT/manifest.json; with the same arguments, an existing
-OUT is reused. The licences of the packages differ (see the manifest): read them before you
-distribute a photograph.
+Large photographs are shrunk at least twofold, which hides compression artefacts, and written to
+OUT/{train,val,test}/*.png with OUT/manifest.json. With the same arguments, an existing OUT is
+reused. The manifest names the licence of each photograph: read it before you distribute one.
 """
 
 import argparse
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -40,16 +38,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='small: about 137 photographs, 62 MB; all: about 171, 240 MB (default: small)',
     )
     parser.add_argument('--split-seed', type=int, default=0, help='seed of the split (default: 0)')
-    parser.add_argument('--overwrite', action='store_true', help='create OUT anew')
+    parser.add_argument('--overwrite', action='store_true', help='recreate OUT')
     return parser.parse_args(argv)
 
 
 def package_photos(packages: Sequence[str], scratch: Path) -> list[PhotoFile]:
-    """The photographs of Debian packages or, if none is available, of installed Python packages.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """The photographs of Debian packages or, if none is available, of installed Python packages."""
     if photos := collect_packages(packages, scratch):
         return photos
     photos = python_package_photos()
@@ -67,12 +61,7 @@ def package_photos(packages: Sequence[str], scratch: Path) -> list[PhotoFile]:
 
 
 def may_reuse(out: Path, arguments: dict[str, Any], overwrite: bool) -> bool:
-    """Whether ``out`` already contains what the arguments ask for.
-
-    Raises:
-        ValueError: it contains something else, and ``overwrite`` is not set or would delete files
-            that this tool did not write.
-    """
+    """Whether ``out`` already contains what the arguments ask for."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
@@ -100,9 +89,7 @@ def may_reuse(out: Path, arguments: dict[str, Any], overwrite: bool) -> bool:
         )
     else:
         return True
-    raise ValueError(
-        f'{out} {problem}. Choose another folder, or pass --overwrite to create it anew'
-    )
+    raise ValueError(f'{out} {problem}. Choose another folder, or pass --overwrite to recreate it')
 
 
 def build(out: Path, args: argparse.Namespace, arguments: dict[str, Any]) -> None:
@@ -143,17 +130,16 @@ def describe(out: Path) -> str:
 
 
 @one_line_errors('prepare_photos')
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     chosen = {'photos': str(args.photos.resolve())} if args.photos else {'packages': args.packages}
     arguments = {**chosen, 'split_seed': args.split_seed}
     if may_reuse(args.out, arguments, args.overwrite):
         print(f'Reusing {describe(args.out)}')
-        return 0
+        return
     build(args.out, args, arguments)
     print(describe(args.out))
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -5,13 +5,8 @@ import signal
 from pathlib import Path
 
 from dtir_mm.analysis.recipe import format_summary, summarize_recipe
-from dtir_mm.apis.command_line import (
-    ToolParser,
-    add_config_with_options,
-    config_with_options,
-    one_line_errors,
-)
-from dtir_mm.config import require_parts
+from dtir_mm.apis.command_line import ToolParser, add_config_with_options, one_line_errors
+from dtir_mm.config import read_config, require_parts
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +19,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends silently with `| head`
-    config = config_with_options(args)
+    config = read_config(args.config, args.cfg_options)
     require_parts(config, 'print')
     print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))
     print()

@@ -1,4 +1,4 @@
-"""Restores an image, or every image of a folder, without ground truth or config."""
+"""Restores an image, or every image in a folder."""
 
 import argparse
 import os
@@ -39,11 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tile', type=at_least(2), default=1024, help='restore larger images in tiles of this side'
     )
-    parser.add_argument(
-        '--ensemble',
-        action='store_true',
-        help='average over the image and its flips, in four times the time',
-    )
+    parser.add_argument('--ensemble', action='store_true', help='average over 4 flips (4x slower)')
     parser.add_argument(
         '--max-pixels', type=at_least(1), metavar='N', help='read images of up to N pixels'
     )
@@ -51,9 +47,7 @@ def parse_args() -> argparse.Namespace:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument('--overwrite', action='store_true', help='replace files that exist')
     existing.add_argument(
-        '--skip-existing',
-        action='store_true',
-        help='skip images whose result exists, to continue after an interruption',
+        '--skip-existing', action='store_true', help='skip images whose result exists, to continue'
     )
     return parser.parse_args()
 
@@ -98,7 +92,7 @@ def main() -> None:
 
 
 def _predicts(restorer: Restorer) -> bool:
-    """Lets the restorer predict the degradation, if it has a classifier; whether it has."""
+    """Switches to blind restoration if the restorer has a classifier; returns whether it has."""
     if restorer.classifier is None:
         return False
     restorer.set_inference('predict')
@@ -106,7 +100,7 @@ def _predicts(restorer: Restorer) -> bool:
 
 
 def _step(restorer: Restorer, trained: Sequence[str], task: str | None) -> int:
-    """The time step of a task; without one, of the only task that it was trained on."""
+    """The time step of the task; if None, of the only one that the restorer was trained on."""
     if task is not None:
         return restorer.timesteps[task]
     if restorer.timesteps.fixed is not None:
@@ -120,7 +114,7 @@ def _step(restorer: Restorer, trained: Sequence[str], task: str | None) -> int:
 def _restore_files(
     restorer: Restorer, files: Iterable[tuple[Path, Path]], t: int | None, max_pixels: int | None
 ) -> tuple[int, list[tuple[Path, str]], list[str]]:
-    """Restores sources to targets; how many, notes on them, and errors of the others."""
+    """Restores files; returns how many, notes on them, and the errors of the others."""
     done, notes, failed = 0, [], []
     for source, target in files:
         try:
@@ -138,7 +132,7 @@ def _restore_files(
 def _restore_file(
     restorer: Restorer, source: Path, target: Path, t: int | None, max_pixels: int | None
 ) -> list[str]:
-    """Restores one image; returns notes on what the result lacks of its file."""
+    """Restores one image; returns notes on information of the file that the result lacks."""
     image, notes = read_with_notes(source, max_pixels)
     try:
         restored = restore(restorer, image, t)
@@ -151,7 +145,7 @@ def _restore_file(
 
 
 def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
-    """Which image becomes which PNG, in the same folders, and the files that are no images."""
+    """The PNG to write for each image, in the same folders; and the files that are not images."""
     if not source.is_dir():
         into_folder = target.is_dir() or not target.suffix
         return {source: target / f'{source.stem}.png' if into_folder else target}, []
@@ -167,12 +161,7 @@ def _plan(source: Path, target: Path) -> tuple[dict[Path, Path], list[Path]]:
 
 
 def _existing(plan: dict[Path, Path], overwrite: bool, skip: bool) -> set[Path]:
-    """The results that exist and are kept.
-
-    Raises:
-        ValueError: some exist, and neither ``overwrite`` nor ``skip`` is set; or one to be skipped
-            is an image to be restored.
-    """
+    """The results that exist and are kept."""
     there = [pair for pair in plan.items() if os.path.exists(pair[1])]  # Path.exists() may raise
     if overwrite or not there:
         return set()

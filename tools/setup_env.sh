@@ -6,7 +6,7 @@
 # A second run takes seconds: a stamp in the environment records what it was made from.
 
 if [[ "${BASH_SOURCE[0]}" != "$0" ]]; then
-  # A script sourced without arguments gets its caller's, of which it ignores all but --tests.
+  # Sourced without arguments, a script gets its caller's; all but --tests are ignored.
   bash "${BASH_SOURCE[0]}" $([[ "${1-}" != --tests ]] || echo --tests) || return 1
   if [[ -z "${VIRTUAL_ENV:-}" ]]; then
     source "$(dirname "${BASH_SOURCE[0]}")/../.venv/bin/activate"

@@ -4,7 +4,6 @@ python tools/show_degradations.py data/photos/test sheet.png
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from dtir_mm.apis.command_line import ToolParser, at_least, one_line_errors
+from dtir_mm.datasets.base_dataset import spread
 from dtir_mm.datasets.degradations import DEGRADATIONS, SEVERITIES, degradation_for
 from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image, save_image
@@ -68,17 +68,15 @@ def task_row(
 
 
 @one_line_errors('show_degradations')
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     files = list_images(args.photos)
-    # Evenly spaced.
-    chosen = [files[i * len(files) // args.count] for i in range(min(args.count, len(files)))]
+    chosen = spread(files, min(args.count, len(files)))
     photos = {file.stem: read_image(file) for file in chosen}
     rows = [task_row(task, photos, args.seed, args.width, args.crop) for task in args.tasks]
     save_image(args.output, np.vstack(rows))
     print(f'{args.output}: {len(args.tasks)} tasks, {", ".join(map(shown, photos))}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

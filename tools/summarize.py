@@ -56,14 +56,15 @@ def main() -> None:
     hashes = ' '.join(part['config_hash'] for part in parts)
     write_summary(
         args.output,
-        rows,
-        steps,
-        protocols[0],
-        ' '.join(sorted({part['precision'] for part in parts})),
-        parts[0]['seed'],
-        git_commit(),
-        hashlib.sha256(hashes.encode()).hexdigest()[:12],
-        images,
+        rows=rows,
+        timesteps=steps,
+        protocol=protocols[0],
+        precision=' '.join(sorted({part['precision'] for part in parts})),
+        seed=parts[0]['seed'],
+        commit=git_commit(),
+        config_hash=hashlib.sha256(hashes.encode()).hexdigest()[:12],
+        images=images,
+        ema_decay=None,
     )
     if said := verdict(rows):
         print(said)
@@ -79,11 +80,7 @@ def main() -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The summary of a test.
-
-    Raises:
-        ValueError: the file is none.
-    """
+    """The summary of a test; raises ValueError if the file is of another kind."""
     try:
         summary = read_json(file)
         if not _KEYS <= summary.keys():

@@ -1,4 +1,4 @@
-"""Joins the runs of tools/pilot.sh into one JSON: figures, gaps, and every run's loss curve."""
+"""Joins the runs of tools/pilot.sh into one JSON: results, gaps, and the loss curves."""
 
 import argparse
 import json
@@ -59,7 +59,7 @@ def run_record(folder: Path) -> dict[str, Any]:
 
 
 def gaps(runs: list[dict[str, Any]], arm: str, baseline: str) -> dict[str, float]:
-    """Mean PSNR of an arm's seeds less that of the baseline's, for both domains."""
+    """Difference in mean PSNR between an arm and a baseline, for each domain."""
 
     def mean(name: str, domain: str) -> float:
         return fmean(run['figures'][domain]['psnr'] for run in runs if run['arm'] == name)

@@ -1,4 +1,4 @@
-"""Tests a checkpoint: a table with the input's own results, a CSV, images to compare.
+"""Tests a checkpoint: writes a table, also of the degraded inputs, a CSV and images to compare.
 
 A restorer with a degradation classifier is tested twice, non-blind and blind. --publish writes the
 results into the README beside the config, with seed, commit and protocol.
@@ -33,7 +33,7 @@ from dtir_mm.apis.command_line import (
 from dtir_mm.apis.held_logs import HeldLogs
 from dtir_mm.config import override_config, read_config, require_parts
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
-from dtir_mm.evaluation import PROTOCOLS
+from dtir_mm.evaluation.protocols import PROTOCOLS
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,9 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
     parser.add_argument(
-        '--online-weights',
-        action='store_true',
-        help='use the weights of the last update instead of their average (EMA)',
+        '--online-weights', action='store_true', help='test the last weights, not their EMA'
     )
     parser.add_argument(
         '--ensemble', action='store_true', help='average over each image and its flips'
@@ -61,12 +59,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
-    if args.publish and args.cfg_options:
-        parser.error('--publish takes the config as it is in its file, without --cfg-options')
-    if args.publish and args.online_weights:
-        parser.error('--publish takes the averaged weights, without --online-weights')
-    if args.publish and args.ensemble:
-        parser.error('--publish takes one pass for each image, without --ensemble')
+    for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
+        if getattr(args, option):
+            parser.error(f'--publish does not allow --{option.replace("_", "-")}')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -85,7 +80,7 @@ def main() -> None:
     if args.publish:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if config.get('model') and checkpoint.is_ours and not warning:  # pre-training has no tasks
+    if config.get('model') and meta.is_ours and not warning:  # pre-training has no tasks
         config.model.timesteps = checkpoint.timesteps
     config.launcher = args.launcher
     config.load_from = None
@@ -107,9 +102,9 @@ def main() -> None:
     rows = runner.test_evaluator.metrics[0].rows
     comparisons.count = 0  # only the first test saves images
     blind = _test_blind(runner)
-    writes = is_main_process()
+    is_main = is_main_process()
     end_communication()
-    if not writes:
+    if not is_main:
         return
 
     write_rows_csv(rows, out / 'images.csv')
@@ -120,15 +115,15 @@ def main() -> None:
     steps = {row['task']: row['t'] for row in rows}
     write_summary(
         out / 'summary.json',
-        means,
-        {task: {'t_mat': t} for task, t in steps.items()},
-        config.test_evaluator.protocol,
-        meta.precision if checkpoint.is_ours else config.get('precision', 'fp32'),
-        meta.seed,
-        git_commit(),
-        hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12],
-        comparisons.paths,
-        decay,
+        rows=means,
+        timesteps={task: {'t_mat': t} for task, t in steps.items()},
+        protocol=config.test_evaluator.protocol,
+        precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
+        seed=meta.seed,
+        commit=git_commit(),
+        config_hash=_hash(config.to_dict()),
+        images=[str(path) for path in comparisons.paths],
+        ema_decay=decay,
     )
     print(format_table(means))
     if blind:
@@ -141,9 +136,13 @@ def main() -> None:
         print(f'published: {publication.page}')
 
 
+def _hash(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _weights(checkpoint: Checkpoint, decay: float | None) -> str:
     """Which weights were tested."""
-    if not checkpoint.is_ours:
+    if not checkpoint.meta.is_ours:
         return 'of another program, with the time steps of the config'
     return f'averaged (EMA, decay {decay})' if decay else 'of the last update'
 

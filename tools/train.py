@@ -21,21 +21,14 @@ def parse_args() -> argparse.Namespace:
         '--work-dir', help='folder of logs and checkpoints; default work_dirs/<config>'
     )
     parser.add_argument(
-        '--resume',
-        nargs='?',
-        const=True,
-        help='continue the run in the work directory, or from the checkpoint named here',
+        '--resume', nargs='?', const=True, help='resume the run in the work directory, or this file'
     )
     parser.add_argument(
-        '--allow-changes',
-        action='store_true',
-        help="resume with the config's optimiser and schedule if they differ from the run's",
+        '--allow-changes', action='store_true', help='resume, but with this optimiser and schedule'
     )
     parser.add_argument('--amp', action='store_true', help='train in bf16 (precision="bf16")')
     parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate by global_batch_size / auto_scale_lr.base_batch_size',
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it; torchrun sets the environment variable itself.

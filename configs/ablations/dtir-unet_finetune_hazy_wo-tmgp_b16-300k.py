@@ -1,4 +1,4 @@
-"""Table 6, without pre-training: random weights, so L_reg has nothing to keep."""
+"""Table 6, without pre-training: random weights, so there is no L_reg."""
 
 _base_ = '../setting_a/dtir-unet_finetune_hazy_b16-300k.py'
 model = dict(step=dict(regularizers=dict(importance=dict(form='none'))))

@@ -1,4 +1,4 @@
-"""Table 9, without layer-wise decay: the generative gradient and lambda reach every layer alike."""
+"""Table 9, without layer-wise decay: generative gradient and lambda are equal in all layers."""
 
 _base_ = '../setting_a/dtir-unet_finetune_low_light_b16-300k.py'
 default_hooks = dict(layer_wise_decay=None)

@@ -1,7 +1,7 @@
-"""The config keys that each ablation of the paper changes, and those that its sweeps vary.
+"""The config keys that the paper's ablations change, and those that its sweeps vary.
 
-The configs are ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9 by task, and Table 10) and
-``configs/mini/ablations/``; a test compares each with this table.
+A test compares this table with ``configs/ablations/*_wo-<row>_*.py`` (Tables 6 to 9 by task, and
+Table 10) and ``configs/mini/ablations/``.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ ABLATIONS: dict[str, Ablation] = {
         'w/o GEF',
         ('model.passes', 'model.step'),
         'the pre-trained generator restores by SDEdit from t_mat; plain fine-tuning cannot be '
-        'meant, since the figures are far below it',
+        'meant, since the results are far below it',
     ),
     'l_reg': Ablation(
         'w/o L_reg', ('model.step.regularizers.importance.form',), 'no importance penalty'
@@ -52,9 +52,7 @@ ABLATIONS: dict[str, Ablation] = {
 UNIFIED_ABLATIONS: dict[str, Ablation] = {
     **ABLATIONS,
     'gef': Ablation(
-        'w/o GEF',
-        (*ABLATIONS['gef'].keys, 'model.backbone.adapters'),
-        ABLATIONS['gef'].reading,
+        'w/o GEF', (*ABLATIONS['gef'].keys, 'model.backbone.adapters'), ABLATIONS['gef'].reading
     ),
     'tit': Ablation(
         'w/o TIT',

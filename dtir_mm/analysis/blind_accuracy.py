@@ -1,4 +1,4 @@
-"""How often blind restoration predicts the time step of the degradation correctly."""
+"""How often blind restoration predicts the degradation's time step correctly."""
 
 from collections.abc import Sequence
 from statistics import fmean

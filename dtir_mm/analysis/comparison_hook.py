@@ -1,4 +1,4 @@
-"""Saving comparison images in a test."""
+"""Saves comparison images of a test."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from dtir_mm.names import shortened
 class ComparisonHook(Hook):
     """Saves input | restored | ground truth for the first images of each task and domain.
 
-    With several processes, the first saves those that it gets.
+    With several processes, only the first one saves its images.
 
     Args:
         folder: of the images.
         method: caption of the restored image.
-        count: images per task and domain; 0 for none.
+        count: images per task and domain.
     """
 
     def __init__(self, folder: str | Path, method: str, count: int) -> None:

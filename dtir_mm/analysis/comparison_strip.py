@@ -30,7 +30,7 @@ def comparison_strip(
         uint8 RGB (height, width, 3).
 
     Raises:
-        ValueError: an image has another size than the ground truth; the message names it.
+        ValueError: an image differs in size from the ground truth; the message names it.
     """
     panels = []
     for name, image in {'input': degraded, **restored_by_name}.items():

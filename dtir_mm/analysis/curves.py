@@ -11,9 +11,7 @@ _COLUMNS = 5
 def plot_curves(matches: Mapping[str, TimestepMatch], path: str | Path) -> None:
     """Saves one panel per task: error over t, the matched step, and its 90 % interval as a band.
 
-    Args:
-        matches: for each task a match that has a curve, so not one that was "given".
-        path: the image to write; its suffix determines the format.
+    All matches must have a curve ("given" ones have none); the suffix determines the format.
     """
     from matplotlib.figure import Figure
 

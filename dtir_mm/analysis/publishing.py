@@ -1,4 +1,4 @@
-"""Publishing results on a page, only if they can be traced and reproduced."""
+"""Publishes results on a page if they can be reproduced."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from dtir_mm.files import write_text
 from dtir_mm.models.objectives import GENERATIVE
 
 PAGE = 'README.md'
-# The keys of a config that affect what its training computes, with all below them,
+# Config keys that affect the result of training, including all below them,
 _TRAINED: tuple[str, ...] = (
     'model',
     'optim_wrapper',
@@ -42,13 +42,13 @@ _FREE = (
 
 @dataclass(frozen=True)
 class Publication:
-    """A page, and the origin of the figures to publish on it."""
+    """A page, and the origin of the results to publish on it."""
 
     page: Path
     origin: Origin
 
     def write(self, means: list[dict[str, Any]], method: str, replace: bool) -> None:
-        """Fills in the page; if ``fill_page`` raises an error, the page is not changed."""
+        """Fills in the page; see ``fill_page`` for errors."""
         text = self.page.read_text(encoding='utf-8')
         write_text(self.page, fill_page(text, means, method, self.origin, replace))
 
@@ -56,11 +56,11 @@ class Publication:
 def prepare_publication(
     path: Path, config: Mapping[str, Any], checkpoint: Checkpoint, protocol: str
 ) -> Publication:
-    """Checks everything but the figures, before they are measured.
+    """Checks the origin of results before they are measured.
 
     Args:
         path: file of the config.
-        config: the resolved config of this file.
+        config: the resolved config.
         checkpoint: the checkpoint to test.
         protocol: of the test.
 
@@ -82,11 +82,10 @@ def prepare_publication(
         value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         for value in checkpoint.weights.values()
     )
-    origin = Origin(
-        path.stem, checkpoint.meta.seed or 0, commit, protocol, _hash(plain.encode()),
-        _hash(weights),
-    )  # fmt: skip
-    return Publication(page, origin)
+    hashes = _hash(plain.encode()), _hash(weights)
+    return Publication(
+        page, Origin(path.stem, checkpoint.meta.seed or 0, commit, protocol, *hashes)
+    )
 
 
 def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: str) -> None:
@@ -118,7 +117,7 @@ def require_trained_by(config: Mapping[str, Any], checkpoint: Checkpoint, stem: 
         )
     if name is None:
         return
-    if (meta.iter, meta.global_batch) != (name.updates, name.batch_size):
+    if (meta.global_batch, meta.iter) != name:
         raise ValueError(
             f'the checkpoint has {meta.iter} updates of {meta.global_batch} samples over '
             f'all processes; {stem} means {name.updates} of {name.batch_size}'

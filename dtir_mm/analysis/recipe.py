@@ -1,11 +1,10 @@
-"""Summary of a config: sizes, data and starting point, which its text only implies."""
+"""Summary of a config: sizes, data and initial weights."""
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,21 +17,15 @@ _UNITS = {'k': 1000, 'm': 1_000_000}
 _NUM_STEPS = 50  # default T of the noise schedules
 
 
-@dataclass(frozen=True)
-class RunName:
-    """What the end of a config's name says, such as ``_b16-10x100k``.
-
-    Args:
-        batch_size: samples of an update over all processes.
-        updates: in total.
-    """
+class RunName(NamedTuple):
+    """The global batch size and the total updates in a config's name, as in ``_b16-10x100k``."""
 
     batch_size: int
     updates: int
 
 
 def parse_name(stem: str) -> RunName | None:
-    """The end of a config's name; None if it has no such end (an example, a user's own)."""
+    """What the end of a config's name states; None if it has another form."""
     match = _NAME.search(stem)
     if match is None:
         return None
@@ -42,13 +35,10 @@ def parse_name(stem: str) -> RunName | None:
 
 
 def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
-    """Parameters of a restorer's parts: network, time conditioning, adapters and classifier.
+    """The number of parameters of each part of a restorer, from its config.
 
-    They are built on the meta device, which takes no memory for weights, unless the network is
-    known only from its weights (``PublicNetwork``).
-
-    Args:
-        model: config of the restorer.
+    Parts are built on the meta device, without memory for weights, unless the network is known only
+    from its weights (``PublicNetwork``).
     """
     with torch.device('cpu' if 'file' in model['backbone']['backbone'] else 'meta'):
         backbone = MODELS.build(model['backbone'])
@@ -67,7 +57,7 @@ def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:
 
 
 def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, str]]:
-    """The lines (what, value) of the summary of a resolved config from a file named ``stem``."""
+    """The lines (what, value) of the summary of a resolved config called ``stem``."""
     model = config['model']
     lines = [
         ('objective', _objective(model)),

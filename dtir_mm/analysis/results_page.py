@@ -1,7 +1,7 @@
-"""Results tables in a README: finding the cells of a config, and filling them in.
+"""Finds the cells of a config in the results tables of a README, and fills them in.
 
-A block names its protocol and figures, and for each column to fill the config, task and domain of
-its cells. ``{row}`` is a row's first cell, or only the code in it, if there is any::
+A block names its protocol and metrics, and for each column to fill the config, task and domain of
+its cells. ``{row}`` is a row's first cell, or the code in it, if any::
 
     <!-- results
     protocol: rgb
@@ -14,7 +14,7 @@ its cells. ``{row}`` is a row's first cell, or only the code in it, if there is 
 
     <!-- end of results -->
 
-Below the table there is a line for each config in it, with the origin of its figures.
+Below the table, a line for each config names the origin of its results.
 """
 
 import re
@@ -36,7 +36,7 @@ _DECIMALS = {'psnr': 2, 'ssim': 3, 'lpips': 3}
 
 @dataclass(frozen=True)
 class Origin:
-    """The origin of published figures.
+    """The origin of published results.
 
     Args:
         config: the config's name.
@@ -44,7 +44,7 @@ class Origin:
         commit: of the code that measured them.
         protocol: of the measurement.
         config_hash: of the resolved config.
-        checkpoint: first digits of the hash of the tested weights.
+        checkpoint: hash of the tested weights.
     """
 
     config: str
@@ -63,14 +63,14 @@ class Origin:
 
 @dataclass
 class Cell:
-    """A cell with figures of a config.
+    """A cell with results of a config.
 
     Args:
         config: the config's name.
         task: a task, or "average" over all of the domain.
         domain: "source" or "target".
         blind: whether restoration is blind.
-        row: line of the table, where 0 is the header.
+        row: line of the table; 0 is the header.
         column: index in the line.
         text: its content.
     """
@@ -84,7 +84,7 @@ class Cell:
     text: str
 
     def figures(self, means: Sequence[dict[str, Any]], method: str, names: Sequence[str]) -> str:
-        """Its text from the rows of a summary, such as "29.08 / .933".
+        """The text for the rows of a summary, such as "29.08 / .933".
 
         Raises:
             ValueError: a figure for the cell was not measured.
@@ -140,9 +140,8 @@ class Block:
         return cells
 
     def origin_of(self, config: str) -> str | None:
-        """The line with the origin of a config's figures, if there is one."""
-        own = (line for line in self._origins if line.split('`')[1] == config)
-        return next(own, None)
+        """The line with the origin of a config's results, if any."""
+        return next((line for line in self._origins if line.split('`')[1] == config), None)
 
     def fill(self, cells: Sequence[Cell], texts: Sequence[str], origin: Origin) -> None:
         """Fills in the cells of a config and their origin."""
@@ -169,24 +168,20 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def fill_page(
-    page: str,
-    means: Sequence[dict[str, Any]],
-    method: str,
-    origin: Origin,
-    replace: bool = False,
+    page: str, means: Sequence[dict[str, Any]], method: str, origin: Origin, replace: bool = False
 ) -> str:
-    """Fills a config's figures into all its cells of the origin's protocol; the new page.
+    """The page with a config's results in all its cells of the origin's protocol.
 
     Args:
         page: the text.
         means: rows of a summary (``mean_rows``).
         method: the method's name in them; rows of blind restoration have "<method>, blind".
-        origin: of the figures.
-        replace: whether to overwrite published figures.
+        origin: of the results.
+        replace: whether to overwrite published results.
 
     Raises:
-        ValueError: the page has no cell for this config and protocol, a figure is missing, or other
-            figures are published and ``replace`` is False; the message shows both.
+        ValueError: the page has no cell for this config and protocol, a result is missing, or other
+            results are published and ``replace`` is False; the message shows both.
     """
     blocks = blocks_of(page)
     require_on_page(blocks, origin.config, origin.protocol)

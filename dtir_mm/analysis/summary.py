@@ -36,8 +36,7 @@ def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any
 
     Args:
         rows: of ``RestorationMetric``, one per image.
-        method: that restored the images, e.g. "scratch" or "ours"; "input" for the degraded images
-            themselves.
+        method: what restored the images, e.g. "ours"; "input" for the degraded images.
     """
     prefix = 'input_' if method == 'input' else ''
     return [
@@ -55,8 +54,7 @@ def mean_rows(rows: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any
 def average_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Unweighted means over tasks, as rows of the task "average".
 
-    Only for a (domain, method) that covers all of several tasks of the domain: averages over
-    different tasks are not comparable.
+    Methods that lack a task of the domain have none, because they would not be comparable.
     """
     averages = []
     for domain, method in dict.fromkeys((row['domain'], row['method']) for row in rows):
@@ -73,10 +71,7 @@ def average_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows of a summary, and their averages over tasks, as aligned plain text.
-
-    One line per task, domain and method, grouped by task and domain, which are not repeated.
-    """
+    """The rows of a summary and their averages, as plain text grouped by task and domain."""
     ordered = [
         row
         for part in (rows, average_rows(rows))
@@ -106,14 +101,10 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def verdict(rows: Sequence[dict[str, Any]]) -> str:
-    """Compares the PSNR of "ours" with that of the network trained from scratch, in words.
+    """Compares the PSNR of "ours" and of training from scratch in the rows of a summary, in words.
 
     One line each for "scratch" and "scratch_equal", if they share a task with "ours": for how many
-    tasks ours is better in every domain, and where it is worse by more than 0.3 dB. An empty string
-    if there is neither.
-
-    Args:
-        rows: of a summary.
+    tasks ours is better in every domain, and where it is worse by more than 0.3 dB.
     """
     lines = []
     for method, words in _BASELINES.items():
@@ -146,48 +137,20 @@ def _gains(rows: Sequence[dict[str, Any]], method: str) -> dict[tuple[str, str],
     }
 
 
-def write_summary(
-    path: str | Path,
-    rows: Sequence[dict[str, Any]],
-    timesteps: dict[str, dict[str, Any]],
-    protocol: str,
-    precision: str,
-    seed: int | None,
-    commit: str | None,
-    config_hash: str,
-    images: Sequence[str | Path],
-    ema_decay: float | None = None,
-) -> None:
+def write_summary(path: str | Path, **entries: Any) -> None:
     """Writes ``summary.json`` atomically.
 
     Args:
         path: of the file.
-        rows: from ``mean_rows``, of all methods.
-        timesteps: ``{t_mat, interval, status}`` per task.
-        protocol: name of the protocol of all rows.
-        precision: "fp32" or "bf16".
-        seed: of the run; None if unknown.
-        commit: from ``git_commit``.
-        config_hash: of the config.
-        images: files of comparison images.
-        ema_decay: decay of averaged weights; None for the weights of the last update.
+        entries: ``rows`` (of ``mean_rows``, of all methods), ``timesteps`` (``{t_mat, interval,
+            status}`` by task), ``protocol``, ``precision``, ``seed``, ``commit``, ``config_hash``,
+            ``images`` (files) and ``ema_decay`` (None for the weights of the last update).
 
     Raises:
-        ValueError: a figure is not finite (JSON has no such number).
+        ValueError: a result is not finite (JSON has no such number).
     """
-    summary = {
-        'rows': list(rows),
-        'timesteps': timesteps,
-        'protocol': protocol,
-        'precision': precision,
-        'seed': seed,
-        'commit': commit,
-        'config_hash': config_hash,
-        'images': [str(image) for image in images],
-        'ema_decay': ema_decay,
-    }
     try:
-        text = json.dumps(summary, indent=2, allow_nan=False)
+        text = json.dumps(entries, indent=2, allow_nan=False)
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
     write_text(path, text + '\n')
@@ -196,9 +159,9 @@ def write_summary(
 def git_commit(
     folder: str | Path = Path(__file__).parent, besides: Iterable[Path] = ()
 ) -> str | None:
-    """The current commit of the repository that tracks ``folder``, by default that of this code.
+    """The current commit of the repository that tracks ``folder``, by default this code's.
 
-    It ends in "-dirty" if tracked files other than ``besides`` were modified. None outside a
+    It ends in "-dirty" if tracked files other than ``besides`` are modified. None outside of a
     repository, before its first commit, or without git.
     """
 

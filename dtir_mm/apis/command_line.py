@@ -1,6 +1,7 @@
 """Shared code of the command-line tools."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -8,11 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
-from mmengine.config import Config
 from tqdm import tqdm
 
 from dtir_mm.apis.errors import one_line_errors
-from dtir_mm.config import read_config
 from dtir_mm.config.renamed import OPTIONS
 from dtir_mm.typos import hint
 
@@ -20,8 +19,8 @@ __all__ = [
     'ToolParser',
     'add_config_arguments',
     'add_config_with_options',
+    'add_workers',
     'at_least',
-    'config_with_options',
     'end_communication',
     'map_in_processes',
     'one_line_errors',
@@ -42,7 +41,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Adds the path of a config, optional with ``nargs='?'``, and ``--cfg-options``."""
+    """Adds the path of a config (optional if ``nargs='?'``) and ``--cfg-options``."""
     parser.add_argument('config', nargs=nargs, help='path of the config')
     parser.add_argument(
         '--cfg-options',
@@ -51,8 +50,8 @@ def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None =
         type=_key_and_value,
         metavar='KEY=VALUE',
         help='overrides, e.g. train_cfg.max_iters=100 train_dataloader.dataset.folder=data/mine. '
-        'A list is written [a,b] or a,b, without spaces; text in quotes, KEY=\'"/data/a,b/[x]"\', '
-        'and the path of a file or folder that exists stay as they are',
+        'Lists are [a,b] or a,b, without spaces; quoted text, KEY=\'"/data/a,b/[x]"\', and '
+        'existing paths are taken literally',
     )
 
 
@@ -62,9 +61,11 @@ def _key_and_value(text: str) -> str:
     return text
 
 
-def config_with_options(args: argparse.Namespace) -> Config:
-    """The config from the arguments of ``add_config_with_options``, overridden and checked."""
-    return read_config(args.config, args.cfg_options)
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--workers``, the number of processes for ``map_in_processes``."""
+    parser.add_argument(
+        '--workers', type=at_least(1), default=os.cpu_count(), help='processes; default: all cores'
+    )
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -94,8 +95,8 @@ class ToolParser(argparse.ArgumentParser):
             known = [name for action in self._actions for name in action.option_strings]
             first = unknown[0].partition('=')[0]
             now = OPTIONS.get(first)
-            said = f'; it is now {now}' if now in known else hint(first, known)
-            self.error(f'unrecognized arguments: {" ".join(unknown)}{said}')
+            renamed = f'; it is now {now}' if now in known else hint(first, known)
+            self.error(f'unrecognized arguments: {" ".join(unknown)}{renamed}')
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -106,8 +107,8 @@ class ToolParser(argparse.ArgumentParser):
 def end_communication() -> None:
     """Ends the communication between processes, if any.
 
-    gloo's threads must not outlive the interpreter: a process might abort at its exit, upon which
-    the launcher would kill the others.
+    gloo's threads must not outlive the interpreter: the process might abort at exit, and the
+    launcher would then kill the others.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -116,19 +117,10 @@ def end_communication() -> None:
 def map_in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, name: str
 ) -> list[Result]:
-    """Applies a function to all items, in order, with a progress bar.
+    """Applies a function to all items, in order, with a progress bar labelled ``name``.
 
-    Args:
-        function: can be pickled, like its arguments and results.
-        items: its arguments.
-        workers: number of processes.
-        name: label of the progress bar.
-
-    Raises:
-        ValueError: ``workers`` is below 1.
+    The function, its arguments and its results must be picklable.
     """
-    if workers < 1:
-        raise ValueError(f'workers={workers} must be at least 1')
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(function, items, chunksize=_CHUNK)
         # Closed here: an open bar breaks another one's ``write`` when it is garbage-collected.

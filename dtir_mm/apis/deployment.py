@@ -1,8 +1,7 @@
 """A trained restorer at one time step as a plain network without time conditioning.
 
-For a fixed t the time conditioning folds into the network (``models/conditioning/folding.py``), and
-the head's scale c(t) into its last layer. The result has the parameters of the bare network, plus
-one merged adapter for each site with adapters.
+For a fixed t, the time conditioning is folded into the network, and the head's scale c(t) into its
+last layer. The result has the parameters of the unconditioned network and merged adapters.
 """
 
 import copy
@@ -37,10 +36,10 @@ class DeployedNetwork(nn.Module):
     """Restores images in one pass, without a time step.
 
     Args:
-        net: a network that outputs the restored image, or its difference from the degraded one.
+        net: outputs the restored image, or its difference from the degraded one.
         global_skip: whether ``net`` outputs the restored image.
         size_rule: the sizes that it accepts.
-        scaled: the range of images inside ``net``.
+        scaled: the range of its images.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class DeployedNetwork(nn.Module):
         """Degraded RGB images in [0, 1], (B, 3, H, W), to restored ones of that range and shape.
 
         Raises:
-            NotFiniteError: the network outputs NaN or infinity.
+            NotFiniteError: the network outputs NaN or Inf.
         """
         scaled = self.image_range.from_unit_range(image)
         return self.image_range.to_unit_range(self.unclamped(scaled))
@@ -74,8 +73,8 @@ def deploy(restorer: Restorer, t: int) -> DeployedNetwork:
 
     Raises:
         ValueError: ``t`` is outside 1..T, the adapters cannot be merged, the restorer outputs NaN
-            or infinity, or the two differ on a random image: the network has an operation behind a
-            norm's scale or its last layer that cannot be folded.
+            or Inf, or the two differ on a random image: an operation after a norm's scale or the
+            last layer cannot be folded.
     """
     if not 1 <= t <= restorer.schedule.num_steps:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
@@ -111,10 +110,10 @@ def save_deployed(
     """Writes a deployed network as safetensors, from which ``load_deployed`` rebuilds it.
 
     Args:
-        network: what ``deploy`` gave.
+        network: from ``deploy``.
         path: the file.
         backbone: config of the restorer's ``ConditionedBackbone``.
-        about: further entries of the file's metadata, such as ``task`` and ``t``.
+        about: further metadata, such as ``task`` and ``t``.
     """
     from safetensors.torch import save
 
@@ -132,15 +131,12 @@ def save_deployed(
 
 
 def load_deployed(path: str | Path) -> DeployedNetwork:
-    """The deployed network of a file, ready to restore, on the CPU.
-
-    A network of your own must be registered before.
+    """The deployed network in a file, on the CPU; register your own networks before.
 
     Raises:
         ValueError: ``save_deployed`` did not write it, or its metadata name code or other files.
         KeyError: its network is not registered.
-        CheckpointError: there is no such file, it is damaged, or its weights do not fit the network
-            in its metadata.
+        CheckpointError: it is missing or damaged, or its weights do not fit the network.
     """
     weights, metadata = read_safetensors(path)
     if metadata.get('format') != DEPLOYED_FORMAT:
@@ -175,7 +171,7 @@ def _described(metadata: dict[str, str], path: str | Path) -> tuple[list, dict[s
 
 
 def require_onnx() -> None:
-    """Raises ImportError, which says what to install, if ``export_onnx`` would."""
+    """Raises ImportError if a package that ``export_onnx`` needs is missing."""
     missing = [name for name in ('onnx', 'onnxruntime') if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -188,9 +184,8 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
     """Writes ONNX from "image" to "restored" for any batch, height and width, and checks it.
 
     Returns:
-        the multiple that heights and widths must be in the file. A network may pad depending on the
-        image's size, which a trace does not keep: then it is larger than
-        ``network.size_rule.multiple``.
+        the multiple that heights and widths must be. It is larger than
+        ``network.size_rule.multiple`` if the network pads images, which tracing does not keep.
 
     Raises:
         ValueError: onnxruntime computes another image than the network.
@@ -203,8 +198,8 @@ def export_onnx(network: DeployedNetwork, path: str | Path) -> int:
     options.log_severity_level = 4  # some sizes are expected to fail
     with replacing(path) as temporary:
         with warnings.catch_warnings():
-            # The tracer warns of sizes that become constants, which is tested below, and that it is
-            # deprecated. Its successor takes twenty times as long.
+            # It warns of sizes that become constants, which is tested below, and that it is
+            # deprecated; its successor takes twenty times as long.
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 network,

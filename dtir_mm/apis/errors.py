@@ -17,14 +17,7 @@ import torch
 from dtir_mm.names import shown
 from dtir_mm.weights_file import CheckpointError
 
-_USER_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    ImportError,
-    CheckpointError,
-    FloatingPointError,
-)
+_USER_ERRORS = (OSError, ValueError, KeyError, ImportError, CheckpointError, FloatingPointError)
 _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = [
     Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
@@ -40,12 +33,9 @@ _GRACE_SECONDS = 10  # for the launcher, which checks its processes every few se
 def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[None]:
     """Ends the program with status 1 and ``<tool>: message`` for errors in the user's input.
 
-    Errors from the user's own code keep their traceback, and so do unforeseen ones, with a request
-    to report them. If several processes fail, only the first one prints.
-
-    Args:
-        tool: its name.
-        interrupted: message for Ctrl-C, with status 130.
+    Errors in the user's own code and unforeseen errors keep their traceback, the latter with a
+    request to report them. Ctrl-C gives status 130 and the message ``interrupted``. If several
+    processes fail, only the first one prints.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may not be valid in any encoding
@@ -59,7 +49,7 @@ def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[Non
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error; the last line of one from a data loader's worker."""
+    """The message of an error; for one from a data loader's worker, its last line."""
     if _lacks_memory(error):
         asked = re.search(r'allocate (\d+) bytes', str(error))  # on CPUs, after a source file
         said = (
@@ -86,7 +76,7 @@ def _word_around(error: UnicodeEncodeError) -> str:
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    """Includes errors of torch on CPUs and of OpenCV, which have no class of their own."""
+    """Whether memory ran out, also on CPUs and in OpenCV, which have no class for this error."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     said = ("can't allocate memory", 'Insufficient memory')
@@ -108,17 +98,14 @@ def _account_of(tool: str, error: Exception) -> str:
 
 
 def _is_foreseen(error: Exception, message: str) -> bool:
-    """Whether it is a message for the user, not, say, a missing key in our own code."""
+    """Whether the message is for the user, unlike that of a missing key in our own code."""
     is_sentence = ' ' in message or not isinstance(error, KeyError)
     usual = isinstance(error, _USER_ERRORS) or _lacks_memory(error)
     return usual and bool(message) and is_sentence
 
 
 def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
-    """The last line that ran outside of dtir_mm, its tools and installed packages, if any.
-
-    The tool and the installed package may be from different clones.
-    """
+    """The last line that ran outside of dtir_mm, its tools (any clone) and installed packages."""
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     frames += re.findall(r'^ *File "([^"]+)", line (\d+)', str(error), re.M)  # of workers
     own = [
@@ -132,7 +119,7 @@ def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
 
 
 def _leave(status: int, text: str) -> None:
-    """Ends the program; other processes leave the message to the first, if it fails, too."""
+    """Ends the program; other processes wait for the first, whose message is enough if it fails."""
     rank = next((os.environ[n] for n in ('RANK', 'SLURM_PROCID') if n in os.environ), '0')
     if rank != '0':
         if status == _INTERRUPTED:

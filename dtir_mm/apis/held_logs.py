@@ -1,4 +1,4 @@
-"""Delaying console logs until a run begins."""
+"""Delays console logs until a run begins."""
 
 import sys
 from contextlib import redirect_stdout
@@ -16,8 +16,8 @@ from dtir_mm.registry import RUNNERS
 class HeldLogs(Hook):
     """Keeps a runner's logs off the console until everything is built and loaded.
 
-    mmengine first logs the environment and the whole config, hundreds of lines that would scroll an
-    error in the config off the screen. The log file gets them at once.
+    mmengine first logs hundreds of lines, the environment and the whole config, after which an
+    error in the config would be hard to find. The log file gets them at once.
     """
 
     priority = 'VERY_LOW'  # after hooks whose checks in ``before_train`` may fail
@@ -36,17 +36,12 @@ class HeldLogs(Hook):
         return runner
 
     def before_train(self, runner: Any) -> None:
-        """Prints the delayed logs, and all others at once."""
-        self._release()
-
-    def before_test(self, runner: Any) -> None:
-        """See ``before_train``."""
-        self._release()
-
-    def _release(self) -> None:
+        """Prints the delayed logs, and all later ones at once."""
         sys.stdout.write(self._held.getvalue())
         self._held.truncate(0)
         self._held.seek(0)
         for handler in self._handlers:
             handler.setStream(sys.stdout)
         self._handlers = []
+
+    before_test = before_train

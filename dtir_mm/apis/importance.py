@@ -1,4 +1,4 @@
-"""Parameter importance of trained weights: Alg. 6 on any checkpoint, without training."""
+"""Accumulates the importance of trained weights: Alg. 6 on any checkpoint, without training."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,30 +26,30 @@ from dtir_mm.registry import DATASETS
 def accumulate_importance(
     checkpoint: str | Path,
     num_batches: int,
-    fisher: bool = False,
-    config: str | Path | None = None,
-    allow_imports: bool = False,
-    progress: Callable[[int], None] = lambda done: None,
+    fisher: bool,
+    config: str | Path | None,
+    allow_imports: bool,
+    progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """The content of a checkpoint with the importance of its weights added, to be saved.
 
-    The batches are those that its training would continue with, over all its processes; their
-    gradient is that of the samples' losses, without L_reg and L_orthog. The weights do not change,
-    whereas they still move a little in a training run that accumulates omega itself.
+    The batches are those that its training would continue with, over all its processes. Their
+    gradients are without L_reg and L_orthog, and the weights do not change, unlike in a training
+    run that accumulates omega itself.
 
     Args:
         checkpoint: the file or work directory.
         num_batches: number of batches of the config's training data.
         fisher: the mean squared gradient of single samples (EWC) instead of the mean |gradient| of
-            batches; takes one backward pass for each sample.
-        config: config file to build from; None for the config that the checkpoint carries.
+            batches; takes one backward pass per sample.
+        config: see ``load_restorer``.
         allow_imports: see ``load_restorer``.
         progress: called with the number of batches done.
 
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: ``num_batches`` is below 1, or ``fisher`` is set and training mixed objectives:
-            which one a sample has depends on its batch then.
+        ValueError: ``num_batches`` is below 1, or ``fisher`` is set and training mixed objectives,
+            of which a sample's then depends on its batch.
         FloatingPointError: the importance is not finite.
     """
     if num_batches < 1:
@@ -92,7 +92,7 @@ def accumulate_importance(
     statistic = 'fisher' if fisher else 'abs_gradient'
     named = restorer.named_trained_parameters()
     importance = Importance.accumulated(named, running, statistic).entry()
-    if loaded.is_ours:
+    if loaded.meta.is_ours:
         return {**loaded.content, 'importance': importance}
     weights = {name: value.cpu() for name, value in restorer.state_dict().items()}
     return {'state_dict': weights, 'importance': importance}
@@ -111,5 +111,6 @@ def _loader(config: dict[str, Any], meta: CheckpointMeta) -> DataLoader:
     settings = config['train_dataloader']
     dataset = DATASETS.build(settings['dataset'])
     size = meta.global_batch or process_batch_size(config, 1)
-    sampler = IterationSampler(dataset, meta.seed, size, meta.iter)
+    sampler = IterationSampler(dataset, meta.seed, size)
+    sampler.start_iteration = meta.iter
     return DataLoader(dataset, size, sampler=sampler, num_workers=settings['num_workers'])

@@ -1,7 +1,6 @@
-"""Weight-space interpolation between pre-trained and fine-tuned weights (WiSE-FT).
+"""Interpolation between pre-trained and fine-tuned weights (WiSE-FT, Wortsman et al., 2022).
 
-Wortsman et al. (2022): a baseline for the importance penalty that takes no training. The paper does
-not compare with it.
+A baseline for the importance penalty that takes no training. The paper does not compare with it.
 """
 
 from typing import Any
@@ -20,12 +19,12 @@ def interpolate_weights(
 ) -> dict[str, Any]:
     """The content of a checkpoint of ``(1 - share) pretrained + share finetuned``, to be saved.
 
-    It has the meta of the fine-tuned checkpoint, if that has any.
+    It has the meta of the fine-tuned checkpoint, if any.
 
     Raises:
         ValueError: ``share`` is outside [0, 1].
-        CheckpointError: the two are of different architectures, have values that are not finite, or
-            tensors of different kinds; the message names them.
+        CheckpointError: the architectures differ, values are not finite, or tensors have different
+            kinds; the message names them.
     """
     if not 0 <= share <= 1:
         raise ValueError(f'share={share} of the fine-tuned weights must lie in [0, 1]')
@@ -61,7 +60,7 @@ def _require_comparable(name: str, before: Tensor, after: Tensor, source: str, t
 
 
 def _between(before: Tensor, after: Tensor, share: float) -> Tensor:
-    """Index tables and counters are not interpolated, nor the infinities of masks."""
+    """Interpolates, except for index tables, counters, and infinities of masks."""
     if not after.is_floating_point():
         return after
     before = before.to(after.dtype)

@@ -1,4 +1,4 @@
-"""Matching from Python: a pre-trained checkpoint in, the matching time step of each task out."""
+"""Finds the matching time step of each task for a pre-trained checkpoint."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -56,10 +56,9 @@ def match_timesteps(
         photos: folder of clean photographs.
         method: "paper" (Table 4), "random", "fixed:k", or a criterion: its name in ``CRITERIA`` or
             its config, such as ``dict(type='probe_train', iterations=200)``.
-        fallback: t_mat of a task that is unidentified: "paper", the value of Table 4 if it has one;
-            "found", the best step nevertheless; "recipe", the former if the schedule is
-            ``VarianceExploding``, else the latter; or match again by another criterion, and if that
-            fails, as "recipe".
+        fallback: t_mat of an unidentified task: "paper", Table 4's value, if any; "found", the best
+            step anyway; "recipe", the former if the schedule is ``VarianceExploding``, else the
+            latter; or another criterion to match by, and if that fails, as "recipe".
         num_images: crops per task, at least 4.
         size: side of a crop in pixels.
         shrink: factor that photographs are resized by before they are degraded.
@@ -120,10 +119,10 @@ class _Matcher:
     ) -> TimestepMatch:
         """The task's match by the method, or by the fallback if it is unidentified.
 
-        As for "recipe": the authors' code uses Table 4, and a variance-exploding network hardly
-        changes with t. A variance-preserving one takes most of its input for noise at large t,
-        which fine-tuning has to unlearn first: there Table 4 costs decibels unless the curve agrees
-        with it.
+        The reason for "recipe": the authors' code uses Table 4, and a variance-exploding network
+        hardly changes with t. A variance-preserving one treats most of its input as noise at large
+        t, which fine-tuning has to unlearn first: there Table 4 costs decibels unless the curve
+        agrees with it.
         """
         match = self._match(task, dataset, method)
         if match.status == 'unidentified' and fallback not in FALLBACKS:
@@ -180,7 +179,7 @@ def _datasets(
     size: int,
     shrink: float,
 ) -> dict[str, RestorationDataset]:
-    """The pairs of each task; a misspelt name is an error before the hours that matching takes."""
+    """The pairs of each task, for all tasks before any is matched, which takes hours."""
     pipeline: list[dict[str, Any]] = [{'type': 'RandomPatch', 'size': size}, {'type': 'PackSample'}]
     if isinstance(tasks, Mapping) == (photos is not None):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Whether the data sets of a config fit its model, without training."""
+"""Checks the data sets of a config against its model, without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Images in, images out: a restorer from a checkpoint, and what it makes of an image."""
+"""Loads restorers from checkpoints, and restores images with them."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -25,29 +25,28 @@ def load_restorer(
     allow_imports: bool = False,
     **overrides: Any,
 ) -> Restorer:
-    """The restorer of a checkpoint, ready to restore.
+    """The restorer of a checkpoint, in evaluation mode.
 
-    A public file of weights (``PublicNetwork``) needs no config: architecture and sizes follow from
-    it, and ``x_hat = net(y)`` at every time step.
+    Public weights (``PublicNetwork``) need no config: their architecture is detected, and
+    ``x_hat = net(y)`` at every time step.
 
     Args:
-        checkpoint: the file, a work directory whose newest checkpoint is read, or what
-            ``load_checkpoint`` read.
-        config: config file to build from; None for the config that the checkpoint carries. Time
-            steps are the checkpoint's, if it has any.
+        checkpoint: the file, a work directory (its newest one), or from ``load_checkpoint``.
+        config: config file to build from; None for the config in the checkpoint. Time steps are
+            the checkpoint's, if it has any.
         allow_imports: import the modules that the checkpoint's own config names under
             ``custom_imports``: code from wherever the checkpoint came from.
         overrides: keys of the config's ``model`` to replace, e.g. ``tile=512``.
 
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: its config wants imports, names what is not registered or what reads other
-            files, and ``allow_imports`` is False; or it is a file of weights whose network is
-            unknown or does not restore.
+        ValueError: its config needs imports, unregistered names or other files, and
+            ``allow_imports`` is False; or it has weights of an unknown network, or of one that does
+            not restore.
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(checkpoint)
-    if config is None and not checkpoint.is_ours:
+    if config is None and not checkpoint.meta.is_ours:
         return _public_restorer(checkpoint, overrides)
     limit: AbstractContextManager = nullcontext()
     if config is not None:
@@ -57,7 +56,7 @@ def load_restorer(
         trust.import_if_allowed(settings, allow_imports, checkpoint.path)
         limit = in_proportion_to(checkpoint.path)
     model = _model_of(settings, config or checkpoint.path)
-    if checkpoint.is_ours:  # else the config's own
+    if checkpoint.meta.is_ours:  # else the config's own
         model['timesteps'] = checkpoint.timesteps
     trusted = config is not None or allow_imports
     with limit, trust.building(model, 'model', checkpoint.path, trusted):
@@ -67,7 +66,7 @@ def load_restorer(
 
 
 def _public_restorer(checkpoint: Checkpoint, overrides: dict[str, Any]) -> Restorer:
-    """The restorer that computes what the network in a public file of weights does."""
+    """The restorer that computes what the network of public weights does."""
 
     def public_network() -> nn.Module:
         return network_in(checkpoint.content, checkpoint.path)

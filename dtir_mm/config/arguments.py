@@ -1,4 +1,4 @@
-"""The arguments of a callable, from its signature and docstring: names, types, descriptions."""
+"""Names, types and descriptions of a callable's arguments, from its signature and docstring."""
 
 import inspect
 import re
@@ -16,10 +16,10 @@ _PLAIN = (bool, int, float, str, type(None))
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of a callable by name.
+    """The named arguments of a callable.
 
     Attributes:
-        known: those it takes by name.
+        known: their parameters by name.
         required: those without a default.
         open: whether it takes any others (``**kwargs``).
     """
@@ -31,10 +31,7 @@ class Arguments:
 
 @cache
 def arguments_of(function: Callable) -> Arguments:
-    """The arguments that a function or class takes by name.
-
-    If an ``__init__`` passes on ``**kwargs``, the arguments of its base classes count too.
-    """
+    """The named arguments of a function or class, including those behind ``**kwargs``."""
     if not inspect.isclass(function):
         return _arguments(inspect.signature(function, eval_str=is_ours(function)), False)
     taken = Arguments({}, (), False)
@@ -100,7 +97,7 @@ def in_words(accepted: tuple[type, ...]) -> str:
 
 
 def descriptions(function: Callable) -> dict[str, str]:
-    """Descriptions of the arguments in "Args" of our docstrings, those of base classes included."""
+    """Descriptions of the arguments from "Args" of our docstrings, including base classes."""
     found: dict[str, str] = {}
     for documented in filter(is_ours, getattr(function, '__mro__', (function,))):
         text = inspect.cleandoc(documented.__doc__ or '')

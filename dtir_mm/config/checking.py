@@ -1,7 +1,7 @@
 """Finds unknown keys and values of the wrong type in a config, before anything is built.
 
-mmengine reads configs with ``get``: it silently ignores a misspelt key at the top level or in a
-section that is not passed to a class.
+mmengine silently ignores a misspelt key at the top level or in a section that is not passed to a
+class.
 """
 
 import warnings
@@ -11,13 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from dtir_mm.config.arguments import (
-    arguments_of,
-    fits,
-    in_words,
-    is_ours,
-    plain_types,
-)
+from dtir_mm.config.arguments import arguments_of, fits, in_words, is_ours, plain_types
 from dtir_mm.config.renamed import renamed_values
 from dtir_mm.config.sections import ARGUMENTS, SECTIONS, VALUES, Built, known_keys, looked_up
 from dtir_mm.config.variables import unused_variables
@@ -32,28 +26,26 @@ _PARTS = {
     'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
 }
 _USES = {'train': 'train', 'val': 'validate during training', 'test': 'test'}
-# Packages in which an argument named in ``ARGUMENTS`` is a config of that kind.
+# In these packages, an argument named in ``ARGUMENTS`` is a config of that kind.
 _KNOWN_PACKAGES = ('dtir_mm', 'mmengine', 'torch')
 
 
 def check_config(config: Config) -> None:
-    """Checks every key of a config, and the types of its value where they are known.
+    """Checks every key of a config, and the type of its value where it is known.
 
-    A top-level key that nothing reads may be a variable that the config's files use; names that
-    begin with ``_`` are always taken for variables.
+    Top-level keys may be variables that the config's files use, or whose names begin with ``_``.
 
     Raises:
         ValueError: nothing reads a key, its value has the wrong type or an old name, or it lacks
-            its "type"; the message names it and what would be accepted.
+            its "type"; the message names the key and what would be accepted.
     """
-    problems = [*_unread(config), *_two_batch_sizes(config), *renamed_values(dict(config.items()))]
+    problems = [*_unread(config), *_conflicts(config), *renamed_values(dict(config.items()))]
     for key, (annotation, _) in VALUES.items():
         if key in config:
             problems += _of_type(key, config[key], annotation)
     for key, (built, _) in SECTIONS.items():
         if config.get(key) is not None:
             problems += _check(key, config[key], built)
-    problems += _own_precision(config.get('optim_wrapper'))
     if problems:
         if len(problems) > _LINES:
             first = f'{len(problems)} errors in the config, the first of which are:'
@@ -62,7 +54,7 @@ def check_config(config: Config) -> None:
 
 
 def require_parts(config: Config, use: str) -> None:
-    """Raises ValueError unless a config has all parts that a use requires: "train" or "test"."""
+    """Raises ValueError unless a config has all parts that its use, "train" or "test", requires."""
     if config.get('model') is None:
         raise ValueError('the config has no model')
     for name, keys in _PARTS.items():
@@ -74,15 +66,13 @@ def require_parts(config: Config, use: str) -> None:
             )
 
 
-def _own_precision(wrapper: Any) -> Iterator[str]:
-    """Optimiser wrappers with their own mixed precision, which our gradients bypass."""
+def _conflicts(config: Config) -> Iterator[str]:
+    wrapper, loader = config.get('optim_wrapper'), config.get('train_dataloader')
     kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
+    # Their mixed precision is bypassed by our gradients.
     if str(kind).rpartition('.')[-1] in ('AmpOptimWrapper', 'ApexOptimWrapper'):
         yield f'optim_wrapper.type={kind!r} is not supported: set precision="bf16" instead'
-
-
-def _two_batch_sizes(config: Config) -> Iterator[str]:
-    total, loader = config.get('global_batch_size'), config.get('train_dataloader')
+    total = config.get('global_batch_size')
     each = loader.get('batch_size') if isinstance(loader, Mapping) else None
     if total is not None and each is not None:
         yield (
@@ -107,7 +97,7 @@ def _unread(config: Config) -> Iterator[str]:
         warnings.warn(
             f'nothing reads these keys of the config: {", ".join(left)}. If they are variables, '
             f'begin their names with an underscore',
-            stacklevel=1,  # warns once, wherever it is called from
+            stacklevel=1,  # so that the warning is shown once
         )
 
 
@@ -193,7 +183,7 @@ def _check_arguments(
 def _of_kind(path: str, value: Any, parameter: Parameter) -> Iterator[str]:
     """``_of_type`` for other packages, whose annotations are loose about numbers and None.
 
-    Without an annotation that can be checked, a numeric default determines the type.
+    If the annotation cannot be checked, a numeric default determines the type.
     """
     accepted, default = plain_types(parameter.annotation), parameter.default
     if accepted is None and isinstance(default, int | float):

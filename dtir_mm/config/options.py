@@ -11,10 +11,9 @@ _WORDS = {'true': True, 'false': False, 'none': None}
 
 
 def parse_value(text: str) -> Any:
-    """Parses what follows KEY=.
+    """Parses a number, True, False, None, a list ``[a, b]`` or ``a,b``, or a tuple ``(a, b)``.
 
-    Numbers, True, False and None are recognized; ``[a, b]`` and ``a,b`` are lists, ``(a, b)`` is a
-    tuple. Text in quotes, and paths of existing files or folders, are taken literally.
+    Quoted text and paths of existing files or folders are taken literally.
 
     Raises:
         ValueError: a bracket or quote is not closed.
@@ -45,7 +44,7 @@ def overridden(config: Config, options: Sequence[str]) -> None:
     A value with commas stays text if it looks like a path and replaces text.
 
     Raises:
-        ValueError: an option is not of that form, or a part of its key is not a dict or list.
+        ValueError: an option has another form, or a part of its key is not a dict or list.
     """
     for option in options:
         key, sign, text = option.partition('=')

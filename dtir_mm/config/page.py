@@ -9,10 +9,10 @@ Generated from docstrings by `python tools/config_schema.py`: do not edit this p
 there is [config.schema.json](config.schema.json): in VS Code, map it to your `.yaml` or `.json`
 configs with `yaml.schemas` or `json.schemas`.
 
-A key that is not listed here is refused before anything is built, and the nearest one is named.
+An unknown key is an error before anything is built, and the message names the nearest known one.
 Classes of mmengine, torch, mmagic, spandrel or your own take the arguments of their signatures.
-A config may have variables of its own if its files use them, or if their names begin with an
-underscore. They are dropped once the config is read, so `--cfg-options` cannot set them.
+A config may define variables that its files use, or whose names begin with an underscore. They are
+dropped once the config is read, so `--cfg-options` cannot set them.
 
 ## Top level
 
@@ -39,9 +39,9 @@ def config_page(schema: Mapping[str, Any]) -> str:
 
 def _table(properties: Mapping[str, Any], required: set[str]) -> Iterator[str]:
     rows = [
-        (f'`{key}`' + (' (required)' if key in required else ''), _accepted(value), _said(value))
-        for key, value in properties.items()
-        if key != '_delete_' and 'const' not in value
+        (f'`{key}`{" (required)" * (key in required)}', _accepted(of), of.get('description', ''))
+        for key, of in properties.items()
+        if key != '_delete_' and 'const' not in of
     ]
     if not rows:
         yield 'No keys.'
@@ -62,7 +62,3 @@ def _accepted(value: Mapping[str, Any]) -> str:
     kinds = value.get('type', '')
     text = kinds if isinstance(kinds, str) else ' or '.join(kinds)
     return f'{text} = {value["default"]!r}' if 'default' in value else text
-
-
-def _said(value: Mapping[str, Any]) -> str:
-    return value.get('description', '')

@@ -17,9 +17,7 @@ _SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
 def read_config(path: str | Path, options: Sequence[str] | None = None) -> Config:
-    """Reads a config from a file, overrides it by options, and checks it (``check_config``).
-
-    Variables of its files, which are used by then, are left out.
+    """Reads a config from a file, drops its variables, and checks it (``check_config``).
 
     Args:
         path: the file.
@@ -27,7 +25,7 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
 
     Raises:
         OSError: the file, or one that it builds on, does not exist.
-        ValueError: it cannot be read or is not accepted; the message names file and line, or key.
+        ValueError: it cannot be read or is invalid; the message names file and line, or the key.
     """
     if not Path(path).is_file():
         renamed = renamed_config(path)
@@ -54,8 +52,8 @@ def override_config(config: Config, options: Sequence[str] | None) -> None:
     """Overrides a config by options KEY=VALUE, and imports the modules they name.
 
     Raises:
-        ValueError: an option is not of that form, nothing reads its top-level key (a variable has
-            been used by the time the file is read), or a module cannot be imported.
+        ValueError: an option has another form, nothing reads its top-level key (variables have been
+            used by now), or a module cannot be imported.
     """
     known = known_keys()
     for option in options or ():

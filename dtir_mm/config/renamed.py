@@ -1,4 +1,4 @@
-"""Names of earlier versions, so that messages can answer an old name with today's."""
+"""Names of earlier versions, so that messages can give the new name for an old one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,10 +7,7 @@ from typing import Any
 
 # Options of the tools, and values in a config.
 OPTIONS = {'--pictures': '--images'}
-VALUES = {
-    'held_out_noise': 'val_noise_loss',
-    'held_out_denoising': 'val_denoising_loss',
-}
+VALUES = {'held_out_noise': 'val_noise_loss', 'held_out_denoising': 'val_denoising_loss'}
 # Parts of config file names, as regular expressions.
 _FILES = ((r'one_gpu/', ''), (r'_8xb2-|_1xb16-', '_b16-'), (r'_1xb8-', '_b8-'))
 # Config files that are options of another one now.

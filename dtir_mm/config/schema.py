@@ -1,6 +1,6 @@
-"""The config as a JSON schema, by which editors check and complete YAML and JSON.
+"""The config as a JSON schema, from the table of sections, signatures and docstrings.
 
-It is derived from the table of sections, signatures and docstrings.
+Editors use it to check and complete YAML and JSON.
 """
 
 import inspect
@@ -24,7 +24,7 @@ _JSON = {
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema of a config: its sections, and our classes for each."""
+    """The schema of a config: its sections, and our classes in each."""
     definitions: dict[str, Any] = {}
     properties = {
         key: {**_type(annotation), 'description': said}
@@ -72,7 +72,7 @@ def _define_any(built: Built, definitions: dict[str, Any]) -> str:
 
 
 def _choices(built: Built) -> Iterator[tuple[str, Callable]]:
-    """Names and classes that a value may be built into, of those whose arguments we know."""
+    """Names and classes that a value may be built into, if their arguments are known."""
     if not built.by_type:
         assert callable(built.default)
         yield built.default.__name__.strip('_'), built.default

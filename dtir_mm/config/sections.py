@@ -1,4 +1,4 @@
-"""What each part of a config is built into: the table behind both the check and the schema."""
+"""What each part of a config is built into: the table behind the checks and the schema."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from dtir_mm.models.restorers.training_step import TrainingStep
 
 @dataclass(frozen=True)
 class Built:
-    """What a dict in a config becomes.
+    """What a dict in a config is built into.
 
     Attributes:
         by_type: registries in which its "type" is looked up.
         default: what takes its keys if it has no "type"; None if it must have one.
-        given: arguments supplied by the caller that builds it.
-        besides: further keys, which that caller removes.
+        given: arguments that the caller adds.
+        besides: further keys, which the caller removes.
         named: whether it is a dict of such dicts, with names chosen by the user.
     """
 
@@ -187,15 +187,14 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
     'randomness': (Built(default=_set_randomness), 'seed'),
     'custom_imports': (
         Built(default=import_modules_from_strings),
-        'imports=[...]: your modules that register classes; allow_failed_imports',
+        'imports=[...]: your modules, which register classes; allow_failed_imports',
     ),
     'compile': (
         Built(default=torch.compile, given=('model',)),
         'True or arguments of torch.compile: compiles the network',
     ),
 }
-# Arguments in sections that are configs themselves, by their names in our classes, the data loader
-# and mmengine's optimiser wrapper.
+# Arguments of our classes, the data loader and mmengine's optimiser wrapper that are configs.
 ARGUMENTS: Mapping[str, Built] = {
     'backbone': _MODEL,
     'head': Built((registry.MODELS,), 'NoiseHead'),
@@ -238,12 +237,9 @@ VALUES: Mapping[str, tuple[Any, str]] = {
     'launcher': (str, 'launcher of the processes: none, pytorch, slurm or mpi'),
     'log_level': (str, 'of the log: DEBUG, INFO, WARNING or ERROR'),
     'default_scope': (str, 'scope in which names are looked up, dtir_mm'),
-    'experiment_name': (str | None, 'name in logs; default: that of the config'),
-    'activation_checkpointing': (Any, 'refused: use model.backbone.checkpoint_activations'),
-    'efficient_conv_bn_eval': (
-        Any,
-        "mmengine's: modules in which convolution and batch norm are fused",
-    ),
+    'experiment_name': (str | None, "name in logs; default: the config's"),
+    'activation_checkpointing': (Any, 'not supported: use model.backbone.checkpoint_activations'),
+    'efficient_conv_bn_eval': (Any, "mmengine's: modules to fuse convolution and batch norm in"),
     'precision': (str, '"fp32", "bf16", "fp64", or "auto": the faster of the first two'),
 }
 

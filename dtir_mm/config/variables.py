@@ -1,7 +1,7 @@
 """Distinguishes top-level variables that a config's files use from keys that nothing uses.
 
-In Python configs every variable becomes a key: ``pipeline``, used for a data set further down,
-looks the same as ``load_form``, a typo of ``load_from``.
+In Python configs every variable becomes a key: ``pipeline``, which a data set uses, looks the same
+as ``load_form``, a typo of ``load_from``.
 """
 
 import ast
@@ -16,9 +16,9 @@ def unused_variables(config: Config, names: Iterable[str]) -> dict[str, bool]:
     """The names that no file of a config uses after assigning them.
 
     Returns:
-        name: whether it is certainly an error, because a file with bases assigns it itself.
-        Variables of a base may be meant for other configs, and a file without bases may have been
-        written by ``Config.dump``, which keeps variables.
+        for each name, whether it is certainly an error: a file with bases assigns it itself.
+        Variables of a base may be meant for other configs, and a file without bases may be from
+        ``Config.dump``, which keeps variables.
     """
     names = list(names)
     files = list(_files(Path(config.filename))) if names and config.filename else []

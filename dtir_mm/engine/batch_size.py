@@ -1,20 +1,18 @@
-"""Samples of an update in each process: worked out at launch, so that a config fits any number."""
+"""The batch size of each process, so that a config fits any number of processes."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def process_batch_size(config: Mapping[str, Any], processes: int) -> int:
-    """Samples of an update in each of several processes.
+    """Samples of an update in each process.
 
-    Args:
-        config: its ``global_batch_size`` is shared among the processes; without one,
-            ``train_dataloader.batch_size`` is what each process has.
-        processes: their number.
+    It is the process's part of ``global_batch_size``; if that is not set,
+    ``train_dataloader.batch_size``.
 
     Raises:
-        ValueError: ``global_batch_size`` is no positive multiple of ``processes``, or neither key
-            is set.
+        ValueError: ``global_batch_size`` is not a positive multiple of ``processes``, or neither
+            key is set.
     """
     total = config.get('global_batch_size')
     if total is None:

@@ -1,4 +1,4 @@
-"""Checkpoints: files that are written completely or not at all, and read once as one value."""
+"""Checkpoints: written atomically, and read once as one value."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from dtir_mm.json_files import parse_json
 from dtir_mm.models.objectives import GENERATIVE
 from dtir_mm.weights_file import CheckpointError, read_weights_file
 
-ONLINE = 'online_state_dict'  # beside averaged weights, which are the "state_dict" then
+ONLINE = 'online_state_dict'  # the last weights, if "state_dict" has their average
 _SUFFIXES = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
@@ -28,9 +28,9 @@ class Checkpoint:
     """What a file of weights holds: a checkpoint of ours, or weights of another program.
 
     Attributes:
-        path: the file, which error messages name.
-        content: everything in it, under the keys of the file format.
-        meta: what it states about itself; all defaults for weights of another program.
+        path: the file.
+        content: everything in it.
+        meta: what it states about itself; defaults for weights of another program.
     """
 
     path: Path
@@ -39,10 +39,10 @@ class Checkpoint:
 
     @classmethod
     def of(cls, content: Any, path: str | Path) -> 'Checkpoint':
-        """Checks what a file contains, and brings it into the format of this version.
+        """Checks what a file contains, and converts it to the format of this version.
 
         Raises:
-            CheckpointError: it is not a dict, or what it states about itself is invalid.
+            CheckpointError: it is not a dict, or its meta is invalid.
         """
         if not isinstance(content, Mapping):
             raise CheckpointError(
@@ -59,18 +59,13 @@ class Checkpoint:
         return cls(Path(path), content, CheckpointMeta.of(content))
 
     @property
-    def is_ours(self) -> bool:
-        """Whether dtir_mm wrote it."""
-        return self.meta.is_ours
-
-    @property
     def weights(self) -> dict[str, Tensor]:
-        """The restorer's weights, averaged ones (EMA) if there are any, of a checkpoint of ours."""
+        """The weights of a checkpoint of ours: their average (EMA) if there is one."""
         return self.content['state_dict']
 
     @property
     def averages(self) -> dict[str, Tensor]:
-        """The averaged weights (EMA); empty without an average."""
+        """The averaged weights (EMA); empty if there are none."""
         return self.weights if ONLINE in self.content else {}
 
     @property
@@ -80,10 +75,9 @@ class Checkpoint:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config of the run, as plain data.
+        """The config of the run, as plain data; build from it as ``trust.py`` describes.
 
-        The Python source that mmengine's checkpoints carry is never parsed. ``trust.py`` has what
-        it takes to build from a config that somebody else wrote.
+        The Python source that mmengine's checkpoints carry is never parsed.
 
         Raises:
             CheckpointError: it carries no config, or one that is not JSON.
@@ -103,7 +97,7 @@ class Checkpoint:
 
     @property
     def timesteps(self) -> str | dict[str, int]:
-        """The time steps it was trained with, as ``TaskTimesteps`` takes them.
+        """The time steps of its training, as an argument of ``TaskTimesteps``.
 
         Raises:
             CheckpointError: it carries none.
@@ -115,7 +109,7 @@ class Checkpoint:
 
     @property
     def pretraining_warning(self) -> str | None:
-        """What to know before restoring with a checkpoint of pre-training; None for others."""
+        """A warning against restoring with a checkpoint of pre-training; None for others."""
         if self.meta.objective not in GENERATIVE:
             return None
         return (
@@ -125,7 +119,7 @@ class Checkpoint:
         )
 
     def online(self) -> 'Checkpoint':
-        """The same with the weights of the last update in place of their average (EMA)."""
+        """The same with the last weights instead of their average (EMA)."""
         weights = self.content.get(ONLINE)
         if weights is None:
             return self
@@ -143,13 +137,12 @@ class Checkpoint:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads a checkpoint, or the newest readable one in a directory, onto the CPU.
+    """Reads a checkpoint, or the newest undamaged one in a directory, onto the CPU.
 
-    Nothing in it is executed. If the newest file in a directory is damaged, the one before is read.
+    Nothing in it is executed.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or holds more than data; or what it states
-            about itself is invalid.
+        CheckpointError: the file is missing, damaged, holds more than data, or has invalid meta.
     """
     path = Path(path)
     if not path.is_dir():

@@ -1,4 +1,4 @@
-"""What a checkpoint states about itself ("meta"), and whether its parts have a valid form."""
+"""What a checkpoint states about itself ("meta"), and checks of the types of its parts."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Kind = type | tuple[type, ...]
 
 _MOST_UPDATES = 10**9
 _OURS = ('config_json', 'timesteps')  # no other program writes these
-# Beside the meta: which entries each part must have, if the part is there.
+# Entries that further parts must have, if they exist.
 _PARTS: dict[str, dict[str, Kind]] = {
     'state_dict': {},
     'online_state_dict': {},
@@ -22,7 +22,7 @@ _PARTS: dict[str, dict[str, Kind]] = {
     'importance': {'omega': dict, 'anchor': dict, 'statistic': str},
     'importance_so_far': {'omega': dict, 'batches': int},
 }
-# What a run needs to be resumed, beside its weights.
+# What resuming requires.
 _RESUMED = ('iter', 'seed', 'precision', 'config_json')
 _STATES = ('state_dict', 'optimizer', 'param_schedulers')
 _OPTIMIZER: dict[str, Kind] = {'state': dict, 'param_groups': list}
@@ -35,11 +35,11 @@ def _stated_as(kind: Kind, default: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class CheckpointMeta:
-    """What a checkpoint states about itself, by the names of the file format.
+    """What a checkpoint states about itself, under the names in the file.
 
     ``ema_decay`` is None if its weights are not averaged, ``fixed_timestep`` unless all tasks have
-    the same; ``global_batch`` counts the samples of an update over all processes, ``iter`` the
-    updates done; ``objective`` is what training minimised, ``timesteps`` is t_mat by task.
+    the same; ``global_batch`` is in samples over all processes, ``iter`` in updates; ``objective``
+    is what training minimised, ``timesteps`` is t_mat by task.
     """
 
     config_json: str | None = _stated_as(str)
@@ -57,7 +57,7 @@ class CheckpointMeta:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> 'CheckpointMeta':
-        """That of a file's content; all defaults if dtir_mm did not write it."""
+        """The meta in a file's content; all defaults if dtir_mm did not write it."""
         stated = _stated(content)
         return cls(**{part.name: stated[part.name] for part in fields(cls) if part.name in stated})
 
@@ -68,7 +68,7 @@ class CheckpointMeta:
 
 
 def check_content(content: Mapping[str, Any], source: str | Path) -> None:
-    """Raises CheckpointError, in one line, if a part of a checkpoint of ours is invalid."""
+    """Raises CheckpointError if a part of a checkpoint of ours is invalid."""
     meta = content.get('meta', {})
     if not isinstance(meta, dict):
         raise CheckpointError(f'{source}: its meta is {_short(meta)}, but must be a dict')
@@ -103,10 +103,7 @@ def _check_part(key: str, part: Any, source: str | Path) -> None:
 
 
 def check_resumable(content: Mapping[str, Any], source: str | Path) -> None:
-    """Raises CheckpointError unless a run can be resumed from what passed ``check_content``.
-
-    Whether its optimiser and schedules are the config's is up to ``resuming.py``.
-    """
+    """Raises CheckpointError unless what passed ``check_content`` suffices to resume a run."""
     meta = _stated(content)
     missing = [f'meta.{key}' for key in _RESUMED if key not in meta]
     missing += [key for key in _STATES if key not in content]

@@ -10,7 +10,7 @@ _SHORT.maxstring = 120  # paths
 
 
 class Difference(NamedTuple):
-    """A key with two values: that of the run to resume, and the config's."""
+    """A key with its values in the run to resume and in the config."""
 
     key: str
     before: Any
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Any, now: Any, key: str = '') -> Iterator[Difference]:
-    """Every leaf in which two configs differ; lists of dicts of one length, part by part."""
+    """Every leaf in which two configs differ; equally long lists of dicts are compared by part."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in {**before, **now}:
             path = f'{key}.{name}' if key else name
@@ -35,7 +35,7 @@ def differences(before: Any, now: Any, key: str = '') -> Iterator[Difference]:
 
 
 def plain(value: Any) -> Any:
-    """A tuple as a list, which JSON makes of it."""
+    """Tuples as lists, as in JSON."""
     return list(value) if isinstance(value, tuple) else value
 
 

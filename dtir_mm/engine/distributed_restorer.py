@@ -1,6 +1,4 @@
-"""The model wrapper for several processes, without a reducer: restorers sum gradients."""
-
-from typing import Any
+"""The model wrapper for several processes; restorers sum gradients themselves."""
 
 import torch
 from mmengine.dist import broadcast
@@ -12,7 +10,7 @@ from dtir_mm.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class DistributedRestorer(nn.Module):
-    """Broadcasts the weights of the first process, and forwards the steps.
+    """Broadcasts the weights of the first process, and has the restorer's steps.
 
     torch's ``DistributedDataParallel`` averages gradients in ``backward``; restorers use
     ``autograd.grad``, which bypasses it, and combine gradients before and after the sum over
@@ -31,15 +29,6 @@ class DistributedRestorer(nn.Module):
         with torch.no_grad():
             for tensor in module.state_dict().values():
                 broadcast(tensor, src=0)
-
-    def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """The restorer's ``train_step``."""
-        return self.module.train_step(*args, **kwargs)
-
-    def val_step(self, *args: Any, **kwargs: Any) -> Any:
-        """The restorer's ``val_step``."""
-        return self.module.val_step(*args, **kwargs)
-
-    def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        """The restorer's ``test_step``."""
-        return self.module.test_step(*args, **kwargs)
+        self.train_step = module.train_step
+        self.val_step = module.val_step
+        self.test_step = module.test_step

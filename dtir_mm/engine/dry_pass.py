@@ -1,7 +1,7 @@
-"""Model and data tried together before the first update, so that faults end a run early.
+"""Checks model and data together before the first update, so that faults end a run early.
 
-Sizes come from file headers; one image is read for validation. Weights, buffers and random number
-generators stay unchanged.
+Sizes come from file headers; validation reads one image. Weights, buffers and random number
+generators do not change.
 """
 
 import copy
@@ -23,13 +23,13 @@ from dtir_mm.models.tracing.sizes import cause, undisturbed
 
 
 def dry_pass(runner: Any) -> None:
-    """Tries what a ``RestorationRunner`` that has loaded its weights is about to do.
+    """Probes training and validation of a ``RestorationRunner`` that has loaded its weights.
 
     Raises:
-        ValueError: a part of it would fail; the message has a line for each fault.
+        ValueError: they would fail; the message has a line for each fault.
     """
     restorer = runner.restorer
-    if not runner.sharded:  # sharded weights cannot be tried by one process
+    if not runner.sharded:  # the first process has only a part of the weights then
         _try_network(runner)
     train = runner.train_dataloader
     with undisturbed(restorer):
@@ -64,7 +64,7 @@ def _try_network(runner: Any) -> None:
 
 
 def _validation_faults(runner: Any) -> list[str]:
-    """What does not fit, or else the error that the smallest image leads to."""
+    """What does not fit, or else the error on the smallest image."""
     loader = runner.val_dataloader
     extents = sample_extents(loader.dataset)
     return val_faults(

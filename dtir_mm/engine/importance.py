@@ -1,4 +1,4 @@
-"""The importance of trained weights as checkpoints carry it from stage to stage (Alg. 4, 6)."""
+"""The importance of trained weights, which checkpoints carry from stage to stage (Alg. 4, 6)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Importance:
     Attributes:
         omega: importance by parameter name, in the parameter's shape, >= 0.
         anchor: the weights that the penalty pulls towards.
-        batches: how many batches (or samples) omega is a mean over.
+        batches: number of batches (or samples) that omega is a mean over.
         statistic: "abs_gradient", the mean of |gradient| over batches; "abs_mean", the absolute
             value of the mean gradient; "fisher", the mean squared gradient of single samples.
-        stages: how many stages omega is a mean over; None for one.
+        stages: number of stages that omega is a mean over; None for one.
     """
 
     omega: dict[str, Tensor]
@@ -37,14 +37,14 @@ class Importance:
     def accumulated(
         cls, named: Mapping[str, nn.Parameter], running: RunningImportance, statistic: str
     ) -> 'Importance':
-        """What was accumulated for named parameters, with their present values as the anchor."""
+        """What was accumulated for named parameters; their current values are the anchor."""
         assert running.mean is not None, 'nothing was accumulated'
         anchor = to_named(flatten(list(named.values())), named)
         return cls(to_named(running.mean.abs(), named), anchor, running.count, statistic)
 
     @classmethod
     def from_entry(cls, entry: Any) -> 'Importance | None':
-        """The entry "importance" of a checkpoint; None where there is none of this form."""
+        """Reads the entry "importance" of a checkpoint; None if missing or of another form."""
         if not isinstance(entry, Mapping) or any(key not in entry for key in _REQUIRED):
             return None
         required = {key: entry[key] for key in _REQUIRED}
@@ -55,9 +55,9 @@ class Importance:
         return {key: value for key, value in vars(self).items() if value is not None}
 
     def after(self, former: 'Importance | None') -> 'Importance':
-        """Joined to that of the former stages: the mean of their omegas, and this stage's anchor.
+        """The mean omega over the former stages and this one, with this stage's anchor.
 
-        Weights that the former stages did not have (adapters) had no importance then; those that
+        Weights that the former stages did not have (adapters) had no importance then; weights that
         are frozen now keep theirs.
 
         Raises:
@@ -87,7 +87,7 @@ class Importance:
 def require_importance(
     importance: Importance | None, form: str, statistics: tuple[str, ...]
 ) -> None:
-    """Raises CheckpointError unless a penalty of a form can use what the checkpoint carries."""
+    """Raises CheckpointError unless a penalty of this form can use the checkpoint's importance."""
     how = f'tools/accumulate_importance.py{" --fisher" if statistics == ("fisher",) else ""}'
     if importance is None:
         raise CheckpointError(

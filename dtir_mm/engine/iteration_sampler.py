@@ -13,25 +13,26 @@ from dtir_mm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class IterationSampler(Sampler):
-    """Draws the samples in a new permutation in each pass over the data set, without end.
+    """Draws a new permutation of the data set in each endless pass over it.
 
-    The global batch of an iteration is split into consecutive slots, ``batch_size`` for each
-    process, so that any number of processes with the same global batch see the same samples.
+    Each process takes ``batch_size`` consecutive slots of an iteration's global batch, so that the
+    samples do not depend on the number of processes.
 
     Args:
         dataset: the data set.
         seed: the run's seed.
         batch_size: samples of an iteration in each process.
-        start_iteration: the first iteration to yield; the training loop sets it on resume.
+
+    Attributes:
+        start_iteration: the first iteration to yield; set it to resume.
     """
 
-    def __init__(
-        self, dataset: Sized, seed: int | None, batch_size: int, start_iteration: int = 0
-    ) -> None:
+    start_iteration = 0
+
+    def __init__(self, dataset: Sized, seed: int | None, batch_size: int) -> None:
         self.size = len(dataset)
         self.seed = seed or 0
         self.batch_size = batch_size
-        self.start_iteration = start_iteration
 
     def __len__(self) -> int:
         return self.size

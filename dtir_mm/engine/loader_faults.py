@@ -1,4 +1,4 @@
-"""What in a data set does not fit a restorer, without reading an image: sizes, batches, tasks."""
+"""Sizes, batches and tasks of a data set that do not fit a restorer, without reading images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -38,10 +38,10 @@ def val_faults(
     extents: Sequence[Extent],
     batches: Iterable[Sequence[int]],
 ) -> list[str]:
-    """What would stop a validation or test.
+    """What would stop a validation or test; one line for each fault.
 
     Args:
-        restorer: what is tested.
+        restorer: the model.
         where: the loader's key in the config.
         dataset: its data set.
         extents: ``sample_extents`` of the data set.
@@ -69,7 +69,7 @@ def _measures_noise(restorer: Restorer) -> bool:
 
 
 def _mixed_sizes(where: str, batches: Iterable[Sequence[Extent]]) -> list[str]:
-    """A fault for the first batch with images of two sizes, if there is one."""
+    """A fault for the first batch with images of different sizes, if any."""
     for batch in batches:
         sized = [extent for extent in batch if extent.size]
         other = next((extent for extent in sized if extent.size != sized[0].size), None)

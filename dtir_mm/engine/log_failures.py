@@ -1,4 +1,4 @@
-"""A log that cannot be written (a full disk) is reported once, and stops nothing else."""
+"""Reports once that a log cannot be written (on a full disk), without ending the run."""
 
 import logging
 import sys
@@ -11,12 +11,13 @@ def report_failures_once(logger: logging.Logger) -> None:
 
 
 class _Report:
-    """Instead of ``logging.Handler.handleError``."""
+    """Replaces ``logging.Handler.handleError``."""
+
+    _reported = False
 
     def __init__(self, handler: logging.Handler) -> None:
         self._default = handler.handleError
         self._name = getattr(handler, 'baseFilename', 'standard output')
-        self._reported = False
 
     def __call__(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

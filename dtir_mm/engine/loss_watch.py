@@ -10,10 +10,10 @@ UPDATES = 100  # after a checkpoint, whose losses judge it
 
 
 class LossWatch:
-    """Judges a checkpoint when the next one is due: good if the losses right after it were low.
+    """Judges a checkpoint when the next one is written, by the losses right after it.
 
-    It is not enough that they are finite, as those of a diverging run may be for long. Low means a
-    median of at most ten times the lowest so far.
+    It is good if their median is at most ten times the lowest so far: the losses of a diverging run
+    may stay finite for long.
 
     Args:
         newest: the checkpoint that training continues from, if any; judged next.
@@ -30,16 +30,16 @@ class LossWatch:
         self._losses: list[Tensor] = []
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint carries of it."""
+        """The state that checkpoints carry."""
         return {'good': self.good, 'lowest': self.lowest}
 
     def add(self, loss: Tensor | None) -> None:
-        """Adds an update's loss; None if it had none."""
+        """Adds the loss of an update, if any."""
         if loss is not None and len(self._losses) < UPDATES:
             self._losses.append(loss.detach())
 
     def forget_lowest(self) -> None:
-        """Starts again, as the next losses are not comparable."""
+        """Starts again, because the next losses are not comparable."""
         self.lowest = None
         self._losses = []
 

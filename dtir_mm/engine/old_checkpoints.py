@@ -1,7 +1,6 @@
-"""Checkpoints of version 0.1, with its five restorer classes, read as if 0.2 had written them.
+"""Converts checkpoints of version 0.1, which had five restorer classes.
 
-Weights, importance and optimiser states have kept their names; the config in a checkpoint differs,
-and the name of its stage.
+Their config and the name of their stage differ; weights, importance and optimiser do not.
 """
 
 import json
@@ -22,7 +21,7 @@ _KEPT = ('backbone', 'timesteps', 'tile', 'tile_overlap', 'classifier')
 
 
 def upgraded(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The checkpoint with its config and stage in the present form; unchanged if they are."""
+    """The checkpoint with its config and stage in the current form."""
     meta = checkpoint.get('meta')
     stage = meta.get('stage') if isinstance(meta, Mapping) else None
     if not isinstance(meta, Mapping) or not isinstance(stage, str) or stage not in _OBJECTIVES:
@@ -38,7 +37,7 @@ def upgraded(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A restorer's config in the present form; unchanged if it has that form."""
+    """A restorer's config in the current form."""
     kind = str(model.get('type')).removeprefix('dtir_mm.')  # a scope, where a config names it
     if kind not in _OBJECTIVES:
         return dict(model)
@@ -57,7 +56,7 @@ def upgraded_model(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_backbone(backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``ConditionedBackbone``'s config in the present form."""
+    """A ``ConditionedBackbone``'s config in the current form."""
     new = {key: value for key, value in backbone.items() if key != 'embedding_dim'}
     if 'embedding_dim' in backbone:
         new['time_embedding'] = {'dim': backbone['embedding_dim']}

@@ -1,7 +1,7 @@
-"""How a run is resumed: with its own optimiser and schedule, or the config's if one says so.
+"""Resumes a run, with its own optimiser and schedule unless ``allow_changes`` is set.
 
-A config that differs from the run in optimiser or schedule is refused unless ``allow_changes`` is
-set. Differences in all other keys take effect, and are logged.
+Without it, a config with another optimiser or schedule is an error. Differences in all other keys
+take effect, and are logged.
 """
 
 import json
@@ -19,9 +19,9 @@ from dtir_mm.models.restorers.freezing import require_same_freeze
 
 Config = Mapping[str, Any]
 
-# What of mmengine's schedulers changes while they run, or follows from the optimiser's settings.
+# State of mmengine's schedulers that changes while they run, or follows from the optimiser.
 _SCHEDULE_PROGRESS = ('last_step', '_global_step', '_last_value', 'base_values')
-# How torch computes an update, not which one.
+# How torch computes an update, without effect on its result.
 _IMPLEMENTATION = ('params', 'foreach', 'fused', 'capturable', 'differentiable')
 _LENGTH = 'train_cfg.max_iters'  # the end of a schedule may follow from it
 _GROUPS = 'weights a group of the optimiser'
@@ -36,9 +36,7 @@ _NO_PART_OF_THE_RUN = (
 
 
 def checkpoint_to_resume(resume: str | bool, work_dir: str | Path) -> Checkpoint | None:
-    """The checkpoint that ``resume`` names, or if True, the newest one in the work directory.
-
-    None if there is none. A checkpoint that exists but cannot be read never starts a new run.
+    """The checkpoint that ``resume`` names, or if True, the newest in the work directory, if any.
 
     Raises:
         CheckpointError: it cannot be read, or a run cannot be resumed from it.
@@ -51,7 +49,7 @@ def checkpoint_to_resume(resume: str | bool, work_dir: str | Path) -> Checkpoint
 
 
 def resume_run(runner: Any, checkpoint: Checkpoint) -> None:
-    """Brings weights, optimiser, schedules and iteration to where the checkpoint's run was.
+    """Restores weights, optimiser, schedules and iteration from the checkpoint.
 
     Raises:
         CheckpointError: it is of another architecture.
@@ -84,15 +82,10 @@ def resume_optimization(
     schedulers: Sequence[_ParamScheduler],
     allow_changes: bool,
 ) -> list[Difference]:
-    """Brings optimiser and schedules to where the checkpoint's run was.
+    """Restores optimiser and schedules, built from the config, from a resumable checkpoint.
 
-    Args:
-        checkpoint: one that is resumable.
-        config: of this run.
-        optim_wrapper: built from the config, at iteration 0.
-        schedulers: likewise.
-        allow_changes: take the config's settings where they differ. The moments are kept unless
-            the optimiser is another one; the learning rate is the config's at this iteration.
+    With ``allow_changes``, the config's settings are used where they differ: the moments are kept
+    unless the optimiser is another one, the learning rate is the config's at this iteration.
 
     Returns:
         what changed; empty unless ``allow_changes``.
@@ -128,11 +121,7 @@ def resume_optimization(
 
 
 def settled_precision(checkpoint: Checkpoint, precision: str) -> str:
-    """The precision of the run to resume; the config's must be the same, or "auto".
-
-    Raises:
-        ValueError: it is another one.
-    """
+    """The precision of the run to resume; raises ValueError unless the config's fits."""
     before = checkpoint.meta.precision
     if precision not in ('auto', before):
         raise ValueError(
@@ -143,11 +132,7 @@ def settled_precision(checkpoint: Checkpoint, precision: str) -> str:
 
 
 def settled_seed(checkpoint: Checkpoint, seed: int | None) -> int | None:
-    """The seed of the run to resume; the config's must be the same, or None.
-
-    Raises:
-        ValueError: it is another one.
-    """
+    """The seed of the run to resume; raises ValueError unless the config's fits."""
     before = checkpoint.meta.seed
     if seed not in (None, before):
         raise ValueError(
@@ -158,7 +143,7 @@ def settled_seed(checkpoint: Checkpoint, seed: int | None) -> int | None:
 
 
 def other_batch(before: int, now: int) -> str:
-    """That the run to resume had another global batch size, and how to keep it."""
+    """A warning that the run to resume had another global batch size."""
     return (
         f'the run to resume had {before} samples an update over all processes, this one has {now}: '
         f'it is another run from here on. Set global_batch_size={before} to continue with as many '
@@ -167,7 +152,7 @@ def other_batch(before: int, now: int) -> str:
 
 
 def other_differences(recorded: Config, config: Config) -> list[Difference]:
-    """The differences beside optimiser and schedule, which take effect in a resumed run."""
+    """Differences other than optimiser and schedule; these take effect."""
     return list(
         differences(
             {key: value for key, value in recorded.items() if key not in _NO_PART_OF_THE_RUN},
@@ -182,7 +167,7 @@ def _optimizer_differences(
     recorded: Config,
     config: Config,
 ) -> Iterator[Difference]:
-    """Settings in the optimiser's groups are compared there, all others in the configs."""
+    """Compares settings in the optimiser's groups there, all others in the configs."""
     groups = optim_wrapper.param_groups
     for difference in differences(_beside(groups[0], recorded), _beside(groups[0], config)):
         yield difference._replace(key=f'optim_wrapper.{difference.key}')
@@ -217,7 +202,7 @@ def _beside(group: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a group before any schedule acts: lr is its initial value."""
+    """A group's settings before any schedule acts: lr is the initial value."""
     return {
         name: group.get(f'initial_{name}', value)
         for name, value in group.items()
@@ -240,7 +225,7 @@ def _schedule_differences(
 
 
 def _advance(schedulers: Sequence[_ParamScheduler], iteration: int) -> None:
-    """Steps schedules from iteration 0 as training does: mmengine's have no shorter way."""
+    """Steps schedules from iteration 0, because mmengine's cannot skip steps."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # no update belongs to these steps
         for _ in range(iteration):

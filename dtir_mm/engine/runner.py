@@ -1,4 +1,4 @@
-"""mmengine's runner, with checkpoints that are data and one place for precision."""
+"""mmengine's runner with our checkpoints, precision and distribution."""
 
 import time
 from pathlib import Path
@@ -16,12 +16,7 @@ from torch.utils.data import DataLoader
 
 from dtir_mm.config import check_config
 from dtir_mm.engine.batch_size import process_batch_size
-from dtir_mm.engine.checkpoint import (
-    Checkpoint,
-    config_to_json,
-    load_checkpoint,
-    save_checkpoint,
-)
+from dtir_mm.engine.checkpoint import Checkpoint, config_to_json, load_checkpoint, save_checkpoint
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
@@ -46,17 +41,16 @@ from dtir_mm.registry import MODEL_WRAPPERS, RUNNERS
 class RestorationRunner(Runner):
     """Builds and runs a config.
 
-    Beyond mmengine's runner it has these keys:
+    These keys differ from mmengine's, or are new:
 
-    - ``precision``: "fp32", "bf16", "fp64" or "auto", resolved once a run and kept in checkpoints.
-    - ``load_strict``: False lets ``load_from`` load what fits instead of all weights.
+    - ``precision``: "fp32", "bf16", "fp64" or "auto", resolved once per run.
+    - ``load_strict``: if False, ``load_from`` loads the tensors that match by name and shape.
     - ``compile``: True, or arguments of ``torch.compile``, which compiles only the network.
     - ``allow_changes``: resume with the config's optimiser and schedule (``resuming.py``).
 
-    Checkpoints are written completely or not at all, hold no code, and carry a config that needs no
-    other file of weights. A resumed run continues bit by bit. Several processes run under
-    ``DistributedRestorer``, with or without GPUs. ``work_dir`` is locked against a second run until
-    training ends, or the process.
+    Checkpoints are written atomically, hold no code, and carry a config that needs no other file of
+    weights. Runs resume bit-exactly. ``work_dir`` is locked against a second run until training or
+    the process ends.
 
     Raises:
         OSError: ``work_dir`` cannot be written to, or another process runs there.
@@ -103,7 +97,7 @@ class RestorationRunner(Runner):
         return self.train_dataloader.sampler.batch_size * self.world_size
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Sets up communication, which mmengine does not on CPUs, and locks the work directory."""
+        """Sets up communication (mmengine does so only on GPUs), and locks the work directory."""
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             if self.launcher != 'pytorch':
                 raise ValueError(
@@ -121,17 +115,14 @@ class RestorationRunner(Runner):
         return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: Restorer) -> nn.Module:
-        """The model on its device, in the wrapper of the config.
-
-        Without one, several processes get ``DistributedRestorer``.
-        """
+        """The model on its device, for several processes in a wrapper (``DistributedRestorer``)."""
         model = model.to(get_device())
         if model_wrapper_cfg is not None:
             return MODEL_WRAPPERS.build({**model_wrapper_cfg, 'module': model})
         return DistributedRestorer(model) if self.distributed else model
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """As mmengine, except that any hook may be None, not only mmengine's own."""
+        """See mmengine; any hook may be None, not only mmengine's own."""
         own = ('sampler_seed', 'logger', 'checkpoint', 'timer', 'param_scheduler', 'runtime_info')
         hooks = {n: h for n, h in (hooks or {}).items() if h is not None or n in own}
         super().register_default_hooks(hooks)
@@ -144,10 +135,7 @@ class RestorationRunner(Runner):
         return super().build_train_loop(loop)
 
     def build_param_scheduler(self, scheduler: Any) -> list:
-        """The learning rate's schedule; a part without ``end`` ends with training.
-
-        Parts that would begin after the end of training are left out.
-        """
+        """See mmengine; parts end with training by default, and later ones are left out."""
         parts = [scheduler] if isinstance(scheduler, dict) else scheduler
         parts = [part for part in parts if part.get('begin', 0) < self.max_iters]
         return super().build_param_scheduler([{'end': self.max_iters, **part} for part in parts])
@@ -178,7 +166,7 @@ class RestorationRunner(Runner):
             unlock_work_dir(self.work_dir)
 
     def _init_model_weights(self) -> None:
-        """As mmengine; sharded weights were initialised before (``ShardedRestorer``)."""
+        """See mmengine; ``ShardedRestorer`` initialises weights before it shards them."""
         if not self.sharded:
             super()._init_model_weights()
 
@@ -198,7 +186,7 @@ class RestorationRunner(Runner):
         self.logger.info('compiling the network; the first updates take minutes')
 
     def _settle_precision_and_seed(self) -> None:
-        """Resolves "auto"; a run that is resumed keeps its precision and seed."""
+        """Resolves "auto"; a resumed run keeps its precision and seed."""
         if self._to_resume is not None:
             self.precision = settled_precision(self._to_resume, self.precision)
             seed = self.cfg.get('randomness', {}).get('seed')
@@ -210,7 +198,7 @@ class RestorationRunner(Runner):
         self.restorer.set_precision(self.precision)
 
     def load_or_resume(self) -> None:
-        """Continues the run (``resume``), or starts from the weights of ``load_from``."""
+        """Resumes the run (``resume``), or starts from the weights of ``load_from``."""
         if self._has_loaded:
             return
         self._has_loaded = True
@@ -223,8 +211,7 @@ class RestorationRunner(Runner):
     def load_checkpoint(self, filename: str, **_: Any) -> Checkpoint:
         """Loads the weights of a checkpoint file, or of the newest one in a directory.
 
-        Training may start from a checkpoint without the weights that its stage adds, and with
-        ``load_strict = False`` in the config, from whatever fits by name and shape.
+        Weights that the stage adds may be missing, and with ``load_strict = False`` any others.
 
         Raises:
             CheckpointError: it cannot be read, or is of another architecture.
@@ -237,10 +224,7 @@ class RestorationRunner(Runner):
         return checkpoint
 
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
-        """Writes everything that resuming the run or using its weights takes.
-
-        All processes must call it: each may hold a part of the weights.
-        """
+        """Writes what resuming the run and using its weights need; all processes must call it."""
         path = Path(out_dir) / filename
         if not is_main_process() and not self.sharded:
             return path

@@ -15,8 +15,8 @@ from dtir_mm.registry import VISUALIZERS
 class ScalarVisualizer(Visualizer):
     """mmengine's ``Visualizer`` without the two figures that it opens when it is built.
 
-    Recording never stops a run: values that are not finite are left out (JSON has none), and a
-    backend that cannot write is reported once.
+    Non-finite values are left out (JSON has none), and a backend that cannot write is reported
+    once, so that recording never ends a run.
     """
 
     _failed: frozenset[str] = frozenset()

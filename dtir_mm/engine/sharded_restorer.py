@@ -16,10 +16,9 @@ from dtir_mm.registry import MODEL_WRAPPERS
 class ShardedRestorer(DistributedRestorer):
     """Shards weights, gradients and the optimiser's state over the processes (FSDP).
 
-    It applies torch's ``fully_shard`` to each block of the network and to the rest: the weights of
-    a block are gathered while it runs, forwards and backwards. Checkpoints are the same as without.
-
-    It is for pre-training: fine-tuning combines gradients in ways that need full ones.
+    It applies torch's ``fully_shard`` to each block of the network and to the rest, so that a
+    block's weights are gathered only while it runs. Checkpoints do not change. It supports only
+    pre-training, because fine-tuning combines full gradients.
 
     Args:
         module: the restorer.

@@ -1,4 +1,4 @@
-"""Between tensors that are sharded over processes (FSDP) and the full ones of checkpoints."""
+"""Gathers tensors that are sharded over processes (FSDP) for checkpoints, and shards them again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +13,7 @@ def is_sharded(value: Any) -> bool:
 
 
 def gather_full(value: Any) -> Any:
-    """Sharded tensors in dicts and lists gathered on the CPU; everything else unchanged.
-
-    All processes must call it.
-    """
+    """Gathers sharded tensors in dicts and lists on the CPU; all processes must call it."""
     if isinstance(value, Mapping):
         return {key: gather_full(part) for key, part in value.items()}
     if isinstance(value, list):

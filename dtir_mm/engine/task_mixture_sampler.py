@@ -1,4 +1,4 @@
-"""A task-balanced sampler: in every batch each task has its share, to within one sample."""
+"""A sampler that gives each task its share of every batch, to within one sample."""
 
 from collections.abc import Iterator
 
@@ -15,34 +15,31 @@ from dtir_mm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class TaskMixtureSampler(Sampler):
-    """Draws the tasks of each global batch by their shares, and a sample of each task at random.
+    """Draws the tasks of each global batch by their shares, and samples of each task at random.
 
-    The n slots of a global batch take the tasks at n evenly spaced points of the cumulative shares,
-    in random order; so a batch holds n times a task's share, rounded up or down. Everything is a
-    function of (seed, iteration, slot), as in ``IterationSampler``.
+    A global batch of n samples has n times a task's share, rounded up or down: its tasks are those
+    at n evenly spaced points of the cumulative shares, in random order. Everything is a function of
+    (seed, iteration, slot), as in ``IterationSampler``.
 
     Args:
         dataset: the data set.
         seed: the run's seed.
         batch_size: samples of an iteration in each process.
-        start_iteration: the first iteration to yield; the training loop sets it on resume.
         shares: "alike", those of the schedule; "size", in proportion to the size of each task's
             data as well, as if data sets were concatenated (the released code).
 
     Attributes:
         schedule: the training loop's, which sets it; before that all tasks in equal shares.
+        start_iteration: the first iteration to yield; set it to resume.
 
     Raises:
         ValueError: ``shares`` is neither.
     """
 
+    start_iteration = 0
+
     def __init__(
-        self,
-        dataset: TaskMixtureDataset,
-        seed: int | None,
-        batch_size: int,
-        start_iteration: int = 0,
-        shares: str = 'alike',
+        self, dataset: TaskMixtureDataset, seed: int | None, batch_size: int, shares: str = 'alike'
     ) -> None:
         if shares not in ('alike', 'size'):
             raise ValueError(f'shares={shares!r} of TaskMixtureSampler must be "alike" or "size"')
@@ -51,7 +48,6 @@ class TaskMixtureSampler(Sampler):
         self.size = len(dataset)
         self.seed = seed or 0
         self.batch_size = batch_size
-        self.start_iteration = start_iteration
         self.schedule = TaskSchedule(tuple(self.indices), 'joint', max_iters=1)
 
     def __len__(self) -> int:

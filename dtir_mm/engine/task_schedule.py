@@ -1,6 +1,6 @@
-"""Which tasks are trained when: time-sequential incremental training, TIT (section 3.3, Alg. 4, 5).
+"""The task schedule of time-sequential incremental training, TIT (section 3.3, Alg. 4, 5).
 
-Tasks join one after another in order of their matched time steps. The text and Alg. 5 ascend,
+Tasks join one after another in order of their matched time steps: ascending in the text and Alg. 5,
 although the header of the algorithm's loop descends.
 """
 
@@ -20,9 +20,9 @@ class TaskSchedule:
     Args:
         order: the tasks in the order in which they join.
         data: what a stage draws from: "cumulative", all tasks so far in equal shares; "sequential",
-            only the new one (Alg. 4 to the letter); "replay:q", the new one, and the former ones
-            together with a share q of the samples, 0 < q < 1; "joint", all tasks from the start in
-            a single stage (the ablation "w/o TIT").
+            only the new one (Alg. 4 taken literally); "replay:q", the new one, and all former
+            ones with a share q of the samples, 0 < q < 1; "joint", all tasks in a single stage (the
+            ablation "w/o TIT").
         max_iters: updates of all stages together.
 
     Raises:
@@ -34,7 +34,7 @@ class TaskSchedule:
     max_iters: int
 
     def __post_init__(self) -> None:
-        if self.data not in DATA[:2] + DATA[3:]:
+        if self.data not in ('cumulative', 'sequential', 'joint'):
             self._replayed()
         if self.max_iters % self.num_stages:
             raise ValueError(

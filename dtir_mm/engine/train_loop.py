@@ -1,4 +1,4 @@
-"""The training loop: it counts updates, owns the task schedule, and resumes without replay."""
+"""The training loop, which owns the task schedule."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from dtir_mm.registry import LOOPS
 
 @LOOPS.register_module()
 class IterationTrainLoop(BaseLoop):
-    """Updates from ``iter`` to ``max_iters``, with validation every ``val_interval`` of them.
+    """Trains from update ``iter`` to ``max_iters``, and validates every ``val_interval`` updates.
 
-    mmengine's ``IterBasedTrainLoop`` resumes by reading and discarding every batch that was trained
-    on. Here the sampler starts at the iteration, before workers do.
+    mmengine's ``IterBasedTrainLoop`` resumes by reading and discarding every earlier batch; here
+    the sampler starts at the iteration.
 
     Args:
         runner: the runner.
@@ -59,7 +59,7 @@ class IterationTrainLoop(BaseLoop):
         """Trains in the stages of a schedule from here on.
 
         Raises:
-            TypeError: the data is not sampled by ``TaskMixtureSampler``, which can.
+            TypeError: the sampler is not a ``TaskMixtureSampler``.
         """
         if not isinstance(self.dataloader.sampler, TaskMixtureSampler):
             raise TypeError(
@@ -71,8 +71,7 @@ class IterationTrainLoop(BaseLoop):
     def run(self) -> Any:
         """Trains, and returns the model.
 
-        Before the first update of each stage but the first, hooks' ``before_stage`` is called with
-        the tasks that it draws from.
+        Before each stage but the first, hooks' ``before_stage`` is called with the stage's tasks.
 
         Raises:
             ValueError: model and data do not fit together; see ``dry_pass.py``.

@@ -1,4 +1,4 @@
-"""The weights in a file, whoever wrote it, loaded into a restorer or the network in it."""
+"""Loads the weights of any file into a restorer or the network in it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,24 +20,23 @@ def load_weights(
     new_parameter_prefixes: tuple[str, ...] = (),
     strict: bool = True,
 ) -> None:
-    """Loads a restorer's weights, all of them and nothing else unless ``strict`` is False.
+    """Loads a restorer's weights; unless ``strict`` is False, names and shapes must be the same.
 
-    A file of another program may have them in a dict or under a prefix (``wrapped_weights.py``);
-    the log says what was taken. Weights of a bare network go into the wrapped network, and the rest
-    of the restorer keeps its initial values. A file of the authors' released code has the time
-    conditioning as well.
+    Weights of other code bases may be in a dict or under a prefix (``wrapped_weights.py``). If they
+    are of an unconditioned network, the rest of the restorer keeps its initial values; files of the
+    authors' released code have the time conditioning as well.
 
     Args:
         restorer: the model.
         content: of the file.
         source: its name in messages.
-        new_parameter_prefixes: parameters that the stage adds: they keep their initial values if
-            the file has none under that prefix.
-        strict: False takes what fits by name and shape; the log lists what was not loaded.
+        new_parameter_prefixes: of parameters that the stage adds, which keep their initial values
+            if the file has none under that prefix.
+        strict: if False, tensors that match by name and shape are loaded, and others are logged.
 
     Raises:
-        CheckpointError: names or shapes differ (or, if not strict, nothing fits), or values are not
-            finite; the message shows them.
+        CheckpointError: names or shapes differ (or, if not strict, nothing matches), or values are
+            non-finite; the message shows them.
     """
     fits = _fits(restorer, content, source, new_parameter_prefixes)
     part, found = max(fits, key=lambda each: len(each[1].names))
@@ -70,7 +69,7 @@ def _fits(
     source: str,
     new_parameter_prefixes: tuple[str, ...],
 ) -> Iterator[tuple[nn.Module, Fit]]:
-    """The weights in a file, each with what they are for: the restorer, or the network in it."""
+    """The weights in a file, with the module that they belong to: the restorer or its network."""
     for candidate in candidates(content, source):
         if is_release(candidate.weights):
             try:

@@ -1,4 +1,4 @@
-"""One run at a time in a work directory, by a lock that ends with its process."""
+"""Locks a work directory, so that only one run uses it at a time."""
 
 import fcntl
 import os
@@ -22,13 +22,12 @@ class WorkDirInUseError(OSError):
 def lock_work_dir(folder: str | Path) -> None:
     """Keeps other processes out of a folder until ``unlock_work_dir`` or the end of this process.
 
-    It is a record lock (fcntl(2)) on ``.lock``: the system releases it however the process ends,
-    it works across machines on NFS, and forked processes (a loader's workers, which may outlive a
-    killed run) do not inherit it. The file stays, and names the last holder. This process may lock
-    a folder again. If the file system has no locks, a warning says so.
+    A record lock (fcntl(2)) on ``.lock``: the system releases it however the process ends, it works
+    across machines on NFS, and forked processes (workers may outlive a killed run) do not inherit
+    it. The file names the last holder. If the file system has no locks, only a warning is given.
 
     Raises:
-        WorkDirInUseError: another process holds the lock; nothing was changed.
+        WorkDirInUseError: another process holds the lock.
         OSError: the file cannot be written.
     """
     key = Path(folder).resolve()
@@ -56,11 +55,7 @@ def lock_work_dir(folder: str | Path) -> None:
 
 
 def lock_for_all_processes(folder: str | Path) -> None:
-    """The first process of a run locks for all of them; all raise the same error.
-
-    Raises:
-        WorkDirInUseError, OSError: see ``lock_work_dir``; in all processes.
-    """
+    """The first process of a run locks for all; all raise the errors of ``lock_work_dir``."""
     refusal: list[OSError | None] = [None]
     if is_main_process():
         try:
@@ -73,7 +68,7 @@ def lock_for_all_processes(folder: str | Path) -> None:
 
 
 def unlock_work_dir(folder: str | Path) -> None:
-    """Lets others into a folder that this process has locked."""
+    """Releases the lock of this process on a folder, if any."""
     file = _held.pop(Path(folder).resolve(), None)
     if file is not None:
         os.close(file)

@@ -17,12 +17,8 @@ class Lpips:
     """The distance between two images: 0 if they are equal, about 1 if they are unrelated.
 
     Args:
-        weights: a state dict of AlexNet; ``None`` for the one that ``lpips_weights`` finds.
-        device: where to compute; ``None`` for the accelerator, if there is one.
-
-    Raises:
-        FileNotFoundError: there are no weights; the message says how to get them.
-        ValueError: the weights are not those of an AlexNet.
+        weights: file of AlexNet's weights; see ``load_trunk`` for None and for errors.
+        device: where to compute; None for the accelerator, if there is one.
     """
 
     def __init__(self, weights: str | Path | None = None, device: str | None = None) -> None:

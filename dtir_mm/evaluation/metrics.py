@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-# An exactly restored image has infinite PSNR, which would make an average infinite.
-PSNR_CAP = 100.0
+PSNR_CAP = 100.0  # of equal images, so that averages stay finite
 
 _WINDOW = cv2.getGaussianKernel(11, 1.5)
 _C1 = (0.01 * 255) ** 2
@@ -12,7 +11,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP``, which is that of equal images.
+    """Peak signal-to-noise ratio in dB, at most ``PSNR_CAP``.
 
     Args:
         restored: (H, W, 3) or (H, W), values 0 to 255.
@@ -21,12 +20,9 @@ def psnr(restored: np.ndarray, clean: np.ndarray) -> float:
     Raises:
         ValueError: the shapes differ, or a value is NaN or infinite.
     """
-    _check_shapes(restored, clean)
-    error = float(np.mean(np.square(restored.astype(np.float64) - clean.astype(np.float64))))
-    _check_finite(error)
-    if error == 0:
-        return PSNR_CAP
-    return min(float(10 * np.log10(255**2 / error)), PSNR_CAP)
+    x, y = _checked(restored, clean)
+    error = float(np.mean(np.square(x - y)))
+    return min(float(10 * np.log10(255**2 / error)), PSNR_CAP) if error else PSNR_CAP
 
 
 def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
@@ -42,13 +38,11 @@ def ssim(restored: np.ndarray, clean: np.ndarray) -> float:
         ValueError: the shapes differ, the images are smaller than the window, or a value is NaN or
             infinite.
     """
-    _check_shapes(restored, clean)
+    x, y = _checked(restored, clean)
     if min(clean.shape[:2]) < len(_WINDOW):
         raise ValueError(
             f'SSIM needs images of at least 11 x 11 pixels, got {clean.shape[0]} x {clean.shape[1]}'
         )
-    x, y = restored.astype(np.float64), clean.astype(np.float64)
-    _check_finite(x.sum() + y.sum())
     mean_x, mean_y = _window_means(x), _window_means(y)
     # The map needs the two variances only as a sum.
     variances = _window_means(x * x + y * y) - mean_x**2 - mean_y**2
@@ -63,13 +57,13 @@ def _window_means(image: np.ndarray) -> np.ndarray:
     return cv2.sepFilter2D(image, cv2.CV_64F, _WINDOW, _WINDOW)[5:-5, 5:-5]
 
 
-def _check_finite(value: float) -> None:
-    if not np.isfinite(value):
-        raise ValueError('the images hold NaN or infinity')
-
-
-def _check_shapes(restored: np.ndarray, clean: np.ndarray) -> None:
+def _checked(restored: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both images in float64."""
     if restored.shape != clean.shape:
         raise ValueError(
             f'the restored image has the shape {restored.shape}, the clean one {clean.shape}'
         )
+    x, y = restored.astype(np.float64), clean.astype(np.float64)
+    if not np.isfinite(x.sum() + y.sum()):
+        raise ValueError('the images hold NaN or infinity')
+    return x, y

@@ -1,4 +1,4 @@
-"""Evaluation protocols: colour space and crop can affect PSNR more than the method does."""
+"""Evaluation protocols, because colour space and crop may affect PSNR more than the method."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Protocol:
         name: the key of ``PROTOCOLS``.
         color: "rgb", or "y": the luma of BT.601, as MATLAB's ``rgb2ycbcr`` before rounding.
         crop_border: pixels to crop at each side first.
-        lpips: whether to measure LPIPS, too.
+        lpips: whether to measure LPIPS.
     """
 
     name: str
@@ -59,11 +59,7 @@ PROTOCOLS = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol called ``name``.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The protocol called ``name``; raises ValueError if there is none."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     raise ValueError(

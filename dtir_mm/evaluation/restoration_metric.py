@@ -22,19 +22,17 @@ class RestorationMetric(BaseMetric):
 
     After an evaluation, ``rows`` (on the first process) has a dict per image of all processes,
     sorted by task, domain and path: ``task, domain, path, t``, then ``psnr, ssim, lpips`` of the
-    restored image and ``input_psnr, input_ssim, input_lpips`` of the degraded one. LPIPS is None
-    if the protocol omits it.
+    restored image and ``input_psnr, ...`` of the degraded one; LPIPS may be None.
 
     Args:
         protocol: a name of ``PROTOCOLS``.
 
     Raises:
         ValueError: the protocol is unknown.
-        FileNotFoundError: the protocol has LPIPS, but there are no weights for it.
+        FileNotFoundError: the protocol has LPIPS, whose weights are missing.
     """
 
-    # No prefix; for None mmengine would warn.
-    default_prefix = ''
+    default_prefix = ''  # mmengine would warn of None
 
     def __init__(self, protocol: str = 'rgb') -> None:
         super().__init__()
@@ -48,10 +46,10 @@ class RestorationMetric(BaseMetric):
         Args:
             data_batch: not used.
             data_samples: dicts of ``restored``, ``degraded`` and ``clean``, RGB uint8 (H, W, 3) of
-                one size, and of ``task``, ``domain``, ``path`` and ``t``, the time step.
+                one size, and of ``task``, ``domain``, ``path`` and ``t``.
 
         Raises:
-            ValueError: images are not such arrays, or too small; the message names the path.
+            ValueError: images are other arrays, or too small; the message names the path.
         """
         for sample in data_samples:
             try:
@@ -60,10 +58,10 @@ class RestorationMetric(BaseMetric):
                 raise ValueError(f'{sample["path"]} ({sample["task"]}): {error}') from error
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """``<task>/<domain>/<figure>`` for all six figures, and ``psnr``, ``ssim`` and ``lpips``.
+        """``<task>/<domain>/<name>`` for all six metrics, and ``psnr``, ``ssim`` and ``lpips``.
 
         The latter are unweighted means over the tasks of the source domain, as in the paper's
-        tables; over all domains if the source was not tested.
+        tables, or of all domains if the source was not tested.
         """
         self.rows = sorted(results, key=lambda row: (row['task'], row['domain'], row['path']))
         means = mean_figures(self.rows)

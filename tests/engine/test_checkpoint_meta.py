@@ -90,7 +90,7 @@ def test_weights_of_other_code_bases_have_no_meta():
         {'state_dict': {}, 'meta': {'iter': 'late', 'epoch': 3}},  # mmengine's, say
     ):
         checkpoint = Checkpoint.of(content, 'a.pth')
-        assert not checkpoint.is_ours and checkpoint.meta == CheckpointMeta()
+        assert checkpoint.meta == CheckpointMeta() and not checkpoint.meta.is_ours
         assert checkpoint.pretraining_warning is None
         with pytest.raises(CheckpointError, match='it holds only weights.*load_from'):
             checkpoint.require_resumable()

@@ -7,10 +7,11 @@ import torch
 from toy_training import FAST, build_runner
 
 from dtir_mm.engine import PlateauHook
+from dtir_mm.engine.hooks import plateau_hook
 
 QUICK = f"""{FAST}
 train_cfg.update(max_iters={{updates}})
-default_hooks.update(plateau=dict(window={{window}}), balance=None)
+default_hooks.update(balance=None)
 param_scheduler = None
 optim_wrapper = dict(optimizer=dict(lr={{rate}}))
 """
@@ -33,8 +34,9 @@ def train(path, work_dir) -> tuple[list[str], list[tuple[float, float]]]:
     return [text for text in warnings if 'plateau' in text], losses
 
 
-def test_a_run_that_reproduces_its_input_gets_one_warning(toy_config, tmp_path):
-    more = QUICK.format(updates=6, window=3, rate=1e-9)
+def test_a_run_that_reproduces_its_input_gets_one_warning(toy_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(plateau_hook, 'WINDOW', 3)
+    more = QUICK.format(updates=6, rate=1e-9)
     zero = "model['backbone'] = dict(model['backbone'], restoration_head=True)\n"
     (text,), losses = train(toy_config('finetune', more + zero), tmp_path / 'run')
     own, of_input = (sum(pair[i] for pair in losses[:3]) / 3 for i in (0, 1))
@@ -57,20 +59,23 @@ def test_content_of_input_is_the_content_loss_of_the_degraded_images(toy_config,
 
 
 @pytest.mark.parametrize('recipe', ['paper', 'released'])
-def test_a_run_that_learns_gets_no_warning(toy_config, tmp_path, recipe):
-    more = QUICK.format(updates=30, window=30, rate=5e-3)
+def test_a_run_that_learns_gets_no_warning(toy_config, tmp_path, monkeypatch, recipe):
+    monkeypatch.setattr(plateau_hook, 'WINDOW', 30)
+    more = QUICK.format(updates=30, rate=5e-3)
     dark = "train_dataloader['dataset'].update(task='low_light')\n"
     warnings, losses = train(toy_config('finetune', more + dark, recipe=recipe), tmp_path / 'run')
     assert sum(own / of_input for own, of_input in losses[20:]) / 10 < 0.8
     assert warnings == []
 
 
-def test_the_window_and_the_tolerance():
+def test_the_window_and_the_tolerance(monkeypatch):
+    monkeypatch.setattr(plateau_hook, 'WINDOW', 4)
+    monkeypatch.setattr(plateau_hook, 'TOLERANCE', 0.1)
     warnings, tasks = [], {7: ['rainy', 'hazy']}
     loop = SimpleNamespace(schedule=SimpleNamespace(tasks_at=tasks.__getitem__))
     logger = SimpleNamespace(warning=warnings.append)
     runner = SimpleNamespace(iter=7, train_loop=loop, logger=logger)
-    hook = PlateauHook(window=4, tolerance=0.1)
+    hook = PlateauHook()
 
     def update(content: float) -> int:
         outputs = {'content': torch.tensor(content), 'content_of_input': torch.tensor(1.0)}
@@ -82,10 +87,3 @@ def test_the_window_and_the_tolerance():
     assert update(0.88) == 1  # a mean of 0.91, without the first
     assert 'the content loss of rainy, hazy is 0.91, ' in warnings[0]
     assert [update(1.0) for _ in range(9)] == [1] * 9
-
-
-@pytest.mark.parametrize('settings', [dict(window=0), dict(tolerance=0.0), dict(tolerance=1.0)])
-def test_invalid_settings_are_rejected(settings):
-    ((name, value),) = settings.items()
-    with pytest.raises(ValueError, match=f'{name}={value} of PlateauHook must'):
-        PlateauHook(**settings)

@@ -134,7 +134,9 @@ def test_every_slot_draws_equally_from_all_tasks(dataset):
 
 
 def test_keys_have_seed_iteration_and_slot(dataset):
-    for i, keys in enumerate(batches(sampler_of(dataset, 4, start_iteration=7), 5)):
+    sampler = sampler_of(dataset, 4)
+    sampler.start_iteration = 7
+    for i, keys in enumerate(batches(sampler, 5)):
         assert [key[:3] for key in keys] == [(3, 7 + i, slot) for slot in range(4)]
 
 

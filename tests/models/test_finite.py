@@ -8,8 +8,8 @@ from torch import nn
 from dtir_mm.apis import restore
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.datasets.degradations.base import to_uint8 as degraded_to_uint8
-from dtir_mm.evaluation import psnr, ssim
 from dtir_mm.evaluation.mean_metric import MeanMetric
+from dtir_mm.evaluation.metrics import psnr, ssim
 from dtir_mm.models.finite import NotFiniteError, naming, require_finite_output
 from dtir_mm.models.preprocessor import IMAGE_RANGES, to_uint8
 from dtir_mm.registry import MODELS

@@ -25,7 +25,9 @@ def sample_gradients(toy, num_batches):
     """Gradients of L_g of single samples, by plain autograd: a list per batch of two."""
     restorer = load_restorer(toy.pretrain).train()
     dataset = CleanPhotosDataset(str(toy.photos), PIPELINE)
-    keys = iter(IterationSampler(dataset, seed=0, batch_size=2, start_iteration=2))
+    sampler = IterationSampler(dataset, seed=0, batch_size=2)
+    sampler.start_iteration = 2
+    keys = iter(sampler)
     batches = []
     for _ in range(num_batches):
         batch = []

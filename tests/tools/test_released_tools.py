@@ -91,4 +91,4 @@ def test_the_ensemble_is_equivariant_to_flips_for_odd_sizes(released, run_tool, 
 def test_publishing_an_ensemble_is_rejected(released, failure_of, tmp_path):
     message = failure_of('test', released.config, released.finetune, '--work-dir', tmp_path,
                          '--publish', '--ensemble')  # fmt: skip
-    assert '--publish takes one pass for each image, without --ensemble' in message
+    assert '--publish does not allow --ensemble' in message

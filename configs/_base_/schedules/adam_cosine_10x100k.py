@@ -1,4 +1,4 @@
-"""Ten stages of 100 K updates, each with an optimiser and a cosine of its own (PIGWM)."""
+"""Ten stages of 100 K updates, each with its own optimiser and cosine (PIGWM)."""
 
 optim_wrapper = dict(
     type='OptimWrapper',

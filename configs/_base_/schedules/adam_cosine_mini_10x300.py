@@ -1,4 +1,4 @@
-"""Ten stages of 300 updates, each with a cosine of its own."""
+"""Ten stages of 300 updates, each with its own cosine."""
 
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and which are kept."""
+"""Writes checkpoints, and decides which to keep."""
 
 import re
 import shlex
@@ -20,16 +20,13 @@ _UNFINISHED = re.compile(r'\.iter_\d+\.pth\.\d+\.tmp')
 class RestorationCheckpointHook(Hook):
     """Writes ``iter_N.pth`` every ``interval`` updates and at the end, and keeps the last few.
 
-    The last good one, after which losses stayed low (``LossWatch``), is kept as well: a run that
-    diverges may write many checkpoints of useless weights before a loss is no longer finite.
-
-    Note:
-        Runs after all other hooks of an iteration, so that it saves what the next one starts from.
-        An older checkpoint is deleted only when the newer one is on disk.
+    It also keeps the last good one, after which losses stayed low (``LossWatch``), because a run
+    that diverges may write many useless checkpoints before a loss is non-finite. Older checkpoints
+    are deleted once the new one is on disk.
 
     Args:
         interval: updates between checkpoints.
-        max_keep: how many to keep; at least 2, in case the last one is damaged.
+        max_keep: number to keep; at least 2, in case the last one is damaged.
 
     Raises:
         FileExistsError: a new run would mix its checkpoints with those of an earlier one.
@@ -37,7 +34,7 @@ class RestorationCheckpointHook(Hook):
         ValueError: ``interval`` is below 1, or ``max_keep`` below 2.
     """
 
-    priority = 'VERY_LOW'
+    priority = 'VERY_LOW'  # saves what other hooks leave for the next iteration
 
     def __init__(self, interval: int, max_keep: int = 2) -> None:
         if interval < 1:
@@ -50,18 +47,18 @@ class RestorationCheckpointHook(Hook):
         self._former: Mapping[str, Any] = {}
 
     def before_run(self, runner: Any) -> None:
-        """Removes the unfinished checkpoint of a run that was killed while writing it."""
+        """Removes the unfinished checkpoint of a run that was killed."""
         if is_main_process():
             for path in Path(runner.work_dir).iterdir():
                 if _UNFINISHED.fullmatch(path.name):
                     path.unlink()
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Checkpoint) -> None:
-        """Keeps what the run to resume recorded of its losses."""
+        """Keeps the loss record of the run to resume."""
         self._former = checkpoint.meta.loss_watch
 
     def before_train(self, runner: Any) -> None:
-        """Refuses to mix runs; warns of checkpoints beyond the iteration to resume from."""
+        """Refuses to mix runs, and warns of checkpoints later than the iteration to resume from."""
         earlier = checkpoints_in(runner.work_dir)
         if earlier and not runner.resumes:
             raise FileExistsError(
@@ -103,11 +100,11 @@ class RestorationCheckpointHook(Hook):
                     path.unlink()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds what was recorded of the losses."""
+        """Adds the loss record."""
         checkpoint['meta']['loss_watch'] = self._watch.state()
 
     def way_back(self, runner: Any) -> str:
-        """What to do if losses are no longer finite."""
+        """What to do if losses are non-finite."""
         self._watch.judge(None)
         good = self._watch.good or self._former.get('good')  # the latter before any update
         path = Path(runner.work_dir) / (good or '')
@@ -124,7 +121,7 @@ class RestorationCheckpointHook(Hook):
         )
 
     def _save(self, runner: Any, name: str) -> None:
-        """Saves; all processes wait until the file is there, or raise the same error."""
+        """Saves; all processes wait for the file, or raise the same error."""
         error = None
         try:
             runner.save_checkpoint(runner.work_dir, name)

@@ -9,29 +9,20 @@ from torch import Tensor
 from dtir_mm.models.regularizers.regularizer import Update
 from dtir_mm.registry import HOOKS
 
+INTERVAL = 500  # updates between measurements
+
 
 @HOOKS.register_module()
 class GradientBalanceHook(Hook):
     """Logs the ratio of the gradient norms of L_g and of the content loss for each block.
 
     Global norms mislead: nearly all of the content loss's gradient is in the last convolution,
-    while in the blocks before it the generative gradient is often several times as large, which
-    under Adam shrinks the steps of restoration. The ratios go to the visualizer as
-    ``balance/<block>``; their median, minimum and maximum to the text log.
-
-    Args:
-        interval: updates between measurements.
-
-    Raises:
-        ValueError: the interval is below 1.
+    while in earlier blocks the generative gradient is often several times as large, which under
+    Adam shrinks the restoration steps. The visualizer gets the ratios as ``balance/<block>``, the
+    text log their median, minimum and maximum.
     """
 
     priority = 'LOW'
-
-    def __init__(self, interval: int = 500) -> None:
-        if interval < 1:
-            raise ValueError(f'interval={interval} of GradientBalanceHook must be at least 1')
-        self.interval = interval
 
     def before_train(self, runner: Any) -> None:
         """Registers an observer of the gradients."""
@@ -42,7 +33,7 @@ class GradientBalanceHook(Hook):
         places = torch.tensor([order.index(blocks[name]) for name in names])
 
         def observe(update: Update) -> None:
-            if update.counts['mixed'] and runner.iter % self.interval == 0:
+            if update.counts['mixed'] and runner.iter % INTERVAL == 0:
                 self._log(runner, order, block_ratios(update, places))
 
         restorer.step.observers.append(observe)

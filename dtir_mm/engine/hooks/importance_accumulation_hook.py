@@ -25,27 +25,26 @@ class ImportanceAccumulationHook(Hook):
     """Accumulates omega over some batches, and gives it to the training step's penalty.
 
     Omega is computed from the gradient of the global batch's loss, without any penalty; its anchor
-    is the weights at that time. Checkpoints carry both as "importance" (``Importance``), and during
-    an accumulation the sums so far, so that a resumed run accumulates the same. A run that starts
-    from such a checkpoint gives them to its penalty.
+    is the weights at that time. Checkpoints carry both as "importance" (``Importance``), for the
+    penalty of later runs, and during an accumulation the sums so far, to resume exactly.
 
-    In incremental training, omega is the mean over the stages so far, and the anchor that of the
-    last one: the penalty of a stage protects all stages before it, as in PIGWM.
+    In incremental training, omega is the mean over the stages so far, and the anchor the last
+    stage's: the penalty protects all earlier stages, as in PIGWM.
 
     Args:
-        n_batches: updates, or batches, over which omega is accumulated; 0 only passes on a former
+        n_batches: updates or batches over which omega is accumulated; 0 only passes on a former
             one. The paper uses the whole last epoch; 200 is our choice, the released code has 50.
-        when: "end", the last updates of a stage, as in the preprint; "start", as in the released
-            code: the generative objective (of ``model.step.mixing``) on clean images of this run's
-            training set, before its first update.
+        when: "end", over the last updates of a stage, as in the preprint; "start", before the first
+            update, as in the released code: the generative objective (of ``model.step.mixing``) on
+            clean images of this run's training set.
         statistic: "abs_gradient", the mean of the gradient's absolute values, or "abs_mean", the
-            absolute value of its mean, another reading of "accumulating gradients", with which
-            omega was measured at 16 % of the former's size.
+            absolute value of its mean, another reading of "accumulating gradients", which was
+            measured at 16 % of the former's size.
 
     Raises:
         ValueError: ``n_batches`` is negative, or another argument has none of its values.
-        CheckpointError: there is a penalty, and the checkpoint that the run starts from carries no
-            importance, or that of another network.
+        CheckpointError: there is a penalty, and the checkpoint that the run starts from has no
+            importance, or another network's.
     """
 
     priority = 'NORMAL'
@@ -72,7 +71,7 @@ class ImportanceAccumulationHook(Hook):
         self._running = RunningImportance()
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Checkpoint) -> None:
-        """Takes what the checkpoint carries."""
+        """Keeps the checkpoint's importance."""
         self._former = checkpoint.importance
         self._resumed = checkpoint.content.get('importance_so_far')
 
@@ -86,14 +85,16 @@ class ImportanceAccumulationHook(Hook):
             )
         penalized = 'importance' in runner.restorer.step.regularizers
         if self.n_batches and not penalized and not runner.iter:
-            self._former = None  # pre-training accumulates its own, whatever it starts from
+            self._former = None  # pre-training accumulates its own
         if self.when == 'start':
             if not runner.iter:
                 self._accumulate_before_training(runner)
         elif self.n_batches:
             self._continue(runner)
             runner.restorer.step.observers.append(partial(self._observe, runner))
-        self._require_former(runner.restorer)
+        penalty = _penalty_of(runner.restorer)
+        if penalty is not None and penalty.statistics:
+            require_importance(self._former, penalty.form, penalty.statistics)
         self._hand_over(runner.restorer)
 
     def _accumulate_before_training(self, runner: Any) -> None:
@@ -117,9 +118,9 @@ class ImportanceAccumulationHook(Hook):
         self._former = Importance.accumulated(named, running, self.statistic)
 
     def _continue(self, runner: Any) -> None:
-        """Takes the sums of a run that is resumed within the window of its accumulation."""
+        """Takes the sums of a run that is resumed during an accumulation."""
         start, _ = self._window(runner)
-        # Sums of another window are of a run that was shorter, or another one.
+        # Sums of another window are of a shorter or another run.
         if self._resumed is not None and self._resumed['batches'] == runner.iter - start:
             named = runner.restorer.named_trained_parameters()
             zeros = {name: parameter.detach() for name, parameter in named.items()}
@@ -140,7 +141,7 @@ class ImportanceAccumulationHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """At the end of a stage: joins its importance to the former ones for the penalty."""
+        """At the end of a stage, joins its importance to the former ones for the penalty."""
         if not self._running.count or runner.iter + 1 != self._window(runner)[1]:
             return
         named = runner.restorer.named_trained_parameters()
@@ -151,16 +152,11 @@ class ImportanceAccumulationHook(Hook):
         self._hand_over(runner.restorer)
 
     def _window(self, runner: Any) -> tuple[int, int]:
-        """The iterations of the current stage over which omega is accumulated: first, and end."""
+        """The first iteration of the current stage that omega is accumulated over, and the end."""
         length = runner.train_loop.schedule.stage_length
         start = runner.iter // length * length
         end = min(start + length, runner.max_iters)
         return max(start, end - self.n_batches), end
-
-    def _require_former(self, restorer: Restorer) -> None:
-        penalty = _penalty_of(restorer)
-        if penalty is not None and penalty.statistics:
-            require_importance(self._former, penalty.form, penalty.statistics)
 
     def _hand_over(self, restorer: Restorer) -> None:
         penalty = _penalty_of(restorer)

@@ -22,20 +22,18 @@ TABLE_FILE = 'forgetting.json'
 class IncrementalTaskSchedulerHook(Hook):
     """Splits a run into stages of equal length, in which one task after another joins.
 
-    It gives the training loop its schedule (``IterationTrainLoop.schedule``). The stage is a
-    function of the iteration, so a run can be resumed within any stage. At the beginning of a stage
-    the optimiser's moments are cleared; a learning rate that restarts as well is the config's
-    ``CosineRestartLR``. With validation at the end of each stage (``train_cfg.val_interval``) the
-    run ends with a table of forgetting: each task's PSNR after each stage, kept in
-    ``forgetting.json``.
+    It sets the training loop's schedule (``IterationTrainLoop.schedule``), and clears the
+    optimiser's moments before each stage; the config's ``CosineRestartLR`` restarts the learning
+    rate. With validation at the end of each stage (``train_cfg.val_interval``) the run ends with a
+    table of forgetting: each task's PSNR after each stage, kept in ``forgetting.json``.
 
     Args:
         order: see ``task_order``; "asc" is the paper's.
         data: see ``TaskSchedule``; "cumulative" follows Fig. 5.
-        fresh_optimizer: clear the optimiser's state with each stage, as PIGWM does for each task.
+        fresh_optimizer: clear the optimiser's state before each stage, as PIGWM does for each task.
 
     Raises:
-        TypeError: the training data is not sampled by ``TaskMixtureSampler``.
+        TypeError: the sampler is not a ``TaskMixtureSampler``.
         ValueError: see ``task_order`` and ``TaskSchedule``; or validation leaves out a task.
     """
 
@@ -54,7 +52,7 @@ class IncrementalTaskSchedulerHook(Hook):
         self._table: Path | None = None  # set by training
 
     def before_train(self, runner: Any) -> None:
-        """Sets the schedule, and validates a finished stage if that is still to be done."""
+        """Sets the schedule, and validates a finished stage unless that was done before."""
         steps = {task: runner.restorer.timesteps[task] for task in runner.train_loop.schedule.order}
         order = tuple(task_order(steps, self.order, runner.seed))
         schedule = TaskSchedule(order, self.data, runner.max_iters)
@@ -101,7 +99,7 @@ class IncrementalTaskSchedulerHook(Hook):
 
 
 def _require_validation(runner: Any, tasks: Sequence[str]) -> None:
-    """Fails before training if validation will lack what the table of forgetting shows."""
+    """Raises ValueError if validation lacks what the table of forgetting shows."""
     if runner.val_loop is None:
         return
     if not any(isinstance(m, RestorationMetric) for m in runner.val_loop.evaluator.metrics):
@@ -129,7 +127,7 @@ def _report_routing(runner: Any) -> None:
 
 
 def _read(table: Path, iteration: int) -> dict[int, dict[str, float]]:
-    """What a run that is resumed at an iteration had measured."""
+    """What a run resumed at an iteration had measured."""
     if not iteration or not table.is_file():
         return {}
     rows = read_json(table)['rows']
@@ -137,7 +135,7 @@ def _read(table: Path, iteration: int) -> dict[int, dict[str, float]]:
 
 
 def _psnr_of(task: str, metrics: dict[str, float]) -> float:
-    """On source severities, or on target ones if the task is validated only on those."""
+    """PSNR on source severities, or on target ones if those are not validated."""
     names = [f'{task}/{domain}/psnr' for domain in ('source', 'target')]
     return next(metrics[name] for name in names if name in metrics)
 
@@ -145,8 +143,8 @@ def _psnr_of(task: str, metrics: dict[str, float]) -> float:
 def forgetting_table(schedule: TaskSchedule, measured: dict[int, dict[str, float]]) -> str:
     """PSNR in dB of every task (columns, in order of joining) after every stage (rows).
 
-    Tasks that have not joined yet are in parentheses. The last row is the forgetting of Chaudhry et
-    al. (2018): the loss in PSNR since the task's best stage after joining (0: none).
+    Tasks that have not joined yet are in parentheses. The last row is forgetting (Chaudhry et al.,
+    2018): the loss in PSNR since the task's best stage after joining.
     """
     width = max(10, *(len(task) for task in schedule.order)) + 1
     lines = [f'{"stage":>9}' + ''.join(f'{task:>{width}}' for task in schedule.order)]

@@ -13,14 +13,14 @@ from dtir_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class LayerWiseDecayHook(Hook):
-    """Sets the training step's gate and the decay of lambda from t_mat and each block's depth.
+    """Sets the training step's gate and decay of lambda from t_mat and each block's depth.
 
-    Without this hook a config is the ablation "w/o w_decay".
+    A config without this hook is the ablation "w/o w_decay".
 
     Args:
         rate: a of w(t) = exp(-a t); 0.05 in the paper.
         gate: mode for the generative gradient; see ``regularizers/layer_decay.py``.
-        fraction: fraction of the depth that the gate lets through, instead of w(t) (Fig. 3).
+        fraction: fraction of the depth that the gate passes, instead of w(t) (Fig. 3).
         penalty: mode for lambda_k of each tensor.
     """
 
@@ -42,7 +42,7 @@ class LayerWiseDecayHook(Hook):
         self.penalty = penalty
 
     def before_train(self, runner: Any) -> None:
-        """Sets the factors for the tasks that training starts or resumes with."""
+        """Sets the factors for the first tasks."""
         self.apply(runner, runner.train_loop.schedule.tasks_at(runner.iter))
 
     def before_stage(self, runner: Any, tasks: Sequence[str]) -> None:
@@ -61,15 +61,12 @@ class LayerWiseDecayHook(Hook):
             return torch.stack(each).mean(0)
 
         gate, penalty = factors(self.gate, self.fraction), factors(self.penalty)
-        rank = {
-            f'backbone.{name}': order.index(block)
-            for name, block in restorer.backbone.parameter_blocks().items()
-        }
-        names = list(restorer.named_trained_parameters())
+        blocks = restorer.backbone.parameter_blocks()
+        names = [name.removeprefix('backbone.') for name in restorer.named_trained_parameters()]
         decay = LayerDecay(len(names))
         for place, name in enumerate(names):
-            decay.gate[place] = gate[rank[name]]
-            decay.penalty[place] = penalty[rank[name]]
+            rank = order.index(blocks[name])
+            decay.gate[place], decay.penalty[place] = gate[rank], penalty[rank]
         restorer.step.layer_decay = decay
         reached = [
             block if factor == 1 else f'{block} x {factor:.2f}'

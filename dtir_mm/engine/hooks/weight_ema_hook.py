@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which checkpoints offer and tests use."""
+"""An exponential moving average (EMA) of the weights."""
 
 from typing import Any
 
@@ -16,15 +16,14 @@ from dtir_mm.registry import HOOKS
 class WeightEMAHook(Hook):
     """Averages the trained weights: ``average = d average + (1 - d) weights`` after each update.
 
-    d is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that short runs do not keep a share
-    of their initial weights.
+    d is ``min(decay, (1 + n) / (10 + n))`` after n updates, so that short runs forget their initial
+    weights. The paper mentions no average.
 
-    Validation uses the averages. They are the ``state_dict`` of a checkpoint, which is tested,
-    matched, deployed and fine-tuned; the weights that a resumed run continues with are beside them
-    as ``online_state_dict``. The paper mentions no average.
+    The averages are used for validation and are a checkpoint's ``state_dict``, which is tested,
+    matched, deployed and fine-tuned; a resumed run continues with its ``online_state_dict``.
 
-    mmengine's ``EMAHook`` deep-copies the model, which FSDP forbids, starts the average anew after
-    the first update, and saves it under other keys.
+    mmengine's ``EMAHook`` deep-copies the model, which FSDP forbids, restarts the average after the
+    first update, and saves it under other keys.
 
     Args:
         decay: d of a long run.
@@ -43,7 +42,7 @@ class WeightEMAHook(Hook):
         self._former: dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Checkpoint) -> None:
-        """Keeps the averages of the checkpoint, if it has any."""
+        """Keeps the checkpoint's averages, if any."""
         self._former = checkpoint.averages
 
     def before_train(self, runner: Any) -> None:

@@ -120,7 +120,7 @@ default_hooks.update(
     importance=dict(n_batches=2), layer_wise_decay=dict(type='LayerWiseDecayHook', gate='cut'),
     checkpoint=dict(interval=2),
 )
-custom_hooks = [dict(type='WeightEMAHook'), dict(type='GradientBalanceHook', interval=1)]
+custom_hooks = [dict(type='WeightEMAHook'), dict(type='GradientBalanceHook')]
 load_from = '{pretrained}'
 train_dataloader.update(num_workers=0)
 val_dataloader = val_cfg = val_evaluator = None

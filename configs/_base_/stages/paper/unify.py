@@ -1,6 +1,6 @@
 """Recipe `paper`, stage 3, MTUL: ten tasks join in the order of their time steps, with adapters.
 
-The losses are those of stage 2. Our choices where the paper is silent (docs/method.md): adapters of
+The losses are stage 2's. Our choices where the paper is silent (docs/method.md): adapters of
 1.8 M parameters after the encoder and middle stages, cumulative data, importance merged at every
 hand-over.
 """
