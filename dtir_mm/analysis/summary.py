@@ -137,20 +137,48 @@ def _gains(rows: Sequence[dict[str, Any]], method: str) -> dict[tuple[str, str],
     }
 
 
-def write_summary(path: str | Path, **entries: Any) -> None:
+def write_summary(
+    path: str | Path,
+    rows: Sequence[dict[str, Any]],
+    timesteps: dict[str, dict[str, Any]],
+    protocol: str,
+    precision: str,
+    seed: int | None,
+    commit: str | None,
+    config_hash: str,
+    images: Sequence[str | Path],
+    ema_decay: float | None = None,
+) -> None:
     """Writes ``summary.json`` atomically.
 
     Args:
         path: of the file.
-        entries: ``rows`` (of ``mean_rows``, of all methods), ``timesteps`` (``{t_mat, interval,
-            status}`` by task), ``protocol``, ``precision``, ``seed``, ``commit``, ``config_hash``,
-            ``images`` (files) and ``ema_decay`` (None for the weights of the last update).
+        rows: from ``mean_rows``, of all methods.
+        timesteps: ``{t_mat, interval, status}`` per task.
+        protocol: name of the protocol of all rows.
+        precision: "fp32" or "bf16".
+        seed: of the run; None if unknown.
+        commit: from ``git_commit``.
+        config_hash: of the config.
+        images: files of comparison images.
+        ema_decay: decay of averaged weights; None for the weights of the last update.
 
     Raises:
-        ValueError: a result is not finite (JSON has no such number).
+        ValueError: a figure is not finite (JSON has no such number).
     """
+    summary = {
+        'rows': list(rows),
+        'timesteps': timesteps,
+        'protocol': protocol,
+        'precision': precision,
+        'seed': seed,
+        'commit': commit,
+        'config_hash': config_hash,
+        'images': [str(image) for image in images],
+        'ema_decay': ema_decay,
+    }
     try:
-        text = json.dumps(entries, indent=2, allow_nan=False)
+        text = json.dumps(summary, indent=2, allow_nan=False)
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
     write_text(path, text + '\n')

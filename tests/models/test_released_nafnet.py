@@ -41,7 +41,7 @@ def test_parameter_count_matches_the_release():
 def norm(u: Tensor, module: ChannelNorm) -> Tensor:
     centred = u - u.sum(1, keepdim=True) / u.shape[1]
     variance = centred.square().sum(1, keepdim=True) / u.shape[1]
-    return torch.einsum('bchw,c->bchw', centred / (variance + module.eps).sqrt(), module.weight)
+    return torch.einsum('bchw,c->bchw', centred / (variance + 1e-5).sqrt(), module.weight)
 
 
 def pointwise(u: Tensor, convolution: nn.Conv2d) -> Tensor:
@@ -80,10 +80,11 @@ def block(u: Tensor, module: NAFBlock, films: list[tuple[Tensor, Tensor]] | None
     return u + pointwise(h, module.project_again) * module.scale2
 
 
-@pytest.mark.parametrize('eps', [1e-5, 1e-3])
-def test_norms_are_over_the_channels_of_each_pixel(eps):
-    module = randomised(ChannelNorm(5, eps=eps))
-    u = 0.1 * images(channels=5)
+def test_norms_are_over_the_channels_of_each_pixel():
+    module = randomised(ChannelNorm(5))
+    u = 0.01 * images(
+        channels=5
+    )  # small enough for the 1e-5 that is added to the variance to count
     torch.testing.assert_close(module(u), norm(u, module))
     assert [name for name, _ in module.named_parameters()] == ['weight']
 

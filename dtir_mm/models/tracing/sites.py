@@ -46,7 +46,7 @@ def stage_of(net: nn.Module, name: str) -> str:
 
 
 def conditioning_sites(
-    trace: NetworkTrace, patterns: Sequence[str] | None
+    trace: NetworkTrace, patterns: Sequence[str] | None = None
 ) -> dict[str, list[Site]]:
     """The modules whose outputs are conditioned on time, one group for each FiLM layer.
 
