@@ -86,7 +86,9 @@ def _read(file: Path) -> dict[str, Any]:
         if not _KEYS <= summary.keys():
             raise ValueError(f'it lacks {", ".join(sorted(_KEYS - summary.keys()))}')
     except (AttributeError, ValueError) as error:
-        raise ValueError(f'{file} is not what tools/test.py writes: {error}') from error
+        raise ValueError(
+            f'{file} is not what this version of tools/test.py writes: {error}'
+        ) from error
     return summary
 
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from dtir_mm.analysis.blind_accuracy import blind_accuracy, format_blind_accuracy
@@ -87,10 +88,7 @@ def main() -> None:
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
     override_config(config, args.cfg_options)
     require_parts(config, 'test')
-    if args.ensemble:
-        config.model.ensemble = True
-    if args.protocol:
-        config.test_evaluator.protocol = args.protocol
+    _set_test_options(config, args)
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
     (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
@@ -134,6 +132,15 @@ def main() -> None:
     if publication is not None:
         publication.write(means, args.method, args.replace)
         print(f'published: {publication.page}')
+
+
+def _set_test_options(config: Config, args: argparse.Namespace) -> None:
+    if isinstance(config.test_evaluator, list):
+        raise ValueError('test_evaluator must be a single dict of type RestorationMetric')
+    if args.ensemble:
+        config.model.ensemble = True
+    if args.protocol:
+        config.test_evaluator.protocol = args.protocol
 
 
 def _hash(config: dict[str, Any]) -> str:

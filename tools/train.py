@@ -51,7 +51,7 @@ def main() -> None:
     if args.amp:
         config.precision = 'bf16'
     if args.auto_scale_lr:
-        if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+        if (config.get('auto_scale_lr') or {}).get('base_batch_size', 0) < 1:
             raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=N) in the config: the '
                 'global batch size that its learning rate is meant for'

@@ -70,12 +70,17 @@ def summarize_recipe(config: Mapping[str, Any], stem: str) -> list[tuple[str, st
         ('time steps', _timesteps(config)),
         *_data(config, 'train_dataloader', 'trains on'),
         *_data(config, 'test_dataloader', 'tests on'),
-        ('protocol', (config.get('test_evaluator') or {}).get('protocol', '')),
+        ('protocol', _protocol(config)),
         ('precision, seed', _precision_and_seed(config)),
         ('starts from', config.get('load_from') or 'random weights'),
         ('writes to', config.get('work_dir') or str(Path('work_dirs') / stem)),
     ]
     return [(what, value) for what, value in lines if value]
+
+
+def _protocol(config: Mapping[str, Any]) -> str:
+    evaluator = config.get('test_evaluator')
+    return evaluator.get('protocol', '') if isinstance(evaluator, Mapping) else ''
 
 
 def _precision_and_seed(config: Mapping[str, Any]) -> str:
@@ -112,7 +117,8 @@ def _updates(config: Mapping[str, Any]) -> str:
 def _global_batch(config: Mapping[str, Any]) -> str:
     total = config.get('global_batch_size')
     micro = config['model']['step'].get('micro_batch_size')
-    text = str(total or f'{config["train_dataloader"]["batch_size"]} x the number of processes')
+    share = config['train_dataloader'].get('batch_size')
+    text = str(total or f'{share} x the number of processes')
     return text + (f', in micro-batches of {micro}' if micro else '')
 
 

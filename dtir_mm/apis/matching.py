@@ -17,7 +17,7 @@ from dtir_mm.diffusion.noise_schedule import VarianceExploding
 from dtir_mm.files import require_writable
 from dtir_mm.matching.conclusion import conclude
 from dtir_mm.matching.given_timestep import given_timestep
-from dtir_mm.matching.pairs import changed_pairs
+from dtir_mm.matching.pairs import MIN_PAIRS, changed_pairs
 from dtir_mm.matching.search import search
 from dtir_mm.matching.time_effect import why_no_effect
 from dtir_mm.matching.timestep_match import TimestepMatch
@@ -83,6 +83,7 @@ def match_timesteps(
         if output.suffix != '.json':
             raise ValueError(f'the output must be a .json file, got {output}')
         require_writable(output.parent)
+    _check_arguments(tasks, num_images)
     datasets = _datasets(tasks, photos, size, shrink)
     if isinstance(checkpoint, Restorer):
         restorer, name = checkpoint.eval(), None
@@ -105,6 +106,13 @@ def match_timesteps(
     if output is not None:
         write_timesteps(output, {task: match.to_json() for task, match in matches.items()}, source)
     return matches
+
+
+def _check_arguments(tasks: object, num_images: int) -> None:
+    if isinstance(tasks, str) or not tasks:
+        raise ValueError(f'tasks={tasks!r} must be a list of names, or a dict of pairs of folders')
+    if num_images < MIN_PAIRS:
+        raise ValueError(f'num_images={num_images} must be at least {MIN_PAIRS}')
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,7 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
         ValueError: it cannot be read or is invalid; the message names file and line, or the key.
     """
     if not Path(path).is_file():
-        renamed = renamed_config(path)
-        raise FileNotFoundError(
-            f'no such config: {path}' + (f'; it is now {renamed}' if renamed else '')
-        )
+        raise FileNotFoundError(f'no such config: {path}{renamed_config(path)}')
     if Path(path).suffix not in _SUFFIXES:
         raise ValueError(
             f'{path} is not a config, whose suffix is one of {", ".join(_SUFFIXES)}. Are config '
@@ -91,7 +88,8 @@ def _explain(path: str | Path, error: Exception) -> str:
     if isinstance(cause, SyntaxError):
         line = cause.lineno or line
     if isinstance(cause, FileNotFoundError) and cause.filename:
-        return f'{path} builds on {cause.filename}, which does not exist'
+        renamed = renamed_config(cause.filename)
+        return f'{path} builds on {cause.filename}, which does not exist{renamed}'
     reason = str(cause.args[0] if cause.args else cause).strip().splitlines() or [repr(cause)]
     place = file if line is None else f'{file}, line {line}'
     return f'{place}: {type(cause).__name__}: {reason[0]}'

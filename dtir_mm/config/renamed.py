@@ -10,6 +10,11 @@ OPTIONS = {'--pictures': '--images'}
 VALUES = {'held_out_noise': 'val_noise_loss', 'held_out_denoising': 'val_denoising_loss'}
 # Parts of config file names, as regular expressions.
 _FILES = ((r'one_gpu/', ''), (r'_8xb2-|_1xb16-', '_b16-'), (r'_1xb8-', '_b8-'))
+# Folders of bases that are gone.
+_GONE = {
+    '_base_/backbones/': 'name the network in model = dict(backbone=dict(...))',
+    '_base_/recipes/': 'list the bases of stage, data, schedule and runtime',
+}
 # Config files that are options of another one now.
 _MERGED = (
     (
@@ -22,9 +27,12 @@ _MERGED = (
 )
 
 
-def renamed_config(path: str | Path) -> str | None:
-    """What replaces a config file of an earlier version; None if nothing does."""
+def renamed_config(path: str | Path) -> str:
+    """What replaces a config file of an earlier version, as the end of a message; may be empty."""
     name, options = Path(path).as_posix(), []
+    for folder, advice in _GONE.items():
+        if folder in name:
+            return f'; {folder} is gone: {advice}, as configs/setting_a does'
     for old, new in _FILES:
         name = re.sub(old, new, name)
     for old, new, option in _MERGED:
@@ -32,8 +40,8 @@ def renamed_config(path: str | Path) -> str | None:
             name = name.replace(match[0], match.expand(new))
             options.append(match.expand(option))
     if not Path(name).is_file():
-        return None
-    return f'{name} with --cfg-options {" ".join(options)}' if options else name
+        return ''
+    return f'; it is now {name}' + (f' with --cfg-options {" ".join(options)}' if options else '')
 
 
 def renamed_values(config: Any, path: str = '') -> Iterator[str]:

@@ -147,7 +147,7 @@ def other_batch(before: int, now: int) -> str:
     return (
         f'the run to resume had {before} samples an update over all processes, this one has {now}: '
         f'it is another run from here on. Set global_batch_size={before} to continue with as many '
-        f'(model.step.micro_batch_size saves memory)'
+        f'and no train_dataloader.batch_size (model.step.micro_batch_size saves memory)'
     )
 
 

@@ -34,8 +34,10 @@ def search(
         progress: called with the number of steps evaluated and an upper bound of their total.
 
     Raises:
-        ValueError: an error is not finite.
+        ValueError: the grid leaves 1..T, or errors are not finite or not of shape (N,).
     """
+    if grid is not None and not (grid and all(1 <= t <= num_steps for t in grid)):
+        raise ValueError(f'the grid {list(grid)} of the criterion must be steps of 1..{num_steps}')
     evaluated: dict[int, np.ndarray] = {}
 
     def evaluate(steps: Iterable[int], more: int = 0) -> None:
@@ -43,7 +45,10 @@ def search(
         total = len(evaluated) + len(new) + more
         progress(len(evaluated), total)
         for t in new:
-            evaluated[t] = np.asarray(errors_at(t), dtype=np.float64)
+            errors = np.asarray(errors_at(t), dtype=np.float64)
+            if errors.ndim != 1 or not errors.size:
+                raise ValueError(f'the errors at t={t} must have shape (N,), got {errors.shape}')
+            evaluated[t] = errors
             if not np.isfinite(evaluated[t]).all():
                 raise ValueError(f'the errors at t={t} are not finite')
             progress(len(evaluated), total)

@@ -203,7 +203,7 @@ def test_the_file_of_matches(restorer, photos_dir, tmp_path):
         (dict(method='scores'), "noisy: method 'scores' must be one of linear_probe, .*fixed:k"),
         (dict(method='fixed:51'), r'noisy: .*fixed:51.* 1\.\.50'),
         (dict(fallback='random'), "'random' must be one of recipe, paper, found, linear_probe"),
-        (dict(num_images=3), 'noisy: matching needs at least 4 pairs .* got 3 of 3'),
+        (dict(num_images=3), 'num_images=3 must be at least 4'),
         (dict(output='steps.png'), 'the output must be a .json file, got steps.png'),
     ],
 )

@@ -80,6 +80,26 @@ def test_former_names_of_configs_are_answered_with_new_ones(old, new, options):
     assert str(error.value).endswith(f'{old}.py; it is now {CONFIGS / new}.py{options}')
 
 
+@pytest.mark.parametrize(
+    ('base', 'answer'),
+    [
+        (
+            'mini/quick_dtir-unet-w16_finetune_noisy_1xb8-1000.py',
+            '; it is now {configs}/mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py',
+        ),
+        ('_base_/backbones/dtir_unet.py', '; _base_/backbones/ is gone: name the network in model'),
+        ('_base_/recipes/setting_b_joint.py', '; _base_/recipes/ is gone: list the bases of stage'),
+        ('mini/never.py', 'mini/never.py, which does not exist'),
+    ],
+)
+def test_former_bases_are_answered_with_what_replaces_them(tmp_path, base, answer):
+    (tmp_path / 'own.py').write_text(f'_base_ = {str(CONFIGS / base)!r}')
+    with pytest.raises(ValueError) as error:
+        read_config(tmp_path / 'own.py')
+    assert str(error.value).startswith(f'{tmp_path / "own.py"} builds on {CONFIGS / base}')
+    assert answer.format(configs=CONFIGS) in str(error.value)
+
+
 def test_custom_imports_in_options_are_imported(tmp_path, monkeypatch):
     (tmp_path / 'module_of_options.py').write_text('')
     (tmp_path / 'own.py').write_text('')

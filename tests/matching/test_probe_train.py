@@ -63,3 +63,8 @@ def test_errors_are_of_held_out_pairs():
 def test_seven_steps_are_evaluated():
     assert ProbeTrain().grid(50) == [1, 8, 16, 24, 32, 40, 50]
     assert ProbeTrain().grid(4) == [1, 2, 3, 4]
+
+
+def test_iterations_below_one_are_rejected():
+    with pytest.raises(ValueError, match='iterations=0 of probe_train must be at least 1'):
+        ProbeTrain(iterations=0)

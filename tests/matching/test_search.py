@@ -48,6 +48,18 @@ def test_errors_that_are_not_finite_are_rejected(bad):
         search(lambda t: torch.tensor([0.5, bad if t == 12 else 0.5]), 50)
 
 
+@pytest.mark.parametrize('grid', [[], [0, 60], [1, 51]])
+def test_grids_outside_the_schedule_are_rejected(grid):
+    with pytest.raises(ValueError, match=r'the grid .* must be steps of 1\.\.50'):
+        search(lambda t: torch.ones(4), 50, grid)
+
+
+@pytest.mark.parametrize('errors', [torch.ones(()), torch.ones(4, 2), torch.ones(0)])
+def test_errors_of_another_shape_are_rejected(errors):
+    with pytest.raises(ValueError, match=r'errors at t=1 must have shape \(N,\), got'):
+        search(lambda t: errors, 50)
+
+
 def test_no_gradients_are_kept():
     weight = torch.ones(4, requires_grad=True)
     assert search(lambda t: weight * t, 50, [3])[3].tolist() == [3] * 4

@@ -24,11 +24,16 @@ class ProbeTrain(Criterion):
 
     Args:
         iterations: updates of Adam at each time step, with the L1 loss only.
+
+    Raises:
+        ValueError: ``iterations`` is below 1.
     """
 
     trains = True
 
     def __init__(self, iterations: int = 1000) -> None:
+        if iterations < 1:
+            raise ValueError(f'iterations={iterations} of probe_train must be at least 1')
         self.iterations = iterations
 
     def grid(self, num_steps: int) -> Sequence[int]:

@@ -71,7 +71,7 @@ class SizeRule:
 
 
 def size_rule(net: nn.Module) -> SizeRule:
-    """The sizes that a network declares, or those found by running it on small blank images.
+    """The sizes that a network declares, or those found by running it on small images.
 
     An odd size is tried first, then multiples of 2, 4, 8 ... until one is accepted, and then
     smaller images. What was found is logged.
@@ -98,17 +98,20 @@ def size_rule(net: nn.Module) -> SizeRule:
     return rule
 
 
-def check_output(net: nn.Module, image: Tensor, output: object) -> None:
-    """Raises ValueError unless ``output`` has the shape of ``image``."""
-    mismatch = _mismatch(output, image)
+def check_output(
+    net: nn.Module, image: Tensor, output: object, before: Tensor | None = None
+) -> None:
+    """Raises ValueError unless ``output`` has the shape of ``image``, which is as ``before``."""
+    mismatch = _mismatch(output, image, before)
     if mismatch:
         raise ValueError(f'{type(net).__name__} {mismatch}')
 
 
-def blank_images(net: nn.Module, batch: int, height: int, width: int, channels: int = 3) -> Tensor:
-    """Zeros (B, C, H, W) in the data type and on the device of the network's weights."""
+def probe_images(net: nn.Module, batch: int, height: int, width: int, channels: int = 3) -> Tensor:
+    """Ramps (B, C, H, W) from -2 to 2, in the data type and on the device of the weights."""
     like = next(net.parameters(), torch.zeros(()))
-    return like.new_zeros(batch, channels, height, width)
+    ramp = torch.linspace(-2, 2, batch * channels * height * width, device=like.device)
+    return ramp.to(like).reshape(batch, channels, height, width)
 
 
 @contextmanager
@@ -183,18 +186,19 @@ def _smallest(net: nn.Module, multiple: int, accepted: int) -> int:
 
 def _obstacle(net: nn.Module, height: int, width: int, channels: int = 3) -> str | None:
     """Why a network does not map images of that size to the same size; None if it does."""
-    image = blank_images(net, 1, height, width, channels)
+    image = probe_images(net, 1, height, width, channels)
+    before = image.clone()
     try:
         with undisturbed(net):
             output = net(image)
     except Exception as error:  # a user's network may raise anything
         return f'on {tuple(image.shape)} it fails: {cause(error)}'
-    if not image.is_meta and bool((image != 0).any()):
+    return _mismatch(output, image, before)
+
+
+def _mismatch(output: object, image: Tensor, before: Tensor | None) -> str | None:
+    if before is not None and not image.is_meta and not torch.equal(image, before):
         return 'changes its input in place, which is read again afterwards: let it work on a copy'
-    return _mismatch(output, image)
-
-
-def _mismatch(output: object, image: Tensor) -> str | None:
     if isinstance(output, Tensor) and output.shape == image.shape:
         return None
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

@@ -1,4 +1,4 @@
-"""The structure of a network, from a single forward pass on blank images.
+"""The structure of a network, from a single forward pass.
 
 A backbone is an ``nn.Module`` from (B, 3, H, W) in [-1, 1] to the same. It may declare:
 
@@ -29,9 +29,9 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from dtir_mm.models.tracing.sizes import (
     SizeRule,
-    blank_images,
     cause,
     check_output,
+    probe_images,
     size_rule,
     undisturbed,
 )
@@ -153,7 +153,7 @@ class NetworkTrace:
 
 
 def trace(net: nn.Module) -> NetworkTrace:
-    """Runs a network once on blank images, and leaves it unchanged.
+    """Runs a network once on ramps of grey values, and leaves it unchanged.
 
     Sizes and global skip that it does not declare need further forward passes.
 
@@ -163,7 +163,8 @@ def trace(net: nn.Module) -> NetworkTrace:
     """
     _require_image_only(net)
     rule = size_rule(net)
-    images = blank_images(net, BATCH, *rule.enclosing(_HEIGHT, _WIDTH))
+    images = probe_images(net, BATCH, *rule.enclosing(_HEIGHT, _WIDTH))
+    before = images.clone()
     entered: list[nn.Module] = []
     returned: list[str] = []
     shapes: dict[str, list[torch.Size]] = {}
@@ -190,7 +191,7 @@ def trace(net: nn.Module) -> NetworkTrace:
     finally:
         for handle in handles:
             handle.remove()
-    check_output(net, images, output)
+    check_output(net, images, output, before)
     order, blocks = _blocks_in_order(net, entered)
     layers = [name for name in returned if isinstance(net.get_submodule(name), _LAYERS)]
     convolutions = [name for name in layers if isinstance(net.get_submodule(name), nn.Conv2d)]

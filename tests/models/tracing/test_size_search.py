@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dtir_mm.models.tracing import sizes
 from dtir_mm.models.tracing.sizes import SizeRule, size_rule
+from dtir_mm.models.tracing.trace import trace
 from dtir_mm.registry import MODELS
 
 
@@ -139,13 +140,18 @@ def test_networks_that_do_not_map_images_to_images_are_rejected(network, message
 
 
 class InPlace(nn.Conv2d):
+    change = staticmethod(lambda u: u.sub_(0.5))
+
     def forward(self, u: Tensor) -> Tensor:
-        u -= 0.5
-        return super().forward(u)
+        return super().forward(self.change(u))
 
 
-def test_networks_that_modify_their_input_are_rejected():
-    with pytest.raises(
-        ValueError, match='InPlace cannot be a backbone: changes its input in place'
-    ):
-        size_rule(InPlace(3, 3, 1))
+@pytest.mark.parametrize('change', [Tensor.relu_, lambda u: u.mul_(0.5), lambda u: u.clamp_(-1, 1)])
+@pytest.mark.parametrize('declares', [False, True])
+def test_networks_that_modify_their_input_are_rejected(change, declares):
+    net = InPlace(3, 3, 1)
+    net.change = change
+    if declares:
+        net.size_multiple = 1
+    with pytest.raises(ValueError, match='InPlace .*changes its input in place'):
+        trace(net)
