@@ -63,6 +63,19 @@ def test_inheritance_is_at_most_three_files_deep():
     assert max(len(chain(path)) for path in LEAVES) == 3
 
 
+@pytest.mark.parametrize('recipe', ['paper', 'paper_practical'])
+def test_stage_3_repeats_stage_2(recipe):
+    """Its ablations are three files deep already, so it cannot build on stage 2's file."""
+    stages = CONFIGS / '_base_' / 'stages' / recipe
+    second, third = (Config.fromfile(stages / f'{name}.py') for name in ('finetune', 'unify'))
+    assert list(third.model.pop('backbone')) == ['adapters']
+    assert third.model.pop('timesteps') == 'paper'
+    third.default_hooks.pop('incremental_tasks')
+    assert third.default_hooks.importance.pop('n_batches') == 200
+    assert second.default_hooks.importance.pop('n_batches') == 0
+    assert third.to_dict() == second.to_dict()
+
+
 def test_resolved_configs_have_no_variables():
     known = set(known_keys())
     variables = 0
