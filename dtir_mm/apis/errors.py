@@ -23,7 +23,12 @@ _INSTALLED = [
     Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
 ]
 _NOT_THE_USERS = tuple(
-    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+    f'{folder.resolve()}{os.sep}'
+    for folder in (
+        _PACKAGE,
+        *(_PACKAGE.parent / name for name in ('experiments', 'tools')),
+        *_INSTALLED,
+    )
 )
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _GRACE_SECONDS = 10  # for the launcher, which checks its processes every few seconds

@@ -282,11 +282,11 @@ INTERPOLATIONS = {
     for share in (0.5, 0.9)
 }
 
-_METHODS = {
+_METHODS: dict[str, tuple[dict[str, Any], int]] = {
     'linear_probe': ({'type': 'linear_probe'}, 3),
     'score': ({'type': 'score'}, 3),
     'sdedit': ({'type': 'sdedit'}, 3),
-    'trajectory': ({'type': 'trajectory'}, 3),
+    'trajectory': ({'type': 'trajectory'}, 1),
     'probe_train': ({'type': 'probe_train', 'iterations': 200}, 1),
 }
 MATCHINGS = {

@@ -23,8 +23,7 @@ from evidence.curves import curve_of, last_scalars, plateau_of, thinned
 from evidence.matrix import Cell, all_cells
 from evidence.results import images_of, write_result
 
-_CROPS = {'num_images': 32, 'size': 96}
-_TRAINED_CROPS = {'num_images': 64, 'size': 32}  # of methods that train
+_CROPS = {'num_images': 64, 'size': 32}  # the size of the patches that networks are trained on
 
 
 def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
@@ -112,7 +111,6 @@ def _interpolate(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:
 def _match(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:
     """Matches the ten degradations on training photographs."""
     assert isinstance(cell.study, Matching)
-    trains = cell.study.method['type'] == 'probe_train'
     matches = match_timesteps(
         _folders_needed(cell, work)[-1],
         list(PAPER_TIMESTEPS),
@@ -121,7 +119,7 @@ def _match(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:
         fallback='found',
         shrink=0.5,
         seed=cell.seed,
-        **(_TRAINED_CROPS if trains else _CROPS),
+        **_CROPS,
     )
     return {'matches': {task: match.to_json() for task, match in matches.items()}}
 
