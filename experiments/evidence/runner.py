@@ -62,12 +62,13 @@ class Runner:
             while (todo or self._running) and time.monotonic() < deadline:
                 self._collect(len(todo))
                 todo = [cell for cell in todo if not self._failed.intersection(cell.needs)]
-                ready = [cell for cell in todo if self._is_ready(cell)]
-                if len(self._running) < self.jobs and ready:
-                    todo.remove(ready[0])
-                    self._start(context, ready[0])
-                else:
+                free = len(self._running) < self.jobs
+                ready = next((cell for cell in todo if free and self._is_ready(cell)), None)
+                if ready is None:
                     time.sleep(_POLL)
+                else:
+                    todo.remove(ready)
+                    self._start(context, ready)
         finally:
             self._stop()
         return sorted(self._failed)

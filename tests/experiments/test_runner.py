@@ -74,7 +74,7 @@ def test_a_failure_ends_only_what_needs_it(run):
 
 
 def test_all_cells_run_in_the_order_of_value(run):
-    started, failed, _ = run(jobs=2)
+    started, failed, _ = run(jobs=2, minutes=10)
     assert started == list(all_cells())
     assert failed == []
 
