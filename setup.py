@@ -23,6 +23,7 @@ setup(
     description='Diffusion training paradigm for general image restoration (arXiv 2506.21722)',
     license='Apache-2.0',
     packages=find_packages(include=['dtir_mm', 'dtir_mm.*']),
+    entry_points={'console_scripts': ['dtir-mm = dtir_mm.commands:main']},
     python_requires='>=3.10',
     install_requires=requirements('runtime.txt') + requirements('mminstall.txt'),
     extras_require={

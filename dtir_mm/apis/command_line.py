@@ -5,13 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from dtir_mm.apis.errors import one_line_errors
+from dtir_mm.apis.errors import one_line_errors, program
 from dtir_mm.config.renamed import OPTIONS
 from dtir_mm.typos import hint
 
@@ -101,7 +100,7 @@ class ToolParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exits with status 2."""
-        self.exit(2, f'{Path(self.prog).stem}: {message} (--help lists what is accepted)\n')
+        self.exit(2, f'{program()}: {message} (--help lists what is accepted)\n')
 
 
 def end_communication() -> None:
