@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dtir_mm.versions import check_versions, installed_version
+from dtir_mm.versions import MMAGIC, check_versions, installed_version
 
 check_versions()
 
@@ -74,7 +74,7 @@ def import_mmagic(name: str) -> None:
         ImportError: mmagic is not installed; the message tells how to install it.
     """
     if installed_version('mmagic') is None:
-        raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
+        raise ImportError(f'mmagic.{name} needs mmagic: pip install {MMAGIC}')
     _make_mmagic_importable()
     if name in MMAGIC_MODULES:
         network = getattr(importlib.import_module(MMAGIC_MODULES[name]), name)

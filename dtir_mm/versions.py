@@ -2,13 +2,14 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+MMAGIC = '--no-deps mmagic==1.2.0'  # its own requirements do not install any more
 # (package, at least, less than, what to install)
 # torch: 2.6 is the first with a ``safe_globals`` that takes an object and its name.
 _SUPPORTED = (
     ('torch', (2, 6), (3,), 'torch>=2.6'),
     ('mmengine', (0, 10, 4), (0, 11), 'mmengine==0.10.7'),
     ('mmcv', (2, 0), (2, 2), 'mmcv-lite==2.1.0'),
-    ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
+    ('mmagic', (1, 2), (1, 3), MMAGIC),
 )
 
 

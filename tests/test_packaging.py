@@ -17,8 +17,8 @@ LEAF_CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' no
 # What a part of the package may import from the rest; apis, analysis and commands, at the top, are
 # free.
 BOTTOM = {
-    'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'names', 'randomness', 'registry',
-    'trust', 'typos', 'versions', 'weights_file',
+    'compat', 'files', 'image_io', 'json_files', 'memory_limit', 'named_configs', 'names',
+    'randomness', 'registry', 'trust', 'typos', 'versions', 'weights_file',
 }  # fmt: skip
 ALLOWED = {
     'compat': {'versions'},
@@ -27,6 +27,7 @@ ALLOWED = {
     'image_io': {'decoding', 'files', 'names'},
     'json_files': set(),
     'memory_limit': {'weights_file'},
+    'named_configs': set(),
     'names': set(),
     'randomness': set(),
     'registry': {'compat', 'typos'},

@@ -14,9 +14,14 @@ COMMANDS = {
     'match': ('match_timesteps', 'finds the matching time step of each degradation'),
     'test': ('test', 'tests a checkpoint: a table, a CSV and images to compare'),
     'deploy': ('deploy', 'writes a restorer as a plain network: safetensors, ONNX'),
+    'configs': ('configs', 'lists the configs that come with dtir_mm'),
     'print-config': ('print_config', 'prints a summary of a config and all its keys'),
     'check-data': ('check_data', "checks the images of a config's data sets"),
     'check-env': ('check_env', 'prints the installed versions, and any problems'),
+    'summarize': ('summarize', 'joins the results of several tests into one table'),
+    'interpolate-weights': ('interpolate_weights', 'mixes two checkpoints (WiSE-FT)'),
+    'accumulate-importance': ('accumulate_importance', 'adds the importance of its weights'),
+    'prepare-lpips': ('prepare_lpips', 'downloads the weights of LPIPS'),
 }
 
 

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import dtir_mm
+from dtir_mm.named_configs import FOLDER
+from dtir_mm.versions import MMAGIC, check_versions, installed_version
+
 _PACKAGES = (
     ('torchvision',),
     ('numpy',),
     ('mmengine',),
     ('mmcv', 'mmcv-lite'),
-    ('mmagic',),
     ('opencv-python', 'opencv-python-headless'),
     ('lpips',),
 )
@@ -40,19 +43,34 @@ def installed(*names: str) -> str:
         except PackageNotFoundError:
             continue
         return found if name == names[0] else f'{found} ({name})'
-    raise RuntimeError('not installed: run tools/setup_env.sh')
+    raise RuntimeError(f'not installed: pip install {names[-1]}')
 
 
-def loads(module: str) -> str:
-    return f'{importlib.import_module(module).__version__} loads'
+def opencv() -> str:
+    try:
+        return f'{importlib.import_module("cv2").__version__} loads'
+    except ImportError as error:  # such as libGL, which machines without a screen lack
+        raise RuntimeError(
+            f'{error}: pip uninstall -y opencv-python && pip install --force-reinstall --no-deps '
+            f'opencv-python-headless'
+        ) from error
+
+
+def package() -> str:
+    check_versions()
+    importlib.import_module('dtir_mm.apis')
+    return f'{dtir_mm.__version__} loads; its configs are in {FOLDER}'
 
 
 def mmagic_network() -> str:
+    if installed_version('mmagic') is None:
+        return f'not installed; needed only for networks of mmagic: pip install {MMAGIC}'
     from dtir_mm.registry import MODELS
 
     config = {'type': 'mmagic.NAFNet', 'mid_channels': 8, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
     network = MODELS.build(config)
-    return f'builds ({sum(p.numel() for p in network.parameters())} parameters)'
+    size = sum(p.numel() for p in network.parameters())
+    return f'{version("mmagic")}, its NAFNet builds ({size} parameters)'
 
 
 def lpips_weights() -> str:
@@ -88,9 +106,9 @@ def main() -> int:
         ('Python', python),
         ('torch', torch_and_devices),
         *((names[0], lambda names=names: installed(*names)) for names in _PACKAGES),
-        ('cv2', lambda: loads('cv2')),
-        ('dtir_mm', lambda: loads('dtir_mm')),
-        ('mmagic.NAFNet', mmagic_network),
+        ('cv2', opencv),
+        ('dtir_mm', package),
+        ('mmagic', mmagic_network),
         ('LPIPS weights', lpips_weights),
         ('CPU', cpu),
         ('precision', precision),
