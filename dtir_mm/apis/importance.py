@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dtir_mm import trust
-from dtir_mm.apis.restoring import load_restorer
+from dtir_mm.apis.loading import load_restorer
 from dtir_mm.config import read_config
 from dtir_mm.engine.batch_size import process_batch_size
 from dtir_mm.engine.checkpoint import load_checkpoint

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dtir_mm.apis.restoring import load_restorer
+from dtir_mm.apis.loading import load_restorer
 from dtir_mm.datasets import DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.diffusion.noise_schedule import VarianceExploding
