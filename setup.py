@@ -23,6 +23,7 @@ setup(
     description='Diffusion training paradigm for general image restoration (arXiv 2506.21722)',
     license='Apache-2.0',
     packages=find_packages(include=['dtir_mm', 'dtir_mm.*']),
+    package_data={'dtir_mm': ['released/*']},
     python_requires='>=3.10',
     install_requires=requirements('runtime.txt') + requirements('mminstall.txt'),
     extras_require={

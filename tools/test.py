@@ -24,6 +24,7 @@ from dtir_mm.analysis.summary import (
     write_rows_csv,
     write_summary,
 )
+from dtir_mm.apis import load_restorer
 from dtir_mm.apis.command_line import (
     ToolParser,
     add_config_with_options,
@@ -33,14 +34,21 @@ from dtir_mm.apis.command_line import (
 )
 from dtir_mm.apis.held_logs import HeldLogs
 from dtir_mm.config import override_config, read_config, require_parts
-from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.engine.checkpoint_meta import CheckpointMeta
 from dtir_mm.evaluation.protocols import PROTOCOLS
+from dtir_mm.models.restorers.task_timesteps import CLEAN
+from dtir_mm.weights_file import is_deployed
 
 
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     add_config_with_options(parser)
-    parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
+    parser.add_argument(
+        'checkpoint',
+        help='a checkpoint, the work directory of a run, or a deployed network (.safetensors, '
+        '.onnx), which replaces the model of the config',
+    )
     parser.add_argument('--work-dir', help='folder of the results; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
@@ -63,6 +71,9 @@ def parse_args() -> argparse.Namespace:
     for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
         if getattr(args, option):
             parser.error(f'--publish does not allow --{option.replace("_", "-")}')
+    for option in ('online_weights', 'publish') if is_deployed(args.checkpoint) else ():
+        if getattr(args, option):
+            parser.error(f'a deployed network does not allow --{option.replace("_", "-")}')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -73,15 +84,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = read_config(args.config)
-    checkpoint = load_checkpoint(args.checkpoint)
-    meta = checkpoint.meta
-    warning = checkpoint.pretraining_warning
+    checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
+    meta = checkpoint.meta if checkpoint else CheckpointMeta()
+    warning = checkpoint.pretraining_warning if checkpoint else None
     decay = None if args.online_weights else meta.ema_decay
     publication = None
-    if args.publish:
+    if args.publish and checkpoint:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
-    if config.get('model') and meta.is_ours and not warning:  # pre-training has no tasks
+    if config.get('model') and checkpoint and meta.is_ours and not warning:  # it has tasks
         config.model.timesteps = checkpoint.timesteps
     config.launcher = args.launcher
     config.load_from = None
@@ -91,7 +102,10 @@ def main() -> None:
     _set_test_options(config, args)
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
-    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    if checkpoint:
+        (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    else:
+        _use_deployed(runner, args.checkpoint)
     comparisons = ComparisonHook(out / 'images', args.method, args.images)
     runner.register_hook(comparisons)
     if warning and is_main_process():
@@ -126,7 +140,8 @@ def main() -> None:
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
-    print(f'weights: {_weights(checkpoint, decay)}{", only pre-trained" if warning else ""}')
+    weights = _weights(meta, decay) if checkpoint else f'of the network in {args.checkpoint}'
+    print(f'weights: {weights}{", only pre-trained" if warning else ""}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
@@ -147,9 +162,24 @@ def _hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _weights(checkpoint: Checkpoint, decay: float | None) -> str:
+def _use_deployed(runner: Any, path: str) -> None:
+    """Replaces the model by a deployed network.
+
+    Raises:
+        ValueError: the data has a task that it was not deployed for.
+    """
+    settings = {k: getattr(runner.restorer, k) for k in ('tile', 'tile_overlap', 'ensemble')}
+    restorer = load_restorer(path, **settings)
+    if restorer.timesteps.fixed is None:
+        for task in runner.test_dataloader.dataset.tasks:
+            if task != CLEAN:
+                restorer.backbone.require(task, None)
+    runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), restorer)
+
+
+def _weights(meta: CheckpointMeta, decay: float | None) -> str:
     """Which weights were tested."""
-    if not checkpoint.meta.is_ours:
+    if not meta.is_ours:
         return 'of another program, with the time steps of the config'
     return f'averaged (EMA, decay {decay})' if decay else 'of the last update'
 
