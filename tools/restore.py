@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from dtir_mm.apis import load_restorer, restore
 from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
+from dtir_mm.apis.deployed_restorer import DeployedBackbone
 from dtir_mm.apis.restoring import require_step
 from dtir_mm.datasets.image_folders import left_out_line, list_tree, no_image_in
 from dtir_mm.engine.checkpoint import load_checkpoint
@@ -16,6 +17,7 @@ from dtir_mm.files import names_full_disk, require_writable
 from dtir_mm.image_io import note_lines, read_with_notes, save_image
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
+from dtir_mm.weights_file import is_deployed
 
 _OVERLAP = 64  # of tiles, in pixels, unless they are smaller
 _NAMED = 20
@@ -24,7 +26,9 @@ _NAMED = 20
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__)
     parser.add_argument(
-        'checkpoint', help='a checkpoint, the work directory of a run, or a public file of weights'
+        'checkpoint',
+        help='a checkpoint, the work directory of a run, a public file of weights, or a deployed '
+        'network (.safetensors, .onnx)',
     )
     parser.add_argument(
         'input', type=Path, help='an image, or a folder of images and of folders of them'
@@ -60,12 +64,18 @@ def main() -> None:
         settings = {'tile': args.tile, 'ensemble': args.ensemble}
         if args.tile <= _OVERLAP:
             settings['tile_overlap'] = args.tile // 2
-        checkpoint = load_checkpoint(args.checkpoint)
-        restorer = load_restorer(checkpoint, args.config, args.allow_imports, **settings)
-        if warning := checkpoint.pretraining_warning:
-            print(warning)
-        tasks = checkpoint.meta.tasks
-        del checkpoint  # as large as the restorer
+        checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
+        restorer = load_restorer(
+            checkpoint or args.checkpoint, args.config, args.allow_imports, **settings
+        )
+        tasks: Sequence[str] = ()
+        if checkpoint is not None:
+            if warning := checkpoint.pretraining_warning:
+                print(warning)
+            tasks = checkpoint.meta.tasks
+            del checkpoint  # as large as the restorer
+        if isinstance(restorer.backbone, DeployedBackbone):
+            restorer.backbone.require(args.task, args.t)
         t = args.t
         if t is None and not (args.task is None and _predicts(restorer)):
             t = _step(restorer, tasks, args.task)

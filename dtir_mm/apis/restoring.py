@@ -1,92 +1,11 @@
-"""Loads restorers from checkpoints, and restores images with them."""
-
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any
+"""Restores images with a trained restorer."""
 
 import numpy as np
 import torch
-from mmengine.device import get_device
-from torch import Tensor, nn
+from torch import Tensor
 
-from dtir_mm import trust
-from dtir_mm.config import read_config
-from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
-from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones.zoo import network_in
 from dtir_mm.models.preprocessor import to_uint8
 from dtir_mm.models.restorers.restorer import Restorer
-from dtir_mm.registry import MODELS
-
-
-def load_restorer(
-    checkpoint: str | Path | Checkpoint,
-    config: str | Path | None = None,
-    allow_imports: bool = False,
-    **overrides: Any,
-) -> Restorer:
-    """The restorer of a checkpoint, in evaluation mode.
-
-    Public weights (``PublicNetwork``) need no config: their architecture is detected, and
-    ``x_hat = net(y)`` at every time step.
-
-    Args:
-        checkpoint: the file, a work directory (its newest one), or from ``load_checkpoint``.
-        config: config file to build from; None for the config in the checkpoint. Time steps are
-            the checkpoint's, if it has any.
-        allow_imports: import the modules that the checkpoint's own config names under
-            ``custom_imports``: code from wherever the checkpoint came from.
-        overrides: keys of the config's ``model`` to replace, e.g. ``tile=512``.
-
-    Raises:
-        CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: its config needs imports, unregistered names or other files, and
-            ``allow_imports`` is False; or it has weights of an unknown network, or of one that does
-            not restore.
-    """
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = load_checkpoint(checkpoint)
-    if config is None and not checkpoint.meta.is_ours:
-        return _public_restorer(checkpoint, overrides)
-    limit: AbstractContextManager = nullcontext()
-    if config is not None:
-        settings = read_config(config).to_dict()
-    else:
-        settings = checkpoint.config
-        trust.import_if_allowed(settings, allow_imports, checkpoint.path)
-        limit = in_proportion_to(checkpoint.path)
-    model = _model_of(settings, config or checkpoint.path)
-    if checkpoint.meta.is_ours:  # else the config's own
-        model['timesteps'] = checkpoint.timesteps
-    trusted = config is not None or allow_imports
-    with limit, trust.building(model, 'model', checkpoint.path, trusted):
-        restorer = MODELS.build({**model, **overrides})
-    checkpoint.load_into(restorer)
-    return restorer.to(get_device()).eval()
-
-
-def _public_restorer(checkpoint: Checkpoint, overrides: dict[str, Any]) -> Restorer:
-    """The restorer that computes what the network of public weights does."""
-
-    def public_network() -> nn.Module:
-        return network_in(checkpoint.content, checkpoint.path)
-
-    model = {
-        'type': 'Restorer',
-        'backbone': {'type': 'ConditionedBackbone', 'backbone': {'type': public_network}},
-        'head': {'type': 'NoiseHead', 'residual_scale': 'one'},
-        'timesteps': 'fixed:1',  # before any training time has no effect
-    }
-    return MODELS.build({**model, **overrides}).to(get_device()).eval()
-
-
-def _model_of(settings: dict[str, Any], source: str | Path) -> dict[str, Any]:
-    model = settings.get('model')
-    if not isinstance(model, dict):
-        raise ValueError(
-            f'the config in {source} must have a dict "model", got {type(model).__name__}'
-        )
-    return {**model}
 
 
 def require_step(restorer: Restorer, t: int | None) -> None:
