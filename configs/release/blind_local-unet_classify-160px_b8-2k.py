@@ -16,5 +16,5 @@ train_dataloader = dict(
     dataset=dict(for_classifier=True, untouched=0, crop=256, min_scale=0.3, pipeline=_pipeline)
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
-train_cfg = dict(max_iters=4000, val_interval=4000)
+train_cfg = dict(max_iters=2000, val_interval=2000)
 load_from = 'work_dirs/blind_local-unet_cooldown-128px_b4-3k'
