@@ -9,7 +9,6 @@ from PIL import Image
 from dtir_mm.decoding.colour_profile import read_profile
 from dtir_mm.decoding.metadata import Metadata
 from dtir_mm.decoding.png_chunks import are_of_srgb
-from dtir_mm.encoding.row_strips import STRIP
 
 KEPT = {
     'PNG': ('icc_profile', 'exif', 'xmp', 'dpi', 'texts', 'comment', 'colour_chunks'),
@@ -31,6 +30,7 @@ _OF_16_BITS = ('PNG', 'TIFF')
 _WITHOUT_ALPHA = ('JPEG', 'PPM', 'BMP')
 _WITHOUT_GREY = ('WEBP', 'AVIF')
 _PARSED = ('TIFF', 'AVIF')  # other formats take EXIF as it is
+_STRIP = 1 << 20  # pixels converted at once, to limit memory
 _LONGEST_IN_JPEG = 65_504  # bytes
 
 
@@ -80,7 +80,7 @@ def _in_srgb(
     if profile.transform is None:
         return pixels, []
     converted = np.empty_like(pixels)
-    rows = max(1, STRIP // pixels.shape[1])
+    rows = max(1, _STRIP // pixels.shape[1])
     for top in range(0, len(pixels), rows):
         strip = pixels[top : top + rows]
         image = Image.fromarray(strip[..., 0] if channels == 1 else strip).convert(profile.mode)
