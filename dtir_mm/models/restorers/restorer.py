@@ -20,7 +20,7 @@ from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-from dtir_mm.models.restorers.tiling import tiled_rows
+from dtir_mm.models.restorers.tiling import overview, tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.registry import MODELS
 
@@ -48,7 +48,7 @@ class Restorer(BaseModel):
         passes: "one" forward pass; or "sdedit", for a network that was only pre-trained ("w/o GEF",
             Tables 6 to 9): the image is diffused to t and back by DDIM in at most ten passes.
         step: arguments of ``TrainingStep``; None for a restorer that is not trained.
-        tile: side in pixels of the tiles that larger images are split into; None for no tiles.
+        tile: largest side in pixels of the tiles that images are split into; None for no tiles.
         tile_overlap: overlap of neighbouring tiles in pixels.
         ensemble: average over an image and its three flips, at four times the cost.
         freeze: patterns for names of parameters not to train; see ``freezing.py``.
@@ -225,7 +225,8 @@ class Restorer(BaseModel):
                 return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
             return self._restore_padded(image, t)
 
-        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap):
+        multiple = self.backbone.size_rule.multiple
+        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap, multiple):
             yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
@@ -283,5 +284,10 @@ class Restorer(BaseModel):
         return torch.tensor(steps, device=samples['degraded'].device)
 
     def find_steps(self, degraded: Tensor) -> Tensor:
-        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``."""
-        return torch.tensor(find_steps(self, degraded), device=degraded.device)
+        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``.
+
+        Of images that are larger than 1024 pixels, parts decide (``tiling.overview``).
+        """
+        height, width = degraded.shape[-2:]
+        parts = overview(lambda a, b, c, d: degraded[..., a:b, c:d], (height, width))
+        return torch.tensor(find_steps(self, parts), device=degraded.device)
