@@ -59,6 +59,7 @@ def load_restorer(
     with limit, trust.building(model, 'model', checkpoint.path, trusted):
         restorer = MODELS.build({**model, **overrides})
     checkpoint.load_into(restorer)
+    restorer.trained_tasks = checkpoint.meta.tasks
     return restorer.to(get_device()).eval()
 
 

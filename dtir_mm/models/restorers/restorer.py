@@ -62,6 +62,7 @@ class Restorer(BaseModel):
     head: NoiseHead | ResidualHead
     classifier: DegradationClassifier | None
     data_preprocessor: RestorationPreprocessor
+    trained_tasks: Sequence[str] = ()  # that the weights were trained on; set by the loader
 
     def __init__(
         self,
