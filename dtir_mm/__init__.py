@@ -10,9 +10,9 @@ check_versions()
 
 
 def __getattr__(name: str) -> Any:
-    """``match_timesteps``, imported on first use so that ``import dtir_mm`` stays quick."""
-    if name == 'match_timesteps':
-        from dtir_mm.apis import match_timesteps
+    """``restore`` and ``match_timesteps``, imported on first use: ``import dtir_mm`` stays quick."""
+    if name in ('match_timesteps', 'restore'):
+        from dtir_mm import apis
 
-        return match_timesteps
+        return getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -123,11 +123,11 @@ def make_plan(
     """
     paths = list(dict.fromkeys(path for each in inputs for path in _matches(str(each))))
     if output is not None and _is_file(output, paths, naming):
-        jobs, left_out = [naming.as_file(paths[0], output)], []
+        plan = Plan([naming.as_file(paths[0], output)], [])
     else:
-        jobs, left_out = _jobs(paths, output, naming, recursive)
-    _require_separate(jobs)
-    return Plan(jobs, left_out)
+        plan = _under_their_names(paths, output, naming, recursive)
+    _require_separate(plan.jobs)
+    return plan
 
 
 def is_written(suffix: str) -> bool:
@@ -153,10 +153,10 @@ def _is_file(output: Path, paths: list[Path], naming: Naming) -> bool:
     return True
 
 
-def _jobs(
+def _under_their_names(
     paths: list[Path], output: Path | None, naming: Naming, recursive: bool
-) -> tuple[list[Job], list[str]]:
-    """The jobs whose results keep the names of the images, and lines on what is left out."""
+) -> Plan:
+    """The plan whose results have the names of the images."""
     jobs: list[Job] = []
     left_out: list[str] = []
     for path in paths:
@@ -176,7 +176,7 @@ def _jobs(
     if earlier := [job for job in jobs if job.source in written]:
         names = listed([job.source for job in earlier], _NAMED)
         left_out.append(f'{len(earlier)} left out that are results of other inputs: {names}')
-    return [job for job in jobs if job.source not in written], left_out
+    return Plan([job for job in jobs if job.source not in written], left_out)
 
 
 def _matches(text: str) -> list[Path]:
@@ -205,7 +205,7 @@ def _fitting(stem: str, ending: str) -> str:
 def _require_separate(jobs: list[Job]) -> None:
     """Raises ValueError if a file would be written twice, or an image replaced."""
     sources: dict[Path, Path] = {}
-    images = {_identity(job.source): job.source for job in jobs}
+    images = {identity(job.source): job.source for job in jobs}
     images.pop(None, None)
     for job in jobs:
         for target in job.targets:
@@ -214,14 +214,14 @@ def _require_separate(jobs: list[Job]) -> None:
                 raise ValueError(
                     f'{shown(first)} and {shown(job.source)} would both become {shown(target)}'
                 )
-            if (image := images.get(_identity(target))) is not None:
+            if (image := images.get(identity(target))) is not None:
                 raise ValueError(
                     f'{shown(target)} would replace the image {shown(image)}, which is never '
                     f'overwritten: name another output'
                 )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
     """What the names and links of a file share; None if there is none."""
     try:
         status = os.stat(path)
