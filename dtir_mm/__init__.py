@@ -2,11 +2,7 @@
 
 from typing import Any
 
-from dtir_mm.compat import check_versions
-
 __version__ = '0.2.0'
-
-check_versions()
 
 
 def __getattr__(name: str) -> Any:

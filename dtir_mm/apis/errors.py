@@ -30,22 +30,28 @@ _GRACE_SECONDS = 10  # for the launcher, which checks its processes every few se
 
 
 @contextmanager
-def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[None]:
+def one_line_errors(tool: str | None = None, interrupted: str = 'interrupted') -> Iterator[None]:
     """Ends the program with status 1 and ``<tool>: message`` for errors in the user's input.
 
     Errors in the user's own code and unforeseen errors keep their traceback, the latter with a
     request to report them. Ctrl-C gives status 130 and the message ``interrupted``. If several
-    processes fail, only the first one prints.
+    processes fail, only the first one prints. The default ``tool`` is the program's name.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may not be valid in any encoding
             stream.reconfigure(errors='backslashreplace')
+    tool = tool or program()
     try:
         yield
     except KeyboardInterrupt:
         _leave(_INTERRUPTED, f'{tool}: {interrupted}')
     except Exception as error:
         _leave(1, _account_of(tool, error))
+
+
+def program() -> str:
+    """The name of this program in messages: "train" for tools/train.py and ``dtir-mm train``."""
+    return Path(sys.argv[0].removeprefix('dtir-mm ')).stem
 
 
 def message_of(error: BaseException) -> str:
@@ -93,7 +99,7 @@ def _account_of(tool: str, error: Exception) -> str:
         return f'{text}{tool}: {type(error).__name__} in your own code, {own}'
     return (
         f'{text}{tool}: this is a fault of dtir_mm and not of yours. Please report it, with the '
-        f'lines above and what tools/check_env.py prints'
+        f'lines above and what `dtir-mm check-env` prints'
     )
 
 
