@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from dtir_mm.datasets.image_folders import left_out_line, list_folder, list_tree, no_image_in
+from dtir_mm.image_file import is_written
 from dtir_mm.names import listed, shortened, shown
 
 _ENDING = '_restored'
 _LONGEST_NAME = 255  # bytes
 _NAMED = 20
-# Formats that hold photographs in full colour; for others, such as GIF, PNG is written.
-_WRITTEN = frozenset({'PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP', 'PPM', 'JPEG2000', 'AVIF', 'TGA'})
 
 
 @dataclass(frozen=True)
@@ -130,11 +127,6 @@ def make_plan(
     return plan
 
 
-def is_written(suffix: str) -> bool:
-    """Whether results are written in the format of a suffix."""
-    return Image.registered_extensions().get(suffix.lower()) in _WRITTEN
-
-
 def _is_file(output: Path, paths: list[Path], naming: Naming) -> bool:
     """Whether an output is the file of the only image."""
     if output.is_dir() or not output.suffix:
@@ -163,13 +155,15 @@ def _under_their_names(
         if path.is_dir():
             folder = output or _folder_beside(path)
             images, others = list_tree(path, folder) if recursive else list_folder(path)
+            closed = not recursive and any(other.is_dir() for other in others)
+            remedy = ' (sub-folders need --recursive)' if closed else ''
             if not images:
-                raise FileNotFoundError(no_image_in(path, others))
+                raise FileNotFoundError(no_image_in(path, others) + remedy)
             jobs += [
                 naming.in_folder(image, folder, image.relative_to(path).parent) for image in images
             ]
             if others:
-                left_out.append(left_out_line(path, others, _NAMED))
+                left_out.append(left_out_line(path, others, _NAMED) + remedy)
         else:
             jobs.append(naming.in_folder(path, output) if output else naming.beside(path))
     written = {target: job.source for job in jobs if not job.folder for target in job.targets}

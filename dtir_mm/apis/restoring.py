@@ -129,8 +129,11 @@ def find(restorer: Restorer, image: np.ndarray, t: int | None, task: str | None 
 def prepared(restorer: Restorer, t: int | None, tile: int | None, ensemble: bool) -> Restorer:
     """The restorer with other settings, and with prediction if ``t`` is None.
 
-    The weights are shared, and the original stays unchanged.
+    The weights are shared, and the original stays unchanged. Raises ValueError for a tile of less
+    than 2 pixels.
     """
+    if tile is not None and tile < 2:
+        raise ValueError(f'tile={tile} must be at least 2 pixels, or None for no tiles')
     changed = copy.copy(restorer)
     changed.tile, changed.ensemble = tile, ensemble
     if tile is not None and tile <= changed.tile_overlap:

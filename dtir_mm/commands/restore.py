@@ -9,11 +9,12 @@ from dtir_mm import __version__
 from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
 from dtir_mm.apis.loading import load_restorer
 from dtir_mm.apis.restore_file import Settings
-from dtir_mm.apis.restore_plan import Naming, is_written, make_plan
+from dtir_mm.apis.restore_plan import Naming, make_plan
 from dtir_mm.apis.restore_run import Run
 from dtir_mm.apis.restoring import PRECISIONS, checked_device, choose_step, prepared, resolved
 from dtir_mm.engine.checkpoint import checkpoints_in, load_checkpoint
 from dtir_mm.files import require_writable
+from dtir_mm.image_file import is_written
 from dtir_mm.image_io import note_lines
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
@@ -113,7 +114,7 @@ def _understand_old_form(parser: argparse.ArgumentParser, args: argparse.Namespa
 
 def main() -> None:
     args = parse_args()
-    with one_line_errors('restore'):
+    with one_line_errors():
         every = make_plan(
             args.inputs, args.output, Naming(args.format, args.compare), args.recursive
         )

@@ -59,7 +59,10 @@ def test_folders_keep_their_names_and_sub_folders_are_optional(tmp_path):
     plan = make_plan([source], None, Naming())
     assert results(plan, tmp_path) == {'in/a.jpg': 'in_restored/a.jpg'}
     assert {job.folder for job in plan.jobs} == {tmp_path / 'in_restored'}
-    assert plan.left_out == [f'{source}: 2 left out that are no image files: .hidden.png, x/']
+    assert plan.left_out == [
+        f'{source}: 2 left out that are no image files: .hidden.png, x/ '
+        '(sub-folders need --recursive)'
+    ]
     out = tmp_path / 'out.v2'
     plan = make_plan([source], out, Naming(suffix='.webp', compare=True), recursive=True)
     assert results(plan, tmp_path) == {
