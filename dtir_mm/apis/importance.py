@@ -56,7 +56,12 @@ def accumulate_importance(
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
     settings = read_config(config).to_dict() if config else loaded.config
-    data = settings['train_dataloader']
+    data = settings.get('train_dataloader')
+    if not data or not settings['model'].get('step'):
+        raise ValueError(
+            f'the config in {config or loaded.path} has no train_dataloader or no model.step, as '
+            f'that of a release file: name the config of the training (--config)'
+        )
     restorer = load_restorer(loaded, config, allow_imports).train()
     step = restorer.step
     assert step is not None

@@ -8,12 +8,14 @@ from mmengine.device import get_device
 from torch import nn
 
 from dtir_mm import trust
+from dtir_mm.apis.deployed_restorer import deployed_restorer_config
 from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.memory_limit import in_proportion_to
 from dtir_mm.models.backbones.zoo import network_in
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
+from dtir_mm.weights_file import is_deployed
 
 
 def load_restorer(
@@ -22,13 +24,15 @@ def load_restorer(
     allow_imports: bool = False,
     **overrides: Any,
 ) -> Restorer:
-    """The restorer of a checkpoint, in evaluation mode.
+    """The restorer in a file of any kind, in evaluation mode.
 
     Public weights (``PublicNetwork``) need no config: their architecture is detected, and
-    ``x_hat = net(y)`` at every time step.
+    ``x_hat = net(y)`` at every time step. A deployed network, of tools/deploy.py or ONNX, restores
+    at the time step that it was deployed at (``DeployedBackbone``).
 
     Args:
-        checkpoint: the file, a work directory (its newest one), or from ``load_checkpoint``.
+        checkpoint: a checkpoint, a work directory (its newest one), a release file, public weights,
+            a deployed network; or from ``load_checkpoint``.
         config: config file to build from; None for the config in the checkpoint. Time steps are
             the checkpoint's, if it has any.
         allow_imports: import the modules that the checkpoint's own config names under
@@ -38,10 +42,12 @@ def load_restorer(
     Raises:
         CheckpointError: it cannot be read, is of another architecture, or carries no config.
         ValueError: its config needs imports, unregistered names or other files, and
-            ``allow_imports`` is False; or it has weights of an unknown network, or of one that does
-            not restore.
+            ``allow_imports`` is False; it has weights of an unknown network, or of one that does
+            not restore; or ``config`` is given for a deployed network.
     """
     if not isinstance(checkpoint, Checkpoint):
+        if is_deployed(checkpoint):
+            return _deployed_restorer(checkpoint, config, overrides)
         checkpoint = load_checkpoint(checkpoint)
     if config is None and not checkpoint.meta.is_ours:
         return _public_restorer(checkpoint, overrides)
@@ -61,6 +67,15 @@ def load_restorer(
     checkpoint.load_into(restorer)
     restorer.trained_tasks = checkpoint.meta.tasks
     return restorer.to(get_device()).eval()
+
+
+def _deployed_restorer(
+    path: str | Path, config: str | Path | None, overrides: dict[str, Any]
+) -> Restorer:
+    if config is not None:
+        raise ValueError(f'{path} is a deployed network, which is complete without {config}')
+    model = deployed_restorer_config(path)
+    return MODELS.build({**model, **overrides}).to(get_device()).eval()
 
 
 def _public_restorer(checkpoint: Checkpoint, overrides: dict[str, Any]) -> Restorer:
