@@ -56,6 +56,13 @@ class Pixels(NamedTuple):
         mode = ('LA' if grey else 'RGBA') if has_alpha else ('L' if grey else 'RGB')
         return cls.of_array(np.asarray(image if image.mode == mode else image.convert(mode)))
 
+    @property
+    def is_deep_colour(self) -> bool:
+        """Whether it has 16 bits and more than one channel, for which PIL has no mode."""
+        return self.colours.dtype == np.uint16 and (
+            self.alpha is not None or self.colours.shape[2] > 1
+        )
+
     def joined(self) -> np.ndarray:
         """The array (H, W, C) of colours and alpha."""
         if self.alpha is None:
@@ -68,7 +75,7 @@ class Pixels(NamedTuple):
         Only uint8 and uint16 can be converted.
         """
         array = self.joined()
-        if array.dtype == np.uint16 and array.shape[2] > 1:
+        if self.is_deep_colour:
             array = (array >> 8).astype(np.uint8)
         return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 

@@ -10,13 +10,20 @@ import torch
 from mmengine.logging import print_log
 from PIL import Image
 
-from dtir_mm.apis.loading import load_restorer
+from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.apis.pixels import Pixels
 from dtir_mm.apis.restoring import checked_device, choose_step, find, prepared, restore_pixels
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.image_file import read_image_file
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
+
+
+_DEPTH = (
+    'PIL has no colour images of 16 bits, so the result has the upper 8: pass an array, or use '
+    '`dtir-mm restore`, to keep all 16'
+)
 
 
 def restore(
@@ -63,6 +70,8 @@ def restore(
         file = read_image_file(image)
         info: dict[Any, Any] = {'icc_profile': file.icc_profile, 'exif': file.exif}
         pixels = Pixels(file.pixels, file.alpha)
+        if pixels.is_deep_colour:
+            print_log(f'{shown(image)}: {_DEPTH}', 'current', logging.WARNING)
     elif isinstance(image, Image.Image):
         pixels, info = Pixels.of_pil(image), image.info
     elif isinstance(image, np.ndarray):
@@ -96,7 +105,9 @@ def _restorer(checkpoint: str | Path | Restorer | None, device: str | None) -> R
 @lru_cache(maxsize=2)
 def _loaded(path: Path, changed: int | None, device: str | None) -> Restorer:
     """A restorer that stays loaded until its file changes."""
-    restorer = load_restorer(path)
+    restorer, warning = load_with_warning(path)
+    if warning:
+        print_log(warning, 'current', logging.WARNING)
     return restorer if device is None else restorer.to(checked_device(device))
 
 

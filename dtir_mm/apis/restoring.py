@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dtir_mm.apis.deployed_restorer import DeployedBackbone
 from dtir_mm.models.restorers.restorer import Restorer
 
 PRECISIONS = ('auto', 'fp32', 'bf16')
@@ -98,8 +99,12 @@ def choose_step(restorer: Restorer, task: str | None = None, t: int | None = Non
 
     Raises:
         KeyError: the task has no time step.
-        ValueError: ``t`` is not in 1..T, or none is given and there are several tasks.
+        ValueError: ``t`` is not in 1..T, none is given and there are several tasks, or a deployed
+            network has another step.
     """
+    if isinstance(restorer.backbone, DeployedBackbone):
+        restorer.backbone.require(task, t)
+        return restorer.backbone.t
     require_step(restorer, t)
     if t is not None:
         return t

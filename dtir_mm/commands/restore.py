@@ -7,12 +7,12 @@ from typing import Any
 
 from dtir_mm import __version__
 from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least, one_line_errors
-from dtir_mm.apis.loading import load_restorer
+from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.apis.restore_file import Settings
 from dtir_mm.apis.restore_plan import Naming, make_plan
 from dtir_mm.apis.restore_run import Run
 from dtir_mm.apis.restoring import PRECISIONS, checked_device, choose_step, prepared, resolved
-from dtir_mm.engine.checkpoint import checkpoints_in, load_checkpoint
+from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.files import require_writable
 from dtir_mm.image_file import is_written
 from dtir_mm.image_io import note_lines
@@ -144,9 +144,9 @@ def main() -> None:
 
 def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, Any]]:
     """The restorer, how images are restored, and what their record says about both."""
-    checkpoint = load_checkpoint(args.checkpoint or released_model())
-    restorer = load_restorer(checkpoint, args.config, args.allow_imports)
-    if warning := checkpoint.pretraining_warning:
+    file = args.checkpoint or released_model()
+    restorer, warning = load_with_warning(file, args.config, args.allow_imports)
+    if warning:
         print(warning)
     if args.device:
         restorer = restorer.to(checked_device(args.device))
@@ -155,7 +155,7 @@ def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, A
     precision = resolved(args.precision, next(restorer.parameters()).device)
     settings = Settings(args.task, t, args.strength, precision, args.max_pixels)
     about = {
-        'checkpoint': shown(checkpoint.path),
+        'checkpoint': shown(file),
         'version': __version__,
         'strength': args.strength,
         'ensemble': args.ensemble,

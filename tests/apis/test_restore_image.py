@@ -7,6 +7,7 @@ from PIL import Image
 
 import dtir_mm
 from dtir_mm.apis import load_restorer, restore_image, restore_pixels
+from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.image_io import read_image, save_image
 
 OLD = 'tests/fixtures/old_checkpoint/'
@@ -148,9 +149,9 @@ def test_a_checkpoint_is_loaded_once_until_it_changes(checkpoint, photo, tmp_pat
 
     def counted(path):
         loaded.append(path)
-        return load_restorer(path)
+        return load_with_warning(path)
 
-    monkeypatch.setattr(restore_image, 'load_restorer', counted)
+    monkeypatch.setattr(restore_image, 'load_with_warning', counted)
     file = tmp_path / 'a.pth'
     file.write_bytes(checkpoint.read_bytes())
     for _ in range(3):
