@@ -23,7 +23,9 @@ BOTTOM = {
 ALLOWED = {
     'compat': {'versions'},
     'decoding': set(),
+    'encoding': {'decoding'},
     'files': {'names'},
+    'image_file': {'decoding', 'encoding', 'files', 'image_io', 'names'},
     'image_io': {'decoding', 'files', 'names'},
     'json_files': set(),
     'memory_limit': {'weights_file'},
