@@ -6,7 +6,7 @@ __version__ = '0.2.0'
 
 
 def __getattr__(name: str) -> Any:
-    """``restore`` and ``match_timesteps``, imported on first use: ``import dtir_mm`` stays quick."""
+    """``restore`` and ``match_timesteps``, imported on first use to keep the import quick."""
     if name in ('match_timesteps', 'restore'):
         from dtir_mm import apis
 

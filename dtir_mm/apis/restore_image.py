@@ -19,7 +19,6 @@ from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
 
-
 _DEPTH = (
     'PIL has no colour images of 16 bits, so the result has the upper 8: pass an array, or use '
     '`dtir-mm restore`, to keep all 16'

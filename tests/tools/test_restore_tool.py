@@ -1,6 +1,7 @@
 """``dtir-mm restore`` and tools/restore.py: what they write, and what they reject."""
 
 import errno
+import json
 from pathlib import Path
 
 import cv2
@@ -234,16 +235,19 @@ def test_the_limit_of_pixels_can_be_raised(toy, run_tool, failure_of, tmp_path, 
     failure_of('restore', toy.finetune, source, tmp_path / 'b', '--max-pixels', 0)
 
 
-def test_converted_colour_profiles_are_reported(toy, run_tool, tmp_path):
+def test_what_a_format_does_not_hold_is_reported(toy, run_tool, tmp_path):
     rgb = read_image(toy.photos / '0.png')
     (tmp_path / 'in').mkdir()
-    for name, space in (('a', 'P3'), ('b', 'P3'), ('c', 'Adobe')):
+    for name, space in (('a', 'P3'), ('b', 'P3'), ('c', 'sRGB')):
         profile = icc_profile(space, space)
         Image.fromarray(rgb).save(tmp_path / 'in' / f'{name}.png', icc_profile=profile)
-    printed = run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'out')
-    note = 'note: colours were converted to sRGB from the profile'
-    assert f"{note} 'P3': 2 image(s): {tmp_path / 'in' / 'a.png'}, " in printed
-    assert f"{note} 'Adobe': 1 image(s): {tmp_path / 'in' / 'c.png'}\n" in printed
+    said = 'note: BMP is written without a profile: colours became sRGB: 2 image(s): '
+    for suffix, times in (('png', 0), ('bmp', 1)):
+        out = tmp_path / suffix
+        printed = run_tool('restore', toy.finetune, tmp_path / 'in', out, '--format', suffix)
+        assert printed.count(f'{said}{tmp_path}/in/a.png, {tmp_path}/in/b.png\n') == times
+        images = json.loads((out / 'restored.json').read_text())['images']
+        assert [len(images[f'{name}.{suffix}']['notes']) for name in 'abc'] == [times, times, 0]
 
 
 def test_overflowing_weights_are_reported(toy, failure_of, tmp_path):
