@@ -19,12 +19,11 @@ from dtir_mm.weights_file import CheckpointError
 
 _USER_ERRORS = (OSError, ValueError, KeyError, ImportError, CheckpointError, FloatingPointError)
 _PACKAGE = Path(__file__).resolve().parents[1]
-_INSTALLED = [
-    Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
-]
+_STANDARD = [Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')]
 _NOT_THE_USERS = tuple(
-    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_STANDARD)
 )
+_INSTALLED = {'site-packages', 'dist-packages'}  # also the user's, and those of a base environment
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _GRACE_SECONDS = 10  # for the launcher, which checks its processes every few seconds
 
@@ -120,6 +119,7 @@ def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
         if Path(file).is_file()
         and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
         and Path(file).parts[-2:] != ('tools', f'{tool}.py')
+        and not _INSTALLED & set(Path(file).parts)
     ]
     return own[-1] if own else None
 

@@ -25,6 +25,7 @@ from dtir_mm.analysis.summary import (
     write_rows_csv,
     write_summary,
 )
+from dtir_mm.apis import load_restorer
 from dtir_mm.apis.command_line import (
     ToolParser,
     add_config_with_options,
@@ -32,16 +33,24 @@ from dtir_mm.apis.command_line import (
     end_communication,
     one_line_errors,
 )
+from dtir_mm.apis.deployed_restorer import DeployedBackbone
 from dtir_mm.apis.held_logs import HeldLogs
 from dtir_mm.config import override_config, read_config, require_parts
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint_meta import CheckpointMeta
 from dtir_mm.evaluation.protocols import PROTOCOLS
+from dtir_mm.models.restorers.task_timesteps import CLEAN
+from dtir_mm.weights_file import is_deployed
 
 
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     add_config_with_options(parser)
-    parser.add_argument('checkpoint', help='a checkpoint, or the work directory of a run')
+    parser.add_argument(
+        'checkpoint',
+        help='a checkpoint, the work directory of a run, or a deployed network (.safetensors, '
+        '.onnx), which replaces the model of the config',
+    )
     parser.add_argument('--work-dir', help='folder of the results; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and images')
     parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
@@ -64,6 +73,9 @@ def parse_args() -> argparse.Namespace:
     for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
         if getattr(args, option):
             parser.error(f'--publish does not allow --{option.replace("_", "-")}')
+    for option in ('online_weights', 'publish') if is_deployed(args.checkpoint) else ():
+        if getattr(args, option):
+            parser.error(f'a deployed network does not allow --{option.replace("_", "-")}')
     if args.replace and not args.publish:
         parser.error('--replace needs --publish')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -74,19 +86,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = read_config(args.config)
-    checkpoint = load_checkpoint(args.checkpoint)
+    checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
     publication = None
-    if args.publish:
+    if args.publish and checkpoint:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
         publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     _set_up(config, args, checkpoint)
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
-    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    _load_weights(runner, args, checkpoint)
     comparisons = ComparisonHook(out / 'images', args.method, args.images)
     runner.register_hook(comparisons)
-    if checkpoint.pretraining_warning and is_main_process():
-        print(checkpoint.pretraining_warning, flush=True)
     runner.test()
     rows = runner.test_evaluator.metrics[0].rows
     comparisons.count = 0  # only the first test saves images
@@ -99,15 +109,16 @@ def main() -> None:
     means = [row for method in ('input', args.method) for row in mean_rows(rows, method)]
     if blind:
         means += mean_rows(blind, f'{args.method}, blind')
-    decay = None if args.online_weights else checkpoint.meta.ema_decay
+    meta = checkpoint.meta if checkpoint else CheckpointMeta()
+    decay = None if args.online_weights else meta.ema_decay
     write_rows_csv(rows, out / 'images.csv')
     if blind:
         write_rows_csv(blind, out / 'images_blind.csv')
-    _write_summary(out / 'summary.json', config, checkpoint, means, rows, comparisons.paths, decay)
+    _write_summary(out / 'summary.json', config, meta, means, rows, comparisons.paths, decay)
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
-    print(f'weights: {_weights(checkpoint, decay)}')
+    print(f'weights: {_weights(args.checkpoint, checkpoint, decay)}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {_steps(rows)}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
@@ -115,10 +126,11 @@ def main() -> None:
         print(f'published: {publication.page}')
 
 
-def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint) -> None:
+def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
     """Makes a config test a checkpoint in the way that the command line says."""
-    if config.get('model') and checkpoint.meta.is_ours and not checkpoint.pretraining_warning:
-        config.model.timesteps = checkpoint.timesteps  # pre-training has no tasks
+    if checkpoint and checkpoint.meta.is_ours and not checkpoint.pretraining_warning:
+        if config.get('model'):
+            config.model.timesteps = checkpoint.timesteps  # pre-training has no tasks
     config.launcher = args.launcher
     config.load_from = None
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
@@ -132,16 +144,39 @@ def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint) ->
         config.test_evaluator.protocol = args.protocol
 
 
+def _load_weights(runner: Any, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+    if checkpoint is None:
+        _use_deployed(runner, args.checkpoint)
+        return
+    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    if checkpoint.pretraining_warning and is_main_process():
+        print(checkpoint.pretraining_warning, flush=True)
+
+
+def _use_deployed(runner: Any, path: str) -> None:
+    """Replaces the model by a deployed network.
+
+    Raises:
+        ValueError: the data has a task that it was not deployed for.
+    """
+    settings = {k: getattr(runner.restorer, k) for k in ('tile', 'tile_overlap', 'ensemble')}
+    restorer = load_restorer(path, **settings)
+    if isinstance(restorer.backbone, DeployedBackbone) and restorer.timesteps.fixed is None:
+        for task in runner.test_dataloader.dataset.tasks:
+            if task != CLEAN:
+                restorer.backbone.require(task, None)
+    runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), restorer)
+
+
 def _write_summary(
     path: Path,
     config: Config,
-    checkpoint: Checkpoint,
+    meta: CheckpointMeta,
     means: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     images: Iterable[Path],
     decay: float | None,
 ) -> None:
-    meta = checkpoint.meta
     write_summary(
         path,
         rows=means,
@@ -164,8 +199,10 @@ def _hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _weights(checkpoint: Checkpoint, decay: float | None) -> str:
+def _weights(path: str, checkpoint: Checkpoint | None, decay: float | None) -> str:
     """Which weights were tested."""
+    if checkpoint is None:
+        return f'of the network in {path}'
     if not checkpoint.meta.is_ours:
         return 'of another program, with the time steps of the config'
     said = f'averaged (EMA, decay {decay})' if decay else 'of the last update'
