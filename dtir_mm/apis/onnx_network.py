@@ -30,6 +30,9 @@ _ACCEPTED = 'one input and one output of 32-bit floats (B, 3, H, W), RGB in [0, 
 class OnnxNetwork(nn.Module):
     """Restores images with an ONNX session, one at a time.
 
+    The files of ``export_onnx`` clamp what they output: where tiles overlap, and in an ensemble,
+    clamped images are averaged.
+
     Args:
         session: of onnxruntime.
         step: the time step that it was deployed at.

@@ -67,10 +67,10 @@ def save_release(
 
 def in_half_precision(tensor: Tensor) -> Tensor:
     """A tensor in half precision, or itself if that is not close, or it holds integers."""
-    if not tensor.is_floating_point():
+    if not tensor.is_floating_point() or not tensor.numel():
         return tensor
     half = tensor.half()
-    error = (half.to(tensor.dtype) - tensor).abs().max() if tensor.numel() else 0.0
+    error = (half.to(tensor.dtype) - tensor).abs().max()
     return half if error <= _TOLERANCE * tensor.abs().max() else tensor
 
 
