@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dtir_mm.named_configs import config_path
+
 # Options of the tools, and values in a config.
 OPTIONS = {'--pictures': '--images'}
 VALUES = {'held_out_noise': 'val_noise_loss', 'held_out_denoising': 'val_denoising_loss'}
@@ -39,7 +41,7 @@ def renamed_config(path: str | Path) -> str:
         if match := re.search(old, name):
             name = name.replace(match[0], match.expand(new))
             options.append(match.expand(option))
-    if not Path(name).is_file():
+    if not config_path(name).is_file():
         return ''
     return f'; it is now {name}' + (f' with --cfg-options {" ".join(options)}' if options else '')
 

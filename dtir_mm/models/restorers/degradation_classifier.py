@@ -65,8 +65,16 @@ class DegradationClassifier(nn.Module):
             h = norm(h)
         return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
 
-    def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Cross entropy (B,) of each degraded image and its ground truth, weighted like one task.
+    def losses(
+        self,
+        degraded: Tensor,
+        clean: Tensor,
+        tasks: Sequence[str],
+        clean_weight: float | None = None,
+    ) -> Tensor:
+        """Cross entropy (B,) of each degraded image, plus that of its ground truth as clean.
+
+        The latter has the weight ``clean_weight``; None for the weight of one task.
 
         Raises:
             ValueError: a task is not among the classifier's.
@@ -80,9 +88,10 @@ class DegradationClassifier(nn.Module):
         indices = [self.classes.index(task) for task in tasks]
         labels = torch.tensor(indices, device=degraded.device)
         clean_labels = torch.full_like(labels, len(self.classes) - 1)
-        by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
-        by_clean = F.cross_entropy(self(clean), clean_labels, reduction='none')
-        return by_degraded + by_clean / (len(self.classes) - 1)
+        by_degraded = F.cross_entropy(self(degraded).to(degraded), labels, reduction='none')
+        by_clean = F.cross_entropy(self(clean).to(clean), clean_labels, reduction='none')
+        weight = 1 / (len(self.classes) - 1) if clean_weight is None else clean_weight
+        return by_degraded + weight * by_clean
 
 
 def _statistics(h: Tensor) -> Tensor:
