@@ -13,14 +13,19 @@ from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import RestorationPreprocessor, checked_range, to_uint8
-from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
+from dtir_mm.models.restorers.blind_inference import (
+    Part,
+    Prediction,
+    find_predictions,
+    require_inference,
+)
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-from dtir_mm.models.restorers.tiling import overview, tiled_rows
+from dtir_mm.models.restorers.tiling import tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.registry import MODELS
 
@@ -287,10 +292,11 @@ class Restorer(BaseModel):
         return torch.tensor(steps, device=samples['degraded'].device)
 
     def find_steps(self, degraded: Tensor) -> Tensor:
-        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``.
+        """The time steps (B,) of images (B, 3, H, W) of unknown degradation."""
+        size = (degraded.shape[-2], degraded.shape[-1])
+        found = self.find_predictions(lambda a, b, c, d: degraded[..., a:b, c:d], size)
+        return torch.tensor([prediction.t for prediction in found], device=degraded.device)
 
-        Of images that are larger than 1024 pixels, parts decide (``tiling.overview``).
-        """
-        height, width = degraded.shape[-2:]
-        parts = overview(lambda a, b, c, d: degraded[..., a:b, c:d], (height, width))
-        return torch.tensor(find_steps(self, parts), device=degraded.device)
+    def find_predictions(self, part: Part, size: tuple[int, int]) -> list[Prediction]:
+        """See ``blind_inference.py``; ``part`` is as in ``restored_rows``."""
+        return find_predictions(self, part, size)
