@@ -65,7 +65,18 @@ def load_restorer(
     with limit, trust.building(model, 'model', checkpoint.path, trusted):
         restorer = MODELS.build({**model, **overrides})
     checkpoint.load_into(restorer)
+    restorer.trained_tasks = checkpoint.meta.tasks
     return restorer.to(get_device()).eval()
+
+
+def load_with_warning(
+    path: str | Path, config: str | Path | None = None, allow_imports: bool = False
+) -> tuple[Restorer, str | None]:
+    """``load_restorer`` of a file, and a warning if it is only pre-trained."""
+    if is_deployed(path):
+        return load_restorer(path, config), None
+    checkpoint = load_checkpoint(path)
+    return load_restorer(checkpoint, config, allow_imports), checkpoint.pretraining_warning
 
 
 def _deployed_restorer(

@@ -53,7 +53,7 @@ class Restorer(BaseModel):
         passes: "one" forward pass; or "sdedit", for a network that was only pre-trained ("w/o GEF",
             Tables 6 to 9): the image is diffused to t and back by DDIM in at most ten passes.
         step: arguments of ``TrainingStep``; None for a restorer that is not trained.
-        tile: side in pixels of the tiles that larger images are split into; None for no tiles.
+        tile: largest side in pixels of the tiles that images are split into; None for no tiles.
         tile_overlap: overlap of neighbouring tiles in pixels.
         ensemble: average over an image and its three flips, at four times the cost.
         freeze: patterns for names of parameters not to train; see ``freezing.py``.
@@ -67,6 +67,7 @@ class Restorer(BaseModel):
     head: NoiseHead | ResidualHead
     classifier: DegradationClassifier | None
     data_preprocessor: RestorationPreprocessor
+    trained_tasks: Sequence[str] = ()  # that the weights were trained on; set by the loader
 
     def __init__(
         self,
@@ -232,7 +233,8 @@ class Restorer(BaseModel):
                 return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
             return self._restore_padded(image, t)
 
-        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap):
+        multiple = self.backbone.size_rule.multiple
+        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap, multiple):
             yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:

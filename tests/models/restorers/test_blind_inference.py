@@ -7,7 +7,7 @@ import torch
 from blind_cases import STEPS, build, images
 from torch import Tensor, nn
 
-from dtir_mm.apis import restore
+from dtir_mm.apis import restore_pixels
 from dtir_mm.models.restorers.blind_inference import Prediction, classified_parts
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 
@@ -74,10 +74,10 @@ def test_clean_images_are_returned_bit_exactly():
     restorer = build(inference='predict').float()
     restorer.classifier.forward = lambda x: torch.eye(4)[[3]]
     every = torch.arange(256, dtype=torch.uint8).reshape(16, 16, 1).repeat(1, 1, 3).numpy()
-    assert (restore(restorer, every, None) == every).all()
+    assert (restore_pixels(restorer, every, None) == every).all()
     restorer.classifier.forward = lambda x: torch.eye(4)[[2]]
-    assert (restore(restorer, every, None) == restore(restorer, every, 8)).all()
-    assert (restore(restorer, every, None) != every).any()
+    assert (restore_pixels(restorer, every, None) == restore_pixels(restorer, every, 8)).all()
+    assert (restore_pixels(restorer, every, None) != every).any()
 
 
 def test_clean_is_always_at_step_zero():
