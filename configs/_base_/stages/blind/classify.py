@@ -1,0 +1,14 @@
+"""A classifier that predicts the degradation, for the finished network of ``joint.py``."""
+
+_base_ = './joint.py'
+model = dict(
+    inference='predict',
+    classifier=dict(
+        type='DegradationClassifier',
+        tasks=[
+            'noisy', 'rainy', 'jpeg', 'snowy', 'inpainting',
+            'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
+        ],
+    ),
+    step=dict(_delete_=True, objective=dict(type='DegradationClassification')),
+)  # fmt: skip

@@ -1,0 +1,18 @@
+"""Predicts which of ten degradations an image has, or that it has none, on patches of 192 px."""
+
+_base_ = [
+    '../_base_/stages/blind/classify.py',
+    '../_base_/datasets/photos_blind.py',
+    '../_base_/schedules/adam_cosine_mini.py',
+    '../_base_/runtime.py',
+]
+model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(type='LocalUNet')))
+_pipeline = [
+    dict(type='RandomPatch', size=192),
+    dict(type='RandomFlipTurn'),
+    dict(type='PackSample'),
+]
+train_dataloader = dict(dataset=dict(composites=0, untouched=0, pipeline=_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(max_iters=4000, val_interval=4000)
+load_from = 'work_dirs/blind_local-unet_cooldown-128px_b4-3k'
