@@ -15,7 +15,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import cv2
 import numpy as np
+import pywt
+import skimage
 from cases import TASKS, Case, Pair, single
 from classical_methods import CANDIDATES
 from figures import Figures
@@ -41,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 @one_line_errors('classical')
 def main() -> None:
     args = parse_args()
-    about = origin()
+    about = origin(np, cv2, skimage, pywt)
     figures = Figures()
     tuned, cases = {}, []
     for task in TASKS:

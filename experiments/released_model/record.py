@@ -3,23 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean
+from types import ModuleType
 from typing import Any
 
 from dtir_mm.analysis.summary import git_commit
 from dtir_mm.files import write_text
 
-_PACKAGES = ('torch', 'numpy', 'opencv-python', 'scikit-image')
 _DECIMALS = 4
 
 
-def origin() -> dict[str, Any]:
-    """Commit of the code and versions of the packages that the figures depend on."""
+def origin(*packages: ModuleType) -> dict[str, Any]:
+    """Commit of the code, and versions of the packages that the figures depend on."""
     return {
         'commit': git_commit(Path(__file__).parent),
-        'versions': {name: version(name) for name in _PACKAGES},
+        'versions': {package.__name__: package.__version__ for package in packages},
     }
 
 
@@ -30,11 +28,6 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 def _rounded(value: Any) -> Any:
     return round(value, _DECIMALS) if isinstance(value, float) else value
-
-
-def mean(case: Mapping[str, Any], method: str, figure: str) -> float:
-    """Mean of a figure over the photographs of a case."""
-    return fmean(case[method][figure])
 
 
 def sha256(path: Path) -> str:
