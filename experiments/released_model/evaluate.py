@@ -95,8 +95,9 @@ class Subject:
     def _restored(self, image: np.ndarray, t: int) -> np.ndarray:
         if t == 0:
             return image
-        restored = self.restorer.restore_images(self._batch(image), torch.tensor([t]))
-        return to_uint8(restored)[0]
+        batch = self._batch(image)
+        steps = torch.tensor([t], device=batch.device)
+        return to_uint8(self.restorer.restore_images(batch, steps))[0]
 
     def _batch(self, image: np.ndarray) -> torch.Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]

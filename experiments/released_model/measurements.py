@@ -77,14 +77,14 @@ def found(case: Mapping[str, Any]) -> str:
     return ', '.join(f'{task} {count}' for task, count in counts)
 
 
-def wins(
+def beaten(
     ours: Measurements, method: str, others: Measurements, other: str, domain: str
-) -> int | None:
-    """For how many tasks a method has a higher mean PSNR than another; None if not measured."""
-    pairs = [
-        (mean(ours.case(domain, task), method), mean(others.case(domain, task), other))
+) -> dict[str, bool] | None:
+    """By task, whether a method has a higher mean PSNR than another; None if not measured."""
+    pairs = {
+        task: (mean(ours.case(domain, task), method), mean(others.case(domain, task), other))
         for task in TASKS
-    ]
-    if any(None in pair for pair in pairs):
+    }
+    if any(None in pair for pair in pairs.values()):
         return None
-    return sum(value > than for value, than in pairs)
+    return {task: value > than for task, (value, than) in pairs.items()}

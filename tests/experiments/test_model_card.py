@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 from cases import COMPOSITES, TASKS
-from measurements import Measurements, cell, found, mean, wins
+from measurements import Measurements, beaten, cell, found, mean
 from page import CARD, RESULTS, filled, text_of
 from quoted import TABLE_2
 from record import sha256, write_record
@@ -70,17 +70,21 @@ def test_cells_are_means(results):
     assert cell(case, 'told') == '23.00 / .750'
     assert cell(case, 'nothing') == '-'
     assert found(case) == 'clean 1, unsure 1'
-    assert wins(released, 'told', released, 'input', 'source') == 9  # the first is equal
-    assert wins(released, 'nothing', released, 'input', 'source') is None
+    won = beaten(released, 'told', released, 'input', 'source')
+    assert won == {task: task != TASKS[0] for task in TASKS}  # the first is equal
+    assert beaten(released, 'nothing', released, 'input', 'source') is None
 
 
 def test_the_text_counts_and_lists(results):
     text = text_of(results)
     assert (
-        'it beats its input: told on 9 of 10 tasks at the source severity and 9 at the target '
-        'severity; blind on 5 of 10 tasks'
+        '- **the input**: told, on 9 of 10 tasks at the source severity (not noisy) and on 9 of 10 '
+        'tasks at the target severity (not noisy); blind, on 5 of 10'
     ) in text
-    assert 'it beats the best classical method: told on 5 of 10 tasks' in text
+    assert (
+        '- **the best classical method**: told, on 5 of 10 tasks at the source severity (not '
+        'noisy, rainy, jpeg, snowy, inpainting)'
+    ) in text
     assert '| rainy | 20.00 / .750 | 24.50 / .750, gamma | 21.00 / .750 |' in text
     assert 'No classical method improves the validation photographs of raindrop.' in text
     assert '| hazy + rainy | 18.00 / .750 | 24.00 / .750 | noisy 2 | 21.00 / .750 |' in text
@@ -96,7 +100,7 @@ def test_the_text_counts_and_lists(results):
 def test_the_same_network_by_another_recipe_is_a_column(results):
     write_record(results / 'scratch.json', ABOUT, released_cases())
     text = text_of(results)
-    assert 'the same network from scratch, told: told on 0 of 10 tasks' in text
+    assert '- **the same network from scratch, told**: told, on 0 of 10 tasks' in text
     assert text.count('| from scratch, told |') == 2
 
 
