@@ -13,7 +13,12 @@ from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import RestorationPreprocessor, checked_range, to_uint8
-from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
+from dtir_mm.models.restorers.blind_inference import (
+    Part,
+    Prediction,
+    find_predictions,
+    require_inference,
+)
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
@@ -123,6 +128,12 @@ class Restorer(BaseModel):
             self.double()
             self.data_preprocessor.dtype = torch.float64
 
+    def autocast(self, images: Tensor) -> contextlib.AbstractContextManager[None]:
+        """Inside, networks are trained in "bf16" on images, if that is the precision."""
+        if self.precision == 'bf16' and self.training:
+            return torch.autocast(images.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
     @contextlib.contextmanager
     def without_autocast(self) -> Iterator[None]:
         """Inside, "bf16" is "fp32"."""
@@ -156,11 +167,7 @@ class Restorer(BaseModel):
         Raises:
             NotFiniteError: it is not finite; during training the losses are checked instead.
         """
-        bf16 = self.precision == 'bf16' and self.training
-        context = (
-            torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
-        )
-        with context:
+        with self.autocast(u):
             residual = self.backbone.predict_residual(u, t, restoring).to(u.dtype)
         if not self.training:
             require_finite_output(
@@ -283,5 +290,11 @@ class Restorer(BaseModel):
         return torch.tensor(steps, device=samples['degraded'].device)
 
     def find_steps(self, degraded: Tensor) -> Tensor:
-        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``."""
-        return torch.tensor(find_steps(self, degraded), device=degraded.device)
+        """The time steps (B,) of images (B, 3, H, W) of unknown degradation."""
+        size = (degraded.shape[-2], degraded.shape[-1])
+        found = self.find_predictions(lambda a, b, c, d: degraded[..., a:b, c:d], size)
+        return torch.tensor([prediction.t for prediction in found], device=degraded.device)
+
+    def find_predictions(self, part: Part, size: tuple[int, int]) -> list[Prediction]:
+        """See ``blind_inference.py``; ``part`` is as in ``restored_rows``."""
+        return find_predictions(self, part, size)
