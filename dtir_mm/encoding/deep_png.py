@@ -36,7 +36,7 @@ def encode_deep_png(pixels: np.ndarray, alpha: np.ndarray | None, metadata: byte
         filtered[:, 0] = _UP
         np.subtract(rows, np.vstack([above, rows[:-1]]), out=filtered[:, 1:])
         above = rows[-1]
-        parts += _chunk(b'IDAT', compressor.compress(filtered))
+        parts += _chunk(b'IDAT', compressor.compress(filtered.data))
     return b''.join([*parts, *_chunk(b'IDAT', compressor.flush()), *_chunk(b'IEND', b'')])
 
 

@@ -28,7 +28,6 @@ _LABELS = {
 }
 _OF_16_BITS = ('PNG', 'TIFF')
 _WITHOUT_ALPHA = ('JPEG', 'PPM', 'BMP')
-_WITHOUT_GREY = ('WEBP', 'AVIF')
 _PARSED = ('TIFF', 'AVIF')  # other formats take EXIF as it is
 _STRIP = 1 << 20  # pixels converted at once, to limit memory
 _LONGEST_IN_JPEG = 65_504  # bytes
@@ -54,7 +53,7 @@ def fitted(content: Content, image_format: str) -> tuple[Content, list[str]]:
         if alpha.min() < np.iinfo(alpha.dtype).max:
             notes.append(f'{image_format} is written without transparency: it was dropped')
         alpha = None
-    grey_to_rgb = pixels.shape[2] == 1 and image_format in _WITHOUT_GREY
+    grey_to_rgb = pixels.shape[2] == 1 and image_format == 'WEBP'
     if metadata.icc_profile and (grey_to_rgb or 'icc_profile' not in KEPT.get(image_format, ())):
         pixels, more = _in_srgb(pixels, metadata.icc_profile, image_format)
         notes += more
@@ -99,7 +98,9 @@ def _fitted_metadata(metadata: Metadata, image_format: str) -> tuple[Metadata, l
         notes.append('gamma, primaries or HDR transfer of a PNG were not kept')
     for name in ('exif', 'xmp'):
         if image_format == 'JPEG' and len(getattr(metadata, name) or b'') > _LONGEST_IN_JPEG:
-            metadata = replace(metadata, **{name: None})
+            metadata = (
+                replace(metadata, exif=None) if name == 'exif' else replace(metadata, xmp=None)
+            )
             notes.append(f'JPEG holds at most 64 KB of {_LABELS[name]}: it was dropped')
     if image_format in _PARSED and not _is_well_formed(metadata.exif):
         metadata = replace(metadata, exif=None)
