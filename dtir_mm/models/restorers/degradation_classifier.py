@@ -112,8 +112,8 @@ class DegradationClassifier(nn.Module):
         indices = [self.classes.index(task) for task in tasks]
         labels = torch.tensor(indices, device=degraded.device)
         clean_labels = torch.full_like(labels, len(self.classes) - 1)
-        by_degraded = F.cross_entropy(self(degraded).to(degraded), labels, reduction='none')
-        by_clean = F.cross_entropy(self(clean).to(clean), clean_labels, reduction='none')
+        by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
+        by_clean = F.cross_entropy(self(clean), clean_labels, reduction='none')
         weight = 1 / (len(self.classes) - 1) if clean_weight is None else clean_weight
         return by_degraded + weight * by_clean
 
