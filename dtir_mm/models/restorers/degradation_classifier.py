@@ -26,8 +26,8 @@ class DegradationClassifier(nn.Module):
     Args:
         tasks: the degradations, in the order of the classes; "clean" is added last.
         width: channels of the first layer, a multiple of four.
-        confidence: an image whose most probable class is less probable than this, in [0, 1], is
-            restored at the blind time step, if there is one (``blind_inference.py``).
+        confidence: an image whose most probable class is a degradation, but less probable than
+            this, in [0, 1], is restored at the time step of the task "blind", if there is one.
 
     Raises:
         ValueError: tasks repeat or contain "clean", the width is no multiple of four, or the
