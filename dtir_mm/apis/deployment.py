@@ -175,7 +175,7 @@ def load_deployed(path: str | Path) -> DeployedNetwork:
     if metadata.get('format') != DEPLOYED_FORMAT:
         raise ValueError(
             f'{path} has format {metadata.get("format")!r}, but must be a deployed network, '
-            f'{DEPLOYED_FORMAT!r}, as tools/deploy.py writes it'
+            f'{DEPLOYED_FORMAT!r}, as dtir-mm deploy writes it'
         )
     values, config = _described(metadata, path)
     step = DeployedStep.of(metadata, path)

@@ -101,9 +101,7 @@ def require_onnx() -> None:
     """Raises ImportError if a package that ``export_onnx`` needs is missing."""
     missing = [name for name in ('onnx', 'onnxruntime') if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(
-            f'ONNX needs {" and ".join(missing)}: pip install -r requirements/optional.txt'
-        )
+        raise ImportError(f'ONNX needs {" and ".join(missing)}: pip install onnx onnxruntime')
 
 
 @torch.no_grad()

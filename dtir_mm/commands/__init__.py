@@ -12,7 +12,7 @@ COMMANDS = {
     'restore': ('restore', 'restores an image, or every image in a folder'),
     'train': ('train', 'trains a config'),
     'match': ('match_timesteps', 'finds the matching time step of each degradation'),
-    'test': ('test', 'tests a checkpoint: a table, a CSV and images to compare'),
+    'test': ('test', 'tests a checkpoint: tables, and images to compare'),
     'deploy': ('deploy', 'writes a restorer as a plain network: safetensors, ONNX'),
     'configs': ('configs', 'lists the configs that come with dtir_mm'),
     'print-config': ('print_config', 'prints a summary of a config and all its keys'),
@@ -20,7 +20,10 @@ COMMANDS = {
     'check-env': ('check_env', 'prints the installed versions, and any problems'),
     'summarize': ('summarize', 'joins the results of several tests into one table'),
     'interpolate-weights': ('interpolate_weights', 'mixes two checkpoints (WiSE-FT)'),
-    'accumulate-importance': ('accumulate_importance', 'adds the importance of its weights'),
+    'accumulate-importance': (
+        'accumulate_importance',
+        'adds the importance of its weights to a checkpoint',
+    ),
     'prepare-lpips': ('prepare_lpips', 'downloads the weights of LPIPS'),
 }
 

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from dtir_mm.analysis.summary import format_table, git_commit, verdict, write_summary
+from dtir_mm.analysis.summary import code_version, format_table, verdict, write_summary
 from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.json_files import read_json
 from dtir_mm.matching.timestep_match import describe_match
@@ -18,8 +18,8 @@ _ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__)
     parser.add_argument('output', type=Path, help='the summary.json to write')
-    parser.add_argument('tests', nargs='+', type=Path, help='output folders of tools/test.py')
-    parser.add_argument('--timesteps', type=Path, help='file of tools/match_timesteps.py')
+    parser.add_argument('tests', nargs='+', type=Path, help='output folders of dtir-mm test')
+    parser.add_argument('--timesteps', type=Path, help='file of dtir-mm match')
     parser.add_argument(
         '--note', action='append', default=[], metavar='LINE',
         help='a line to print under the table; may be given several times',
@@ -61,7 +61,7 @@ def main() -> None:
         protocol=protocols[0],
         precision=' '.join(sorted({part['precision'] for part in parts})),
         seed=parts[0]['seed'],
-        commit=git_commit(),
+        commit=code_version(),
         config_hash=hashlib.sha256(hashes.encode()).hexdigest()[:12],
         images=images,
         ema_decay=None,
@@ -87,6 +87,6 @@ def _read(file: Path) -> dict[str, Any]:
             raise ValueError(f'it lacks {", ".join(sorted(_KEYS - summary.keys()))}')
     except (AttributeError, ValueError) as error:
         raise ValueError(
-            f'{file} is not what this version of tools/test.py writes: {error}'
+            f'{file} is not what this version of dtir-mm test writes: {error}'
         ) from error
     return summary

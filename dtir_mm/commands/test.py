@@ -19,8 +19,8 @@ from dtir_mm.analysis.blind_accuracy import blind_accuracy, format_blind_accurac
 from dtir_mm.analysis.comparison_hook import ComparisonHook
 from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
+    code_version,
     format_table,
-    git_commit,
     mean_rows,
     write_rows_csv,
     write_summary,
@@ -184,7 +184,7 @@ def _write_summary(
         protocol=config.test_evaluator.protocol,
         precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
         seed=meta.seed,
-        commit=git_commit(),
+        commit=code_version(),
         config_hash=_hash(config.to_dict()),
         images=[str(image) for image in images],
         ema_decay=decay,

@@ -1,5 +1,6 @@
 """Reads configs from files; errors name the file and line."""
 
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
         ValueError: it cannot be read or is invalid; the message names file and line, or the key.
     """
     path = config_path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file() raises if a name is too long
         known = renamed_config(path) or hint(config_name(path), config_names())
         raise FileNotFoundError(
             f'no such config: {path}{known or "; `dtir-mm configs` lists those of dtir_mm"}'

@@ -1,5 +1,6 @@
 """Names of earlier versions, so that messages can give the new name for an old one."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ def renamed_config(path: str | Path) -> str:
         if match := re.search(old, name):
             name = name.replace(match[0], match.expand(new))
             options.append(match.expand(option))
-    if not config_path(name).is_file():
+    if not os.path.isfile(config_path(name)):
         return ''
     return f'; it is now {name}' + (f' with --cfg-options {" ".join(options)}' if options else '')
 

@@ -17,7 +17,7 @@ def test_versions_and_timings_are_printed(run_tool):
     assert found['torch'].startswith(f'{torch.__version__},')
     for package in ('numpy', 'mmengine', 'torchvision'):
         assert found[package] == version(package)
-    assert re.fullmatch(r'builds \(\d+ parameters\)', found['mmagic.NAFNet'])
+    assert re.fullmatch(r'1\.2\.\d, its NAFNet builds \(\d+ parameters\)', found['mmagic'])
     timing = r'fp32 (\S+) s per step, bf16 (\S+) s per step; precision="auto" selects (\S+)'
     fp32, bf16, taken = re.fullmatch(timing, found['precision']).groups()
     assert min(float(fp32), float(bf16)) > 0
