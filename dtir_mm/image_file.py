@@ -120,6 +120,7 @@ def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
         raise ValueError(
             f'{shown(path)}: images are not written as {path.suffix!r}; use .png, .tif or .jpg'
         )
+    _check(path, image)
     content, notes = fitted(Content(image.pixels, image.alpha, image.metadata), image_format)
     try:
         encoded = _encoded(content, image_format)
@@ -165,6 +166,24 @@ def _require_one_frame(path: Path, image: Image.Image) -> None:
         kind = 'pages; a file of several' if image.format == 'TIFF' else 'frames; an animation'
         raise RefusedImageError(
             f'{shown(path)} has {frames} {kind} is not restored: split it into images first'
+        )
+
+
+def _check(path: Path, image: ImageFile) -> None:
+    pixels, alpha = image.pixels, image.alpha
+    if (
+        pixels.dtype not in (np.uint8, np.uint16)
+        or pixels.ndim != 3
+        or pixels.shape[2] not in (1, 3)
+    ):
+        raise ValueError(
+            f'{shown(path)}: pixels must be uint8 or uint16, (H, W, 3) or (H, W, 1), got '
+            f'{pixels.dtype} {pixels.shape}'
+        )
+    if alpha is not None and (alpha.dtype, alpha.shape) != (pixels.dtype, pixels.shape[:2]):
+        raise ValueError(
+            f'{shown(path)}: alpha must be {pixels.dtype} {pixels.shape[:2]}, got {alpha.dtype} '
+            f'{alpha.shape}'
         )
 
 

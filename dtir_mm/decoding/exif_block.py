@@ -2,6 +2,7 @@
 
 import re
 import struct
+from contextlib import suppress
 
 from PIL import ExifTags, Image
 
@@ -47,8 +48,9 @@ def upright_exif(block: bytes, turned: bool) -> bytes:
         if len(block) >= end + 4:
             struct.pack_into(f'{order}I', changed, end, 0)
         if turned and _EXIF in entries:
-            (start,) = struct.unpack_from(f'{order}I', block, entries[_EXIF] + 8)
-            _exchange_size(changed, _directory(block, order, start)[0])
+            with suppress(struct.error):  # it may be cut off, and needs no change then
+                (start,) = struct.unpack_from(f'{order}I', block, entries[_EXIF] + 8)
+                _exchange_size(changed, _directory(block, order, start)[0])
     except (KeyError, struct.error) as error:
         raise ValueError(f'malformed EXIF: {error}') from error
     return PREFIX + bytes(changed)

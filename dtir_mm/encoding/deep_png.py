@@ -11,6 +11,7 @@ from dtir_mm.encoding.row_strips import row_strips
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # grey, grey and alpha, RGB, RGBA
 _LEVEL = 3  # the default of 6 takes 1.5 times as long for 1 % less
 _UP = 2
+_STRIP = 1 << 20  # pixels encoded at once, to limit memory
 
 
 def encode_deep_png(pixels: np.ndarray, alpha: np.ndarray | None, metadata: bytes) -> bytes:
@@ -28,14 +29,14 @@ def encode_deep_png(pixels: np.ndarray, alpha: np.ndarray | None, metadata: byte
     parts = [SIGNATURE, *_chunk(b'IHDR', header), *ancillary]
     compressor = zlib.compressobj(_LEVEL)
     above = np.zeros(0, np.uint8)
-    for strip in row_strips(pixels, alpha):
+    for strip in row_strips(pixels, alpha, _STRIP):
         rows = strip.astype('>u2').view(np.uint8).reshape(len(strip), -1)
         above = above if above.size else np.zeros_like(rows[0])
         filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
         filtered[:, 0] = _UP
         np.subtract(rows, np.vstack([above, rows[:-1]]), out=filtered[:, 1:])
         above = rows[-1]
-        parts += _chunk(b'IDAT', compressor.compress(filtered))
+        parts += _chunk(b'IDAT', compressor.compress(filtered.data))
     return b''.join([*parts, *_chunk(b'IDAT', compressor.flush()), *_chunk(b'IEND', b'')])
 
 

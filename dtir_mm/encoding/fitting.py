@@ -9,7 +9,6 @@ from PIL import Image
 from dtir_mm.decoding.colour_profile import read_profile
 from dtir_mm.decoding.metadata import Metadata
 from dtir_mm.decoding.png_chunks import are_of_srgb
-from dtir_mm.encoding.row_strips import STRIP
 
 KEPT = {
     'PNG': ('icc_profile', 'exif', 'xmp', 'dpi', 'texts', 'comment', 'colour_chunks'),
@@ -29,8 +28,8 @@ _LABELS = {
 }
 _OF_16_BITS = ('PNG', 'TIFF')
 _WITHOUT_ALPHA = ('JPEG', 'PPM', 'BMP')
-_WITHOUT_GREY = ('WEBP', 'AVIF')
 _PARSED = ('TIFF', 'AVIF')  # other formats take EXIF as it is
+_STRIP = 1 << 20  # pixels converted at once, to limit memory
 _LONGEST_IN_JPEG = 65_504  # bytes
 
 
@@ -54,7 +53,7 @@ def fitted(content: Content, image_format: str) -> tuple[Content, list[str]]:
         if alpha.min() < np.iinfo(alpha.dtype).max:
             notes.append(f'{image_format} is written without transparency: it was dropped')
         alpha = None
-    grey_to_rgb = pixels.shape[2] == 1 and image_format in _WITHOUT_GREY
+    grey_to_rgb = pixels.shape[2] == 1 and image_format == 'WEBP'
     if metadata.icc_profile and (grey_to_rgb or 'icc_profile' not in KEPT.get(image_format, ())):
         pixels, more = _in_srgb(pixels, metadata.icc_profile, image_format)
         notes += more
@@ -80,7 +79,7 @@ def _in_srgb(
     if profile.transform is None:
         return pixels, []
     converted = np.empty_like(pixels)
-    rows = max(1, STRIP // pixels.shape[1])
+    rows = max(1, _STRIP // pixels.shape[1])
     for top in range(0, len(pixels), rows):
         strip = pixels[top : top + rows]
         image = Image.fromarray(strip[..., 0] if channels == 1 else strip).convert(profile.mode)
@@ -99,7 +98,9 @@ def _fitted_metadata(metadata: Metadata, image_format: str) -> tuple[Metadata, l
         notes.append('gamma, primaries or HDR transfer of a PNG were not kept')
     for name in ('exif', 'xmp'):
         if image_format == 'JPEG' and len(getattr(metadata, name) or b'') > _LONGEST_IN_JPEG:
-            metadata = replace(metadata, **{name: None})
+            metadata = (
+                replace(metadata, exif=None) if name == 'exif' else replace(metadata, xmp=None)
+            )
             notes.append(f'JPEG holds at most 64 KB of {_LABELS[name]}: it was dropped')
     if image_format in _PARSED and not _is_well_formed(metadata.exif):
         metadata = replace(metadata, exif=None)

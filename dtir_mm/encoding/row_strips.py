@@ -4,12 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-STRIP = 1 << 20  # pixels
 
-
-def row_strips(
-    pixels: np.ndarray, alpha: np.ndarray | None, size: int = STRIP
-) -> Iterator[np.ndarray]:
+def row_strips(pixels: np.ndarray, alpha: np.ndarray | None, size: int) -> Iterator[np.ndarray]:
     """Contiguous strips (rows, W, C) of an image, with alpha as the last channel.
 
     Args:
