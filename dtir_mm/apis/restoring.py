@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dtir_mm.apis.deployed_restorer import DeployedBackbone
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.tiling import overview
 
 PRECISIONS = ('auto', 'fp32', 'bf16')
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -127,8 +128,8 @@ def find(restorer: Restorer, image: np.ndarray, t: int | None, task: str | None 
     """
     if t is not None:
         return Found(task, None, t)
-    whole = _reader(restorer, image)(0, image.shape[0], 0, image.shape[1])
-    return Found(None, None, int(restorer.find_steps(whole)))
+    seen = overview(_reader(restorer, image), image.shape[:2])
+    return Found(None, None, int(restorer.find_steps(seen)))
 
 
 def prepared(restorer: Restorer, t: int | None, tile: int | None, ensemble: bool) -> Restorer:
