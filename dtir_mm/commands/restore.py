@@ -17,6 +17,7 @@ from dtir_mm.files import require_writable
 from dtir_mm.image_file import is_written
 from dtir_mm.image_io import note_lines
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
 
@@ -73,8 +74,10 @@ def _add_restoring(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument('--ensemble', action='store_true', help='average over 4 flips (4x slower)')
     group.add_argument(
-        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles of this side'
-    )
+        '--tile', type=at_least(2), default=DEFAULT_TILE, metavar='PIXELS',
+        help='largest side of the tiles that images are split into, which bounds the memory; '
+        'default: %(default)s',
+    )  # fmt: skip
     group.add_argument('--device', help='such as cpu or cuda:1; default: the first GPU, if any')
     group.add_argument(
         '--precision', choices=PRECISIONS, default='auto', help='default: bf16 on GPUs, else fp32'

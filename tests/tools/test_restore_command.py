@@ -63,13 +63,14 @@ def test_a_folder_has_its_results_beside_it_with_a_record(toy, photos, run_tool,
     assert list(images) == ['a.png', 'b.png', 'x/c.png']
     seconds = images['x/c.png'].pop('seconds')
     assert 0 < seconds < 60
+    (note,) = images['x/c.png'].pop('notes')
+    assert 'over each tile of 16 pixels' in note
     assert images['x/c.png'] == {
         'source': f'{photos}/x/c.png',
         'size': [24, 20],
         'task': None,
         'probability': None,
         't': 8,
-        'notes': [],
         'checkpoint': str(toy.finetune),
         'version': __version__,
         'strength': 0.5,
