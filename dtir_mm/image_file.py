@@ -32,6 +32,7 @@ QUALITY = 95
 _WRITTEN = frozenset({'PNG', 'TIFF', 'JPEG', 'WEBP', 'AVIF', 'BMP', 'JPEG2000', 'PPM', 'TGA'})
 _ONE_IMAGE = ('MPO', 'PSD')  # their further images are previews and layers
 _OPTIONS: dict[str, dict[str, Any]] = {
+    'PNG': {'compress_level': 4},  # Pillow's default of 6 takes 3 times as long for 1 % less
     'JPEG': {'quality': QUALITY, 'subsampling': 0},
     'WEBP': {'quality': QUALITY, 'exact': True},
     'AVIF': {'quality': QUALITY},

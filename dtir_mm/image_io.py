@@ -24,7 +24,7 @@ from dtir_mm.names import listed, shown
 JPEG_QUALITY = 95
 MAX_PIXELS = 178_956_970
 """Pillow's own limit, above which it suspects an attack. Decoding takes 7 bytes per pixel."""
-READER = 2
+READER = 3
 """Version of ``read_image``, incremented whenever its pixels change for the same file."""
 Result = TypeVar('Result')
 # No images, or read only by running Ghostscript or on Windows.
@@ -199,12 +199,16 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: str | Path | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
+def _opened(source: str | Path | bytes) -> Iterator[ImageFile.ImageFile]:
     """Opens an image of any size, reading only its header; Pillow's own limit is disabled."""
     pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        # Unsupported formats are refused under any suffix.
-        with Image.open(source, formats=sorted(set(image_suffixes().values()))) as image:
+        # Given a path, Pillow 13 maps uncompressed grey TIFFs into memory and then turns them
+        # wrongly. Unsupported formats are refused under any suffix.
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else open(source, 'rb') as file,
+            Image.open(file, formats=sorted(set(image_suffixes().values()))) as image,
+        ):
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = pillows
@@ -213,7 +217,7 @@ def _opened(source: str | Path | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
 def _decoded(
     path: Path, source: Path | bytes, decode: Callable[[ImageFile.ImageFile], Result], limit: int
 ) -> Result:
-    with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+    with _opened(source) as image:
         width, height = image.size
         if width * height > limit:
             raise ImageTooLargeError(

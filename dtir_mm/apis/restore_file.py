@@ -3,16 +3,17 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dtir_mm.apis.restore_plan import Job
-from dtir_mm.apis.restoring import Found, find, restore_pixels
+from dtir_mm.apis.restoring import find, restore_pixels
 from dtir_mm.apis.tile_note import tile_note
 from dtir_mm.files import replacing
 from dtir_mm.image_file import ImageFile, read_image_file, write_image_file
+from dtir_mm.models.restorers.blind_inference import Prediction
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
 
@@ -48,7 +49,7 @@ class RestoredImage:
     """
 
     size: tuple[int, int]
-    found: Found
+    found: Prediction
     seconds: float
     notes: list[str]
 
@@ -57,7 +58,7 @@ class RestoredImage:
         """The same as plain data, for a record."""
         return {
             'size': list(self.size),
-            **self.found._asdict(),
+            **asdict(self.found),
             'seconds': round(self.seconds, 3),
             'notes': self.notes,
         }

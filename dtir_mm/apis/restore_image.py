@@ -12,7 +12,14 @@ from PIL import Image
 
 from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.apis.pixels import Pixels
-from dtir_mm.apis.restoring import checked_device, choose_step, find, prepared, restore_pixels
+from dtir_mm.apis.restoring import (
+    checked_device,
+    choose_step,
+    find,
+    in_words,
+    prepared,
+    restore_pixels,
+)
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.image_file import read_image_file
 from dtir_mm.models.restorers.restorer import Restorer
@@ -83,7 +90,7 @@ def restore(
     restorer = prepared(restorer, step, tile, ensemble)
     found = find(restorer, pixels.colours, step, task)
     if step is None:
-        print_log(f'degradation: {found}', 'current', logging.INFO)
+        print_log(f'degradation: {in_words(found)}', 'current', logging.INFO)
     restored = restore_pixels(restorer, pixels.colours, found.t, strength, precision)
     result = pixels._replace(colours=restored)
     if isinstance(image, np.ndarray):

@@ -170,7 +170,8 @@ def _under_their_names(
     if earlier := [job for job in jobs if job.source in written]:
         names = listed([job.source for job in earlier], _NAMED)
         left_out.append(f'{len(earlier)} left out that are results of other inputs: {names}')
-    return Plan([job for job in jobs if job.source not in written], left_out)
+    # An image may be given by name and in its folder.
+    return Plan([job for job in dict.fromkeys(jobs) if job.source not in written], left_out)
 
 
 def _matches(text: str) -> list[Path]:
@@ -204,7 +205,7 @@ def _require_separate(jobs: list[Job]) -> None:
     for job in jobs:
         for target in job.targets:
             first = sources.setdefault(target, job.source)
-            if first is not job.source:
+            if first != job.source:
                 raise ValueError(
                     f'{shown(first)} and {shown(job.source)} would both become {shown(target)}'
                 )

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from dtir_mm.apis.restore_file import Settings, restore_file
 from dtir_mm.apis.restore_plan import Job, identity
 from dtir_mm.apis.restored_json import Record
+from dtir_mm.apis.restoring import in_words
 from dtir_mm.files import names_full_disk
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
@@ -57,7 +58,7 @@ class Run:
     def _restore(self, job: Job, bar: tqdm) -> None:
         self._require_free(job.targets)
         restored = restore_file(self.restorer, job, self.settings, partial(_show_rows, bar))
-        bar.write(f'{shown(job.source)} -> {shown(job.result)}: {restored.found}')
+        bar.write(f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}')
         self.done += 1
         self.notes += [(job.source, note) for note in restored.notes]
         self._written |= {identity(target) for target in job.targets}

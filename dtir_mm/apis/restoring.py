@@ -2,40 +2,18 @@
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dtir_mm.apis.deployed_restorer import DeployedBackbone
+from dtir_mm.models.restorers.blind_inference import UNSURE, Prediction
 from dtir_mm.models.restorers.restorer import Restorer
-from dtir_mm.models.restorers.tiling import overview
 
 PRECISIONS = ('auto', 'fp32', 'bf16')
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _TORCH = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
-
-
-class Found(NamedTuple):
-    """The degradation of an image.
-
-    Attributes:
-        task: its name; None if only a time step was given.
-        probability: of the prediction, in [0, 1]; None if there was none.
-        t: the time step for it; 0 for a clean image.
-    """
-
-    task: str | None
-    probability: float | None
-    t: int
-
-    def __str__(self) -> str:
-        step = f't = {self.t}' if self.t else 'unchanged'
-        if self.task is None:
-            return step
-        sure = '' if self.probability is None else f' ({self.probability:.0%})'
-        return f'{self.task}{sure}, {step}'
 
 
 def require_step(restorer: Restorer, t: int | None) -> None:
@@ -121,15 +99,28 @@ def choose_step(restorer: Restorer, task: str | None = None, t: int | None = Non
     raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
 
 
-def find(restorer: Restorer, image: np.ndarray, t: int | None, task: str | None = None) -> Found:
+def find(
+    restorer: Restorer, image: np.ndarray, t: int | None, task: str | None = None
+) -> Prediction:
     """The degradation of an image and its time step: those given, or what is predicted.
 
     ``image`` is as for ``restore_pixels``.
     """
     if t is not None:
-        return Found(task, None, t)
-    seen = overview(_reader(restorer, image), image.shape[:2])
-    return Found(None, None, int(restorer.find_steps(seen)))
+        return Prediction(task, None, t)
+    size = (image.shape[0], image.shape[1])
+    return restorer.find_predictions(_reader(restorer, image), size)[0]
+
+
+def in_words(found: Prediction) -> str:
+    """What was found, and what is done about it."""
+    sure = '' if found.probability is None else f'{found.probability:.0%}'
+    if found.task == UNSURE:
+        return f'unsure: no degradation above {sure}; t = {found.t}'
+    step = f't = {found.t}' if found.t else 'returned as it is'
+    if found.task is None:
+        return step
+    return f'{found.task}{f" ({sure})" if sure else ""}, {step}'
 
 
 def prepared(restorer: Restorer, t: int | None, tile: int | None, ensemble: bool) -> Restorer:

@@ -117,7 +117,7 @@ def _understand_old_form(parser: argparse.ArgumentParser, args: argparse.Namespa
 
 def main() -> None:
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(interrupted='interrupted; continue with --skip-existing'):
         every = make_plan(
             args.inputs, args.output, Naming(args.format, args.compare), args.recursive
         )

@@ -10,6 +10,7 @@ from dtir_mm.decoding.colour_profile import ColourProfile, read_profile
 
 STRIP = 1 << 22  # pixels converted at once, to limit memory
 _GREY = ('1', 'L', 'LA', 'La')
+_PLANAR, _SEPARATE, _BITS = 284, 2, 258  # tags of TIFF
 _GAMMA = 0.45455
 _PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue of sRGB
 
@@ -21,6 +22,7 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         ValueError: pixels have 32 bits or are floating point.
         Exception: any exception of Pillow if the image cannot be decoded.
     """
+    refuse_raw_planes(image)
     deep = has_16_bits(image)
     image.load()
     base = _base_mode(image)
@@ -52,6 +54,14 @@ def has_16_bits(image: Image.Image) -> bool:
         for args in arguments
     )
     return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(arguments)))
+
+
+def refuse_raw_planes(image: Image.Image) -> None:
+    """Raises ValueError for the one kind of TIFF of 16 bits that Pillow decodes wrongly."""
+    tags, tiles = getattr(image, 'tag_v2', {}), getattr(image, 'tile', [])
+    in_planes = tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,))) > 8
+    if in_planes and tiles and tiles[0][0] == 'raw':
+        raise ValueError('its 16 bits are stored in uncompressed planes: compress it, e.g. as LZW')
 
 
 def _base_mode(image: Image.Image) -> str:

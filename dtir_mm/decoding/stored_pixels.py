@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
 from dtir_mm.decoding.deep_pixels import deep_pixels
-from dtir_mm.decoding.pixels import STRIP, colours, has_16_bits
+from dtir_mm.decoding.pixels import STRIP, colours, has_16_bits, refuse_raw_planes
 
 CONVERTED = ('CMYK', 'LAB')
 """Pillow's modes that become sRGB, so that a file's ICC profile does not apply to the result."""
@@ -36,6 +36,7 @@ def stored_pixels(image: ImageFile.ImageFile) -> StoredPixels:
         ValueError: pixels have 32 bits or are floating point.
         Exception: any exception of Pillow if the image cannot be decoded.
     """
+    refuse_raw_planes(image)
     deep = has_16_bits(image)
     if deep and (found := deep_pixels(image)) is not None:
         return StoredPixels(*found, [])

@@ -9,7 +9,7 @@ from dtir_mm.decoding.png_chunks import SIGNATURE, chunks
 from dtir_mm.encoding.row_strips import row_strips
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # grey, grey and alpha, RGB, RGBA
-_LEVEL = 4
+_LEVEL = 3  # the default of 6 takes 1.5 times as long for 1 % less
 _UP = 2
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from trust_cases import BACKBONE, CONFIG, changed, checkpoint_of
 
-from dtir_mm.apis import load_restorer, match_timesteps, restore
+from dtir_mm.apis import load_restorer, match_timesteps, restore_pixels
 from dtir_mm.apis.deployment import deploy, save_deployed
 from dtir_mm.apis.onnx_network import export_onnx
 from dtir_mm.engine.checkpoint import CheckpointError, load_checkpoint
@@ -47,10 +47,12 @@ def test_a_deployed_network_restores_as_its_checkpoint_at_any_size(folder, kind,
     for size in SIZES:
         image = image_of(*size)
         result, reference = (
-            restore(each, image, STEP).astype(int) for each in (restorer, expected)
+            restore_pixels(each, image, STEP).astype(int) for each in (restorer, expected)
         )
         assert result.shape == image.shape
-        assert np.abs(result - reference).max() <= 1, size
+        # Tiles start at multiples of a network's stride, which may be larger as ONNX.
+        most = 8 if options and kind.endswith('.onnx') else 1
+        assert np.abs(result - reference).max() <= most, size
         assert np.abs(reference - image).mean() > 1, 'the restorer does nothing'
 
 
@@ -67,7 +69,7 @@ def test_its_only_time_step_is_the_one_that_it_was_deployed_at(folder):
         by_step.backbone.require('rainy', None)
     for restorer in (by_task, load_restorer(folder / 'rainy.onnx')):
         with pytest.raises(ValueError, match='was deployed at t = 8.* for t = 9'):
-            restore(restorer, image_of(8, 8), 9)
+            restore_pixels(restorer, image_of(8, 8), 9)
 
 
 def test_steps_beyond_the_usual_number_are_kept(tmp_path):
@@ -77,7 +79,7 @@ def test_steps_beyond_the_usual_number_are_kept(tmp_path):
     save_deployed(network, tmp_path / 'a.safetensors', BACKBONE)
     restorer = load_restorer(tmp_path / 'a.safetensors')
     assert restorer.timesteps.fixed == 150
-    assert restore(restorer, image_of(9, 9), 150).shape == (9, 9, 3)
+    assert restore_pixels(restorer, image_of(9, 9), 150).shape == (9, 9, 3)
 
 
 def test_blind_inference_needs_the_checkpoint(folder):
@@ -85,7 +87,7 @@ def test_blind_inference_needs_the_checkpoint(folder):
         load_restorer(folder / KINDS[0], inference='predict')
     restorer = load_restorer(folder / KINDS[0], inference='try_all')
     with pytest.raises(ValueError, match='was deployed at t = 8'):
-        restore(restorer, image_of(32, 32), None)
+        restore_pixels(restorer, image_of(32, 32), None)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -123,6 +125,6 @@ def test_a_wrong_step_in_the_metadata_is_rejected(folder, tmp_path):
     del metadata['t']
     save_file(weights, tmp_path / 'a.safetensors', metadata)
     restorer = load_restorer(tmp_path / 'a.safetensors')
-    assert restore(restorer, image_of(9, 9), 1).shape == (9, 9, 3)
+    assert restore_pixels(restorer, image_of(9, 9), 1).shape == (9, 9, 3)
     with pytest.raises(ValueError, match='deployed at an unknown time step'):
         restorer.backbone.require(None, 8)

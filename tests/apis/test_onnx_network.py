@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from test_deployment import ADAPTERS, NETWORKS, UNET, images, trained, wrapped
 from torch import Tensor, nn
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.apis.onnx_network import export_onnx, load_onnx
 from dtir_mm.engine.checkpoint import CheckpointError
@@ -78,7 +78,7 @@ def test_sizes_of_other_programs_are_found_by_trying(tmp_path):
     )  # fmt: skip
     assert load_onnx(tmp_path / 'a.onnx').size_rule == SizeRule(4, 4)
     image = np.random.default_rng(0).integers(0, 256, (101, 63, 3), dtype=np.uint8)
-    restored = restore(load_restorer(tmp_path / 'a.onnx'), image, 1)
+    restored = restore_pixels(load_restorer(tmp_path / 'a.onnx'), image, 1)
     assert restored.shape == image.shape
     assert np.abs(restored - image / 2).max() <= 0.51
 

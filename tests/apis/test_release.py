@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from test_loading import image_of
 from trust_cases import BACKBONE, CONFIG, META, Owned, changed, refused
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.apis.release import in_half_precision, save_release
 from dtir_mm.engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from dtir_mm.registry import MODELS
@@ -63,7 +63,10 @@ def test_it_restores_with_the_weights_rounded_to_half_precision(tmp_path):
         assert value.dtype == torch.float32
         assert torch.equal(value.cpu(), rounded[name].float()), name
     for image, t in ((image_of(37, 41), 8), (image_of(16, 16), 4)):
-        assert restore(loaded, image, t).tobytes() == restore(reference, image, t).tobytes()
+        assert (
+            restore_pixels(loaded, image, t).tobytes()
+            == restore_pixels(reference, image, t).tobytes()
+        )
     loaded.set_inference('predict')
     reference.set_inference('predict')
     images = loaded.from_uint8(torch.from_numpy(image).permute(2, 0, 1)[None])

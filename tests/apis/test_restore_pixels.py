@@ -8,10 +8,12 @@ from dtir_mm.apis.restoring import (
     checked_device,
     choose_step,
     find,
+    in_words,
     prepared,
     resolved,
     restore_pixels,
 )
+from dtir_mm.models.restorers.blind_inference import Prediction
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
 
@@ -143,6 +145,18 @@ def test_the_step_is_given_or_that_of_the_only_task(restorer):
             choose_step(restorer, t=t)
     with pytest.raises(KeyError, match="unknown task 'foggy'"):
         choose_step(restorer, 'foggy')
-    found = find(restorer, UNIT, 47, 'hazy')
-    assert found == ('hazy', None, 47) and str(found) == 'hazy, t = 47'
-    assert str(find(restorer, UNIT, 3)) == 't = 3'
+    assert find(restorer, UNIT, 47, 'hazy') == Prediction('hazy', None, 47)
+
+
+@pytest.mark.parametrize(
+    ('found', 'words'),
+    [
+        (Prediction(None, None, 3), 't = 3'),
+        (Prediction('hazy', None, 47), 'hazy, t = 47'),
+        (Prediction('rainy', 0.934, 8), 'rainy (93%), t = 8'),
+        (Prediction('clean', 0.998, 0), 'clean (100%), returned as it is'),
+        (Prediction('unsure', 0.41, 1), 'unsure: no degradation above 41%; t = 1'),
+    ],
+)
+def test_what_was_found_is_said_in_words(found, words):
+    assert in_words(found) == words

@@ -92,6 +92,8 @@ def test_patterns(tmp_path):
     assert sorted(results(plan, tmp_path)) == ['a.jpg', 'b.jpg', 'odd[1].jpg', 'x/c.jpg']
     plan = make_plan([tmp_path / 'odd[1].jpg'], tmp_path / 'out', Naming())
     assert results(plan, tmp_path) == {'odd[1].jpg': 'out/odd[1].jpg'}
+    plan = make_plan([tmp_path / 'x', tmp_path / 'x' / 'c.jpg'], tmp_path / 'out', Naming())
+    assert results(plan, tmp_path) == {'x/c.jpg': 'out/c.jpg'} and len(plan.jobs) == 1
     with pytest.raises(FileNotFoundError, match=r'no file matches .*\*\.tif'):
         make_plan([f'{tmp_path}/*.tif'], None, Naming())
 

@@ -53,7 +53,9 @@ def test_restoring(toy, files, odd, run_tool, tmp_path, name, options):
     image, expected, result = (
         read_image(file).astype(int) for file in (odd, tmp_path / 'a.png', tmp_path / 'b.png')
     )
-    assert np.abs(result - expected).max() <= 1 < np.abs(expected - image).mean()
+    # Tiles start at multiples of a network's stride, which is found by trying for ONNX.
+    most = 4 if tile else 1
+    assert np.abs(result - expected).max() <= most and np.abs(expected - image).mean() > 1
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_an_interrupted_call_keeps_what_it_did(toy, photos, tmp_path, monkeypatc
     usual = Restorer.restored_rows
     monkeypatch.setattr(Restorer, 'restored_rows', interrupted)
     assert toy.call('restore', photos, '-o', tmp_path / 'out') == 130
+    assert 'restore: interrupted; continue with --skip-existing' in capsys.readouterr().err
     assert names(tmp_path / 'out') == {'a.png', 'restored.json'}
     assert list(record(tmp_path / 'out')) == ['a.png']
 

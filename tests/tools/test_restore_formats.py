@@ -162,3 +162,17 @@ def test_every_file_is_restored_with_all_it_holds_or_named(
     assert_exact(result, np.tile(RGB, (2, 125, 1))[:40])
     still = np.asarray(Image.open(folder / 'still.gif').convert('RGB'))
     assert_exact(np.asarray(opened('still.png', 'RGB', 'PNG')), still)
+
+
+def test_comparisons_keep_bits_and_alpha(toy, folder, tmp_path, network, run_tool):
+    names = [folder / name for name in ('deep grey.png', 'rgba.png', 'turned.jpg')]
+    run_tool('restore', *names, '-o', tmp_path, '--compare', '--checkpoint', toy.finetune)
+    both = cv2.imread(str(tmp_path / 'deep grey_compare.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(both[:, :40], DEEP[..., 0])
+    assert_exact(both[:, 40:], DEEP[..., 0], 65535)
+    both = np.asarray(Image.open(tmp_path / 'rgba_compare.png'))
+    np.testing.assert_array_equal(both[:, :40], np.dstack([RGB, ALPHA]))
+    assert_exact(both[:, 40:, :3], RGB)
+    np.testing.assert_array_equal(both[:, 40:, 3], ALPHA)
+    both = Image.open(tmp_path / 'turned_compare.png')
+    assert both.size == (60, 40) and both.getexif()[271] == 'A camera'

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from dtir_mm.analysis.comparison_strip import comparison_strip
@@ -163,12 +164,28 @@ def test_blind_restoration_uses_the_predicted_degradation(unified, run_tool, tmp
         checkpoint = getattr(unified, name)
         expected = restore_pixels(load_restorer(checkpoint), image, t)
         assert np.abs(expected.astype(int) - image).max() > 2
-        run_tool('restore', checkpoint, file, tmp_path / f'{name}.png')
-        assert (read_image(tmp_path / f'{name}.png') == expected).all()
-    assert (read_image(tmp_path / 'rainy.png') != read_image(tmp_path / 'noisy.png')).any()
-    run_tool('restore', unified.clean, unified.photos, tmp_path / 'all')
-    for source in unified.photos.iterdir():
-        assert (read_image(tmp_path / 'all' / source.name) == read_image(source)).all()
+        printed = run_tool('restore', checkpoint, file, tmp_path / name)
+        assert (read_image(tmp_path / name / '1.png') == expected).all()
+        found = json.loads((tmp_path / name / 'restored.json').read_text())['images']['1.png']
+        assert (found['task'], found['t']) == (name, t)
+        assert found['probability'] == pytest.approx(np.e / (np.e + 2))  # of logits 1, 0, 0
+        assert f'{file} -> {tmp_path}/{name}/1.png: {name} (58%), t = {t}\n' in printed
+
+
+def test_clean_images_are_copied_byte_by_byte(unified, run_tool, tmp_path):
+    photos = tmp_path / 'in'
+    photos.mkdir()
+    for number, suffix in enumerate(('png', 'jpg', 'JPG', 'tif')):
+        image = Image.fromarray(read_image(unified.photos / f'{number}.png'))
+        image.save(photos / f'{number}.{suffix}')
+    printed = run_tool('restore', unified.clean, photos, tmp_path / 'out', '--compare')
+    for source in photos.iterdir():
+        assert (tmp_path / 'out' / source.name).read_bytes() == source.read_bytes()
+        assert f'{source.name}: clean (58%), returned as it is\n' in printed
+        both = read_image(tmp_path / 'out' / f'{source.stem}_compare.png')
+        assert (both == np.tile(read_image(source), (1, 2, 1))).all()
+    run_tool('restore', photos / '1.jpg', '-o', tmp_path / 'a.png', '--checkpoint', unified.clean)
+    assert (read_image(tmp_path / 'a.png') == read_image(photos / '1.jpg')).all()
 
 
 def test_a_given_task_or_step_overrides_the_prediction(unified, run_tool, tmp_path):

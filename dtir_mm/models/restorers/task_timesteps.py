@@ -6,6 +6,7 @@ from dtir_mm.matching.table4 import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 from dtir_mm.matching.timesteps_file import load_timesteps
 
 CLEAN = 'clean'
+BLIND = 'blind'  # the task of the time step for an unknown degradation, if a model has one
 
 
 class TaskTimesteps:

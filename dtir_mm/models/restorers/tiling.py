@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 Part = Callable[[int, int, int, int], Tensor]
-"""Gives (B, 3, h, w) for the part of an image at top, bottom, left, right."""
+"""Gives (B, 3, h, w) for the part of images at top, bottom, left, right."""
 Span = tuple[int, int]
 
 DEFAULT_TILE = 384
 """Small enough for a CPU's caches, large enough that overlaps cost little."""
 _ALIGNED = 64
-_OVERVIEW, _PIECE = 1024, 256
 
 
 def tiled_rows(
@@ -76,29 +75,6 @@ def tile_spans(length: int, tile: int | None, overlap: int, multiple: int = 1) -
     stride += -stride % multiple
     starts = range(0, length - overlap, stride)
     return [(start, min(start + stride + overlap, length)) for start in starts]
-
-
-def overview(part: Part, size: tuple[int, int]) -> Tensor:
-    """An image of at most 1024 pixels a side; of larger ones, 4 x 4 pieces put together.
-
-    Unlike reduction, this keeps noise and fine structures. The pieces are 256 pixels wide, evenly
-    spread, and start at multiples of 64.
-
-    Args:
-        part: gives a part of the image.
-        size: its height and width.
-    """
-    rows, columns = map(_pieces, size)
-    bands = [torch.cat([part(*down, *across) for across in columns], dim=-1) for down in rows]
-    return torch.cat(bands, dim=-2)
-
-
-def _pieces(length: int) -> list[Span]:
-    if length <= _OVERVIEW:
-        return [(0, length)]
-    last = _OVERVIEW // _PIECE - 1
-    starts = [i * (length - _PIECE) // last // _ALIGNED * _ALIGNED for i in range(last + 1)]
-    return [(start, start + _PIECE) for start in starts]
 
 
 def _weights(spans: list[Span]) -> list[Tensor]:

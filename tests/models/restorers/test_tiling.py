@@ -6,7 +6,7 @@ from restorer_cases import apply_tiled
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.models.restorers.tiling import overview, tile_spans, tiled_rows
+from dtir_mm.models.restorers.tiling import tile_spans, tiled_rows
 
 
 def local(reach: int):
@@ -104,16 +104,3 @@ def test_rows_are_yielded_as_soon_as_they_are_final():
     assert seen == [(10, 0), (10, 10), (10, 20), (11, 30)]
     torch.testing.assert_close(torch.cat(pieces, dim=-2), image.sin())
     assert torch.equal(torch.cat(pieces, dim=-2), apply_tiled(torch.sin, image, 16, 4))
-
-
-@pytest.mark.parametrize('size', [(1, 1), (1024, 700), (1025, 10), (3000, 2160)])
-def test_an_overview_is_put_together_from_pieces(size):
-    image = torch.arange(size[0])[:, None] * 10_000 + torch.arange(size[1])
-    image = image.expand(1, 3, *size)
-    seen = overview(lambda a, b, c, d: image[..., a:b, c:d], size)
-    chosen = []
-    for length in size:
-        starts = {1025: [0, 256, 512, 768], 3000: [0, 896, 1792, 2688], 2160: [0, 576, 1216, 1856]}
-        pieces = [range(i, i + 256) for i in starts.get(length, [])] or [range(length)]
-        chosen.append([i for piece in pieces for i in piece])
-    assert torch.equal(seen, image[..., chosen[0], :][..., chosen[1]])
