@@ -27,9 +27,8 @@ def tile_note(restorer: Restorer, size: tuple[int, int], t: int) -> str | None:
         return None
     if _reach(restorer.backbone, t) is not None:
         return None
-    name = type(restorer.backbone.net).__name__
     return (
-        f'{name} computes statistics over the whole image, and here over each tile of '
+        f'the network computes statistics over the whole image, and here over each tile of '
         f'{restorer.tile} pixels: the result differs from that of the whole image, and brightness '
         f'may vary between tiles. A larger tile reduces this'
     )
