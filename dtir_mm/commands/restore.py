@@ -1,6 +1,7 @@
 """Restores photographs: images, folders of images, or patterns such as 'photos/*.jpg'."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def main() -> None:
         )
         plan = every.without_existing(args.overwrite, args.skip_existing)
         run = Run(*_prepared(args), args.overwrite)
-        for folder in {job.folder or job.result.parent for job in plan.jobs}:
+        for folder in {_existing(job.folder or job.result.parent) for job in plan.jobs}:
             require_writable(folder)
         started = time.perf_counter()
         run.restore(plan.jobs)
@@ -143,6 +144,11 @@ def main() -> None:
             f'restore: not restored: {len(run.failed)} image(s){more if untried else ""}\n  '
             + '\n  '.join(run.failed)
         )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the lowest above it that exists: none is made before there is a result."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, Any]]:

@@ -211,6 +211,17 @@ def test_exit_statuses(toy, photos, tmp_path, capsys, unchanging):
     assert capsys.readouterr().err.startswith("restore: the device 'tpu' cannot be used: ")
 
 
+def test_no_folder_is_left_without_a_result(toy, photos, failure_of, tmp_path, monkeypatch):
+    (tmp_path / 'text').write_text('no folder')
+    for source, output in (('gone.png', 'out'), ('gone.png', 'a/b/c.png'), ('a.png', 'text/x')):
+        message = failure_of('restore', photos / source, '-o', tmp_path / output)
+    assert f'cannot write to the output folder {tmp_path}/text' in message
+    assert {path.name for path in tmp_path.iterdir()} == {'in', 'text'}
+    monkeypatch.chdir(tmp_path)
+    message = failure_of('restore', photos / 'gone.png', '-o', 'new/a.png')
+    assert 'no such image file' in message
+
+
 def test_a_checkpoint_in_the_place_of_an_image_is_recognised(toy, photos, failure_of):
     for arguments in ((toy.finetune, photos), ('a.onnx', 'b', '-o', 'c'), ('x.pth',)):
         message = failure_of('restore', *arguments)
