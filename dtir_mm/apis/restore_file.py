@@ -10,6 +10,7 @@ import numpy as np
 
 from dtir_mm.apis.restore_plan import Job
 from dtir_mm.apis.restoring import find, restore_pixels
+from dtir_mm.apis.tile_note import tile_note
 from dtir_mm.files import replacing
 from dtir_mm.image_file import ImageFile, read_image_file, write_image_file
 from dtir_mm.models.restorers.blind_inference import Prediction
@@ -44,7 +45,7 @@ class RestoredImage:
         size: width and height in pixels.
         found: the degradation.
         seconds: the time that it took.
-        notes: what the result does not keep of the file.
+        notes: what the result does not keep of the file, and on its tiles.
     """
 
     size: tuple[int, int]
@@ -96,6 +97,8 @@ def restore_file(
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise ValueError(f'{shown(job.source)} cannot be restored: {reason}') from error
     notes = list(image.notes)
+    if found.t and (note := tile_note(restorer, (height, width), found.t)):
+        notes.append(note)
     if job.comparison is not None:
         write_image_file(job.comparison, _side_by_side(image, restored))
     if found.t == 0 and job.result.suffix.lower() == job.source.suffix.lower():

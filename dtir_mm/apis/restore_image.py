@@ -23,6 +23,7 @@ from dtir_mm.apis.restoring import (
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.image_file import read_image_file
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
 
@@ -40,7 +41,7 @@ def restore(
     t: int | None = None,
     strength: float = 1.0,
     ensemble: bool = False,
-    tile: int | None = 1024,
+    tile: int | None = DEFAULT_TILE,
     device: str | None = None,
     precision: str = 'auto',
 ) -> np.ndarray | Image.Image:
@@ -56,7 +57,7 @@ def restore(
         t: time step to use instead of the task's.
         strength: weight of the restored image in the result, in [0, 1]; the rest is the input.
         ensemble: average over an image and its three flips, at four times the cost.
-        tile: side in pixels of the tiles that larger images are split into; None for no tiles.
+        tile: largest side in pixels of the tiles that images are split into; None for no tiles.
         device: such as "cuda:1"; None for the first GPU if there is one, or that of the
             ``Restorer``.
         precision: "fp32", "bf16", or "auto": bf16 on GPUs, else fp32.

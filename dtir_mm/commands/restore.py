@@ -1,6 +1,7 @@
 """Restores photographs: images, folders of images, or patterns such as 'photos/*.jpg'."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dtir_mm.files import require_writable
 from dtir_mm.image_file import is_written
 from dtir_mm.image_io import note_lines
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
 
@@ -73,8 +75,10 @@ def _add_restoring(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument('--ensemble', action='store_true', help='average over 4 flips (4x slower)')
     group.add_argument(
-        '--tile', type=at_least(2), default=1024, help='restore larger images in tiles of this side'
-    )
+        '--tile', type=at_least(2), default=DEFAULT_TILE, metavar='PIXELS',
+        help='largest side of the tiles that images are split into, which bounds the memory; '
+        'default: %(default)s',
+    )  # fmt: skip
     group.add_argument('--device', help='such as cpu or cuda:1; default: the first GPU, if any')
     group.add_argument(
         '--precision', choices=PRECISIONS, default='auto', help='default: bf16 on GPUs, else fp32'
@@ -120,7 +124,7 @@ def main() -> None:
         )
         plan = every.without_existing(args.overwrite, args.skip_existing)
         run = Run(*_prepared(args), args.overwrite)
-        for folder in {job.folder or job.result.parent for job in plan.jobs}:
+        for folder in {_existing(job.folder or job.result.parent) for job in plan.jobs}:
             require_writable(folder)
         started = time.perf_counter()
         run.restore(plan.jobs)
@@ -140,6 +144,11 @@ def main() -> None:
             f'restore: not restored: {len(run.failed)} image(s){more if untried else ""}\n  '
             + '\n  '.join(run.failed)
         )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the lowest above it that exists: none is made before there is a result."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, Any]]:

@@ -25,5 +25,8 @@ def test_tiles_are_noted_if_a_network_sees_the_whole_image(toy_backbone, size, l
     note = tile_note(restorer.eval(), size, 8)
     assert (note is not None) == expected
     if note is not None:
-        assert note.startswith('DtirUNet computes statistics over the whole image, in tiles of 64 ')
+        assert note.startswith(
+            'the network computes statistics over the whole image, and here over'
+        )
+        assert 'each tile of 64 pixels' in note
         assert '\n' not in note

@@ -63,13 +63,14 @@ def test_a_folder_has_its_results_beside_it_with_a_record(toy, photos, run_tool,
     assert list(images) == ['a.png', 'b.png', 'x/c.png']
     seconds = images['x/c.png'].pop('seconds')
     assert 0 < seconds < 60
+    (note,) = images['x/c.png'].pop('notes')
+    assert 'over each tile of 16 pixels' in note
     assert images['x/c.png'] == {
         'source': f'{photos}/x/c.png',
         'size': [24, 20],
         'task': None,
         'probability': None,
         't': 8,
-        'notes': [],
         'checkpoint': str(toy.finetune),
         'version': __version__,
         'strength': 0.5,
@@ -208,6 +209,17 @@ def test_exit_statuses(toy, photos, tmp_path, capsys, unchanging):
     capsys.readouterr()
     assert toy.call('restore', photos / 'a.png', '--device', 'tpu') == 1
     assert capsys.readouterr().err.startswith("restore: the device 'tpu' cannot be used: ")
+
+
+def test_no_folder_is_left_without_a_result(toy, photos, failure_of, tmp_path, monkeypatch):
+    (tmp_path / 'text').write_text('no folder')
+    for source, output in (('gone.png', 'out'), ('gone.png', 'a/b/c.png'), ('a.png', 'text/x')):
+        message = failure_of('restore', photos / source, '-o', tmp_path / output)
+    assert f'cannot write to the output folder {tmp_path}/text' in message
+    assert {path.name for path in tmp_path.iterdir()} == {'in', 'text'}
+    monkeypatch.chdir(tmp_path)
+    message = failure_of('restore', photos / 'gone.png', '-o', 'new/a.png')
+    assert 'no such image file' in message
 
 
 def test_a_checkpoint_in_the_place_of_an_image_is_recognised(toy, photos, failure_of):

@@ -140,4 +140,4 @@ def test_missing_lpips_weights_name_the_command(failure_of, toy, tmp_path, monke
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'empty'))
     message = failure_of('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'out',
                          '--protocol', 'rgb')  # fmt: skip
-    assert 'prepare_lpips.py' in message
+    assert 'dtir-mm prepare-lpips' in message

@@ -1,6 +1,5 @@
 """Blind inference: the time step for an image of unknown degradation."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
@@ -12,6 +11,7 @@ from torch import Tensor
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.restorers.generative_consistency import most_consistent
 from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
+from dtir_mm.models.restorers.tiling import Part
 
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
@@ -20,9 +20,6 @@ INFERENCES = ('task', 'predict', 'try_all')
 UNSURE = 'unsure'
 # Of a large image, the classifier sees a grid of at most 4 x 4 parts of 288 px.
 _PARTS, _SIDE = 4, 288
-
-# The part of images (B, 3, h, w), in the model's range, at top, bottom, left, right.
-Part = Callable[[int, int, int, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,8 @@ def require_inference(inference: str | int, num_steps: int, has_classifier: bool
 @torch.no_grad()
 def find_predictions(restorer: 'Restorer', part: Part, size: tuple[int, int]) -> list[Prediction]:
     """How to restore each image of height and width ``size``, which is read part by part.
+
+    Parts are in the model's range.
 
     Raises:
         ValueError: ``restorer.inference`` is "task", which is non-blind.

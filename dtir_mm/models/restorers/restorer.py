@@ -1,7 +1,7 @@
 """The model: a time-conditioned network, a noise schedule and a head, to generate and restore."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,19 +13,14 @@ from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import RestorationPreprocessor, checked_range, to_uint8
-from dtir_mm.models.restorers.blind_inference import (
-    Part,
-    Prediction,
-    find_predictions,
-    require_inference,
-)
+from dtir_mm.models.restorers.blind_inference import Prediction, find_predictions, require_inference
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-from dtir_mm.models.restorers.tiling import tiled_rows
+from dtir_mm.models.restorers.tiling import Part, tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.registry import MODELS
 
@@ -217,12 +212,10 @@ class Restorer(BaseModel):
         return torch.cat(list(rows), dim=-2)
 
     @torch.no_grad()
-    def restored_rows(
-        self, part: Callable[[int, int, int, int], Tensor], size: tuple[int, int], t: Tensor
-    ) -> Iterator[Tensor]:
+    def restored_rows(self, part: Part, size: tuple[int, int], t: Tensor) -> Iterator[Tensor]:
         """``restore_images`` in bands of rows, for images that are read part by part.
 
-        ``part(top, bottom, left, right)`` gives (B, 3, h, w); all time steps must be above 0.
+        All time steps must be above 0.
         """
 
         def restore(*box: int) -> Tensor:

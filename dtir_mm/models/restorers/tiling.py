@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Part = Callable[[int, int, int, int], Tensor]
-"""Gives (B, 3, h, w) for the part of an image at top, bottom, left, right."""
+"""Gives (B, 3, h, w) for the part of images at top, bottom, left, right."""
 Span = tuple[int, int]
 
 DEFAULT_TILE = 384
