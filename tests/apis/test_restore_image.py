@@ -184,7 +184,6 @@ def test_a_checkpoint_is_loaded_once_until_it_changes(checkpoint, photo, tmp_pat
         (Image.new('F', (8, 8)), ValueError, "mode 'F' has no defined white"),
         ('nowhere.png', FileNotFoundError, 'no such image file: nowhere.png'),
     ],
-    ids=str,
 )  # fmt: skip
 def test_other_images_are_refused_by_one_line(image, error, said, checkpoint):
     with pytest.raises(error, match=said) as raised:
