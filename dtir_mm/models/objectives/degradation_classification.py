@@ -39,6 +39,5 @@ class DegradationClassification(Objective):
         assert restorer.classifier is not None, 'checked by prepare'
         to_signed = restorer.image_range.to_signed
         degraded, clean = to_signed(samples['degraded']), to_signed(samples['clean'])
-        with restorer.autocast(degraded):
-            losses = restorer.classifier.losses(degraded, clean, samples['task'], self.clean_weight)
+        losses = restorer.classifier.losses(degraded, clean, samples['task'], self.clean_weight)
         return Losses(losses, {})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.restorers.generative_consistency import most_consistent
-from dtir_mm.models.restorers.task_timesteps import BLIND
+from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
 from dtir_mm.models.restorers.tiling import Part
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _classify(restorer: 'Restorer', part: Part, size: tuple[int, int]) -> list[P
     predictions = []
     for probability, index in zip(*logits.softmax(1).max(1), strict=True):
         task = classifier.classes[index]
-        unsure = float(probability) < classifier.confidence and BLIND in restorer.timesteps
+        # An image that is probably clean is best left alone, however doubtful that is.
+        doubtful = task != CLEAN and float(probability) < classifier.confidence
+        unsure = doubtful and BLIND in restorer.timesteps
         t = restorer.timesteps[BLIND if unsure else task]
         predictions.append(Prediction(UNSURE if unsure else task, float(probability), t))
     return predictions

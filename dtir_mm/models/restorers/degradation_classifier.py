@@ -26,8 +26,8 @@ class DegradationClassifier(nn.Module):
     Args:
         tasks: the degradations, in the order of the classes; "clean" is added last.
         width: channels of the first layer, a multiple of four.
-        confidence: an image whose most probable class is less probable than this, in [0, 1], is
-            restored at the blind time step, if there is one (``blind_inference.py``).
+        confidence: an image whose most probable class is a degradation, but less probable than
+            this, in [0, 1], is restored at the time step of the task "blind", if there is one.
 
     Raises:
         ValueError: tasks repeat or contain "clean", the width is no multiple of four, or the
@@ -112,8 +112,8 @@ class DegradationClassifier(nn.Module):
         indices = [self.classes.index(task) for task in tasks]
         labels = torch.tensor(indices, device=degraded.device)
         clean_labels = torch.full_like(labels, len(self.classes) - 1)
-        by_degraded = F.cross_entropy(self(degraded).to(degraded), labels, reduction='none')
-        by_clean = F.cross_entropy(self(clean).to(clean), clean_labels, reduction='none')
+        by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
+        by_clean = F.cross_entropy(self(clean), clean_labels, reduction='none')
         weight = 1 / (len(self.classes) - 1) if clean_weight is None else clean_weight
         return by_degraded + weight * by_clean
 

@@ -124,12 +124,6 @@ class Restorer(BaseModel):
             self.double()
             self.data_preprocessor.dtype = torch.float64
 
-    def autocast(self, images: Tensor) -> contextlib.AbstractContextManager[None]:
-        """Inside, networks are trained in "bf16" on images, if that is the precision."""
-        if self.precision == 'bf16' and self.training:
-            return torch.autocast(images.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
-
     @contextlib.contextmanager
     def without_autocast(self) -> Iterator[None]:
         """Inside, "bf16" is "fp32"."""
@@ -163,7 +157,11 @@ class Restorer(BaseModel):
         Raises:
             NotFiniteError: it is not finite; during training the losses are checked instead.
         """
-        with self.autocast(u):
+        bf16 = self.precision == 'bf16' and self.training
+        context = (
+            torch.autocast(u.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        )
+        with context:
             residual = self.backbone.predict_residual(u, t, restoring).to(u.dtype)
         if not self.training:
             require_finite_output(

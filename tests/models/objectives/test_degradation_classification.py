@@ -84,19 +84,6 @@ def test_the_weight_of_clean_images_can_be_set():
     assert (both > degraded).all()
 
 
-def test_bf16_is_used_in_training_only():
-    restorer, batch = build(classifier=CLASSIFIER).float(), make_batch((-1, 1))
-    batch |= {name: batch[name].float() for name in ('clean', 'degraded')}
-    kinds = []
-    restorer.classifier.layers[2].register_forward_hook(lambda *a: kinds.append(a[-1].dtype))
-    restorer.precision = 'bf16'
-    losses = restorer.step.objective.losses(restorer, batch).total
-    assert losses.dtype == torch.float32
-    exact = restorer.eval().step.objective.losses(restorer, batch).total
-    assert set(kinds[:2]) == {torch.bfloat16} and set(kinds[2:]) == {torch.float32}
-    torch.testing.assert_close(losses, exact, rtol=0.1, atol=0.1)
-
-
 def test_an_update_changes_only_the_classifier():
     restorer = build(classifier=CLASSIFIER)
     before = {name: value.clone() for name, value in restorer.state_dict().items()}
