@@ -10,7 +10,7 @@ model = dict(
             'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
         ],
         width=16,
-        confidence=0.8,
+        confidence=0.6,
     ),
     # A clean photograph must not be changed, so one image in three is clean.
     step=dict(
