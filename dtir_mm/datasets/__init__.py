@@ -1,5 +1,6 @@
 """Data sets, degradations and transforms; importing this package registers them."""
 
+from dtir_mm.datasets.blind_photos import BlindPhotosDataset, HideTask
 from dtir_mm.datasets.concat import ConcatDataset
 from dtir_mm.datasets.degradations import DEGRADATIONS
 from dtir_mm.datasets.paired_folder import PairedFolderDataset
@@ -9,9 +10,11 @@ from dtir_mm.datasets.transforms import PackSample, RandomFlipTurn, RandomPatch
 
 __all__ = [
     'DEGRADATIONS',
+    'BlindPhotosDataset',
     'CleanPhotosDataset',
     'ConcatDataset',
     'DegradedPhotosDataset',
+    'HideTask',
     'PackSample',
     'PairedFolderDataset',
     'RandomFlipTurn',

@@ -1,6 +1,7 @@
 """Networks, conditioning, objectives, regularizers and restorer; importing registers them."""
 
 from dtir_mm.models.backbones.dtir_unet import DtirUNet
+from dtir_mm.models.backbones.local_unet import LocalUNet
 from dtir_mm.models.backbones.released_nafnet import ReleasedNAFNet
 from dtir_mm.models.backbones.xrestormer import XRestormer
 from dtir_mm.models.backbones.zoo import public_network
@@ -40,6 +41,7 @@ __all__ = [
     'GradientProjection',
     'ImportancePenalty',
     'L1Loss',
+    'LocalUNet',
     'MoEAdapters',
     'NoiseHead',
     'NoisePrediction',

@@ -23,8 +23,8 @@ WORK_DIRS = {
     'work_dirs/quickstart_released/pretrain': 'quick-released_dtir-unet-w16_pretrain_b8-2000',
 }
 NAME = re.compile(
-    r'(?:(?P<kind>quick(?:-released)?|pilot|unified|released)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
-    r'(?:_(?P<stage>pretrain|finetune|scratch|naive|mixing|unified|joint|classify)(?:-\d+px)?)?'
+    r'(?:(?P<kind>quick(?:-released)?|pilot|unified|released|blind)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
+    r'(?:_(?P<stage>pretrain|finetune|scratch|naive|mixing|unified|joint|cooldown|classify)(?:-\d+px)?)?'
     rf'(?:_(?P<task>{"|".join(TASKS)}))?'
     r'(?:_(?P<part>wo-\w+?|with-\w+?|order-\w+?|experts-\d+))?'
     r'_b(?P<batch>\d+)-(?:(?P<stages>\d+)x)?(?P<updates>\d+)(?P<unit>[km]?)'
@@ -37,6 +37,7 @@ NETWORKS = {
     'dtir-unet': dict(type='DtirUNet'),
     'dtir-unet-w16': dict(SMALL_UNET, width=16),
     'dtir-unet-w32': dict(SMALL_UNET, width=32),
+    'local-unet': dict(type='LocalUNet'),
     'nafnet-w48': dict(type='ReleasedNAFNet'),
     'nafnet-w64': dict(
         type='mmagic.NAFNet', mid_channels=64, enc_blk_nums=[1, 1, 1, 28], middle_blk_num=1,
@@ -56,8 +57,11 @@ OBJECTIVES = {
     'mixing': ('Reconstruction',),
     'unified': ('Reconstruction',),
     'joint': ('Reconstruction',),
+    'cooldown': ('Reconstruction',),
     'classify': ('DegradationClassification',),
 }
+# The stages that a stage may start from, if not from pre-training.
+BEFORE = {'classify': {'unified', 'classify', 'cooldown'}, 'cooldown': {'joint'}}
 
 
 def chain(path: Path) -> list[Path]:
@@ -108,7 +112,7 @@ def disagreements(path: Path, config: Config) -> list[str]:
     }
     if name['task'] and stage != 'pretrain':
         claims['task'] = {part['task'] for part in trained} == {name['task']}
-    if 'mini' not in path.parts:  # at paper size
+    if not {'mini', 'release'} & {*path.parts}:  # at paper size
         claims['paper batch'] = int(name['batch']) == 16
         if name['part'] != 'wo-gef':  # which is not trained
             claims['micro-batches'] = config.model.step.get('micro_batch_size') == 2
@@ -117,7 +121,8 @@ def disagreements(path: Path, config: Config) -> list[str]:
 
 def starts_as_named(name: re.Match, stage: str, load_from: str | None) -> bool:
     """Whether a run starts from the run that its stage builds on, with the same backbone."""
-    if stage in ('pretrain', 'scratch') or name['part'] == 'wo-tmgp':
+    blind = name['kind'] == 'blind' and stage == 'joint'
+    if blind or stage in ('pretrain', 'scratch') or name['part'] == 'wo-tmgp':
         return load_from is None
     source = NAME.fullmatch(WORK_DIRS.get(load_from, ''))
     if source is None or source['backbone'] != name['backbone']:
@@ -125,5 +130,4 @@ def starts_as_named(name: re.Match, stage: str, load_from: str | None) -> bool:
     at_paper_size = name['kind'] in (None, 'released')
     if at_paper_size and (source['task'], source['kind']) != (name['task'], name['kind']):
         return False
-    before = {'unified', 'classify'} if stage == 'classify' else {'pretrain'}
-    return (source['stage'] or source['kind']) in before
+    return (source['stage'] or source['kind']) in BEFORE.get(stage, {'pretrain'})

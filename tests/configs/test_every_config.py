@@ -39,6 +39,7 @@ TOY_NETWORKS = {
     'DtirUNet': dict(
         width=8, channel_multipliers=(1, 2), blocks_per_level=(1,), middle_blocks=1, attention=False
     ),
+    'LocalUNet': dict(widths=(4, 4), encoder_blocks=(1,), decoder_blocks=(1,)),
     'mmagic.NAFNet': dict(
         mid_channels=4, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1]
     ),

@@ -70,6 +70,13 @@ def test_the_split_depends_only_on_names_and_seed():
     assert counts(split) == (83, 5, 12)
 
 
+def test_photographs_for_training_only_leave_the_split_of_the_others_as_it_was():
+    names = [f'p{i}' for i in range(100)]
+    split = split_photos(dict.fromkeys(names, 2.0), 0)
+    more = split_photos(dict.fromkeys([*names, 'a', 'z'], 2.0), 0, ['z', 'a', 'absent'])
+    assert more == split | {'a': 'train', 'z': 'train'}
+
+
 def test_the_test_split_prefers_shrunk_photographs():
     shrinks = {f'p{i}': 1.0 if i < 80 else 2.5 for i in range(100)}
     split = split_photos(shrinks, 0)

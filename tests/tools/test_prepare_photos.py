@@ -130,7 +130,12 @@ def test_an_empty_folder_is_used(tool, images, tmp_path):
 
 
 def fake_package(name, scratch):
-    """An unpacked gcompris-qt-data of four images; the other packages are not available."""
+    """An unpacked package of four images, or of two wallpapers; others are not available."""
+    if name == 'mate-backgrounds':
+        for seed, title in enumerate(('Aqua', 'Dune')):
+            colours = np.random.default_rng(seed).integers(0, 256, (300, 330, 3), dtype=np.uint8)
+            save_image(scratch / name / f'usr/share/backgrounds/mate/nature/{title}.png', colours)
+        return scratch / name
     if name != 'gcompris-qt-data':
         raise RuntimeError('unable to locate package')
     parts = [b'qres']
@@ -156,6 +161,20 @@ def test_available_packages_are_used_and_others_reported(tool, tmp_path, monkeyp
     names = [f'gcompris-qt-data__erase_{i:02d}' for i in range(4)]
     assert [record['name'] for record in manifest['photos']] == names
     assert all('GPL-3+' in record['licence'] for record in manifest['photos'])
+
+
+def test_all_packages_keep_the_val_and_test_photographs_of_the_small_set(
+    tool, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(debian, 'fetch_package', fake_package)
+    small, large = tmp_path / 'small', tmp_path / 'large'
+    tool.main([str(small)])
+    tool.main([str(large), '--packages', 'all'])
+    assert read_manifest(large)['arguments']['train_only'][1] == 'lxqt-themes'
+    splits = {out: {photo['name']: photo['split'] for photo in read_manifest(out)['photos']}
+              for out in (small, large)}  # fmt: skip
+    extra = {f'mate-backgrounds__{title}': 'train' for title in ('Aqua', 'Dune')}
+    assert splits[large] == splits[small] | extra and len(splits[small]) == 4
 
 
 def test_without_apt_python_packages_are_used(tool, tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,9 @@ def shrink_photo(image: np.ndarray) -> tuple[np.ndarray, float]:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
 
 
-def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
+def split_photos(
+    shrinks: dict[str, float], seed: int, train_only: Collection[str] = ()
+) -> dict[str, str]:
     """Assigns "train", "val" or "test" to photographs, depending only on their names and the seed.
 
     A tenth is for test and a twentieth for val, at least one each; with 60 photographs or more, at
@@ -55,10 +57,14 @@ def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
     Args:
         shrinks: maps names to the factors of ``shrink_photo``.
         seed: seed of the split.
+        train_only: names of photographs that are for training in any case; the others are split as
+            if there were only those.
 
     Raises:
-        ValueError: there are fewer than three photographs.
+        ValueError: there are fewer than three photographs to split.
     """
+    extra = dict.fromkeys(sorted(shrinks.keys() & set(train_only)), 'train')
+    shrinks = {name: shrink for name, shrink in shrinks.items() if name not in extra}
     total = len(shrinks)
     if total < 3:
         raise ValueError(
@@ -73,11 +79,15 @@ def split_photos(shrinks: dict[str, float], seed: int) -> dict[str, str]:
     test = sorted(shrinks, key=lambda name: (shrinks[name] < MIN_SHRINK, lot(name)))[:tests]
     rest = sorted(shrinks.keys() - set(test), key=lot)
     splits = dict.fromkeys(test, 'test') | dict.fromkeys(rest[:vals], 'val')
-    return splits | dict.fromkeys(rest[vals:], 'train')
+    return splits | dict.fromkeys(rest[vals:], 'train') | extra
 
 
 def write_photos(
-    photos: Iterable[PhotoFile], folder: Path, arguments: dict[str, Any], seed: int
+    photos: Iterable[PhotoFile],
+    folder: Path,
+    arguments: dict[str, Any],
+    seed: int,
+    train_only: Collection[str] = (),
 ) -> list[str]:
     """Writes ``folder/{train,val,test}/<name>.png`` and ``folder/manifest.json``.
 
@@ -86,6 +96,7 @@ def write_photos(
         folder: an empty or missing folder.
         arguments: recorded in the manifest.
         seed: seed of the split.
+        train_only: sources whose photographs are all for training.
 
     Returns:
         A line for each photograph left out because it is unreadable, too small or nearly flat.
@@ -117,7 +128,9 @@ def write_photos(
             }
         )
     try:
-        splits = split_photos({record['name']: record['shrink'] for record in records}, seed)
+        extra = [record['name'] for record in records if record['source'] in train_only]
+        shrinks = {record['name']: record['shrink'] for record in records}
+        splits = split_photos(shrinks, seed, extra)
     except ValueError as error:
         raise ValueError('; '.join([str(error), *left_out[:_NAMED]])) from error
     for split in SPLITS:
