@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from dtir_mm.compat import check_versions
-
 __version__ = '0.2.0'
-
-check_versions()
 
 
 def __getattr__(name: str) -> Any:
-    """``match_timesteps``, imported on first use so that ``import dtir_mm`` stays quick."""
-    if name == 'match_timesteps':
-        from dtir_mm.apis import match_timesteps
+    """``restore`` and ``match_timesteps``, imported on first use to keep the import quick."""
+    if name in ('match_timesteps', 'restore'):
+        from dtir_mm import apis
 
-        return match_timesteps
+        return getattr(apis, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,4 +1,4 @@
-"""Version checks and all patches for upstream bugs.
+"""All patches for upstream bugs.
 
 Each patch names the bug, and when it can be removed. Nothing runs before it is needed: mmagic's
 networks are made importable when the first one is named.
@@ -11,21 +11,15 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-# (package, at least, less than, what to install)
-# torch: 2.6 is the first with a ``safe_globals`` that takes an object and its name.
-_SUPPORTED = (
-    ('torch', (2, 6), (3,), 'torch>=2.6'),
-    ('mmengine', (0, 10, 4), (0, 11), 'mmengine==0.10.7'),
-    ('mmcv', (2, 0), (2, 2), 'mmcv-lite==2.1.0'),
-    ('mmagic', (1, 2), (1, 3), '--no-deps mmagic==1.2.0'),
-)
+from dtir_mm.versions import MMAGIC, check_versions, installed_version
+
+check_versions()
 
 # Modules with the same LayerNorm2d, a custom autograd function.
 _CUSTOM_LAYER_NORMS = (
@@ -73,48 +67,14 @@ _EAGER_PACKAGES = (
 )  # fmt: skip
 
 
-def check_versions() -> None:
-    """Checks the versions of packages; mmcv may be mmcv-lite, and mmagic may be missing.
-
-    Raises:
-        ImportError: one is missing, too old or too new; the message tells what to install.
-    """
-    for package, low, high, install in _SUPPORTED:
-        installed = _installed_version(package)
-        if installed is None:
-            if package == 'mmagic':
-                continue
-            raise ImportError(f'dtir_mm needs {package}: pip install "{install}"')
-        if not low <= _numbers(installed) < high:
-            bounds = f'>={".".join(map(str, low))},<{".".join(map(str, high))}'
-            raise ImportError(
-                f'dtir_mm works with {package}{bounds}, but {installed} is installed: '
-                f'pip install {install}'
-            )
-
-
-def _installed_version(package: str) -> str | None:
-    for name in (package, 'mmcv-lite') if package == 'mmcv' else (package,):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    release = text.split('+')[0].split('.')
-    return tuple(int(part) for part in release[:3] if part.isdigit())
-
-
 def import_mmagic(name: str) -> None:
     """Makes mmagic importable, and imports the module that registers ``name``, if known.
 
     Raises:
         ImportError: mmagic is not installed; the message tells how to install it.
     """
-    if _installed_version('mmagic') is None:
-        raise ImportError(f'mmagic.{name} needs mmagic: pip install --no-deps mmagic==1.2.0')
+    if installed_version('mmagic') is None:
+        raise ImportError(f'mmagic.{name} needs mmagic: pip install {MMAGIC}')
     _make_mmagic_importable()
     if name in MMAGIC_MODULES:
         network = getattr(importlib.import_module(MMAGIC_MODULES[name]), name)

@@ -7,12 +7,13 @@ silently fills the missing part with grey.
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from dtir_mm.decoding.orientation import camera_orientation, turned
 from dtir_mm.decoding.pixels import to_rgb
@@ -23,13 +24,18 @@ from dtir_mm.names import listed, shown
 JPEG_QUALITY = 95
 MAX_PIXELS = 178_956_970
 """Pillow's own limit, above which it suspects an attack. Decoding takes 7 bytes per pixel."""
-READER = 2
+READER = 3
 """Version of ``read_image``, incremented whenever its pixels change for the same file."""
+Result = TypeVar('Result')
 # No images, or read only by running Ghostscript or on Windows.
 _NOT_READ = frozenset({'BUFR', 'GRIB', 'HDF5', 'EPS', 'WMF', 'MPEG'})
 
 
-class ImageTooLargeError(ValueError):
+class RefusedImageError(ValueError):
+    """An intact image is of a kind that is not read; the message names it."""
+
+
+class ImageTooLargeError(RefusedImageError):
     """An image has too many pixels."""
 
 
@@ -125,20 +131,43 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
         raise OSError(f'cannot write the image {shown(path)}: {error}') from error
 
 
-def _read(path: Path, max_pixels: int | None) -> tuple[np.ndarray, list[str]]:
+def decoded(
+    path: Path, decode: Callable[[ImageFile.ImageFile], Result], max_pixels: int | None = None
+) -> tuple[Result, list[str]]:
+    """The result of decoding an image file, and notes on what was ignored.
+
+    Args:
+        path: the file.
+        decode: called with the opened image. It is called again if it fails for a PNG, with the
+            image without metadata, since Pillow cannot read a PNG with broken metadata.
+        max_pixels: see ``read_image``.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``read_image``.
+    """
     limit = _max_pixels() if max_pixels is None else max_pixels
     with _naming(path):
         try:
-            image, orientation, notes = _decoded(path, path, limit)
-        except ImageTooLargeError:
+            return _decoded(path, path, decode, limit), []
+        except RefusedImageError:
             raise
         except Exception:
             content = _content_of_png(path)
             if content is None:
                 raise
-            image, orientation, notes = _decoded(path, without_metadata(content), limit)
-            notes.append('metadata that cannot be read was ignored')
-    return turned(image, orientation), notes
+            result = _decoded(path, without_metadata(content), decode, limit)
+            return result, ['metadata that cannot be read was ignored']
+
+
+def _read(path: Path, max_pixels: int | None) -> tuple[np.ndarray, list[str]]:
+    (image, notes), ignored = decoded(path, _upright_rgb, max_pixels)
+    return image, notes + ignored
+
+
+def _upright_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
+    rgb, notes = to_rgb(image)
+    orientation, ignored = camera_orientation(image)
+    return turned(rgb, orientation), notes + ignored
 
 
 def _max_pixels() -> int:
@@ -159,7 +188,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise FileNotFoundError(f'no such image file: {name}{where}')
     try:
         yield
-    except ImageTooLargeError:
+    except RefusedImageError:
         raise
     except Image.UnidentifiedImageError as error:
         size = path.stat().st_size
@@ -170,20 +199,25 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+def _opened(source: str | Path | bytes) -> Iterator[ImageFile.ImageFile]:
     """Opens an image of any size, reading only its header; Pillow's own limit is disabled."""
     pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        # Unsupported formats are refused under any suffix.
-        with Image.open(source, formats=sorted(set(image_suffixes().values()))) as image:
+        # Given a path, Pillow 13 maps uncompressed grey TIFFs into memory and then turns them
+        # wrongly. Unsupported formats are refused under any suffix.
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else open(source, 'rb') as file,
+            Image.open(file, formats=sorted(set(image_suffixes().values()))) as image,
+        ):
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = pillows
 
 
-def _decoded(path: Path, source: Path | bytes, limit: int) -> tuple[np.ndarray, int, list[str]]:
-    """The image as stored, its orientation, and notes."""
-    with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+def _decoded(
+    path: Path, source: Path | bytes, decode: Callable[[ImageFile.ImageFile], Result], limit: int
+) -> Result:
+    with _opened(source) as image:
         width, height = image.size
         if width * height > limit:
             raise ImageTooLargeError(
@@ -191,9 +225,7 @@ def _decoded(path: Path, source: Path | bytes, limit: int) -> tuple[np.ndarray, 
                 f'{limit} that are read: raise the limit (restore.py --max-pixels, or the '
                 f'environment variable DTIR_MAX_PIXELS)'
             )
-        rgb, notes = to_rgb(image)
-        orientation, ignored = camera_orientation(image)
-    return rgb, orientation, notes + ignored
+        return decode(image)
 
 
 def _content_of_png(path: Path) -> bytes | None:

@@ -1,8 +1,9 @@
-"""Reads weights and checkpoints as data, and identifies other files in messages."""
+"""Reads and writes weights as data, and identifies other files in messages."""
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import torch
 from torch import Tensor
 
 from dtir_mm import compat
+from dtir_mm.files import replacing
+from dtir_mm.json_files import parse_json
 
-DEPLOYED_FORMAT = 'dtir_mm.deployed'  # in the metadata of what tools/deploy.py writes
+# In the metadata of what tools/deploy.py writes: a network at one time step, or a whole restorer.
+DEPLOYED_FORMAT = 'dtir_mm.deployed'
+RELEASE_FORMAT = 'dtir_mm.restorer'
 
 _HEAD = 4096
 # First bytes of other files that are mistaken for weights.
@@ -47,10 +52,13 @@ def read_weights_file(path: str | Path) -> Any:
     if is_safetensors(head):
         weights, metadata = read_safetensors(path)
         if metadata.get('format') == DEPLOYED_FORMAT:
+            origin = metadata.get('checkpoint', 'of its training')
             raise CheckpointError(
-                f'{path} is a deployed network: load it by dtir_mm.apis.deployment.load_deployed, '
-                f'or name the checkpoint that it comes from, {metadata.get("checkpoint")}'
+                f'{path} is a deployed network, without time conditioning, which can only restore '
+                f'and be tested: name the checkpoint {origin} instead'
             )
+        if metadata.get('format') == RELEASE_FORMAT:
+            return _released(weights, metadata, path)
         return weights
     if head.startswith(b'PK\x03\x04'):
         _require_of_torch(path)
@@ -67,6 +75,20 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
     Raises:
         CheckpointError: it is missing, damaged, or of another kind.
     """
+    with _opened(path) as file:
+        names = file.keys()
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file; CheckpointError as by ``read_safetensors``."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """A safetensors file, opened; all errors are CheckpointErrors."""
     from safetensors import SafetensorError, safe_open
 
     if not is_safetensors(head := _head(Path(path))):
@@ -76,12 +98,58 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
         )
     try:
         with safe_open(path, 'pt') as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            yield file
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
             f'{path} is an incomplete or damaged safetensors file: download or copy it again'
         ) from error
+
+
+def _released(
+    weights: dict[str, Tensor], metadata: dict[str, str], path: Path
+) -> dict[str, dict[str, Any]]:
+    """The content of a release file, as of a checkpoint; half precision becomes single."""
+    try:
+        meta = parse_json(metadata.get('meta', ''), f'the meta of {path}')
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(meta, dict):
+        raise CheckpointError(f'{path}: its meta must be a dict, got {type(meta).__name__}')
+    meta |= {'config_json': metadata.get('config', '')}
+    whole = {n: w.float() if w.dtype == torch.float16 else w for n, w in weights.items()}
+    return {'meta': meta, 'state_dict': whole}
+
+
+def write_safetensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Writes a safetensors file atomically, with a copy for each name of a shared tensor."""
+    from safetensors.torch import save
+
+    # safetensors refuses tensors that share memory, as of a block with two names.
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # Not save_file, whose files only their owner may read.
+    content = save(own, dict(metadata))
+    with replacing(path, lambda: len(content)) as temporary:
+        temporary.write_bytes(content)
+
+
+def is_deployed(path: str | Path) -> bool:
+    """Whether a file is a deployed network: of tools/deploy.py, or ONNX, by its name.
+
+    False for anything else, also for folders and for damaged and missing files.
+    """
+    try:
+        if is_onnx(path):
+            return Path(path).is_file()
+        return read_metadata(path).get('format') == DEPLOYED_FORMAT
+    except CheckpointError:
+        return False
+
+
+def is_onnx(path: str | Path) -> bool:
+    """Whether a file is ONNX, by its name."""
+    return Path(path).suffix.lower() == '.onnx'
 
 
 def is_safetensors(head: bytes) -> bool:
@@ -105,6 +173,11 @@ def _kind(path: Path, head: bytes) -> str:
     """The kind of a file that begins like this, and what to do."""
     if not head:
         return 'empty (0 bytes): download or copy it again'
+    if is_onnx(path):
+        return (
+            'an ONNX network, by its name, which can only restore and be tested: name the '
+            'checkpoint that it was made from instead'
+        )
     for start, kind in _OTHER_KINDS.items():
         if head.startswith(start):
             return kind

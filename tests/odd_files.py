@@ -36,6 +36,11 @@ class OddFile:
     lossy: bool = False
     cut: bool = False
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether it has several frames or pages."""
+        return 'animated' in self.kind or 'pages' in self.kind
+
     def shows(self, image: np.ndarray) -> bool:
         """Whether an image is the expected one."""
         if self.image is None or image.shape != self.image.shape:

@@ -179,7 +179,7 @@ def test_images_of_more_than_one_strip_are_whole(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (50, 33, 4), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / 'a.png')
     for strip in (1, 33 * 7, 10**6):
-        monkeypatch.setattr('dtir_mm.decoding.pixels._STRIP', strip)
+        monkeypatch.setattr('dtir_mm.decoding.pixels.STRIP', strip)
         np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), pixels[..., :3])
 
 

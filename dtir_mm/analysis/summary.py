@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from dtir_mm import __version__
 from dtir_mm.evaluation.restoration_metric import FIGURES, mean_figures
 from dtir_mm.files import write_text
 
@@ -144,7 +145,7 @@ def write_summary(
     protocol: str,
     precision: str,
     seed: int | None,
-    commit: str | None,
+    commit: str,
     config_hash: str,
     images: Sequence[str | Path],
     ema_decay: float | None = None,
@@ -158,7 +159,7 @@ def write_summary(
         protocol: name of the protocol of all rows.
         precision: "fp32" or "bf16".
         seed: of the run; None if unknown.
-        commit: from ``git_commit``.
+        commit: from ``code_version``.
         config_hash: of the config.
         images: files of comparison images.
         ema_decay: decay of averaged weights; None for the weights of the last update.
@@ -182,6 +183,11 @@ def write_summary(
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
     write_text(path, text + '\n')
+
+
+def code_version() -> str:
+    """The commit of this code, or where there is none, its version: "dtir_mm 0.2.0"."""
+    return git_commit() or f'dtir_mm {__version__}'
 
 
 def git_commit(

@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from dtir_mm.apis.errors import one_line_errors
+from dtir_mm.apis.errors import one_line_errors, program
 from dtir_mm.config.renamed import OPTIONS
+from dtir_mm.named_configs import config_path
 from dtir_mm.typos import hint
 
 __all__ = [
@@ -32,7 +32,11 @@ _CHUNK = 8
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments for building a restorer from a checkpoint (``load_restorer``)."""
-    parser.add_argument('--config', help="config to build from, instead of the checkpoint's own")
+    parser.add_argument(
+        '--config',
+        type=config_path,
+        help="config to build from, instead of the checkpoint's own",
+    )
     parser.add_argument(
         '--allow-imports',
         action='store_true',
@@ -41,8 +45,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_with_options(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Adds the path of a config (optional if ``nargs='?'``) and ``--cfg-options``."""
-    parser.add_argument('config', nargs=nargs, help='path of the config')
+    """Adds a config (optional if ``nargs='?'``) and ``--cfg-options``."""
+    parser.add_argument(
+        'config',
+        nargs=nargs,
+        type=config_path,
+        help='a config: its path, or a name of `dtir-mm configs`',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -101,7 +110,7 @@ class ToolParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exits with status 2."""
-        self.exit(2, f'{Path(self.prog).stem}: {message} (--help lists what is accepted)\n')
+        self.exit(2, f'{program()}: {message} (--help lists what is accepted)\n')
 
 
 def end_communication() -> None:

@@ -19,33 +19,38 @@ from dtir_mm.weights_file import CheckpointError
 
 _USER_ERRORS = (OSError, ValueError, KeyError, ImportError, CheckpointError, FloatingPointError)
 _PACKAGE = Path(__file__).resolve().parents[1]
-_INSTALLED = [
-    Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')
-]
+_STANDARD = [Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')]
 _NOT_THE_USERS = tuple(
-    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_INSTALLED)
+    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_STANDARD)
 )
+_INSTALLED = {'site-packages', 'dist-packages'}  # also the user's, and those of a base environment
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _GRACE_SECONDS = 10  # for the launcher, which checks its processes every few seconds
 
 
 @contextmanager
-def one_line_errors(tool: str, interrupted: str = 'interrupted') -> Iterator[None]:
+def one_line_errors(tool: str | None = None, interrupted: str = 'interrupted') -> Iterator[None]:
     """Ends the program with status 1 and ``<tool>: message`` for errors in the user's input.
 
     Errors in the user's own code and unforeseen errors keep their traceback, the latter with a
     request to report them. Ctrl-C gives status 130 and the message ``interrupted``. If several
-    processes fail, only the first one prints.
+    processes fail, only the first one prints. The default ``tool`` is the program's name.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may not be valid in any encoding
             stream.reconfigure(errors='backslashreplace')
+    tool = tool or program()
     try:
         yield
     except KeyboardInterrupt:
         _leave(_INTERRUPTED, f'{tool}: {interrupted}')
     except Exception as error:
         _leave(1, _account_of(tool, error))
+
+
+def program() -> str:
+    """The name of this program in messages: "train" for tools/train.py and ``dtir-mm train``."""
+    return Path(sys.argv[0].removeprefix('dtir-mm ')).stem
 
 
 def message_of(error: BaseException) -> str:
@@ -93,7 +98,7 @@ def _account_of(tool: str, error: Exception) -> str:
         return f'{text}{tool}: {type(error).__name__} in your own code, {own}'
     return (
         f'{text}{tool}: this is a fault of dtir_mm and not of yours. Please report it, with the '
-        f'lines above and what tools/check_env.py prints'
+        f'lines above and what `dtir-mm check-env` prints'
     )
 
 
@@ -114,6 +119,7 @@ def _place_in_the_users_code(tool: str, error: Exception) -> str | None:
         if Path(file).is_file()
         and not str(Path(file).resolve()).startswith(_NOT_THE_USERS)
         and Path(file).parts[-2:] != ('tools', f'{tool}.py')
+        and not _INSTALLED & set(Path(file).parts)
     ]
     return own[-1] if own else None
 

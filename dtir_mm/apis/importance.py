@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dtir_mm import trust
-from dtir_mm.apis.restoring import load_restorer
+from dtir_mm.apis.loading import load_restorer
 from dtir_mm.config import read_config
 from dtir_mm.engine.batch_size import process_batch_size
 from dtir_mm.engine.checkpoint import load_checkpoint
@@ -56,7 +56,12 @@ def accumulate_importance(
         raise ValueError(f'num_batches={num_batches} must be at least 1')
     loaded = load_checkpoint(checkpoint)
     settings = read_config(config).to_dict() if config else loaded.config
-    data = settings['train_dataloader']
+    data = settings.get('train_dataloader')
+    if not data or not settings['model'].get('step'):
+        raise ValueError(
+            f'the config in {config or loaded.path} has no train_dataloader or no model.step, as '
+            f'that of a release file: name the config of the training (--config)'
+        )
     restorer = load_restorer(loaded, config, allow_imports).train()
     step = restorer.step
     assert step is not None

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dtir_mm.apis.restoring import load_restorer
+from dtir_mm.apis.loading import load_restorer
 from dtir_mm.datasets import DegradedPhotosDataset, PairedFolderDataset
 from dtir_mm.datasets.base_dataset import RestorationDataset, SampleKey
 from dtir_mm.diffusion.noise_schedule import VarianceExploding
+from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.files import require_writable
 from dtir_mm.matching.conclusion import conclude
 from dtir_mm.matching.given_timestep import given_timestep
@@ -22,6 +23,7 @@ from dtir_mm.matching.search import search
 from dtir_mm.matching.time_effect import why_no_effect
 from dtir_mm.matching.timestep_match import TimestepMatch
 from dtir_mm.matching.timesteps_file import read_matches, same_source, write_timesteps
+from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import CRITERIA
 
@@ -87,8 +89,11 @@ def match_timesteps(
     datasets = _datasets(tasks, photos, size, shrink)
     if isinstance(checkpoint, Restorer):
         restorer, name = checkpoint.eval(), None
+        if not isinstance(restorer.backbone, ConditionedBackbone):
+            raise ValueError('a deployed network has no time conditioning, and so no step to match')
     else:
-        restorer, name = load_restorer(checkpoint, config, allow_imports), str(checkpoint)
+        loaded = load_checkpoint(checkpoint)  # refuses deployed networks
+        restorer, name = load_restorer(loaded, config, allow_imports), str(checkpoint)
     rule = restorer.backbone.size_rule
     if not rule.takes(size, size):
         raise ValueError(f'size={size}: {rule.describe()}')

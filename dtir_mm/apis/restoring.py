@@ -1,92 +1,19 @@
-"""Loads restorers from checkpoints, and restores images with them."""
+"""Restores images with a trained restorer: arrays in, arrays out."""
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any
+import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from mmengine.device import get_device
-from torch import Tensor, nn
+from torch import Tensor
 
-from dtir_mm import trust
-from dtir_mm.config import read_config
-from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
-from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones.zoo import network_in
-from dtir_mm.models.preprocessor import to_uint8
+from dtir_mm.apis.deployed_restorer import DeployedBackbone
+from dtir_mm.models.restorers.blind_inference import UNSURE, Prediction
 from dtir_mm.models.restorers.restorer import Restorer
-from dtir_mm.registry import MODELS
 
-
-def load_restorer(
-    checkpoint: str | Path | Checkpoint,
-    config: str | Path | None = None,
-    allow_imports: bool = False,
-    **overrides: Any,
-) -> Restorer:
-    """The restorer of a checkpoint, in evaluation mode.
-
-    Public weights (``PublicNetwork``) need no config: their architecture is detected, and
-    ``x_hat = net(y)`` at every time step.
-
-    Args:
-        checkpoint: the file, a work directory (its newest one), or from ``load_checkpoint``.
-        config: config file to build from; None for the config in the checkpoint. Time steps are
-            the checkpoint's, if it has any.
-        allow_imports: import the modules that the checkpoint's own config names under
-            ``custom_imports``: code from wherever the checkpoint came from.
-        overrides: keys of the config's ``model`` to replace, e.g. ``tile=512``.
-
-    Raises:
-        CheckpointError: it cannot be read, is of another architecture, or carries no config.
-        ValueError: its config needs imports, unregistered names or other files, and
-            ``allow_imports`` is False; or it has weights of an unknown network, or of one that does
-            not restore.
-    """
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = load_checkpoint(checkpoint)
-    if config is None and not checkpoint.meta.is_ours:
-        return _public_restorer(checkpoint, overrides)
-    limit: AbstractContextManager = nullcontext()
-    if config is not None:
-        settings = read_config(config).to_dict()
-    else:
-        settings = checkpoint.config
-        trust.import_if_allowed(settings, allow_imports, checkpoint.path)
-        limit = in_proportion_to(checkpoint.path)
-    model = _model_of(settings, config or checkpoint.path)
-    if checkpoint.meta.is_ours:  # else the config's own
-        model['timesteps'] = checkpoint.timesteps
-    trusted = config is not None or allow_imports
-    with limit, trust.building(model, 'model', checkpoint.path, trusted):
-        restorer = MODELS.build({**model, **overrides})
-    checkpoint.load_into(restorer)
-    return restorer.to(get_device()).eval()
-
-
-def _public_restorer(checkpoint: Checkpoint, overrides: dict[str, Any]) -> Restorer:
-    """The restorer that computes what the network of public weights does."""
-
-    def public_network() -> nn.Module:
-        return network_in(checkpoint.content, checkpoint.path)
-
-    model = {
-        'type': 'Restorer',
-        'backbone': {'type': 'ConditionedBackbone', 'backbone': {'type': public_network}},
-        'head': {'type': 'NoiseHead', 'residual_scale': 'one'},
-        'timesteps': 'fixed:1',  # before any training time has no effect
-    }
-    return MODELS.build({**model, **overrides}).to(get_device()).eval()
-
-
-def _model_of(settings: dict[str, Any], source: str | Path) -> dict[str, Any]:
-    model = settings.get('model')
-    if not isinstance(model, dict):
-        raise ValueError(
-            f'the config in {source} must have a dict "model", got {type(model).__name__}'
-        )
-    return {**model}
+PRECISIONS = ('auto', 'fp32', 'bf16')
+_WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+_TORCH = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
 
 def require_step(restorer: Restorer, t: int | None) -> None:
@@ -95,34 +22,168 @@ def require_step(restorer: Restorer, t: int | None) -> None:
         raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
 
 
-def restore(restorer: Restorer, image: np.ndarray, t: int | None) -> np.ndarray:
-    """One image, RGB uint8 (H, W, 3) of any size, restored in one pass.
+def restore_pixels(
+    restorer: Restorer,
+    image: np.ndarray,
+    t: int | None = None,
+    strength: float = 1.0,
+    precision: str = 'fp32',
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """One image of any size, restored in one pass.
 
     Args:
         restorer: see ``load_restorer``.
-        image: the degraded image.
-        t: time step; None for the one that the restorer chooses by its ``inference``.
+        image: RGB (H, W, 3), or grey (H, W, 1), which the network sees as RGB; uint8, uint16, or
+            floating point in [0, 1].
+        t: time step; 0 for a clean image, which is copied; None for the step that the restorer
+            chooses by its ``inference``.
+        strength: weight of the restored image in the result, in [0, 1]; the rest is the input.
+        precision: one of ``PRECISIONS``; "auto" is bf16 on GPUs that compute in it, else fp32.
+        progress: called with the number of rows that are done.
+
+    Returns:
+        an array of the same shape and type; of grey images the mean of the three channels.
 
     Raises:
-        ValueError: ``t`` is not in 1..T.
+        ValueError: ``t`` is not in 0..T, ``strength`` not in [0, 1], or the precision is unknown.
     """
+    if not 0 <= strength <= 1:
+        raise ValueError(f'strength={strength} must lie in [0, 1]')
+    if t is None:
+        t = find(restorer, image, None).t
+    if t == 0 or strength == 0:
+        return image.copy()
     require_step(restorer, t)
     device = next(restorer.parameters()).device
-    height, width = image.shape[:2]
+    bf16 = resolved(precision, device) == 'bf16'
+    restored, top = np.empty(image.shape, image.dtype), 0
+    part, step = _reader(restorer, image), torch.tensor([t], device=device)
+    # A few rows at a time: the whole image in floating point takes much more memory.
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for rows in restorer.restored_rows(part, image.shape[:2], step):
+            bottom = top + rows.shape[-2]
+            restored[top:bottom] = _converted(rows[0], image[top:bottom], strength)
+            top = bottom
+            if progress is not None:
+                progress(top)
+    return restored
+
+
+def choose_step(restorer: Restorer, task: str | None = None, t: int | None = None) -> int | None:
+    """The time step for images: ``t``, that of ``task``, or of the only task it was trained on.
+
+    Returns:
+        None if neither is given and the restorer can predict the degradation of each image.
+
+    Raises:
+        KeyError: the task has no time step.
+        ValueError: ``t`` is not in 1..T, none is given and there are several tasks, or a deployed
+            network has another step.
+    """
+    if isinstance(restorer.backbone, DeployedBackbone):
+        restorer.backbone.require(task, t)
+        return restorer.backbone.t
+    require_step(restorer, t)
+    if t is not None:
+        return t
+    if task is not None:
+        return restorer.timesteps[task]
+    if restorer.classifier is not None:
+        return None
+    if restorer.timesteps.fixed is not None:
+        return restorer.timesteps.fixed
+    tasks = list(restorer.trained_tasks or restorer.timesteps.by_task)
+    if len(tasks) == 1:
+        return restorer.timesteps[tasks[0]]
+    raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
+
+
+def find(
+    restorer: Restorer, image: np.ndarray, t: int | None, task: str | None = None
+) -> Prediction:
+    """The degradation of an image and its time step: those given, or what is predicted.
+
+    ``image`` is as for ``restore_pixels``.
+    """
+    if t is not None:
+        return Prediction(task, None, t)
+    size = (image.shape[0], image.shape[1])
+    return restorer.find_predictions(_reader(restorer, image), size)[0]
+
+
+def in_words(found: Prediction) -> str:
+    """What was found, and what is done about it."""
+    sure = '' if found.probability is None else f'{found.probability:.0%}'
+    if found.task == UNSURE:
+        return f'unsure: no degradation above {sure}; t = {found.t}'
+    step = f't = {found.t}' if found.t else 'returned as it is'
+    if found.task is None:
+        return step
+    return f'{found.task}{f" ({sure})" if sure else ""}, {step}'
+
+
+def prepared(restorer: Restorer, t: int | None, tile: int | None, ensemble: bool) -> Restorer:
+    """The restorer with other settings, and with prediction if ``t`` is None.
+
+    The weights are shared, and the original stays unchanged. Raises ValueError for a tile of less
+    than 2 pixels.
+    """
+    if tile is not None and tile < 2:
+        raise ValueError(f'tile={tile} must be at least 2 pixels, or None for no tiles')
+    changed = copy.copy(restorer)
+    changed.tile, changed.ensemble = tile, ensemble
+    if tile is not None and tile <= changed.tile_overlap:
+        changed.tile_overlap = tile // 2
+    if t is None:
+        changed.set_inference('predict')
+    return changed
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of that name; ValueError if there is none."""
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'the device {name!r} cannot be used: {reason}') from error
+
+
+def resolved(precision: str, device: torch.device) -> str:
+    """The precision, with "auto" resolved; ValueError if it is not one of ``PRECISIONS``.
+
+    On CPUs "auto" is fp32: without special instructions bf16 is many times slower there.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision={precision!r} must be one of {", ".join(PRECISIONS)}')
+    if precision != 'auto':
+        return precision
+    on_gpu = device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False)
+    return 'bf16' if on_gpu else 'fp32'
+
+
+def _reader(restorer: Restorer, image: np.ndarray) -> Callable[[int, int, int, int], Tensor]:
+    """Gives parts of an image, (1, 3, h, w) in the restorer's range."""
+    device = next(restorer.parameters()).device
+    per_level = _WHITE.get(image.dtype, 1) / 255
 
     def part(top: int, bottom: int, left: int, right: int) -> Tensor:
-        pixels = torch.from_numpy(image[top:bottom, left:right]).to(device)
-        return restorer.from_uint8(pixels.permute(2, 0, 1)[None])
+        pixels = torch.from_numpy(image[top:bottom, left:right].astype(np.float32)).to(device)
+        planes = pixels.permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
+        return restorer.from_uint8(planes / per_level)
 
-    if t is None:
-        steps = restorer.find_steps(part(0, height, 0, width))
-        if int(steps) == 0:  # predicted to be clean
-            return image.copy()
-    else:
-        steps = torch.tensor([t], device=device)
-    restored, top = np.empty_like(image), 0
-    # A few rows at a time: the whole image in floating point takes much more memory.
-    for rows in restorer.restored_rows(part, (height, width), steps):
-        restored[top : top + rows.shape[-2]] = to_uint8(rows)[0]
-        top += rows.shape[-2]
-    return restored
+    return part
+
+
+def _converted(rows: Tensor, original: np.ndarray, strength: float) -> np.ndarray:
+    """Restored rows (3, h, W) in [0, 1], blended with the original and in its shape and type."""
+    restored = rows.permute(1, 2, 0)
+    if original.shape[2] == 1:
+        restored = restored.mean(2, keepdim=True)
+    restored = restored * _WHITE.get(original.dtype, 1)
+    if strength < 1:
+        before = torch.from_numpy(original.astype(np.float32)).to(restored)
+        restored = before.lerp(restored, strength)
+    if original.dtype in _TORCH:
+        restored = restored.round().to(_TORCH[original.dtype])
+    return restored.cpu().numpy()

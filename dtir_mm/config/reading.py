@@ -1,5 +1,6 @@
 """Reads configs from files; errors name the file and line."""
 
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from dtir_mm.config.checking import check_config
 from dtir_mm.config.options import overridden
 from dtir_mm.config.renamed import renamed_config
 from dtir_mm.config.sections import known_keys
+from dtir_mm.named_configs import config_name, config_names, config_path
 from dtir_mm.typos import hint
 
 _SUFFIXES = ('.py', '.yaml', '.yml', '.json')
@@ -20,16 +22,20 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
     """Reads a config from a file, drops its variables, and checks it (``check_config``).
 
     Args:
-        path: the file.
+        path: the file, or the name of a config of dtir_mm (``named_configs``).
         options: see ``override_config``.
 
     Raises:
         OSError: the file, or one that it builds on, does not exist.
         ValueError: it cannot be read or is invalid; the message names file and line, or the key.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no such config: {path}{renamed_config(path)}')
-    if Path(path).suffix not in _SUFFIXES:
+    path = config_path(path)
+    if not os.path.isfile(path):  # Path.is_file() raises if a name is too long
+        known = renamed_config(path) or hint(config_name(path), config_names())
+        raise FileNotFoundError(
+            f'no such config: {path}{known or "; `dtir-mm configs` lists those of dtir_mm"}'
+        )
+    if path.suffix not in _SUFFIXES:
         raise ValueError(
             f'{path} is not a config, whose suffix is one of {", ".join(_SUFFIXES)}. Are config '
             f'and checkpoint swapped?'

@@ -1,9 +1,12 @@
 """Names of earlier versions, so that messages can give the new name for an old one."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from dtir_mm.named_configs import config_path
 
 # Options of the tools, and values in a config.
 OPTIONS = {'--pictures': '--images'}
@@ -39,7 +42,7 @@ def renamed_config(path: str | Path) -> str:
         if match := re.search(old, name):
             name = name.replace(match[0], match.expand(new))
             options.append(match.expand(option))
-    if not Path(name).is_file():
+    if not os.path.isfile(config_path(name)):
         return ''
     return f'; it is now {name}' + (f' with --cfg-options {" ".join(options)}' if options else '')
 

@@ -144,7 +144,7 @@ SECTIONS: Mapping[str, tuple[Built, str]] = {
     'data_preprocessor': (_MODEL, 'for a model that has none'),
     'train_dataloader': (_LOADER, 'training data'),
     'val_dataloader': (_LOADER, 'validation data, during training'),
-    'test_dataloader': (_LOADER, 'test data of tools/test.py'),
+    'test_dataloader': (_LOADER, 'test data of dtir-mm test'),
     'train_cfg': (
         Built((registry.LOOPS,), None, ('runner', 'dataloader'), ('by_epoch',)),
         'number of updates, and how often to validate',

@@ -22,6 +22,7 @@ ORDER = (
     'jpeg',
 )  # fmt: skip
 _SIGMA = (3.0, 55.0)
+_VISIBLE_SIGMA = (8.0, 55.0)
 _QUALITY = (8, 70)
 
 
@@ -43,6 +44,9 @@ class BlindPhotosDataset(RestorationDataset):
             "blind", that of the others any of the ten, because a classifier may be wrong.
         crop: largest side of a crop in pixels.
         min_scale: smallest scale that a photograph is resized by, in (0, 1]; the largest is 1.
+        for_classifier: vary the tones of most crops, and give the clean ones what good photographs
+            have: slight softness, noise and compression. The task of a composite is then the
+            degradation that changes it more, and all noise is visible.
         pair_seed: another seed gives other pairs.
         cache: see ``RestorationDataset``; a pair of 288 px takes half a megabyte.
 
@@ -58,6 +62,7 @@ class BlindPhotosDataset(RestorationDataset):
         untouched: int = 4,
         crop: int = 288,
         min_scale: float = 0.4,
+        for_classifier: bool = False,
         pair_seed: int = 0,
         cache: bool = False,
     ) -> None:
@@ -65,6 +70,7 @@ class BlindPhotosDataset(RestorationDataset):
         if not 0 < min_scale <= 1:
             raise ValueError(f'min_scale={min_scale} must lie in (0, 1]')
         self.crop, self.min_scale, self.pair_seed = crop, min_scale, pair_seed
+        self.for_classifier = for_classifier
         cases = [(task, kind) for task in ORDER for kind in ('source', 'any', 'target')]
         cases += [('composite', str(i)) for i in range(composites)]
         cases += [('untouched', str(i)) for i in range(untouched)]
@@ -83,16 +89,15 @@ class BlindPhotosDataset(RestorationDataset):
         file, case, kind = self.pairs[index]
         rng = generator(self.pair_seed, case, kind, pair_stem(file))
         clean = self._crop(self._read_image(file), rng)
-        degraded = clean.copy()
+        if self.for_classifier:
+            clean = as_taken(clean, rng)
         if case == 'composite':
-            pair = [ORDER[place] for place in sorted(rng.choice(len(ORDER), 2, replace=False))]
-            for each in pair:
-                degraded = degrade(degraded, each, 'any', rng)
-            task = str(rng.choice([*pair, BLIND]))
+            degraded, task = self._composite(clean, rng)
         elif case == 'untouched':
+            degraded = clean.copy()
             task = str(rng.choice(ORDER)) if rng.random() < 0.5 else BLIND
         else:
-            degraded, task = degrade(degraded, case, kind, rng), case
+            degraded, task = self._degrade(clean, case, kind, rng), case
         return {
             'clean': clean,
             'degraded': degraded,
@@ -109,17 +114,68 @@ class BlindPhotosDataset(RestorationDataset):
         left = rng.integers(max(width - self.crop, 0) + 1)
         return np.ascontiguousarray(image[top : top + self.crop, left : left + self.crop])
 
+    def _composite(self, clean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """The crop with two degradations, and its task."""
+        pair = [ORDER[place] for place in sorted(rng.choice(len(ORDER), 2, replace=False))]
+        first = self._degrade(clean, pair[0], 'any', rng)
+        both = self._degrade(first, pair[1], 'any', rng)
+        if self.for_classifier:
+            return both, pair[int(_distance(first, both) > _distance(clean, first))]
+        return both, str(rng.choice([*pair, BLIND]))
 
-def degrade(image: np.ndarray, task: str, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """An RGB uint8 image (H, W, 3) under one degradation.
+    def _degrade(
+        self, image: np.ndarray, task: str, kind: str, rng: np.random.Generator
+    ) -> np.ndarray:
+        sigma = _VISIBLE_SIGMA if self.for_classifier else _SIGMA
+        return degrade(image, task, kind, rng, sigma)
 
-    ``kind`` is a severity, or "any": noise or JPEG compression of any strength, or else "source".
+
+def degrade(
+    image: np.ndarray,
+    task: str,
+    kind: str,
+    rng: np.random.Generator,
+    sigma: tuple[float, float] = _SIGMA,
+) -> np.ndarray:
+    """An RGB uint8 image (H, W, 3) with one degradation.
+
+    ``kind`` is a severity, or "any": noise of a standard deviation in the range ``sigma``, JPEG
+    compression of quality 8 to 69, or else "source".
     """
     if kind == 'any' and task == 'noisy':
-        return add_noise(image, NoiseStrength(rng.uniform(*_SIGMA), None), rng)
+        return add_noise(image, NoiseStrength(rng.uniform(*sigma), None), rng)
     if kind == 'any' and task == 'jpeg':
         return compress(image, int(rng.integers(*_QUALITY)))
     return degradation_for(task, 'target' if kind == 'target' else 'source').degrade(image, rng)
+
+
+def as_taken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A clean RGB uint8 image (H, W, 3) as another camera or photographer would deliver it.
+
+    Darker or brighter, with more or less contrast, white balance and saturation, in two of three
+    cases; and in one of three cases each, slightly soft, with faint noise, or compressed as JPEG of
+    a quality from 85 on.
+    """
+    if rng.random() < 2 / 3:
+        black, white = rng.uniform(0, 0.12), rng.uniform(0.85, 1)
+        gamma = np.exp(rng.uniform(-0.5, 0.6))
+        levels = np.linspace(0, 1, 256)[:, None] ** gamma * rng.uniform(0.92, 1.08, 3)
+        table = (255 * (black + (white - black) * levels)).clip(0, 255)
+        colour = np.stack([table[image[..., c], c] for c in range(3)], axis=2)
+        grey = colour.mean(axis=2, keepdims=True)
+        saturation = 0 if rng.random() < 0.1 else rng.uniform(0.6, 1.2)
+        image = (grey + saturation * (colour - grey)).clip(0, 255).round().astype(np.uint8)
+    if rng.random() < 1 / 3:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.6))
+    if rng.random() < 1 / 3:
+        image = add_noise(image, NoiseStrength(rng.uniform(0.5, 3), None), rng)
+    if rng.random() < 1 / 3:
+        image = compress(image, int(rng.integers(85, 98)))
+    return image
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.square(one.astype(np.float32) - other).mean())
 
 
 @TRANSFORMS.register_module()

@@ -8,8 +8,9 @@ from PIL import Image
 
 from dtir_mm.decoding.colour_profile import ColourProfile, read_profile
 
-_STRIP = 1 << 22  # pixels converted at once, to limit memory
+STRIP = 1 << 22  # pixels converted at once, to limit memory
 _GREY = ('1', 'L', 'LA', 'La')
+_PLANAR, _SEPARATE, _BITS = 284, 2, 258  # tags of TIFF
 _GAMMA = 0.45455
 _PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue of sRGB
 
@@ -21,17 +22,18 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         ValueError: pixels have 32 bits or are floating point.
         Exception: any exception of Pillow if the image cannot be decoded.
     """
-    deep = _has_16_bits(image)
+    refuse_raw_planes(image)
+    deep = has_16_bits(image)
     image.load()
     base = _base_mode(image)
-    convert, notes = _colours(image, base)
+    convert, notes = colours(image, base)
     if deep:
         notes.append('of 16 bits a channel the upper 8 were taken')
     if base == 'L':
         notes.append('grey was repeated over three channels')
     width, height = image.size
     rgb = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP // width)
+    rows = max(1, STRIP // width)
     opaque = 'transparency' not in image.info
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
@@ -44,7 +46,7 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     return rgb, notes
 
 
-def _has_16_bits(image: Image.Image) -> bool:
+def has_16_bits(image: Image.Image) -> bool:
     """From the decoder's arguments; for colour JPEG 2000 and AVIF, Pillow does not know."""
     arguments = [part[3] for part in getattr(image, 'tile', [])]
     deep_ppm = image.format == 'PPM' and any(
@@ -52,6 +54,14 @@ def _has_16_bits(image: Image.Image) -> bool:
         for args in arguments
     )
     return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(arguments)))
+
+
+def refuse_raw_planes(image: Image.Image) -> None:
+    """Raises ValueError for the one kind of TIFF of 16 bits that Pillow decodes wrongly."""
+    tags, tiles = getattr(image, 'tag_v2', {}), getattr(image, 'tile', [])
+    in_planes = tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,))) > 8
+    if in_planes and tiles and tiles[0][0] == 'raw':
+        raise ValueError('its 16 bits are stored in uncompressed planes: compress it, e.g. as LZW')
 
 
 def _base_mode(image: Image.Image) -> str:
@@ -72,7 +82,7 @@ def _in_8_bits(image: Image.Image, base: str) -> Image.Image:
     return image if image.mode == base else image.convert(base)
 
 
-def _colours(
+def colours(
     image: Image.Image, base: str
 ) -> tuple[Callable[[Image.Image], Image.Image], list[str]]:
     """The conversion from the base mode to RGB (or grey) in sRGB, and notes on it."""

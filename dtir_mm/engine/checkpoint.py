@@ -59,6 +59,11 @@ class Checkpoint:
         return cls(Path(path), content, CheckpointMeta.of(content))
 
     @property
+    def origin(self) -> str:
+        """The file and its folder, as files that are made from it name it."""
+        return '/'.join(self.path.resolve().parts[-2:])
+
+    @property
     def weights(self) -> dict[str, Tensor]:
         """The weights of a checkpoint of ours: their average (EMA) if there is one."""
         return self.content['state_dict']
@@ -119,8 +124,14 @@ class Checkpoint:
         )
 
     def online(self) -> 'Checkpoint':
-        """The same with the last weights instead of their average (EMA)."""
+        """The same with the last weights instead of their average (EMA).
+
+        Raises:
+            CheckpointError: it has only their average, as release files do.
+        """
         weights = self.content.get(ONLINE)
+        if weights is None and self.meta.ema_decay is not None:
+            raise CheckpointError(f'{self.path} has the average of the weights (EMA), not the last')
         if weights is None:
             return self
         return replace(self, content={**self.content, 'state_dict': weights})

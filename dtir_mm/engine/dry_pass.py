@@ -52,7 +52,7 @@ def _try_network(runner: Any) -> None:
     obstacle = deployment_obstacle(restorer)
     if obstacle is not None:
         runner.logger.warning(
-            f'{type(net).__name__} will train, but tools/deploy.py will not take it: {obstacle}'
+            f'{type(net).__name__} will train, but dtir-mm deploy will not take it: {obstacle}'
         )
     norms = idle_batch_norms(net)
     if norms:

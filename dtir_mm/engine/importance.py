@@ -68,7 +68,7 @@ class Importance:
         if former.statistic != self.statistic:
             raise CheckpointError(
                 f'importance of statistic {former.statistic!r} cannot be continued with '
-                f'{self.statistic!r}; accumulate the former with tools/accumulate_importance.py'
+                f'{self.statistic!r}; accumulate the former with dtir-mm accumulate-importance'
             )
         stages = former.stages or 1
         omega = {
@@ -88,7 +88,7 @@ def require_importance(
     importance: Importance | None, form: str, statistics: tuple[str, ...]
 ) -> None:
     """Raises CheckpointError unless a penalty of this form can use the checkpoint's importance."""
-    how = f'tools/accumulate_importance.py{" --fisher" if statistics == ("fisher",) else ""}'
+    how = f'dtir-mm accumulate-importance{" --fisher" if statistics == ("fisher",) else ""}'
     if importance is None:
         raise CheckpointError(
             f'model.step.regularizers.importance.form={form!r} needs the importance of the '

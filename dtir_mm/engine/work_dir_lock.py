@@ -93,6 +93,6 @@ def _take(file: int, folder: str | Path) -> None:
 
 def _this_process() -> str:
     """One line that identifies the holder."""
-    command = ' '.join(shlex.join(sys.argv).split())[:300]
+    command = ' '.join([sys.argv[0], *shlex.join(sys.argv[1:]).split()])[:300]
     since = time.strftime('%Y-%m-%d %H:%M:%S')
     return f'process {os.getpid()} on {socket.gethostname()} since {since}: {command}'

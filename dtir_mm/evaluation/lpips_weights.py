@@ -15,7 +15,7 @@ import torch
 
 from dtir_mm.files import replacing
 
-COMMAND = 'python tools/prepare_lpips.py'
+COMMAND = 'dtir-mm prepare-lpips'
 
 # torchvision's names and shapes of AlexNet's five convolutions.
 TRUNK_SHAPES = {

@@ -39,7 +39,7 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
     if not path.is_file():
         raise FileNotFoundError(
             f'no such file of matched time steps: {path}. Create it with '
-            f'tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
+            f'dtir-mm match CHECKPOINT {path} --tasks ...'
         )
     document = read_json(path)
     trust.refuse_code(document, path)
@@ -50,7 +50,7 @@ def read_matches(path: str | Path, num_steps: int | None = None) -> dict[str, di
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a file of matched time steps, {{"tasks": {{name: {{"t_mat": t}}}}}}. '
-            f'Create it with tools/match_timesteps.py CHECKPOINT {path} --tasks ...'
+            f'Create it with dtir-mm match CHECKPOINT {path} --tasks ...'
         ) from error
     if num_steps is not None and matched_at not in (num_steps, math.inf):
         raise ValueError(

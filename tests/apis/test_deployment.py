@@ -4,13 +4,13 @@ import errno
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, weight_norm
 
-from dtir_mm.apis.deployment import deploy, export_onnx, load_deployed, save_deployed
+from dtir_mm.apis.deployment import deploy, load_deployed, save_deployed
 from dtir_mm.engine.checkpoint import CheckpointError
 from dtir_mm.registry import MODELS
 
@@ -37,6 +37,37 @@ class ScalesAfterwards(ConvolutionsOnly):
 
     def forward(self, u: Tensor) -> Tensor:
         return super().forward(u).tanh()
+
+
+@MODELS.register_module()
+class RepeatsABlock(nn.Module):
+    """Runs one block twice, which it has under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.block = nn.Sequential(nn.GroupNorm(2, 8), nn.SiLU(), nn.Conv2d(8, 8, 3, padding=1))
+        self.again = self.block
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.last(self.again(self.block(self.stem(u))))
+
+
+@MODELS.register_module()
+class WeightNormed(nn.Module):
+    """Convolutions under weight norm, in torch's present or its former implementation."""
+
+    global_skip = True
+
+    def __init__(self, norm: str) -> None:
+        super().__init__()
+        normed = {'present': parametrizations.weight_norm, 'former': weight_norm}[norm]
+        self.stem = normed(nn.Conv2d(3, 8, 3, padding=1))
+        self.last = normed(nn.Conv2d(8, 3, 3, padding=1))
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.last(F.silu(self.stem(u)))
 
 
 UNET = dict(
@@ -213,8 +244,8 @@ def test_an_adapter_between_folded_layers_is_rejected(site):
 )
 def test_a_saved_network_round_trips(tmp_path, network, adapters):
     backbone = wrapped(NETWORKS[network][0], adapters=adapters)
-    deployed = deploy(trained(backbone, 'fp32'), 8)
-    save_deployed(deployed, tmp_path / 'a.safetensors', backbone, task='rainy', t=8)
+    deployed = deploy(trained(backbone, 'fp32'), 8, 'rainy')
+    save_deployed(deployed, tmp_path / 'a.safetensors', backbone)
     (tmp_path / 'any').touch()
     assert (tmp_path / 'a.safetensors').stat().st_mode == (tmp_path / 'any').stat().st_mode
     loaded = load_deployed(tmp_path / 'a.safetensors')
@@ -222,6 +253,29 @@ def test_a_saved_network_round_trips(tmp_path, network, adapters):
     with torch.no_grad():
         assert torch.equal(loaded(image), deployed(image))
     assert loaded.size_rule == deployed.size_rule and not loaded.training
+    assert loaded.step == (8, 'rainy')
+
+
+@pytest.mark.filterwarnings('ignore:.*weight_norm.* is deprecated')
+@pytest.mark.parametrize(
+    'network',
+    [
+        dict(type='RepeatsABlock'),
+        dict(type='WeightNormed', norm='present'),
+        dict(type='WeightNormed', norm='former'),
+    ],
+)
+def test_shared_blocks_and_weight_norm_round_trip(tmp_path, network):
+    backbone = wrapped(network)
+    restorer = trained(backbone, 'fp32')
+    deployed = deploy(restorer, 8)
+    assert_same(deployed, restorer, 8, atol=1e-5)  # also after a copy was folded
+    save_deployed(deployed, tmp_path / 'a.safetensors', backbone)
+    loaded = load_deployed(tmp_path / 'a.safetensors')
+    image = images(dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.equal(loaded(image), deployed(image))
+    assert not any('original' in name or 'weight_g' in name for name in loaded.state_dict())
 
 
 def test_a_full_disk_is_reported_with_the_size_of_the_file(tmp_path, monkeypatch):
@@ -258,22 +312,3 @@ def test_other_files_are_rejected(tmp_path):
     save_file({'x': torch.zeros(2)}, file, about | {'backbone': '{"type": "Missing"}'})
     with pytest.raises(KeyError, match='Missing'):
         load_deployed(file)
-
-
-@pytest.mark.parametrize(
-    ('network', 'multiple'),
-    [('unet', 2), ('nafnet', 1), ('restormer without bias', 8), ('convolutions', 1)],
-)
-def test_onnxruntime_gives_the_same_images(tmp_path, network, multiple):
-    import onnxruntime
-
-    adapters = None if network == 'convolutions' else ADAPTERS
-    deployed = deploy(trained(wrapped(NETWORKS[network][0], adapters=adapters), 'fp32'), 8)
-    assert export_onnx(deployed, tmp_path / 'a.onnx') == multiple
-    assert [file.name for file in tmp_path.iterdir()] == ['a.onnx']
-    session = onnxruntime.InferenceSession(tmp_path / 'a.onnx')
-    for shape in ((2, 24, 40), (1, 72, 16)):
-        image = images(*shape, dtype=torch.float32)
-        (restored,) = session.run(['restored'], {'image': image.numpy()})
-        with torch.no_grad():
-            np.testing.assert_allclose(restored, deployed(image).numpy(), rtol=0, atol=1e-4)

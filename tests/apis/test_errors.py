@@ -88,6 +88,19 @@ def test_tools_of_another_clone_are_not_user_code(tmp_path, capsys):
         assert (text == 'train: t=0 must be 1\n') == (name == 'tools/train.py')
 
 
+def test_packages_of_any_environment_are_not_user_code(tmp_path, capsys):
+    file = tmp_path / '.local' / 'lib' / 'site-packages' / 'package.py'
+    file.parent.mkdir(parents=True)
+    file.write_text('def function():\n    raise ValueError("t=0 must be 1")\n')
+    scope = {}
+    exec(compile(file.read_text(), str(file), 'exec'), scope)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            errors, '_NOT_THE_USERS', (str(Path(__file__).parent), *errors._NOT_THE_USERS)
+        )
+        assert ending(scope['function'], capsys) == (1, 'tool: t=0 must be 1\n')
+
+
 def test_undecodable_names_are_printed_as_escapes(monkeypatch):
     printed = io.BytesIO()
     monkeypatch.setattr('sys.stdout', io.TextIOWrapper(printed, encoding='utf-8'))

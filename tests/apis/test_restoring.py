@@ -6,7 +6,7 @@ at commit b9ec569. ``restored.png`` is the result of its ``tools/restore.py`` fo
 
 from pathlib import Path
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.image_io import read_image
 
 OLD = Path(__file__).parents[1] / 'fixtures' / 'old_checkpoint'
@@ -18,4 +18,4 @@ def test_an_old_checkpoint_restores_to_the_same_bytes():
     assert restorer.timesteps['rainy'] == RAINY
     degraded, expected = (read_image(OLD / f'{name}.png') for name in ('degraded', 'restored'))
     assert (degraded != expected).mean() > 0.5
-    assert restore(restorer, degraded, RAINY).tobytes() == expected.tobytes()
+    assert restore_pixels(restorer, degraded, RAINY).tobytes() == expected.tobytes()

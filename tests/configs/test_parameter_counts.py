@@ -47,7 +47,9 @@ def expected(path: Path) -> dict[str, int]:
         **{part: recorded[part] for part in kept},
         'restoration head': 0,
         'adapters': recorded['adapters'][experts] if adapters else 0,
-        'classifier': RECORDED['classifier'] if stage == 'classify' else 0,
+        'classifier': recorded.get('classifier', RECORDED['classifier'])
+        if stage == 'classify'
+        else 0,
     }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dtir_mm.datasets import DEGRADATIONS, BlindPhotosDataset, HideTask
-from dtir_mm.datasets.blind_photos import BLIND, ORDER, degrade
+from dtir_mm.datasets.blind_photos import BLIND, ORDER, as_taken, degrade
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.image_io import read_image
 
@@ -109,6 +109,61 @@ def test_noise_and_jpeg_of_any_strength(photos_dir):
     rain = degrade(photo, 'rainy', 'any', np.random.default_rng(1))
     expected = degradation_for('rainy', 'source').degrade(photo, np.random.default_rng(1))
     np.testing.assert_array_equal(rain, expected)
+
+
+# --- for a classifier -------------------------------------------------------------------------
+
+
+def test_the_task_of_a_composite_is_the_degradation_that_changes_it_more(photos_dir):
+    """Weak noise on a bright image counts less than shadows, haze or darkness, and so on."""
+    dataset = build(photos_dir, composites=30, untouched=0, for_classifier=True)
+    samples = [dataset[i] for i in range(30 * 6, len(dataset))]
+    tasks = Counter(sample['task'] for sample in samples)
+    assert BLIND not in tasks
+    # In this order: the median distance of one degradation to the ground truth.
+    assert tasks['low_light'] > 1.5 * tasks['noisy'] > 1.5 * tasks['jpeg']
+    dark = [sample for sample in samples if sample['task'] == 'low_light']
+    assert all(sample['degraded'].mean() < 0.7 * sample['clean'].mean() for sample in dark)
+
+
+def test_noise_for_a_classifier_is_visible(photos_dir):
+    folder, sigmas = str(photos_dir), []
+    for seed in range(15):
+        dataset = build(folder, pair_seed=seed, for_classifier=True)
+        noisy = [i for i, (_, *case) in enumerate(dataset.pairs) if case == ['noisy', 'any']]
+        for sample in map(dataset.load, noisy):
+            inside = (sample['clean'] > 60) & (sample['clean'] < 200)
+            sigmas.append((sample['degraded'].astype(float) - sample['clean'])[inside].std())
+    assert 7.5 < min(sigmas) < 14 and max(sigmas) > 40
+
+
+def test_clean_images_vary_but_stay_good():
+    rng, image = np.random.default_rng(0), np.full((64, 64, 3), (180, 120, 60), np.uint8)
+    varied = [as_taken(image, rng).astype(float) for _ in range(300)]
+    assert 0.05 < np.mean([(one == image).all() for one in varied]) < 0.3
+    noise = [one.std(axis=(0, 1)).max() for one in varied]
+    assert max(noise) < 4 and np.mean([value > 0.4 for value in noise]) > 0.2
+    brightness = [one.mean() for one in varied]
+    assert min(brightness) > 50 and max(brightness) < 190 and np.std(brightness) > 10
+    grey = [np.ptp(one.mean(axis=(0, 1))) < 2 for one in varied]
+    assert 0.02 < np.mean(grey) < 0.15
+    before = image.copy()
+    as_taken(image, rng)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_clean_images_are_soft_at_most_slightly(photos_dir):
+    photo, rng = read_image(photos_dir / 'photo_1.png'), np.random.default_rng(0)
+
+    def sharpness(image):
+        grey = image.astype(float).mean(axis=2)
+        return np.abs(cv2.Laplacian(grey, cv2.CV_64F)).mean() / grey.std()
+
+    blurry = sharpness(degrade(photo, 'blurry', 'source', rng))
+    assert all(sharpness(as_taken(photo, rng)) > blurry for _ in range(100))
+
+
+# --- hiding the task --------------------------------------------------------------------------
 
 
 def test_a_share_of_the_tasks_is_hidden():

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from odd_images import ODD_ENTRIES, ORIENTED, exif_block, with_chunk
 from PIL import Image
 
@@ -33,6 +34,16 @@ def test_each_orientation_is_applied(tmp_path, suffix, orientation):
     image, notes = read_with_notes(file)
     np.testing.assert_array_equal(image, ORIENTED[orientation](PIXELS))
     assert image.flags.c_contiguous and notes == []
+
+
+@pytest.mark.parametrize('orientation', ORIENTED)
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_orientations_of_uncompressed_grey_tiffs(tmp_path, orientation, dtype):
+    grey = PIXELS[..., 0].astype(dtype) << 8 * (np.dtype(dtype).itemsize - 1)
+    tags = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite(tmp_path / 'a.tif', grey, photometric='minisblack', extratags=tags)
+    expected = ORIENTED[orientation](np.dstack([PIXELS[..., 0]] * 3))
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif'), expected)
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.webp'])

@@ -178,7 +178,7 @@ def test_problems_with_deployment_and_batch_norms_give_warnings(runner_of):
     runner.train()
     deployment, norms = warnings
     assert deployment.startswith(
-        'Averaged will train, but tools/deploy.py will not take it: its last layer must be'
+        'Averaged will train, but dtir-mm deploy will not take it: its last layer must be'
     )
     assert norms.startswith('1 batch norms of Averaged (norm ...) have their initial')
 

@@ -29,7 +29,7 @@ from dtir_mm.engine.checkpoint import (
 from dtir_mm.registry import MODELS
 
 PENALTY = "model['step']['regularizers'].update(importance={penalty})\n"
-TOOL = r'tools/accumulate_importance\.py'
+TOOL = 'dtir-mm accumulate-importance'
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from recorded_runs import RecordingHook, absolute, gradients, train
 from skimage.metrics import peak_signal_noise_ratio
 from toy_training import block_of
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.engine.hooks.incremental_task_scheduler_hook import forgetting_table
@@ -132,7 +132,9 @@ def psnr_of_restoration(
     """PSNR of the validation photograph, restored by the checkpoint of an iteration."""
     clean = read_image(toy_run.photos / '0.png')
     degraded = degradation_for(task, domain).degrade(clean, generator(0, task, domain, '0', 0))
-    restored = restore(load_restorer(work_dir / f'iter_{iteration}.pth'), degraded, STEPS[task])
+    restored = restore_pixels(
+        load_restorer(work_dir / f'iter_{iteration}.pth'), degraded, STEPS[task]
+    )
     return peak_signal_noise_ratio(clean, restored, data_range=255)
 
 

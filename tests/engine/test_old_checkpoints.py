@@ -13,7 +13,7 @@ import pytest
 import torch
 from toy_training import train
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.engine.old_checkpoints import upgraded_model
 from dtir_mm.registry import MODELS
@@ -73,7 +73,7 @@ def test_predicted_degradations_are_the_same(old, expected):
         logits = restorer.classifier(both).numpy()
     np.testing.assert_allclose(logits, expected['logits'], atol=1e-4)
     assert restorer.find_steps(both).tolist() == expected['steps'].tolist() == [8, 4]
-    restored = restore(restorer, expected['image'], None)
+    restored = restore_pixels(restorer, expected['image'], None)
     assert np.abs(restored.astype(int) - expected['predicted']).max() <= 1
 
 

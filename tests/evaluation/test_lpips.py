@@ -138,7 +138,7 @@ def test_the_installed_package_is_found_without_importing_it(machine, monkeypatc
 
 
 def test_missing_weights_name_the_command(machine, monkeypatch):
-    command = 'python tools/prepare_lpips.py'
+    command = 'dtir-mm prepare-lpips'
     with pytest.raises(FileNotFoundError, match=rf'lpips_alex\.pth .*{command}.*without LPIPS'):
         Lpips()
     with pytest.raises(FileNotFoundError, match=command):
@@ -253,7 +253,7 @@ def real_lpips():
     try:
         weights_file()
     except FileNotFoundError:
-        pytest.skip('no LPIPS weights here (python tools/prepare_lpips.py)')
+        pytest.skip('no LPIPS weights here (dtir-mm prepare-lpips)')
     return Lpips(device='cpu')
 
 

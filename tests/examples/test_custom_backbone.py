@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.image_io import read_image
 from dtir_mm.registry import MODELS, RUNNERS
 
@@ -58,4 +58,4 @@ def test_the_example_is_pretrained_fine_tuned_and_restores(importable, photos_di
     residual = finetuned.backbone.predict_residual(y, torch.tensor([4])).detach()
     scale = max(float(finetuned.schedule.sigma(torch.tensor(4))), 0.25)
     expected = ((y - scale * residual + 1) / 2).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
-    assert np.abs(restore(finetuned, image, 4) - expected).max() <= 0.501
+    assert np.abs(restore_pixels(finetuned, image, 4) - expected).max() <= 0.501

@@ -80,7 +80,7 @@ def test_a_missing_file_names_the_command(tmp_path):
     path = tmp_path / 'missing.json'
     with pytest.raises(FileNotFoundError) as error:
         load_timesteps(path)
-    assert f'{path}. Create it with tools/match_timesteps.py CHECKPOINT {path}' in str(error.value)
+    assert f'{path}. Create it with dtir-mm match CHECKPOINT {path}' in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_missing_file_names_the_command(tmp_path):
     [
         ('{"tasks": ', 'is not JSON'),
         ([], 'is not a file of matched time steps'),
-        ([1], r'"t_mat": t}}}\. Create it with tools/match_timesteps.py CHECKPOINT /'),
+        ([1], r'"t_mat": t}}}\. Create it with dtir-mm match CHECKPOINT /'),
         ({}, 'is not a file of matched time steps.*"tasks"'),
         ({'tasks': [8]}, 'is not a file of matched time steps'),
         ({'tasks': {'rainy': 8}}, 'is not a file of matched time steps'),

@@ -123,10 +123,11 @@ def compute(restorer: nn.Module, data: dict) -> tuple[Tensor, dict[str, Tensor]]
     return restorer.step.gradient(restorer, restorer.data_preprocessor(data))
 
 
-def apply_tiled(function, image: Tensor, tile: int, overlap: int) -> Tensor:
+def apply_tiled(function, image: Tensor, tile: int, overlap: int, multiple: int = 1) -> Tensor:
     """A function of images (B, 3, H, W), tile by tile."""
 
     def part(top: int, bottom: int, left: int, right: int) -> Tensor:
         return function(image[..., top:bottom, left:right])
 
-    return torch.cat(list(tiled_rows(part, tuple(image.shape[-2:]), tile, overlap)), dim=-2)
+    rows = tiled_rows(part, tuple(image.shape[-2:]), tile, overlap, multiple)
+    return torch.cat(list(rows), dim=-2)

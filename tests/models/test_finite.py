@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dtir_mm.apis import restore
+from dtir_mm.apis import restore_pixels
 from dtir_mm.apis.deployment import deploy
 from dtir_mm.datasets.degradations.base import to_uint8 as degraded_to_uint8
 from dtir_mm.evaluation.mean_metric import MeanMetric
@@ -71,7 +71,7 @@ def test_degradations_and_metrics_reject_non_finite_values(bad):
 def test_non_finite_weights_are_named(toy_backbone, bad, layer, kind, weights, settings):
     restorer = spoil(build(toy_backbone, **settings), layer, bad)
     with pytest.raises(NotFiniteError) as error:
-        restore(restorer, IMAGE, 8)
+        restore_pixels(restorer, IMAGE, 8)
     assert str(error.value) == (
         f'the network gives NaN or infinity: {layer} ({kind}) is the first layer, with 1 of '
         f'{weights} weights not finite'
@@ -85,7 +85,7 @@ def test_overflowing_weights_are_named(toy_backbone):
         restorer = build(toy_backbone, **settings)
         nn.init.constant_(restorer.backbone.net.conv_out.weight, 3e38)
         with pytest.raises(NotFiniteError, match=r'conv_out \(Conv2d\) .* at most 3e\+38: its val'):
-            restore(restorer, IMAGE, 8)
+            restore_pixels(restorer, IMAGE, 8)
 
 
 def test_test_and_validation_name_the_files(toy_backbone):
@@ -111,11 +111,11 @@ def test_time_steps_are_not_predicted_from_non_finite_values(toy_backbone, infer
     restorer = build(
         toy_backbone, inference=inference, classifier=classifier, timesteps=dict(noisy=4, rainy=8)
     )
-    restore(restorer, IMAGE, None)
+    restore_pixels(restorer, IMAGE, None)
     layer = 'classifier.layers.3' if inference == 'predict' else 'backbone.net.conv_out'
     spoil(restorer, layer, np.nan)
     with pytest.raises(NotFiniteError, match=f'{layer.removeprefix("classifier.")} '):
-        restore(restorer, IMAGE, None)
+        restore_pixels(restorer, IMAGE, None)
 
 
 def test_deployment_and_deployed_networks_reject_non_finite_values(toy_backbone):
@@ -132,11 +132,11 @@ def test_deployment_and_deployed_networks_reject_non_finite_values(toy_backbone)
 def test_finite_outputs_need_one_pass(toy_backbone):
     restorer, calls = build(toy_backbone), []
     restorer.backbone.register_forward_hook(lambda *_: calls.append(1))
-    restore(restorer, IMAGE, 8)
+    restore_pixels(restorer, IMAGE, 8)
     assert len(calls) == 1
     spoil(restorer, 'backbone.net.conv_out', np.nan)
     with pytest.raises(NotFiniteError):
-        restore(restorer, IMAGE, 8)
+        restore_pixels(restorer, IMAGE, 8)
     assert len(calls) == 3, 'and the bad one twice'
 
 

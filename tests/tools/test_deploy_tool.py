@@ -85,7 +85,7 @@ def test_missing_onnx_is_reported_before_writing(toy, failure_of, tmp_path, monk
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, 'find_spec', lambda n: None if n == 'onnx' else find(n))
     said = failure_of('deploy', toy.finetune, tmp_path / 'net', '--t', 8, '--onnx')
-    assert 'ONNX needs onnx: pip install -r requirements/optional.txt' in said
+    assert 'ONNX needs onnx: pip install onnx onnxruntime' in said
     assert names_in(tmp_path) == []
 
 

@@ -1,6 +1,7 @@
-"""tools/restore.py: what it writes, and what it rejects."""
+"""``dtir-mm restore`` and tools/restore.py: what they write, and what they reject."""
 
 import errno
+import json
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 from odd_images import icc_profile
 from PIL import Image
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.models.restorers.restorer import Restorer
 
@@ -41,6 +42,7 @@ def test_the_task_defaults_to_that_of_training(toy, run_tool, tmp_path):
     assert str(target) in printed
     assert contents(tmp_path).keys() == {'new/restored.png'}
     run_tool('restore', toy.finetune, toy.photos / '1.png', tmp_path / 'folder')
+    assert contents(tmp_path / 'folder').keys() == {'1.png', 'restored.json'}
     assert (tmp_path / 'folder' / '1.png').read_bytes() == target.read_bytes()
     restored, image = read_image(target), read_image(toy.photos / '1.png')
     assert_rounded(restored, by_hand(toy.finetune, image, 8))
@@ -65,13 +67,16 @@ def test_all_images_of_a_folder_are_restored(toy, run_tool, tmp_path):
         save_image(tmp_path / 'in' / name, np.ascontiguousarray(pixels))
     (tmp_path / 'in' / 'notes.txt').write_text('no image')
     run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'out')
-    assert contents(tmp_path / 'out').keys() == {'a.png', 'b.png', 'c.png'}
+    assert contents(tmp_path / 'out').keys() == {*images, 'restored.json'}
+    run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'png', '--format', 'png')
     for name in images:
         file = tmp_path / 'in' / name
-        restored = read_image((tmp_path / 'out' / name).with_suffix('.png'))
+        restored = read_image((tmp_path / 'png' / name).with_suffix('.png'))
+        difference = restored.astype(int) - read_image(tmp_path / 'out' / name)
+        assert np.abs(difference).mean() < (8 if name == 'a.jpg' else 1e-9)
         if name == 'c.bmp':  # its sides are odd
             np.testing.assert_array_equal(
-                restored, restore(load_restorer(toy.finetune), read_image(file), 8)
+                restored, restore_pixels(load_restorer(toy.finetune), read_image(file), 8)
             )
         else:
             assert_rounded(restored, by_hand(toy.finetune, read_image(file), 8))
@@ -84,7 +89,7 @@ def test_larger_images_are_restored_in_tiles(toy, run_tool, tmp_path):
     run_tool(*command, tmp_path / 'whole.png')
     run_tool(*command, tmp_path / 'tiles.png', '--tile', 96)
     assert_rounded(read_image(tmp_path / 'whole.png'), by_hand(toy.finetune, image, 8))
-    tiled = restore(load_restorer(toy.finetune, tile=96), image, 8)
+    tiled = restore_pixels(load_restorer(toy.finetune, tile=96), image, 8)
     np.testing.assert_array_equal(read_image(tmp_path / 'tiles.png'), tiled)
     assert (read_image(tmp_path / 'whole.png') != tiled).any()
 
@@ -92,7 +97,7 @@ def test_larger_images_are_restored_in_tiles(toy, run_tool, tmp_path):
 def test_small_tiles_overlap_by_half(toy, run_tool, tmp_path):
     run_tool('restore', toy.finetune, toy.photos / '0.png', tmp_path / 'a.png', '--tile', 24)
     image = read_image(toy.photos / '0.png')
-    expected = restore(load_restorer(toy.finetune, tile=24, tile_overlap=12), image, 8)
+    expected = restore_pixels(load_restorer(toy.finetune, tile=24, tile_overlap=12), image, 8)
     assert np.array_equal(read_image(tmp_path / 'a.png'), expected)
 
 
@@ -110,11 +115,11 @@ def test_existing_outputs_need_overwrite(toy, run_tool, failure_of, tmp_path):
 
 
 def test_images_with_the_same_output_are_rejected(toy, failure_of, tmp_path):
-    for name in ('a.png', 'a.jpg', 'b.png'):
+    for name in ('a.png', 'a.gif', 'b.png'):
         save_image(tmp_path / 'in' / name, read_image(toy.photos / '0.png'))
     folders = (tmp_path / 'in', tmp_path / 'out')
     message = failure_of('restore', toy.finetune, *folders, '--overwrite')
-    for file in ('in/a.png', 'in/a.jpg', 'out/a.png'):
+    for file in ('in/a.png', 'in/a.gif', 'out/a.png'):
         assert str(tmp_path / file) in message
     assert not (tmp_path / 'out').exists()
 
@@ -140,7 +145,7 @@ def test_a_broken_image_does_not_stop_a_folder(toy, failure_of, tmp_path):
     cut.write_bytes(cut.read_bytes()[:-500])
     message = failure_of('restore', toy.finetune, cut.parent, tmp_path / 'out')
     assert str(cut) in message and '0.png' not in message
-    assert contents(tmp_path / 'out').keys() == {'0.png', '2.png'}
+    assert contents(tmp_path / 'out').keys() == {'0.png', '2.png', 'restored.json'}
 
 
 def folder_of(toy, folder, *names):
@@ -153,7 +158,7 @@ def test_subfolders_are_restored(toy, run_tool, tmp_path):
     source = folder_of(toy, tmp_path / 'in', 'a.png', 'x/a.png', 'x/y/b.jpg')
     (source / 'x' / 'notes.txt').write_text('no image')
     printed = run_tool('restore', toy.finetune, source, source / 'out')
-    results = {'a.png', 'x/a.png', 'x/y/b.png'}
+    results = {'a.png', 'x/a.png', 'x/y/b.jpg', 'restored.json'}
     assert contents(source / 'out').keys() == results
     assert f'{source}: 1 left out that are no image files: x/notes.txt' in printed
     # Results inside the source folder are not restored again.
@@ -166,13 +171,14 @@ def test_skip_existing_continues_an_earlier_call(toy, run_tool, failure_of, tmp_
     save_image(out / 'b.png', np.full((8, 8, 3), 7, np.uint8))
     printed = run_tool('restore', toy.finetune, source, out, '--skip-existing')
     assert 'restored 2 image(s)' in printed and 'skipped 1 whose result exists' in printed
-    assert contents(out).keys() == {'a.png', 'b.png', 'c.png'}
+    assert contents(out).keys() == {'a.png', 'b.png', 'c.png', 'restored.json'}
     assert (read_image(out / 'b.png') == 7).all()
     failure_of('restore', toy.finetune, source, out, '--skip-existing', '--overwrite')
     message = failure_of('restore', toy.finetune, source, out)
     assert '3 of 3' in message and '--skip-existing' in message
-    message = failure_of('restore', toy.finetune, source, source, '--skip-existing')
-    assert 'would be its own result' in message
+    for option in ('--skip-existing', '--overwrite'):
+        message = failure_of('restore', toy.finetune, source, source, option)
+        assert f'{source}/a.png would replace the image {source}/a.png' in message
 
 
 def test_an_unwritable_result_does_not_stop_a_folder(toy, failure_of, tmp_path):
@@ -180,7 +186,8 @@ def test_an_unwritable_result_does_not_stop_a_folder(toy, failure_of, tmp_path):
     (out / 'b.png').mkdir(parents=True)
     message = failure_of('restore', toy.finetune, source, out, '--overwrite')
     assert 'not restored: 1 image(s)\n' in message and str(out / 'b.png') in message
-    assert sorted(path.name for path in out.iterdir()) == ['a.png', 'b.png', 'c.png']
+    names = ['a.png', 'b.png', 'c.png', 'restored.json']
+    assert sorted(path.name for path in out.iterdir()) == names
 
 
 def test_a_full_disk_stops_a_folder_and_reports_the_rest(toy, failure_of, tmp_path, monkeypatch):
@@ -215,7 +222,7 @@ def test_a_failed_restoration_does_not_stop_a_folder(toy, failure_of, tmp_path, 
     message = failure_of('restore', toy.finetune, source, tmp_path / 'out')
     first = str(error).splitlines()[0]
     assert f'{source / "b.png"} cannot be restored: {first}\n' in message
-    assert contents(tmp_path / 'out').keys() == {'a.png', 'c.png'}
+    assert contents(tmp_path / 'out').keys() == {'a.png', 'c.png', 'restored.json'}
 
 
 def test_the_limit_of_pixels_can_be_raised(toy, run_tool, failure_of, tmp_path, monkeypatch):
@@ -224,20 +231,23 @@ def test_the_limit_of_pixels_can_be_raised(toy, run_tool, failure_of, tmp_path, 
     message = failure_of('restore', toy.finetune, source, tmp_path / 'out')
     assert '48 x 40 = 1920 pixels, more than the 1000' in message and '--max-pixels' in message
     run_tool('restore', toy.finetune, source, tmp_path / 'out', '--max-pixels', 1920)
-    assert contents(tmp_path / 'out').keys() == {'a.png'}
+    assert contents(tmp_path / 'out').keys() == {'a.png', 'restored.json'}
     failure_of('restore', toy.finetune, source, tmp_path / 'b', '--max-pixels', 0)
 
 
-def test_converted_colour_profiles_are_reported(toy, run_tool, tmp_path):
+def test_what_a_format_does_not_hold_is_reported(toy, run_tool, tmp_path):
     rgb = read_image(toy.photos / '0.png')
     (tmp_path / 'in').mkdir()
-    for name, space in (('a', 'P3'), ('b', 'P3'), ('c', 'Adobe')):
+    for name, space in (('a', 'P3'), ('b', 'P3'), ('c', 'sRGB')):
         profile = icc_profile(space, space)
         Image.fromarray(rgb).save(tmp_path / 'in' / f'{name}.png', icc_profile=profile)
-    printed = run_tool('restore', toy.finetune, tmp_path / 'in', tmp_path / 'out')
-    note = 'note: colours were converted to sRGB from the profile'
-    assert f"{note} 'P3': 2 image(s): {tmp_path / 'in' / 'a.png'}, " in printed
-    assert f"{note} 'Adobe': 1 image(s): {tmp_path / 'in' / 'c.png'}\n" in printed
+    said = 'note: BMP is written without a profile: colours became sRGB: 2 image(s): '
+    for suffix, times in (('png', 0), ('bmp', 1)):
+        out = tmp_path / suffix
+        printed = run_tool('restore', toy.finetune, tmp_path / 'in', out, '--format', suffix)
+        assert printed.count(f'{said}{tmp_path}/in/a.png, {tmp_path}/in/b.png\n') == times
+        images = json.loads((out / 'restored.json').read_text())['images']
+        assert [len(images[f'{name}.{suffix}']['notes']) for name in 'abc'] == [times, times, 0]
 
 
 def test_overflowing_weights_are_reported(toy, failure_of, tmp_path):

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from skimage.metrics import peak_signal_noise_ratio
 from two_processes import run_on_two
 
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.image_io import read_image, save_image
@@ -48,7 +48,7 @@ def test_metrics_are_those_of_the_images(run_tool, toy, tmp_path):
         clean = read_image(row['path'])
         rng = generator(0, 'rainy', row['domain'], Path(row['path']).stem, 0)
         degraded = degradation_for('rainy', row['domain']).degrade(clean, rng)
-        restored = restore(restorer, degraded, 8)
+        restored = restore_pixels(restorer, degraded, 8)
         for name, image in (('input_psnr', degraded), ('psnr', restored)):
             expected = peak_signal_noise_ratio(clean, image, data_range=255)
             assert float(row[name]) == pytest.approx(expected, abs=1e-4)
@@ -140,4 +140,4 @@ def test_missing_lpips_weights_name_the_command(failure_of, toy, tmp_path, monke
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'empty'))
     message = failure_of('test', toy.config, toy.finetune, '--work-dir', tmp_path / 'out',
                          '--protocol', 'rgb')  # fmt: skip
-    assert 'prepare_lpips.py' in message
+    assert 'dtir-mm prepare-lpips' in message

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from dtir_mm.analysis.comparison_strip import comparison_strip
-from dtir_mm.apis import load_restorer, restore
+from dtir_mm.apis import load_restorer, restore_pixels
 from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint, save_checkpoint
 from dtir_mm.image_io import read_image
@@ -100,7 +101,7 @@ def test_a_network_with_a_classifier_is_tested_non_blind_and_blind(run_tool, uni
             degraded, clean = pair(row)
             t = step_of(row['task'])
             assert int(row['t']) == t
-            restored = degraded if t == 0 else restore(restorer, degraded, t)
+            restored = degraded if t == 0 else restore_pixels(restorer, degraded, t)
             for name, image in (('psnr', restored), ('input_psnr', degraded)):
                 same = (image == clean).all()
                 expected = 100 if same else peak_signal_noise_ratio(clean, image, data_range=255)
@@ -141,7 +142,7 @@ def test_comparison_images_are_of_the_non_blind_test(run_tool, unified, tmp_path
     restorer = load_restorer(unified.rainy)
     row = dict(task='noisy', domain='source', path=str(unified.photos / '0.png'))
     degraded, clean = pair(row)
-    strip = comparison_strip(degraded, {'ours': restore(restorer, degraded, 4)}, clean)
+    strip = comparison_strip(degraded, {'ours': restore_pixels(restorer, degraded, 4)}, clean)
     assert (read_image(tmp_path / 'images' / 'noisy_source_0.png') == strip).all()
 
 
@@ -161,14 +162,30 @@ def test_blind_restoration_uses_the_predicted_degradation(unified, run_tool, tmp
     image = read_image(file)
     for name, t in (('rainy', 8), ('noisy', 4)):
         checkpoint = getattr(unified, name)
-        expected = restore(load_restorer(checkpoint), image, t)
+        expected = restore_pixels(load_restorer(checkpoint), image, t)
         assert np.abs(expected.astype(int) - image).max() > 2
-        run_tool('restore', checkpoint, file, tmp_path / f'{name}.png')
-        assert (read_image(tmp_path / f'{name}.png') == expected).all()
-    assert (read_image(tmp_path / 'rainy.png') != read_image(tmp_path / 'noisy.png')).any()
-    run_tool('restore', unified.clean, unified.photos, tmp_path / 'all')
-    for source in unified.photos.iterdir():
-        assert (read_image(tmp_path / 'all' / source.name) == read_image(source)).all()
+        printed = run_tool('restore', checkpoint, file, tmp_path / name)
+        assert (read_image(tmp_path / name / '1.png') == expected).all()
+        found = json.loads((tmp_path / name / 'restored.json').read_text())['images']['1.png']
+        assert (found['task'], found['t']) == (name, t)
+        assert found['probability'] == pytest.approx(np.e / (np.e + 2))  # of logits 1, 0, 0
+        assert f'{file} -> {tmp_path}/{name}/1.png: {name} (58%), t = {t}\n' in printed
+
+
+def test_clean_images_are_copied_byte_by_byte(unified, run_tool, tmp_path):
+    photos = tmp_path / 'in'
+    photos.mkdir()
+    for number, suffix in enumerate(('png', 'jpg', 'JPG', 'tif')):
+        image = Image.fromarray(read_image(unified.photos / f'{number}.png'))
+        image.save(photos / f'{number}.{suffix}')
+    printed = run_tool('restore', unified.clean, photos, tmp_path / 'out', '--compare')
+    for source in photos.iterdir():
+        assert (tmp_path / 'out' / source.name).read_bytes() == source.read_bytes()
+        assert f'{source.name}: clean (58%), returned as it is\n' in printed
+        both = read_image(tmp_path / 'out' / f'{source.stem}_compare.png')
+        assert (both == np.tile(read_image(source), (1, 2, 1))).all()
+    run_tool('restore', photos / '1.jpg', '-o', tmp_path / 'a.png', '--checkpoint', unified.clean)
+    assert (read_image(tmp_path / 'a.png') == read_image(photos / '1.jpg')).all()
 
 
 def test_a_given_task_or_step_overrides_the_prediction(unified, run_tool, tmp_path):
@@ -176,5 +193,5 @@ def test_a_given_task_or_step_overrides_the_prediction(unified, run_tool, tmp_pa
     restorer = load_restorer(unified.clean)
     for t, given in ((4, ('--task', 'noisy')), (8, ('--task', 'rainy')), (31, ('--t', 31))):
         run_tool('restore', unified.clean, file, tmp_path / f'{t}.png', *given)
-        expected = restore(restorer, read_image(file), t)
+        expected = restore_pixels(restorer, read_image(file), t)
         assert (read_image(tmp_path / f'{t}.png') == expected).all()

@@ -108,7 +108,7 @@ CASES = [
     ('check_env', '--verbose', 'unrecognized'),
     ('config_schema', '--fodler x', 'nearest: --folder'),
     ('summarize', '{out} nowhere', 'nowhere'),
-    ('summarize', '{out} {results}', 'is not what this version of tools/test.py writes'),
+    ('summarize', '{out} {results}', 'is not what this version of dtir-mm test writes'),
     ('summarize_pilot', 'nowhere {out}', 'needs runs scratch_s'),
 ]  # fmt: skip
 

@@ -67,10 +67,17 @@ def test_every_tool_reports_what_is_wrong_with_the_file(tool, toy, failure_of, t
 
 
 def test_a_deployed_network_is_not_a_checkpoint(toy, run_tool, failure_of, tmp_path):
-    run_tool('deploy', toy.finetune, tmp_path / 'rainy', '--task', 'rainy')
-    for tool in TOOLS:
-        arguments = TOOLS[tool](toy, tmp_path / 'rainy.safetensors', tmp_path / 'out')
-        assert 'is a deployed network' in failure_of(tool, *arguments), tool
+    run_tool('deploy', toy.finetune, tmp_path / 'rainy', '--task', 'rainy', '--onnx')
+    train = (toy.config, '--work-dir', tmp_path / 'run', '--cfg-options')
+    for suffix, said in (('safetensors', 'checkpoint finetune/iter_2.pth'), ('onnx', 'ONNX')):
+        file = tmp_path / f'rainy.{suffix}'
+        commands = {tool: TOOLS[tool](toy, file, tmp_path / 'out') for tool in TOOLS}
+        del commands['restore'], commands['test']
+        commands['train'] = (*train, f'load_from={file}')
+        for tool, arguments in commands.items():
+            message = failure_of(tool, *arguments)
+            assert f'{file} is a' in message and said in message, tool
+            assert 'can only restore and be tested: name the checkpoint' in message, tool
 
 
 def test_pre_trained_weights_restore_and_deploy_with_a_warning(toy, run_tool, tmp_path):

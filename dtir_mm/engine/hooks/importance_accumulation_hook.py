@@ -80,7 +80,7 @@ class ImportanceAccumulationHook(Hook):
         if self.n_batches and runner.sharded:
             raise ValueError(
                 'FSDP has no full gradients to accumulate importance from: set '
-                'default_hooks.importance=None, and add it with tools/accumulate_importance.py '
+                'default_hooks.importance=None, and add it with dtir-mm accumulate-importance '
                 'after pre-training'
             )
         penalized = 'importance' in runner.restorer.step.regularizers

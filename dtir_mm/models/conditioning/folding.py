@@ -1,7 +1,8 @@
 """A conditioned network at one time step as a plain network, without any conditioning.
 
 For a fixed t the FiLM layers fold into the norms (or convolutions) that they modulate, and the
-experts of each adapter merge into one. A restoration head replaces the network's own.
+experts of each adapter merge into one. A restoration head replaces the network's own. Weights that
+are computed from others, as under weight norm, become plain weights of the same values.
 """
 
 from functools import partial
@@ -9,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import remove_weight_norm
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.weight_norm import WeightNorm
 
 from dtir_mm.models.conditioning.activation_checkpointing import keep_activations
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
@@ -56,6 +60,7 @@ def fold_time(backbone: ConditionedBackbone, t: int) -> nn.Module:
     adapters = {} if backbone.adapters is None else backbone.adapters.merged(t)
     _remove_hooks(backbone)
     keep_activations(net)
+    _make_weights_plain(net)
     if head is not None:
         replaced = net.get_submodule(backbone.trace.last_layer or '')
         for parameter, restoring in zip(replaced.parameters(), head.parameters(), strict=True):
@@ -77,6 +82,22 @@ def _remove_hooks(backbone: ConditionedBackbone) -> None:
             method = hook.func if isinstance(hook, partial) else hook
             if getattr(method, '__self__', None) is backbone:
                 del module._forward_hooks[key]
+
+
+def _make_weights_plain(net: nn.Module) -> None:
+    """Removes weight norm and other parametrizations, and keeps the weights that they compute."""
+    for module in list(net.modules()):
+        if is_parametrized(module):
+            # Not remove_parametrizations, which changes the class that copies of a module share.
+            computed: Any = module.parametrizations
+            plain = {name: getattr(module, name).clone() for name in computed}
+            module.__class__ = type(module).__bases__[0]
+            del module.parametrizations
+            for name, value in plain.items():
+                module.register_parameter(name, nn.Parameter(value))
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
 
 
 def _fold(net: nn.Module, site: Site, scale: Tensor, shift: Tensor) -> None:

@@ -11,9 +11,17 @@ if TYPE_CHECKING:
 
 @MODELS.register_module()
 class DegradationClassification(Objective):
-    """The cross entropy of ``model.classifier``; the rest of the model is frozen."""
+    """The cross entropy of ``model.classifier``; the rest of the model is frozen.
+
+    Args:
+        clean_weight: weight of the ground truth of each sample, to be classified as clean, relative
+            to its degraded image; None for that of one task.
+    """
 
     name = 'classifier_loss'
+
+    def __init__(self, clean_weight: float | None = None) -> None:
+        self.clean_weight = clean_weight
 
     def prepare(self, restorer: 'Restorer') -> None:
         """See ``Objective``.
@@ -31,4 +39,5 @@ class DegradationClassification(Objective):
         assert restorer.classifier is not None, 'checked by prepare'
         to_signed = restorer.image_range.to_signed
         degraded, clean = to_signed(samples['degraded']), to_signed(samples['clean'])
-        return Losses(restorer.classifier.losses(degraded, clean, samples['task']), {})
+        losses = restorer.classifier.losses(degraded, clean, samples['task'], self.clean_weight)
+        return Losses(losses, {})

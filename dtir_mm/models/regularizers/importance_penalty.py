@@ -18,7 +18,7 @@ class ImportancePenalty:
 
     Args:
         form: see ``parameter_importance.py``; for "ewc", omega is the Fisher diagonal
-            (``tools/accumulate_importance.py --fisher``).
+            (``dtir-mm accumulate-importance --fisher``).
         weight: lambda; 0.2 in the paper.
         share: share of the updates that it is added to; 0.1 in the released code. They are the ones
             that ``UpdateMixing`` with this probability selects.

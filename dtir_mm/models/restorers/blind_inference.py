@@ -1,5 +1,8 @@
 """Blind inference: the time step for an image of unknown degradation."""
 
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,11 +10,32 @@ from torch import Tensor
 
 from dtir_mm.models.finite import require_finite_output
 from dtir_mm.models.restorers.generative_consistency import most_consistent
+from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
+from dtir_mm.models.restorers.tiling import Part
 
 if TYPE_CHECKING:
     from dtir_mm.models.restorers.restorer import Restorer
 
 INFERENCES = ('task', 'predict', 'try_all')
+UNSURE = 'unsure'
+# Of a large image, the classifier sees a grid of at most 4 x 4 parts of 288 px.
+_PARTS, _SIDE = 4, 288
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How an image of unknown degradation is restored.
+
+    Args:
+        task: the predicted degradation, "clean", or "unsure"; None if t was not found by a
+            classifier.
+        probability: of the most probable class, in [0, 1]; None without a classifier.
+        t: the time step; 0 for a clean image.
+    """
+
+    task: str | None
+    probability: float | None
+    t: int
 
 
 def require_inference(inference: str | int, num_steps: int, has_classifier: bool) -> None:
@@ -31,24 +55,65 @@ def require_inference(inference: str | int, num_steps: int, has_classifier: bool
 
 
 @torch.no_grad()
-def find_steps(restorer: 'Restorer', degraded: Tensor) -> list[int]:
-    """The time step of each image (B, 3, H, W) in the model's range; 0 for a clean one.
+def find_predictions(restorer: 'Restorer', part: Part, size: tuple[int, int]) -> list[Prediction]:
+    """How to restore each image of height and width ``size``, which is read part by part.
+
+    Parts are in the model's range.
 
     Raises:
         ValueError: ``restorer.inference`` is "task", which is non-blind.
         NotFiniteError: the classifier's logits hold NaN or infinity.
     """
-    if type(restorer.inference) is int:
-        return [restorer.inference] * len(degraded)
     if restorer.inference == 'predict':
-        classifier, signed = restorer.classifier, restorer.image_range.to_signed(degraded)
-        assert classifier is not None, 'checked by require_inference'
-        logits = classifier(signed)
-        require_finite_output(classifier, logits, lambda: classifier(signed))
-        classes = [classifier.classes[i] for i in logits.argmax(1)]
-        return [restorer.timesteps[name] for name in classes]
+        return _classify(restorer, part, size)
     if restorer.inference == 'try_all':
         fixed, by_task = restorer.timesteps.fixed, restorer.timesteps.by_task
         steps = sorted(set(by_task.values())) if fixed is None else [fixed]
-        return most_consistent(restorer, degraded, steps)
+        found = most_consistent(restorer, part(0, size[0], 0, size[1]), steps)
+        return [Prediction(None, None, t) for t in found]
+    if isinstance(restorer.inference, int):
+        return [Prediction(None, None, restorer.inference)] * len(part(0, 1, 0, 1))
     raise ValueError('inference="task" needs the task; set "predict" or "try_all" instead')
+
+
+def _classify(restorer: 'Restorer', part: Part, size: tuple[int, int]) -> list[Prediction]:
+    classifier, to_signed = restorer.classifier, restorer.image_range.to_signed
+    assert classifier is not None, 'checked by require_inference'
+    boxes = classified_parts(*size)
+
+    def classify() -> Tensor:
+        if len(boxes) == 1:
+            return classifier(to_signed(part(*boxes[0])))
+        return classifier.classify_parts(to_signed(part(*box)) for box in boxes)
+
+    logits = classify()
+    require_finite_output(classifier, logits, classify)
+    predictions = []
+    for probability, index in zip(*logits.softmax(1).max(1), strict=True):
+        task = classifier.classes[index]
+        # An image that is probably clean is best left alone, however doubtful that is.
+        doubtful = task != CLEAN and float(probability) < classifier.confidence
+        unsure = doubtful and BLIND in restorer.timesteps
+        t = restorer.timesteps[BLIND if unsure else task]
+        predictions.append(Prediction(UNSURE if unsure else task, float(probability), t))
+    return predictions
+
+
+def classified_parts(height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """Top, bottom, left, right of the parts of an image by which it is classified.
+
+    The whole image, unless it has more pixels than a grid of parts, which reaches all borders.
+    """
+    if height * width <= (_PARTS * _SIDE) ** 2:
+        return [(0, height, 0, width)]
+    return [
+        (*rows, *columns)
+        for rows, columns in product(_evenly_spaced(height), _evenly_spaced(width))
+    ]
+
+
+def _evenly_spaced(length: int) -> list[tuple[int, int]]:
+    """Starts and ends of up to four spans of 288 pixels, or of one that is shorter."""
+    count, side = min(_PARTS, ceil(length / _SIDE)), min(_SIDE, length)
+    starts = [round(i * (length - side) / max(count - 1, 1)) for i in range(count)]
+    return [(start, start + side) for start in starts]

@@ -1,6 +1,6 @@
 """Predicting an image's degradation, for blind restoration; the paper assumes that it is known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +26,19 @@ class DegradationClassifier(nn.Module):
     Args:
         tasks: the degradations, in the order of the classes; "clean" is added last.
         width: channels of the first layer, a multiple of four.
+        confidence: an image whose most probable class is a degradation, but less probable than
+            this, in [0, 1], is restored at the time step of the task "blind", if there is one.
 
     Raises:
-        ValueError: tasks repeat or contain "clean", or the width is no multiple of four.
+        ValueError: tasks repeat or contain "clean", the width is no multiple of four, or the
+            confidence is out of range.
     """
 
-    def __init__(self, tasks: Sequence[str], width: int = 24) -> None:
+    def __init__(self, tasks: Sequence[str], width: int = 24, confidence: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= confidence <= 1:
+            raise ValueError(f'confidence={confidence} of DegradationClassifier must lie in [0, 1]')
+        self.confidence = confidence
         if len(set(tasks)) != len(tasks) or CLEAN in tasks:
             raise ValueError(
                 f'tasks={list(tasks)} of DegradationClassifier must differ; "clean" is added by it'
@@ -56,17 +62,43 @@ class DegradationClassifier(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, number of tasks + 1) of images (B, 3, H, W) in [-1, 1]."""
+        return self.classify_parts([image])
+
+    def classify_parts(self, parts: Iterable[Tensor]) -> Tensor:
+        """Logits of images that are seen in parts of the same size, one part at a time.
+
+        The statistics are those of all parts together, so that a degradation may show in some only.
+        """
+        seen = [self._moments(part) for part in parts]
+        pooled = []
+        for moments in zip(*(layers for layers, _ in seen), strict=True):
+            means, variances = torch.stack(moments, dim=1)  # (number of parts, B, C) each
+            variance = variances.mean(0) + means.var(0, unbiased=False)
+            pooled += [means.mean(0), (variance + 1e-6).sqrt()]
+        largest = torch.stack([maxima for _, maxima in seen]).amax(0)
+        return self.head(torch.cat([*pooled, largest], dim=1))
+
+    def _moments(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Mean and variance (2, B, C) over the positions of each layer, and maxima of the last."""
         local_mean = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), 3, stride=1)
         h = torch.cat([image, 4 * (image - local_mean)], dim=1)
-        statistics = [_statistics(h)]
+        moments = [_mean_and_variance(h)]
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = F.silu(layer(h))
-            statistics.append(_statistics(h))
+            moments.append(_mean_and_variance(h))
             h = norm(h)
-        return self.head(torch.cat([*statistics, h.amax((2, 3))], dim=1))
+        return moments, h.amax((2, 3))
 
-    def losses(self, degraded: Tensor, clean: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Cross entropy (B,) of each degraded image and its ground truth, weighted like one task.
+    def losses(
+        self,
+        degraded: Tensor,
+        clean: Tensor,
+        tasks: Sequence[str],
+        clean_weight: float | None = None,
+    ) -> Tensor:
+        """Cross entropy (B,) of each degraded image, plus that of its ground truth as clean.
+
+        The latter has the weight ``clean_weight``; None for the weight of one task.
 
         Raises:
             ValueError: a task is not among the classifier's.
@@ -82,9 +114,10 @@ class DegradationClassifier(nn.Module):
         clean_labels = torch.full_like(labels, len(self.classes) - 1)
         by_degraded = F.cross_entropy(self(degraded), labels, reduction='none')
         by_clean = F.cross_entropy(self(clean), clean_labels, reduction='none')
-        return by_degraded + by_clean / (len(self.classes) - 1)
+        weight = 1 / (len(self.classes) - 1) if clean_weight is None else clean_weight
+        return by_degraded + weight * by_clean
 
 
-def _statistics(h: Tensor) -> Tensor:
-    """Mean and standard deviation over positions, (B, 2 C)."""
-    return torch.cat([h.mean((2, 3)), (h.var((2, 3), unbiased=False) + 1e-6).sqrt()], dim=1)
+def _mean_and_variance(h: Tensor) -> Tensor:
+    """Over positions, (2, B, C)."""
+    return torch.stack([h.mean((2, 3)), h.var((2, 3), unbiased=False)])

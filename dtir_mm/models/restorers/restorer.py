@@ -1,7 +1,7 @@
 """The model: a time-conditioned network, a noise schedule and a head, to generate and restore."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,14 +13,14 @@ from dtir_mm.diffusion.noise_schedule import build_schedule, like
 from dtir_mm.models.conditioning.conditioned_backbone import ConditionedBackbone
 from dtir_mm.models.finite import naming, require_finite_output
 from dtir_mm.models.preprocessor import RestorationPreprocessor, checked_range, to_uint8
-from dtir_mm.models.restorers.blind_inference import find_steps, require_inference
+from dtir_mm.models.restorers.blind_inference import Prediction, find_predictions, require_inference
 from dtir_mm.models.restorers.degradation_classifier import DegradationClassifier
 from dtir_mm.models.restorers.flips import average_over_flips
 from dtir_mm.models.restorers.freezing import freeze_parameters
 from dtir_mm.models.restorers.head import NoiseHead, ResidualHead
 from dtir_mm.models.restorers.sdedit import sdedit
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
-from dtir_mm.models.restorers.tiling import tiled_rows
+from dtir_mm.models.restorers.tiling import Part, tiled_rows
 from dtir_mm.models.restorers.training_step import TrainingStep
 from dtir_mm.registry import MODELS
 
@@ -48,7 +48,7 @@ class Restorer(BaseModel):
         passes: "one" forward pass; or "sdedit", for a network that was only pre-trained ("w/o GEF",
             Tables 6 to 9): the image is diffused to t and back by DDIM in at most ten passes.
         step: arguments of ``TrainingStep``; None for a restorer that is not trained.
-        tile: side in pixels of the tiles that larger images are split into; None for no tiles.
+        tile: largest side in pixels of the tiles that images are split into; None for no tiles.
         tile_overlap: overlap of neighbouring tiles in pixels.
         ensemble: average over an image and its three flips, at four times the cost.
         freeze: patterns for names of parameters not to train; see ``freezing.py``.
@@ -62,6 +62,7 @@ class Restorer(BaseModel):
     head: NoiseHead | ResidualHead
     classifier: DegradationClassifier | None
     data_preprocessor: RestorationPreprocessor
+    trained_tasks: Sequence[str] = ()  # that the weights were trained on; set by the loader
 
     def __init__(
         self,
@@ -211,12 +212,10 @@ class Restorer(BaseModel):
         return torch.cat(list(rows), dim=-2)
 
     @torch.no_grad()
-    def restored_rows(
-        self, part: Callable[[int, int, int, int], Tensor], size: tuple[int, int], t: Tensor
-    ) -> Iterator[Tensor]:
+    def restored_rows(self, part: Part, size: tuple[int, int], t: Tensor) -> Iterator[Tensor]:
         """``restore_images`` in bands of rows, for images that are read part by part.
 
-        ``part(top, bottom, left, right)`` gives (B, 3, h, w); all time steps must be above 0.
+        All time steps must be above 0.
         """
 
         def restore(*box: int) -> Tensor:
@@ -225,7 +224,8 @@ class Restorer(BaseModel):
                 return average_over_flips(lambda flipped: self._restore_padded(flipped, t), image)
             return self._restore_padded(image, t)
 
-        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap):
+        multiple = self.backbone.size_rule.multiple
+        for rows in tiled_rows(restore, size, self.tile, self.tile_overlap, multiple):
             yield self.image_range.to_unit_range(rows)
 
     def _restore_padded(self, degraded: Tensor, t: Tensor) -> Tensor:
@@ -283,5 +283,11 @@ class Restorer(BaseModel):
         return torch.tensor(steps, device=samples['degraded'].device)
 
     def find_steps(self, degraded: Tensor) -> Tensor:
-        """The time steps (B,) of images whose task is unknown; see ``blind_inference.py``."""
-        return torch.tensor(find_steps(self, degraded), device=degraded.device)
+        """The time steps (B,) of images (B, 3, H, W) of unknown degradation."""
+        size = (degraded.shape[-2], degraded.shape[-1])
+        found = self.find_predictions(lambda a, b, c, d: degraded[..., a:b, c:d], size)
+        return torch.tensor([prediction.t for prediction in found], device=degraded.device)
+
+    def find_predictions(self, part: Part, size: tuple[int, int]) -> list[Prediction]:
+        """See ``blind_inference.py``; ``part`` is as in ``restored_rows``."""
+        return find_predictions(self, part, size)

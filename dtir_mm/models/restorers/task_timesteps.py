@@ -6,6 +6,7 @@ from dtir_mm.matching.table4 import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 from dtir_mm.matching.timesteps_file import load_timesteps
 
 CLEAN = 'clean'
+BLIND = 'blind'  # the task of the time step for an unknown degradation, if a model has one
 
 
 class TaskTimesteps:
@@ -62,7 +63,7 @@ class TaskTimesteps:
             none = f'no task (Table 4 is for T={PAPER_NUM_STEPS})'
             raise KeyError(
                 f'unknown task {task!r}: time steps are known for {known or none}. Match it with '
-                f'tools/match_timesteps.py, or set timesteps=dict({task}=t); to replace those of a '
+                f'dtir-mm match, or set timesteps=dict({task}=t); to replace those of a '
                 f'base config, dict(_delete_=True, {task}=t)'
             )
         return self.by_task[task]

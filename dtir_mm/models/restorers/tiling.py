@@ -1,73 +1,99 @@
 """Overlapping tiles, so that memory does not grow with the image.
 
 The outer quarter of an overlap is ignored and the inner half blended linearly, so that the result
-equals the function of the whole image if its receptive field is at most ``overlap / 4`` pixels to
-each side.
+equals the function of the whole image if a pixel changes the result over no more than
+``overlap / 4`` pixels (``tracing/reach.py`` measures it).
+
+Tiles start at multiples of the network's strides and windows; elsewhere these would fall on other
+pixels than in the whole image, and change the result everywhere.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+Part = Callable[[int, int, int, int], Tensor]
+"""Gives (B, 3, h, w) for the part of images at top, bottom, left, right."""
+Span = tuple[int, int]
+
+DEFAULT_TILE = 384
+"""Small enough for a CPU's caches, large enough that overlaps cost little."""
+_ALIGNED = 64
+
 
 def tiled_rows(
-    function: Callable[[int, int, int, int], Tensor],
-    size: tuple[int, int],
-    tile: int | None,
-    overlap: int,
+    function: Part, size: tuple[int, int], tile: int | None, overlap: int, multiple: int = 1
 ) -> Iterator[Tensor]:
     """Applies a function tile by tile; gives the rows from top to bottom as they are completed.
 
     Args:
-        function: gives the output (B, 3, h, w) for the tile at top, bottom, left, right.
+        function: gives the output for a tile.
         size: height and width of the image.
-        tile: side of a tile in pixels; None for the whole image at once.
-        overlap: overlap of neighbouring tiles in pixels, in 1..tile-1.
+        tile: largest side of a tile in pixels; None for the whole image at once.
+        overlap: overlap of neighbouring tiles in pixels, in 1..tile-1; see ``tile_spans``.
+        multiple: of which the borders between tiles are multiples.
     """
     height, width = size
-    if tile is None or max(size) <= tile:
+    rows, columns = (tile_spans(length, tile, overlap, multiple) for length in size)
+    if len(rows) == len(columns) == 1:
         yield function(0, height, 0, width)
         return
-    spans = _spans(height, tile, overlap)
-    ends = [*(top for top, _ in spans[1:]), height]  # of the rows that each span completes
-    sums: tuple[Tensor, Tensor] | None = None  # of weighted outputs, and of their weights
-    for (top, bottom), end in zip(spans, ends, strict=True):
-        for left, right in _spans(width, tile, overlap):
+    across = list(zip(columns, _weights(columns), strict=True))
+    ends = [*(top for top, _ in rows[1:]), height]  # of the rows that each row of tiles completes
+    begun: Tensor | None = None  # what the last row of tiles contributes to the next rows
+    for (top, bottom), down, end in zip(rows, _weights(rows), ends, strict=True):
+        band: Tensor | None = None  # weighted outputs
+        for (left, right), weight in across:
             output = function(top, bottom, left, right)
-            if sums is None:
-                shape = bottom - top, width
-                sums = output.new_zeros(*output.shape[:2], *shape), output.new_zeros(1, 1, *shape)
-            blended, total = sums
-            rows = _weights(top, bottom, height, overlap).to(output)
-            columns = _weights(left, right, width, overlap).to(output)
-            weight = rows[:, None] * columns
-            blended[..., left:right] += weight * output
-            total[..., left:right] += weight
-        yield blended[..., : end - top, :] / total[..., : end - top, :]
-        # The rest belongs to the first rows of the next span, which is as high.
-        sums = _moved_up(blended, end - top), _moved_up(total, end - top)
+            if band is None:
+                band = output.new_zeros(*output.shape[:2], bottom - top, width)
+            band[..., left:right] += (down[:, None] * weight).to(output) * output
+        assert band is not None, 'there is at least one column'
+        if begun is not None:
+            band[..., : begun.shape[-2], :] += begun
+        begun = band[..., end - top :, :].clone()
+        yield band[..., : end - top, :]
 
 
-def _moved_up(rows: Tensor, by: int) -> Tensor:
-    """The rows shifted up by ``by``, with zeros at the bottom."""
-    return torch.cat([rows[..., by:, :], torch.zeros_like(rows[..., :by, :])], dim=-2)
+def tile_spans(length: int, tile: int | None, overlap: int, multiple: int = 1) -> list[Span]:
+    """Starts and ends of as few tiles as cover ``length``, about equally long.
 
-
-def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
-    """Starts and ends of tiles that cover ``length``; the last one is moved back to fit."""
-    if length <= tile:
+    All starts, and all ends but the last, are multiples of ``multiple``, and of 64 unless tiles are
+    small: networks that pad images by themselves do not state their strides. ``tile`` is rounded
+    down, to at least two multiples, and ``overlap`` up, to at most the tile less one multiple.
+    """
+    if tile is None or length <= max(tile, 2 * multiple):
         return [(0, length)]
-    starts = list(range(0, length - tile, tile - overlap)) + [length - tile]
-    return [(start, start + tile) for start in starts]
+    if tile >= 4 * (common := math.lcm(multiple, _ALIGNED)):
+        multiple = common
+    tile = max(tile - tile % multiple, 2 * multiple)
+    overlap = min(overlap + -overlap % multiple, tile - multiple)
+    count = -(-(length - overlap) // (tile - overlap))
+    stride = -(-(length - overlap) // count)
+    stride += -stride % multiple
+    starts = range(0, length - overlap, stride)
+    return [(start, min(start + stride + overlap, length)) for start in starts]
 
 
-def _weights(start: int, end: int, length: int, overlap: int) -> Tensor:
-    """A weight per pixel: 1 inside, 0 in the outer quarter of an overlap, linear in between."""
-    position = torch.arange(start, end, dtype=torch.float64) + 0.5
-    inside = torch.full_like(position, float('inf'))
-    if start > 0:
-        inside = torch.minimum(inside, position - start)
-    if end < length:
-        inside = torch.minimum(inside, end - position)
-    return ((inside - overlap / 4) / (overlap / 2)).clamp(0, 1)
+def _weights(spans: list[Span]) -> list[Tensor]:
+    """A weight per pixel of each span; where spans overlap, their weights sum to one.
+
+    It is 1 inside, 0 in the outer quarter of an overlap, and linear in between.
+    """
+    length = spans[-1][1]
+    if len(spans) == 1:
+        return [torch.ones(length, dtype=torch.float64)]
+    overlap = spans[0][1] - spans[1][0]
+    weights, total = [], torch.zeros(length, dtype=torch.float64)
+    for start, end in spans:
+        position = torch.arange(start, end, dtype=torch.float64) + 0.5
+        inside = torch.full_like(position, float('inf'))
+        if start > 0:
+            inside = torch.minimum(inside, position - start)
+        if end < length:
+            inside = torch.minimum(inside, end - position)
+        weights.append(((inside - overlap / 4) / (overlap / 2)).clamp(0, 1))
+        total[start:end] += weights[-1]
+    return [w / total[start:end] for (start, end), w in zip(spans, weights, strict=True)]

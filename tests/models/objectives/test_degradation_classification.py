@@ -72,6 +72,18 @@ def test_only_the_classifier_is_trained_by_cross_entropy(micro, image_range):
         assert float(parameter.grad.abs().max()) > 1e-6, name
 
 
+def test_the_weight_of_clean_images_can_be_set():
+    restorer, batch = build(classifier=CLASSIFIER), make_batch((-1, 1))
+    values = []
+    for weight in (0.0, 0.5, 1.0, None):
+        restorer.step.objective.clean_weight = weight
+        values.append(restorer.step.objective.losses(restorer, batch).total)
+    degraded, half, both, like_a_task = values
+    torch.testing.assert_close(half, (degraded + both) / 2)
+    torch.testing.assert_close(like_a_task, degraded + (both - degraded) / 3)
+    assert (both > degraded).all()
+
+
 def test_an_update_changes_only_the_classifier():
     restorer = build(classifier=CLASSIFIER)
     before = {name: value.clone() for name, value in restorer.state_dict().items()}

@@ -6,7 +6,7 @@ from restorer_cases import apply_tiled
 from torch import Tensor
 from torch.nn import functional as F
 
-from dtir_mm.models.restorers.tiling import tiled_rows
+from dtir_mm.models.restorers.tiling import tile_spans, tiled_rows
 
 
 def local(reach: int):
@@ -38,8 +38,8 @@ def test_larger_receptive_fields_need_more_overlap():
     assert (apply_tiled(function, image, 16, 8) - function(image)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize('size', [(5, 16), (16, 16), (16, 41), (41, 5), (40, 33)])
-def test_tiles_have_the_given_size_and_small_images_are_not_tiled(size):
+@pytest.mark.parametrize('size', [(5, 16), (16, 16), (16, 41), (41, 5), (17, 33)])
+def test_as_few_tiles_as_possible_are_about_equally_large(size):
     seen = []
 
     def function(image: Tensor) -> Tensor:
@@ -49,10 +49,33 @@ def test_tiles_have_the_given_size_and_small_images_are_not_tiled(size):
     image = torch.randn(1, 3, *size)
     tiled = apply_tiled(function, image, 16, 4)
     torch.testing.assert_close(tiled, image + 1)
-    assert set(seen) == {(min(size[0], 16), min(size[1], 16))}, 'all tiles have the same size'
-    # Starts 0, 12, 24, ... and one that ends with the image.
-    down, across = (1 if side <= 16 else 1 + -(-(side - 16) // 12) for side in size)
-    assert len(seen) == down * across
+    # Two tiles of at most 16 that overlap by 4 cover 28 pixels, three of them 40, four of them 52.
+    sides = {5: [5], 16: [16], 17: [11, 10], 33: [14, 14, 13], 41: [14, 14, 14, 11]}
+    assert seen == [(h, w) for h in sides[size[0]] for w in sides[size[1]]]
+
+
+@pytest.mark.parametrize(
+    ('length', 'tile', 'overlap', 'multiple', 'expected'),
+    [
+        (400, 384, 64, 16, [(0, 256), (192, 400)]),  # of 64 although 16 would do
+        (400, 255, 32, 16, [(0, 224), (192, 400)]),  # of 16, as 64 is large beside 255
+        (100, 40, 9, 16, [(0, 32), (16, 48), (32, 64), (48, 80), (64, 96), (80, 100)]),
+        (50, 20, 9, 16, [(0, 32), (16, 48), (32, 50)]),  # two multiples at least
+        (32, 20, 9, 16, [(0, 32)]),
+    ],
+)
+def test_tiles_start_at_multiples(length, tile, overlap, multiple, expected):
+    assert tile_spans(length, tile, overlap, multiple) == expected
+
+
+def test_weights_sum_to_one_even_where_three_tiles_overlap():
+    for length in range(1, 80, 3):
+        for tile, overlap, multiple in ((2, 1, 1), (9, 8, 1), (16, 11, 4), (30, 15, 8), (21, 2, 2)):
+            rows = tiled_rows(lambda a, b, c, d: torch.ones(1, 1, b - a, d - c),
+                              (length, 80 - length), tile, overlap, multiple)  # fmt: skip
+            total = torch.cat(list(rows), dim=-2)
+            assert total.shape == (1, 1, length, 80 - length)
+            torch.testing.assert_close(total, torch.ones_like(total))
 
 
 def test_tiles_that_disagree_are_blended_linearly():
@@ -77,7 +100,7 @@ def test_rows_are_yielded_as_soon_as_they_are_final():
     for piece in rows:
         pieces.append(piece)
         seen.append((piece.shape[-2], max(asked)))
-    # Of tiles that start at 0, 12, 24 and 25, each gives the rows above the next one's start.
-    assert seen == [(12, 0), (12, 12), (1, 24), (16, 25)]
+    # Of tiles that start at 0, 10, 20 and 30, each gives the rows above the next one's start.
+    assert seen == [(10, 0), (10, 10), (10, 20), (11, 30)]
     torch.testing.assert_close(torch.cat(pieces, dim=-2), image.sin())
     assert torch.equal(torch.cat(pieces, dim=-2), apply_tiled(torch.sin, image, 16, 4))

@@ -9,6 +9,11 @@ model = dict(
             'noisy', 'rainy', 'jpeg', 'snowy', 'inpainting',
             'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
         ],
+        width=16,
+        confidence=0.6,
     ),
-    step=dict(_delete_=True, objective=dict(type='DegradationClassification')),
+    # A clean photograph must not be changed, so one image in three is clean.
+    step=dict(
+        _delete_=True, objective=dict(type='DegradationClassification', clean_weight=0.5)
+    ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Predicts which of ten degradations an image has, or that it has none, on patches of 192 px."""
+"""Predicts which of ten degradations an image has, or that it has none, on patches of 80 px."""
 
 _base_ = [
     '../_base_/stages/blind/classify.py',
@@ -7,12 +7,15 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(type='LocalUNet')))
+global_batch_size = 16
 _pipeline = [
-    dict(type='RandomPatch', size=192),
+    dict(type='RandomPatch', size=80),
     dict(type='RandomFlipTurn'),
     dict(type='PackSample'),
 ]
-train_dataloader = dict(dataset=dict(composites=0, untouched=0, pipeline=_pipeline))
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=4000, val_interval=4000)
+train_dataloader = dict(
+    dataset=dict(for_classifier=True, untouched=0, crop=160, min_scale=0.3, pipeline=_pipeline)
+)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+train_cfg = dict(max_iters=3000, val_interval=3000)
 load_from = 'work_dirs/blind_local-unet_cooldown-128px_b4-3k'

@@ -1,0 +1,81 @@
+"""Restores image files one after the other."""
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dtir_mm.apis.restore_file import Settings, restore_file
+from dtir_mm.apis.restore_plan import Job, identity
+from dtir_mm.apis.restored_json import Record
+from dtir_mm.apis.restoring import in_words
+from dtir_mm.files import names_full_disk
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.names import shown
+
+
+@dataclass
+class Run:
+    """Restores image after image, and collects what is to be reported.
+
+    Args:
+        restorer: the restorer.
+        settings: how images are restored.
+        about: entries of the record that all images share.
+        overwrite: whether results that exist are replaced.
+    """
+
+    restorer: Restorer
+    settings: Settings
+    about: dict[str, Any]
+    overwrite: bool
+    records: dict[Path, Record] = field(default_factory=dict)
+    notes: list[tuple[Path, str]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    done: int = 0
+    _written: set[tuple[int, int] | None] = field(default_factory=set)
+
+    def restore(self, jobs: list[Job]) -> None:
+        """Restores images until the disk is full; those that fail do not stop the others."""
+        for folder in {job.folder for job in jobs if job.folder is not None}:
+            self.records[folder] = Record(folder)
+        try:
+            with tqdm(jobs, unit='image') as bar:
+                for job in bar:
+                    try:
+                        self._restore(job, bar)
+                    except (OSError, ValueError) as error:
+                        self.failed.append(str(error))
+                        if names_full_disk(error):  # the others would fail as well
+                            break
+        finally:  # also when interrupted
+            for record in self.records.values():
+                record.write()
+
+    def _restore(self, job: Job, bar: tqdm) -> None:
+        self._require_free(job.targets)
+        restored = restore_file(self.restorer, job, self.settings, partial(_show_rows, bar))
+        bar.write(f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}')
+        self.done += 1
+        self.notes += [(job.source, note) for note in restored.notes]
+        self._written |= {identity(target) for target in job.targets}
+        if job.folder is not None:
+            entry = {'source': shown(job.source), **restored.entry, **self.about}
+            self.records[job.folder].add(job.result, entry)
+
+    def _require_free(self, targets: list[Path]) -> None:
+        """Raises ValueError if one exists by now.
+
+        It may be a result of this call: by a link, or where names differ only in case.
+        """
+        for target in filter(os.path.lexists, targets):
+            if not self.overwrite or identity(target) in self._written:
+                raise ValueError(f'{shown(target)} was written by now, and is not replaced')
+
+
+def _show_rows(bar: tqdm, done: int, of: int) -> None:
+    """Shows the progress within an image that is restored in several bands."""
+    bar.set_postfix_str(f'row {done} of {of}' if done < of else '')

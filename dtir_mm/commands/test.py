@@ -1,0 +1,219 @@
+"""Tests a checkpoint: writes a table, also of the degraded inputs, a CSV and images to compare.
+
+A restorer with a degradation classifier is tested twice, non-blind and blind. --publish writes the
+results into the README beside the config, with seed, commit and protocol.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from dtir_mm.analysis.blind_accuracy import blind_accuracy, format_blind_accuracy
+from dtir_mm.analysis.comparison_hook import ComparisonHook
+from dtir_mm.analysis.publishing import prepare_publication
+from dtir_mm.analysis.summary import (
+    code_version,
+    format_table,
+    mean_rows,
+    write_rows_csv,
+    write_summary,
+)
+from dtir_mm.apis import load_restorer
+from dtir_mm.apis.command_line import (
+    ToolParser,
+    add_config_with_options,
+    at_least,
+    end_communication,
+    one_line_errors,
+)
+from dtir_mm.apis.deployed_restorer import DeployedBackbone
+from dtir_mm.apis.held_logs import HeldLogs
+from dtir_mm.config import override_config, read_config, require_parts
+from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
+from dtir_mm.engine.checkpoint_meta import CheckpointMeta
+from dtir_mm.evaluation.protocols import PROTOCOLS
+from dtir_mm.models.restorers.task_timesteps import CLEAN
+from dtir_mm.weights_file import is_deployed
+
+
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(description=__doc__.splitlines()[0])
+    add_config_with_options(parser)
+    parser.add_argument(
+        'checkpoint',
+        help='a checkpoint, the work directory of a run, or a deployed network (.safetensors, '
+        '.onnx), which replaces the model of the config',
+    )
+    parser.add_argument('--work-dir', help='folder of the results; default work_dirs/<config>/test')
+    parser.add_argument('--method', default='ours', help='its name in tables and images')
+    parser.add_argument('--protocol', choices=sorted(PROTOCOLS), help="instead of the config's")
+    parser.add_argument(
+        '--online-weights', action='store_true', help='test the last weights, not their EMA'
+    )
+    parser.add_argument(
+        '--ensemble', action='store_true', help='average over each image and its flips'
+    )
+    parser.add_argument(
+        '--publish', action='store_true', help="write the results into the config's results page"
+    )
+    parser.add_argument('--replace', action='store_true', help='overwrite published results')
+    parser.add_argument(
+        '--images', type=at_least(0), default=3, help='to save of each task and domain'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
+        if getattr(args, option):
+            parser.error(f'--publish does not allow --{option.replace("_", "-")}')
+    for option in ('online_weights', 'publish') if is_deployed(args.checkpoint) else ():
+        if getattr(args, option):
+            parser.error(f'a deployed network does not allow --{option.replace("_", "-")}')
+    if args.replace and not args.publish:
+        parser.error('--replace needs --publish')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+@one_line_errors('test')
+def main() -> None:
+    args = parse_args()
+    config = read_config(args.config)
+    checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
+    publication = None
+    if args.publish and checkpoint:
+        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
+        publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
+    _set_up(config, args, checkpoint)
+    out = Path(config.work_dir)
+    runner = HeldLogs().build(config)
+    _load_weights(runner, args, checkpoint)
+    comparisons = ComparisonHook(out / 'images', args.method, args.images)
+    runner.register_hook(comparisons)
+    runner.test()
+    rows = runner.test_evaluator.metrics[0].rows
+    comparisons.count = 0  # only the first test saves images
+    blind = _test_blind(runner)
+    is_main = is_main_process()
+    end_communication()
+    if not is_main:
+        return
+
+    means = [row for method in ('input', args.method) for row in mean_rows(rows, method)]
+    if blind:
+        means += mean_rows(blind, f'{args.method}, blind')
+    meta = checkpoint.meta if checkpoint else CheckpointMeta()
+    decay = None if args.online_weights else meta.ema_decay
+    write_rows_csv(rows, out / 'images.csv')
+    if blind:
+        write_rows_csv(blind, out / 'images_blind.csv')
+    _write_summary(out / 'summary.json', config, meta, means, rows, comparisons.paths, decay)
+    print(format_table(means))
+    if blind:
+        print(format_blind_accuracy(blind_accuracy(rows, blind)))
+    print(f'weights: {_weights(args.checkpoint, checkpoint, decay)}')
+    print(f'protocol {config.test_evaluator.protocol}; time steps {_steps(rows)}')
+    print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
+    if publication is not None:
+        publication.write(means, args.method, args.replace)
+        print(f'published: {publication.page}')
+
+
+def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+    """Makes a config test a checkpoint in the way that the command line says."""
+    if checkpoint and checkpoint.meta.is_ours and not checkpoint.pretraining_warning:
+        if config.get('model'):
+            config.model.timesteps = checkpoint.timesteps  # pre-training has no tasks
+    config.launcher = args.launcher
+    config.load_from = None
+    config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
+    override_config(config, args.cfg_options)
+    require_parts(config, 'test')
+    if isinstance(config.test_evaluator, list):
+        raise ValueError('test_evaluator must be a single dict of type RestorationMetric')
+    if args.ensemble:
+        config.model.ensemble = True
+    if args.protocol:
+        config.test_evaluator.protocol = args.protocol
+
+
+def _load_weights(runner: Any, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+    if checkpoint is None:
+        _use_deployed(runner, args.checkpoint)
+        return
+    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    if checkpoint.pretraining_warning and is_main_process():
+        print(checkpoint.pretraining_warning, flush=True)
+
+
+def _use_deployed(runner: Any, path: str) -> None:
+    """Replaces the model by a deployed network.
+
+    Raises:
+        ValueError: the data has a task that it was not deployed for.
+    """
+    settings = {k: getattr(runner.restorer, k) for k in ('tile', 'tile_overlap', 'ensemble')}
+    restorer = load_restorer(path, **settings)
+    if isinstance(restorer.backbone, DeployedBackbone) and restorer.timesteps.fixed is None:
+        for task in runner.test_dataloader.dataset.tasks:
+            if task != CLEAN:
+                restorer.backbone.require(task, None)
+    runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), restorer)
+
+
+def _write_summary(
+    path: Path,
+    config: Config,
+    meta: CheckpointMeta,
+    means: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    images: Iterable[Path],
+    decay: float | None,
+) -> None:
+    write_summary(
+        path,
+        rows=means,
+        timesteps={task: {'t_mat': t} for task, t in _steps(rows).items()},
+        protocol=config.test_evaluator.protocol,
+        precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
+        seed=meta.seed,
+        commit=code_version(),
+        config_hash=_hash(config.to_dict()),
+        images=[str(image) for image in images],
+        ema_decay=decay,
+    )
+
+
+def _steps(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return {row['task']: row['t'] for row in rows}
+
+
+def _hash(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _weights(path: str, checkpoint: Checkpoint | None, decay: float | None) -> str:
+    """Which weights were tested."""
+    if checkpoint is None:
+        return f'of the network in {path}'
+    if not checkpoint.meta.is_ours:
+        return 'of another program, with the time steps of the config'
+    said = f'averaged (EMA, decay {decay})' if decay else 'of the last update'
+    return f'{said}, only pre-trained' if checkpoint.pretraining_warning else said
+
+
+def _test_blind(runner: Any) -> list[dict[str, Any]]:
+    """The rows of a second, blind test; empty without a degradation classifier."""
+    restorer = runner.restorer
+    if restorer.classifier is None or restorer.inference != 'task':
+        return []
+    restorer.set_inference('predict')
+    runner.test()
+    return runner.test_evaluator.metrics[0].rows

@@ -1,0 +1,1 @@
+"""Writes images with 16 bits a channel, alpha and metadata."""
