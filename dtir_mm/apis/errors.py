@@ -21,7 +21,8 @@ _USER_ERRORS = (OSError, ValueError, KeyError, ImportError, CheckpointError, Flo
 _PACKAGE = Path(__file__).resolve().parents[1]
 _STANDARD = [Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')]
 _NOT_THE_USERS = tuple(
-    f'{folder.resolve()}{os.sep}' for folder in (_PACKAGE, _PACKAGE.parent / 'tools', *_STANDARD)
+    f'{folder.resolve()}{os.sep}'
+    for folder in (_PACKAGE, *(_PACKAGE.parent / n for n in ('experiments', 'tools')), *_STANDARD)
 )
 _INSTALLED = {'site-packages', 'dist-packages'}  # also the user's, and those of a base environment
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT

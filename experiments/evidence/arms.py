@@ -1,0 +1,301 @@
+"""What is trained: pre-trainings, arms and their budgets, as data.
+
+Each is a config of this repository and a few options, as `--cfg-options` would set them, so that it
+can also be trained with ``tools/train.py``. Numbers of updates, tasks and seeds were fixed before
+the first counted run.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PRETRAINING = 2000
+"""Updates of stage 1."""
+FINETUNING = 1500
+"""Updates of stage 2, and of training from scratch with the same updates."""
+UNIFIED = 600
+"""Updates of each task of a network for four tasks."""
+
+TASKS = ('rainy', 'low_light', 'noisy', 'hazy')
+"""Those that are fine-tuned, the most informative first: with 5, 5, 5 and 3 seeds."""
+PAIR = ('rainy', 'low_light')
+"""One local and one global degradation, for questions with many arms."""
+UNSEEN_BY_ALL = ('snowy', 'inpainting', 'raindrop', 'shadowed', 'blurry')
+"""Degradations of the masked pre-training: no arm is fine-tuned on them, no test contains them."""
+
+VP = 'configs/mini/quick_dtir-unet-w16_{}.py'
+VE = 'configs/mini/quick-released_dtir-unet-w16_{}.py'
+_PRETRAIN, _FINETUNE, _SCRATCH = (
+    'pretrain_b8-2000',
+    'finetune_noisy_b8-1000',
+    'scratch_noisy_b8-1000',
+)
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A stage 1.
+
+    Args:
+        name: in cells, and in ``Arm.pretraining``.
+        label: in tables.
+        base: the config.
+        options: what it changes, by dotted key.
+        seeds: number of seeds, from 0.
+        tasks: whose degraded photographs it learns from; none: it learns from clean ones.
+    """
+
+    name: str
+    label: str
+    base: str
+    options: Options = field(default_factory=dict)
+    seeds: int = 5
+    tasks: tuple[str, ...] = ()
+    updates: int = PRETRAINING
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train a restorer.
+
+    Args:
+        name: in cells and hypotheses.
+        label: in tables.
+        base: the config.
+        options: what it changes, by dotted key.
+        pretraining: that it starts from, with the same seed; None for random weights.
+        tasks: that it is run for, one network each, or, if ``unified``, one network for all.
+        seeds: number of seeds of each task, from 0; ``None``: 5, on haze 3.
+        updates: of its own stage.
+        unified: see ``tasks``.
+        wave: its place in the order of value; lower ones run first.
+    """
+
+    name: str
+    label: str
+    base: str
+    options: Options = field(default_factory=dict)
+    pretraining: str | None = None
+    tasks: tuple[str, ...] = TASKS
+    seeds: int | None = 3
+    updates: int = FINETUNING
+    unified: bool = False
+    wave: int = 3
+
+    def seeds_of(self, task: str) -> range:
+        """The seeds of a task."""
+        if self.seeds is None:
+            return range(3 if task == 'hazy' else 5)
+        return range(self.seeds)
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """WiSE-FT: weights between those of an arm and of its pre-training, without training."""
+
+    name: str
+    label: str
+    arm: str
+    share: float
+    tasks: tuple[str, ...] = TASKS
+    seeds: int = 3
+    wave: int = 4
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The time steps of the ten degradations, found by a method on a pre-training's weights."""
+
+    name: str
+    pretraining: str
+    method: dict[str, Any]
+    seeds: int = 3
+    wave: int = 5
+
+
+_DENOISING_ONE = {
+    'model.step.objective': {'_delete_': True, 'type': 'OneSigmaNoisePrediction', 'step': 8},
+}
+_MASKED = {
+    'model.timesteps': 'paper',
+    'model.step.mixing': None,
+    'default_hooks.plateau': None,
+    'default_hooks.balance': None,
+    'model.step.objective': {'_delete_': True, 'type': 'MaskedReconstruction', 'hidden': 0.5},
+}
+
+PRETRAININGS = (
+    Pretraining('vp', 'diffusion of the preprint', VP.format(_PRETRAIN)),
+    Pretraining('ve', 'diffusion of the released code', VE.format(_PRETRAIN)),
+    Pretraining('sigma', 'denoiser at one noise level', VP.format(_PRETRAIN), _DENOISING_ONE, 3),
+    Pretraining('masked', 'masked images', VP.format(_SCRATCH), _MASKED, 3, UNSEEN_BY_ALL),
+)
+
+# Options that several arms share -----------------------------------------------------------------
+
+_NO_FFT = {'model.step.objective.losses.fft': None}
+_NO_MIXING = {'model.step.mixing.ratio': 0.0}
+_NO_REG = {'model.step.regularizers.importance': None, 'default_hooks.importance': None}
+_NO_ORTHOG = {'model.step.regularizers.orthogonality': None}
+_NO_DECAY = {'default_hooks.layer_wise_decay': None}
+_PREPRINT = {'model.step.mixing.cap': None, 'model.step.regularizers.importance.weight': 0.2}
+_ADDED = {'model.step.mixing.added': True}
+_DECAY = {
+    'default_hooks.layer_wise_decay': {'type': 'LayerWiseDecayHook', 'rate': 0.05, 'gate': 'scalar'}
+}
+_ORTHOG = {
+    'model.step.regularizers.orthogonality': {
+        'type': 'GradientOrthogonality', 'groups': 1, 'interval': 1, 'grad_cap': 0.1,
+    },
+}  # fmt: skip
+_L2SP = {'model.step.regularizers.importance.form': 'l2sp',
+         'model.step.regularizers.importance.weight': 0.01}  # fmt: skip
+_WIDE = {'train_dataloader.dataset.type': 'WidenedPhotosDataset'}
+
+_vp_scratch, _vp_finetune = VP.format(_SCRATCH), VP.format(_FINETUNE)
+_ve_scratch, _ve_finetune = VE.format(_SCRATCH), VE.format(_FINETUNE)
+_BOTH = PRETRAINING + FINETUNING
+
+CORE = (
+    Arm('scratch', 'from scratch', _vp_scratch, seeds=None, wave=0),
+    Arm('scratch_long', 'from scratch, updates of both stages', _vp_scratch, seeds=None,
+        updates=_BOTH, wave=0),
+    Arm('naive', 'naive fine-tuning', _vp_scratch, {}, 'vp', seeds=None, wave=0),
+    Arm('released', 'recipe `released`', _ve_finetune, {}, 've', seeds=None, wave=0),
+    Arm('preprint', 'recipe `paper`', _vp_finetune, _PREPRINT | _NO_FFT, 'vp', seeds=None, wave=0),
+    Arm('scratch_tenth', 'from scratch, a tenth of stage 1 more', _vp_scratch,
+        updates=FINETUNING + PRETRAINING // 10, wave=1),
+    Arm('scratch_ve', 'from scratch, head of `released`', _ve_scratch, seeds=None, wave=1),
+    Arm('scratch_ve_long', 'the same, updates of both stages', _ve_scratch, seeds=None,
+        updates=_BOTH, wave=1),
+    Arm('preprint_fft', '`paper` with the FFT term', _vp_finetune, _PREPRINT, 'vp', wave=1),
+    Arm('practical', 'recipe `paper_practical`', _vp_finetune, {}, 'vp', wave=1),
+    Arm('naive_ve', '`released` without L_reg', _ve_scratch, {}, 've', wave=1),
+)  # fmt: skip
+
+FFT = (
+    Arm('scratch_l1', 'from scratch, L1 only', _vp_scratch, _NO_FFT, None, PAIR, wave=1),
+    Arm('naive_l1', 'naive fine-tuning, L1 only', _vp_scratch, _NO_FFT, 'vp', PAIR, wave=1),
+    Arm('released_l1', '`released`, L1 only', _ve_finetune, _NO_FFT, 've', PAIR, wave=1),
+)
+
+TERMS = (
+    Arm('without_mixing', '`paper_practical` without mixing', _vp_finetune, _NO_MIXING, 'vp', PAIR),
+    Arm('without_reg', 'without L_reg', _vp_finetune, _NO_REG, 'vp', PAIR),
+    Arm('without_orthog', 'without L_orthog', _vp_finetune, _NO_ORTHOG, 'vp', PAIR),
+    Arm('without_decay', 'without layer-wise decay', _vp_finetune, _NO_DECAY, 'vp', PAIR),
+    Arm('mixing', 'naive + mixing, 10 %', _vp_scratch,
+        {'model.step.mixing.ratio': 0.1, 'model.step.mixing.cap': None}, 'vp', PAIR),
+    Arm('mixing_40', 'naive + mixing, 40 %', _vp_scratch,
+        {'model.step.mixing.ratio': 0.4, 'model.step.mixing.cap': None}, 'vp', PAIR),
+    Arm('mixing_capped', 'naive + mixing, L_g capped', _vp_scratch,
+        {'model.step.mixing.ratio': 0.1}, 'vp', PAIR),
+    Arm('mixing_decay', 'naive + mixing + decay', _vp_finetune,
+        {'model.step.mixing.cap': None} | _NO_REG | _NO_ORTHOG, 'vp', PAIR),
+    Arm('mixing_orthog', 'naive + mixing + L_orthog', _vp_finetune,
+        {'model.step.mixing.cap': None} | _NO_REG | _NO_DECAY, 'vp', PAIR),
+    Arm('reg', 'naive + L_reg, lambda 0.2', _vp_finetune,
+        _PREPRINT | _NO_MIXING | _NO_ORTHOG | _NO_DECAY, 'vp', PAIR),
+    Arm('reg_weak', 'naive + L_reg, lambda 0.02', _vp_finetune,
+        _NO_MIXING | _NO_ORTHOG | _NO_DECAY, 'vp', PAIR),
+    Arm('released_added', '`released` + L_g added', _ve_finetune, _ADDED, 've', PAIR),
+    Arm('released_decay', '`released` + L_g added, decayed', _ve_finetune, _ADDED | _DECAY, 've',
+        PAIR),
+    Arm('released_orthog', '`released` + L_orthog', _ve_finetune, _ORTHOG, 've', PAIR),
+    Arm('released_always', '`released`, L_reg in every update', _ve_finetune,
+        {'model.step.regularizers.importance.share': 1.0}, 've', PAIR),
+)  # fmt: skip
+
+_mismatched = {'rainy': 38, 'low_light': 8}
+MISMATCHED = tuple(
+    Arm(f'mismatched_{task}', '`paper_practical`, mismatched t', _vp_finetune,
+        {'model.timesteps': f'fixed:{step}'}, 'vp', (task,))
+    for task, step in _mismatched.items()
+)  # fmt: skip
+
+REMEDIES = (
+    Arm('sigma', 'denoiser at one noise level, naive', _vp_scratch, {}, 'sigma', wave=2),
+    Arm('masked', 'masked images, naive', _vp_scratch, {}, 'masked', wave=2),
+    Arm('wide', 'from scratch, widened severities', _vp_scratch, _WIDE, wave=2),
+    Arm('naive_wide', 'naive, widened severities', _vp_scratch, _WIDE, 'vp', PAIR, wave=4),
+    Arm('l2sp', 'naive + L2-SP', _vp_finetune, _NO_MIXING | _NO_ORTHOG | _NO_DECAY | _L2SP, 'vp',
+        PAIR, wave=4),
+)  # fmt: skip
+
+COUNTS: tuple[int | None, ...] = (4, 16, 64, None)
+"""Photographs of which there is one pair each; None for all."""
+_FEW = {
+    'scratch': ('from scratch', _vp_scratch, None),
+    'naive': ('naive', _vp_scratch, 'vp'),
+    'released': ('`released`', _ve_finetune, 've'),
+}
+FEW_PAIRS = tuple(
+    Arm(f'{name}_{count or "all"}', f'{label}, {count or "all"} pairs', base,
+        {'train_dataloader.dataset.max_photos': count, 'train_dataloader.dataset.draws': 1},
+        pretraining, PAIR, wave=4)
+    for count in COUNTS
+    for name, (label, base, pretraining) in _FEW.items()
+)  # fmt: skip
+
+STEPS = (1, 4, 8, 15, 27, 38, 50)
+MATCHED = {'rainy': 8, 'low_light': 38}
+SWEEP = tuple(
+    Arm(f'{name}_t{step}', f'{label}, t = {step}', base, {'model.timesteps': f'fixed:{step}'},
+        pretraining, tuple(task for task in PAIR if MATCHED[task] != step), wave=5)
+    for name, (label, base, pretraining) in _FEW.items() if pretraining
+    for step in STEPS
+)  # fmt: skip
+
+
+def swept(method: str, task: str, step: int) -> str:
+    """The arm that is fine-tuned at a time step: at that of Table 4, the arm without a suffix."""
+    return method if MATCHED[task] == step else f'{method}_t{step}'
+
+
+_unified = 'configs/mini/unified_dtir-unet-w16_{}.py'
+_TASKS_4 = {'param_scheduler.periods': [UNIFIED] * 4, 'param_scheduler.restart_weights': [1] * 4}
+_NO_EXPERTS = {'model.backbone.adapters': None}
+UNIFIED_ARMS = (
+    Arm('joint', 'tasks together', _unified.format('joint_b8-3k'), _NO_EXPERTS, 'vp',
+        updates=4 * UNIFIED, unified=True, wave=4),
+    Arm('asc', 'tasks in order of t_mat', _unified.format('b8-10x300'), _NO_EXPERTS | _TASKS_4,
+        'vp', updates=4 * UNIFIED, unified=True, wave=4),
+    Arm('desc', 'in the opposite order', _unified.format('b8-10x300'),
+        _NO_EXPERTS | _TASKS_4 | {'default_hooks.incremental_tasks.order': 'desc'},
+        'vp', updates=4 * UNIFIED, unified=True, wave=4),
+    Arm('experts', 'in order of t_mat, with experts', _unified.format('b8-10x300'), _TASKS_4,
+        'vp', updates=4 * UNIFIED, unified=True, wave=4),
+)  # fmt: skip
+
+ARMS = {
+    arm.name: arm
+    for group in (CORE, FFT, TERMS, MISMATCHED, REMEDIES, FEW_PAIRS, SWEEP, UNIFIED_ARMS)
+    for arm in group
+}
+
+INTERPOLATIONS = {
+    f'{arm}_wise{share:.0%}'.removesuffix('%'): Interpolation(
+        f'{arm}_wise{share:.0%}'.removesuffix('%'), f'{label}, WiSE-FT {share}', arm, share
+    )
+    for arm, label in (('naive', 'naive'), ('released', '`released`'))
+    for share in (0.5, 0.9)
+}
+
+_METHODS: dict[str, tuple[dict[str, Any], int]] = {
+    'linear_probe': ({'type': 'linear_probe'}, 3),
+    'score': ({'type': 'score'}, 3),
+    'sdedit': ({'type': 'sdedit'}, 3),
+    'trajectory': ({'type': 'trajectory'}, 1),
+    'probe_train': ({'type': 'probe_train', 'iterations': 200}, 1),
+}
+MATCHINGS = {
+    f'{method}_{pretraining}': Matching(f'{method}_{pretraining}', pretraining, config, seeds)
+    for pretraining in ('vp', 've')
+    for method, (config, seeds) in _METHODS.items()
+}
+
+NOT_RUN = {
+    'degradation-classification pre-training (DCPT)': 'needs an objective and a decoder of its own '
+    'and a third kind of pre-training; left out for the budget',
+}

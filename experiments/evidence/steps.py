@@ -1,0 +1,96 @@
+"""Time steps of the ten degradations by every method, beside Table 4, and hypothesis H9."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
+from evidence.arms import MATCHINGS
+from evidence.evaluation import Results
+from evidence.hypotheses import GLOBALITY, H9, LEVEL, REPLICATES
+from evidence.inference import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from evidence.tables import table
+
+_UNIDENTIFIED = 'unidentified'
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Spearman's correlations (...) of vectors (..., N), 0 where one is constant."""
+    x, y = (_ranks(values) - (values.shape[-1] + 1) / 2 for values in (x, y))
+    size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return (x * y).sum(-1) / np.where(size == 0, 1, size)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 along the last axis, ties at their mean."""
+    one, other = values[..., :, None], values[..., None, :]
+    return (one > other).sum(-1) + ((one == other).sum(-1) + 1) / 2
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A mean rank correlation over seeds, with its interval and verdict.
+
+    Args:
+        mean: over seeds.
+        low: of the 95 % interval, from a bootstrap over degradations.
+        high: likewise.
+        verdict: SUPPORTED if all seeds and the interval are above 0.
+    """
+
+    mean: float
+    low: float
+    high: float
+    verdict: str
+
+
+def correlation(steps: np.ndarray, order: np.ndarray) -> Correlation:
+    """The correlation of steps (seeds, degradations) with an order (degradations,)."""
+    by_seed = rank_correlation(steps, order)
+    drawn = np.random.default_rng(0).integers(len(order), size=(REPLICATES, len(order)))
+    samples = np.mean([rank_correlation(row[drawn], order[drawn]) for row in steps], axis=0)
+    low, high = np.quantile(samples, [LEVEL / 2, 1 - LEVEL / 2])
+    verdict = INCONCLUSIVE
+    if low > 0 and min(by_seed) > 0:
+        verdict = SUPPORTED
+    elif high < 0:
+        verdict = CONTRADICTED
+    return Correlation(float(np.mean(by_seed)), float(low), float(high), verdict)
+
+
+def steps_section(results: Results) -> str:
+    """Table 4 beside the steps that each method finds; the last rows are rank correlations."""
+    tasks = list(PAPER_TIMESTEPS)
+    columns, correlations = {}, []
+    for name, study in MATCHINGS.items():
+        found = [
+            results[key]['matches']
+            for seed in range(study.seeds)
+            if (key := f'match-{name}_all_s{seed}') in results
+        ]
+        if not found:
+            continue
+        columns[name] = [', '.join(_one(matches[task]) for matches in found) for task in tasks]
+        steps = np.array([[matches[task]['t_mat'] for task in tasks] for matches in found])
+        orders = [GLOBALITY, PAPER_TIMESTEPS]
+        pair = [correlation(steps, np.array([order[task] for task in tasks])) for order in orders]
+        correlations.append([name, *(f'{c.mean:.2f} [{c.low:.2f}, {c.high:.2f}]' for c in pair),
+                             pair[0].verdict])  # fmt: skip
+    rows = [
+        [task, str(PAPER_TIMESTEPS[task]), *(cells[i] for cells in columns.values())]
+        for i, task in enumerate(tasks)
+    ]
+    text = (
+        '## Matching time steps (as Table 4)\n\n'
+        'One value for each seed, with its 90 % interval; in brackets if no step is clearly best. '
+        '`vp`: pre-training of the preprint; `ve`: of the released code.'
+    )
+    header = ['', 'Table 4', *columns]
+    second = table(['method', 'with globality', 'with Table 4', 'verdict'], correlations)
+    return '\n\n'.join([text, table(header, rows), f'{H9}:', second])
+
+
+def _one(match: dict) -> str:
+    low, high = match['interval']
+    text = f'{match["t_mat"]} ({low} to {high})'
+    return f'[{text}]' if match['status'] == _UNIDENTIFIED else text

@@ -1,0 +1,60 @@
+"""Markdown tables of results."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from evidence.evaluation import Results, figures
+
+EMPTY = '-'
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    lines = [header, ['---'] * len(header), *rows]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def mean_of(results: Results, study: str, task: str, domain: str) -> str:
+    """PSNR and SSIM over seeds and photographs, such as "29.08 ± .21 / .933".
+
+    ± is the standard deviation over seeds.
+    """
+    psnr = figures(results, study, task, domain)
+    if not psnr:
+        return EMPTY
+    ssim = figures(results, study, task, domain, 'ssim')
+    means = [values.mean() for values in psnr.values()]
+    spread = f' ± {decimals(np.std(means, ddof=1))}' if len(means) > 1 else ''
+    similarity = np.mean([values.mean() for values in ssim.values()])
+    return f'{decimals(np.mean(means))}{spread} / {decimals(similarity, 3)}'
+
+
+def input_of(results: Results, task: str, domain: str) -> str:
+    """PSNR and SSIM of the degraded images."""
+    for result in results.values():
+        if task in result.get('images', {}):
+            found = result['images'][task][domain]
+            psnr, ssim = (np.mean(found[f'input_{name}']) for name in ('psnr', 'ssim'))
+            return f'{decimals(psnr)} / {decimals(ssim, 3)}'
+    return EMPTY
+
+
+def quoted(pair: tuple[float, float]) -> str:
+    """PSNR and SSIM of the paper."""
+    return EMPTY if math.isnan(pair[0]) else f'{decimals(pair[0])} / {decimals(pair[1], 3)}'
+
+
+def decimals(value: float, count: int = 2) -> str:
+    """A number without the zero before its point, as results are written here."""
+    text = f'{value:.{count}f}'
+    if float(text) == 0:
+        text = text.lstrip('-')  # no "-0.00"
+    return text.replace('0.', '.', 1) if text.lstrip('-').startswith('0.') else text
+
+
+def signed(value: float) -> str:
+    """A difference in dB."""
+    text = f'{value:+.2f}'
+    return '0.00' if float(text) == 0 else text

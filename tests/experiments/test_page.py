@@ -1,0 +1,177 @@
+"""The page: from made-up results with known effects, and with nothing at all."""
+
+import re
+
+import numpy as np
+import pytest
+from evidence.arms import ARMS, Arm, Interpolation, Matching
+from evidence.charts import Line, line_chart
+from evidence.evaluation import differences, figures, judge, lacking, read_results
+from evidence.figures import figure_files
+from evidence.hypotheses import HYPOTHESES
+from evidence.inference import CONTRADICTED, SUPPORTED
+from evidence.matrix import Cell, all_cells
+from evidence.page import checked_opening, render
+from evidence.results import file_of, images_of, read_result, write_result
+
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
+
+EFFECTS = {'naive': 1.0, 'scratch_long': 2.0, 'preprint': -1.0, 'practical': 0.05}
+DOMAINS = ('source', 'target', 'composite')
+
+
+def made_up(cell: Cell) -> dict:
+    """The result of a cell: 20 dB, photographs and seeds of their own, and the study's effect."""
+    study = cell.study
+    result = {
+        'cell': cell.key,
+        'seed': cell.seed,
+        'config_hash': study.name,
+        'commit': 'abcdef0123',
+        'device': 'a processor, one thread',
+        'cpu_seconds': 36.0,
+    }
+    if isinstance(study, Matching):
+        match = {'interval': [1, 9], 'status': 'identified'}
+        result['matches'] = {
+            task: {'t_mat': step, **match} for task, step in PAPER_TIMESTEPS.items()
+        }
+        return result
+    result['curve'] = [[50 * i, 0.1 - 0.001 * i, 0.11] for i in range(1, 31)]
+    result['plateau'] = {'left': True, 'share': 0.7, 'falling': 0.02}
+    if isinstance(study, Arm | Interpolation):
+        tasks = study.tasks if cell.task == 'all' else (cell.task,)
+        rng = np.random.default_rng(cell.seed)
+        photographs = rng.normal(0, 0.02, 14) + 0.01 * cell.seed
+        psnr = (20 + np.linspace(-3, 3, 14) + EFFECTS.get(study.name, 0) + photographs).round(4)
+        rows = {'psnr': psnr.tolist(), 'ssim': [0.8] * 14}
+        rows |= {f'input_{name}': [10.0] * 14 for name in rows}
+        result['images'] = {task: {domain: rows for domain in DOMAINS} for task in tasks}
+    return result
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp('results')
+    for cell in all_cells().values():
+        write_result(file_of(cell, path), made_up(cell))
+    return path
+
+
+@pytest.fixture(scope='module')
+def results(folder):
+    return read_results(folder)
+
+
+@pytest.fixture(scope='module')
+def judged(results):
+    return judge(results)
+
+
+def test_known_effects_are_found(results, judged):
+    verdicts = {key: found.verdict for key, found in judged.items()}
+    assert verdicts['H1a'] == SUPPORTED
+    assert judged['H1a'].pooled.mean == pytest.approx(1.0)
+    assert judged['H1a'].tasks.keys() == {'rainy', 'low_light', 'noisy', 'hazy'}
+    assert verdicts['H1b'] == CONTRADICTED
+    assert judged['H1b'].pooled.mean == pytest.approx(-1.0)
+    assert verdicts['H10a'] == SUPPORTED  # 0 against -1
+    assert judged['H12'].pooled.mean == pytest.approx(-1.0)  # (0 - 0) - (1 - 0)
+    assert verdicts['H5'] not in (SUPPORTED, CONTRADICTED)  # 0.05 dB is below 0.1
+    assert all(lacking(results, hypothesis) == [] for hypothesis in HYPOTHESES)
+
+
+def test_only_common_seeds_are_paired(results):
+    without = {key: value for key, value in results.items() if key != 'naive_rainy_s1'}
+    seeds, values = differences(without, {'naive': 1, 'scratch': -1}, 'rainy', 'target')
+    assert seeds == (0, 2, 3, 4)
+    assert values == pytest.approx(np.ones((4, 14)))
+    hypothesis = HYPOTHESES[0]
+    assert lacking(without, hypothesis) == ['naive_rainy_s1']
+
+
+def test_a_unified_network_counts_for_each_task(results):
+    assert figures(results, 'asc', 'hazy', 'source').keys() == {0, 1, 2}
+
+
+def test_results_of_two_configs_are_refused(folder, tmp_path):
+    cell = all_cells()['naive_rainy_s0']
+    other = all_cells()['naive_rainy_s1']
+    write_result(file_of(cell, tmp_path), made_up(cell))
+    write_result(file_of(other, tmp_path), made_up(other) | {'config_hash': 'another'})
+    with pytest.raises(ValueError, match='naive_rainy_s1 has the config hash another'):
+        read_results(tmp_path)
+
+
+def test_page_of_all_results(folder, tmp_path):
+    files = render(tmp_path, folder)
+    assert files == render(tmp_path, folder)
+    page = files.pop(tmp_path / 'docs' / 'evidence.md')
+    assert f'**{len(all_cells())} of {len(all_cells())} runs are finished.**' in page
+    assert (
+        '| H1a | Pre-training improves unseen data, at the same fine-tuning updates | +1.00 '
+        in page
+    )
+    assert 'runs missing' not in page
+    assert 'Not run yet' not in page
+    assert 'nan' not in page
+    assert 'commits abcdef0.' in page
+    assert '| w/o L_reg | 36.49 / .936 | 20.' in page  # quoted beside ours
+    assert '| hazy | 47 | 47 (1 to 9), 47 (1 to 9), 47 (1 to 9) |' in page
+    shown = set(re.findall(r'images/evidence/(\w+\.svg)', page))
+    assert shown == {path.name for path in files}
+    assert len(shown) == 10
+
+
+def test_page_of_no_results_says_what_is_missing(tmp_path):
+    (page,) = render(tmp_path, tmp_path / 'none').values()
+    assert f'**0 of {len(all_cells())} runs are finished.**' in page
+    assert 'Not run yet, with the number of runs: asc (3), ' in page
+    assert '36 runs missing' in page
+
+
+def test_opening_paragraph_must_agree_with_the_verdicts(judged):
+    text = '<!-- rests on: H1a SUPPORTED, H1b CONTRADICTED -->\n\nPre-train if time is short.\n'
+    assert checked_opening(text, judged) == 'Pre-train if time is short.\n'
+    wrong = text.replace('H1b CONTRADICTED', 'H1b SUPPORTED')
+    with pytest.raises(ValueError, match='rests on H1b being SUPPORTED, but it is CONTRADICTED'):
+        checked_opening(wrong, judged)
+    with pytest.raises(ValueError, match='must begin with'):
+        checked_opening('No verdicts.', judged)
+
+
+def test_a_result_comes_back_as_it_was_written(tmp_path):
+    cell = all_cells()['naive_rainy_s0']
+    assert read_result(cell, tmp_path) is None
+    write_result(file_of(cell, tmp_path), made_up(cell))
+    assert read_result(cell, tmp_path) == made_up(cell)
+
+
+def test_figures_of_a_test_by_task_and_severity():
+    row = {'task': 'rainy', 'psnr': 20.00004, 'ssim': 0.5, 'input_psnr': 10.0, 'input_ssim': 0.1}
+    rows = [
+        row | {'domain': domain, 'path': f'data/{name}.png'}
+        for domain in ('source', 'target')
+        for name in 'ab'
+    ]
+    found = images_of(rows)
+    assert found['rainy'].keys() == {'source', 'target'}
+    assert found['rainy']['target']['photographs'] == ['a', 'b']
+    assert found['rainy']['target']['psnr'] == [20.0, 20.0]
+
+
+def test_chart_places_points_linearly():
+    text = line_chart('<a>', 'x', 'y', [Line('one', [(0, 0), (5, 1), (10, 2)])])
+    points = re.search(r'<polyline points="([^"]+)"', text)[1].split()
+    (x0, y0), (x1, y1), (x2, y2) = (map(float, point.split(',')) for point in points)
+    assert x1 == pytest.approx((x0 + x2) / 2, abs=0.1)
+    assert y1 == pytest.approx((y0 + y2) / 2, abs=0.1)
+    assert y2 < y0  # up
+    assert '&lt;a&gt;' in text
+
+
+def test_figures_only_of_what_there_is(results):
+    assert figure_files({}) == {}
+    naive = {key: value for key, value in results.items() if key.startswith('naive_t')}
+    assert {name.split('_')[0] for name in figure_files(naive)} == {'steps'}
+    assert ARMS['naive_t4'].tasks == ('rainy', 'low_light')
