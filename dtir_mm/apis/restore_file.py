@@ -65,7 +65,11 @@ class RestoredImage:
 
 
 def restore_file(
-    restorer: Restorer, job: Job, settings: Settings, progress: Callable[[int, int], None]
+    restorer: Restorer,
+    job: Job,
+    settings: Settings,
+    progress: Callable[[int, int], None],
+    before_writing: Callable[[], None],
 ) -> RestoredImage:
     """Restores an image file and writes the result.
 
@@ -76,6 +80,7 @@ def restore_file(
         job: the files.
         settings: how to restore.
         progress: called with the numbers of rows that are done, and of all.
+        before_writing: called before anything is written; may raise ValueError.
 
     Raises:
         OSError, ValueError: the image cannot be read, restored or written; the message names it.
@@ -99,13 +104,16 @@ def restore_file(
     notes = list(image.notes)
     if found.t and (note := tile_note(restorer, (height, width), found.t)):
         notes.append(note)
-    if job.comparison is not None:
-        write_image_file(job.comparison, _side_by_side(image, restored))
+    before_writing()
     if found.t == 0 and job.result.suffix.lower() == job.source.suffix.lower():
         with replacing(job.result) as temporary:  # writing it again would change a JPEG
             shutil.copyfile(job.source, temporary)
+        notes = []
     else:
         notes += write_image_file(job.result, replace(image, pixels=restored))
+    # After the result, by which --skip-existing decides.
+    if job.comparison is not None:
+        write_image_file(job.comparison, _side_by_side(image, restored))
     return RestoredImage((width, height), found, time.perf_counter() - started, notes)
 
 

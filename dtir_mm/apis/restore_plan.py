@@ -59,7 +59,9 @@ class Plan:
         there = [job for job in self.jobs if any(map(os.path.lexists, job.targets))]
         if overwrite or not there:
             return self
-        if not skip:
+        if skip:  # a comparison without its result is of a call that was interrupted
+            there = [job for job in there if os.path.lexists(job.result)]
+        else:
             first = next(target for target in there[0].targets if os.path.lexists(target))
             raise ValueError(
                 f'{shown(first)} exists ({len(there)} of {len(self.jobs)} results do): give '

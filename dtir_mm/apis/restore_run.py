@@ -35,6 +35,7 @@ class Run:
     records: dict[Path, Record] = field(default_factory=dict)
     notes: list[tuple[Path, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unrecorded: list[str] = field(default_factory=list)
     done: int = 0
     _written: set[tuple[int, int] | None] = field(default_factory=set)
 
@@ -46,25 +47,32 @@ class Run:
             with tqdm(jobs, unit='image') as bar:
                 for job in bar:
                     try:
-                        self._restore(job, bar)
+                        line = self._restore(job, bar)
                     except (OSError, ValueError) as error:
                         self.failed.append(str(error))
                         if names_full_disk(error):  # the others would fail as well
                             break
+                    else:
+                        bar.write(line)
         finally:  # also when interrupted
             for record in self.records.values():
-                record.write()
+                try:
+                    record.write()
+                except (OSError, ValueError) as error:
+                    self.unrecorded.append(str(error))
 
-    def _restore(self, job: Job, bar: tqdm) -> None:
-        self._require_free(job.targets)
-        restored = restore_file(self.restorer, job, self.settings, partial(_show_rows, bar))
-        bar.write(f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}')
+    def _restore(self, job: Job, bar: tqdm) -> str:
+        """Restores an image, records it, and returns a line about it."""
+        free = partial(self._require_free, job.targets)
+        free()  # before the work, and again after it: another call may write there
+        restored = restore_file(self.restorer, job, self.settings, partial(_show_rows, bar), free)
         self.done += 1
         self.notes += [(job.source, note) for note in restored.notes]
         self._written |= {identity(target) for target in job.targets}
         if job.folder is not None:
             entry = {'source': shown(job.source), **restored.entry, **self.about}
             self.records[job.folder].add(job.result, entry)
+        return f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}'
 
     def _require_free(self, targets: list[Path]) -> None:
         """Raises ValueError if one exists by now.
@@ -73,7 +81,7 @@ class Run:
         """
         for target in filter(os.path.lexists, targets):
             if not self.overwrite or identity(target) in self._written:
-                raise ValueError(f'{shown(target)} was written by now, and is not replaced')
+                raise ValueError(f'{shown(target)} exists by now, and is not replaced')
 
 
 def _show_rows(bar: tqdm, done: int, of: int) -> None:

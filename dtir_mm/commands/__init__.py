@@ -48,6 +48,9 @@ def main() -> int | str | None:
         command = import_module(f'dtir_mm.commands.{COMMANDS[name][0]}')
     except ImportError as error:
         return f'{name}: {error}. `dtir-mm check-env` lists what is missing'
+    except KeyboardInterrupt:  # importing takes seconds
+        print(f'{name}: interrupted', file=sys.stderr)
+        return 130
     return command.main()
 
 

@@ -132,17 +132,19 @@ def main() -> None:
     where = f' to {shown(args.output)}' if args.output else ''
     print(f'restored {run.done} image(s){where} in {seconds:.1f} s')
     if skipped := len(every.jobs) - len(plan.jobs):
-        print(f'skipped {skipped} whose result exists')
+        print(f'skipped {skipped} image(s) that already have results')
     for line in every.left_out:
         print(line)
     for line in note_lines(run.notes):
         print(f'note: {line}')
+    if run.unrecorded and not run.failed:
+        raise SystemExit('restore: not recorded: ' + '\n  '.join(run.unrecorded))
     if run.failed:
         untried = len(plan.jobs) - run.done - len(run.failed)
         more = f', and {untried} not tried: free disk space and continue with --skip-existing'
         raise SystemExit(
             f'restore: not restored: {len(run.failed)} image(s){more if untried else ""}\n  '
-            + '\n  '.join(run.failed)
+            + '\n  '.join(run.failed + run.unrecorded)
         )
 
 

@@ -78,6 +78,15 @@ def test_missing_packages_are_one_line_except_for_check_env(monkeypatch, capsys)
     assert ending(monkeypatch, 'check-env', '--help') == 0
 
 
+def test_ctrl_c_while_a_command_is_imported_is_one_line(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, 'import_module', interrupted)
+    assert ending(monkeypatch, 'restore', 'a.png') == 130
+    assert capsys.readouterr().err == 'restore: interrupted\n'
+
+
 def test_configs_are_listed_by_pattern(monkeypatch, capsys):
     assert ending(monkeypatch, 'configs', 'setting_b/*_joint_*') is None
     *names, last = capsys.readouterr().out.splitlines()

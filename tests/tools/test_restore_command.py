@@ -5,10 +5,12 @@ import os
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from dtir_mm import __version__
-from dtir_mm.apis import load_restorer, restore_pixels
+from dtir_mm.apis import load_restorer, restore_file, restore_pixels
 from dtir_mm.apis.restore_run import Run
+from dtir_mm.apis.restored_json import Record
 from dtir_mm.image_io import read_image, save_image
 from dtir_mm.models.restorers.restorer import Restorer
 
@@ -129,6 +131,66 @@ def test_comparisons_show_the_image_and_the_result(photos, run_tool, tmp_path):
     np.testing.assert_array_equal(both[:, 24:], read_image(tmp_path / 'out' / 'b.bmp'))
 
 
+def test_a_comparison_without_its_result_is_no_result(photos, run_tool, tmp_path, monkeypatch):
+    """As a full disk leaves it: the result is written first, and decides what is skipped."""
+    written = []
+    write = restore_file.write_image_file
+    monkeypatch.setattr(
+        restore_file,
+        'write_image_file',
+        lambda path, *more: written.append(path) or write(path, *more),
+    )
+    out = tmp_path / 'out'
+    run_tool('restore', photos, '-o', out, '--compare')
+    assert [path.name for path in written[:2]] == ['a.png', 'a_compare.png']
+    (out / 'a.png').unlink()
+    (out / 'a_compare.png').rename(out / 'elsewhere.png')
+    (out / 'b_compare.png').unlink()
+    run_tool('restore', photos, '-o', out, '--compare', '--skip-existing')
+    assert names(out) == {'a.png', 'a_compare.png', 'b.png', 'elsewhere.png', 'restored.json'}
+
+
+def test_a_result_of_another_call_is_kept(photos, failure_of, tmp_path, monkeypatch):
+    """It appears while the image is being restored."""
+    out = tmp_path / 'out'
+    read = restore_file.read_image_file
+
+    def appears(path, *more):
+        out.mkdir(exist_ok=True)
+        (out / path.name).write_bytes(b'of another call')
+        return read(path, *more)
+
+    monkeypatch.setattr(restore_file, 'read_image_file', appears)
+    message = failure_of('restore', photos / 'a.png', '-o', f'{out}/')
+    assert 'a.png exists by now, and is not replaced' in message
+    assert (out / 'a.png').read_bytes() == b'of another call'
+
+
+def test_a_record_that_cannot_be_written_hides_nothing(photos, failure_of, tmp_path, monkeypatch):
+    def full(self):
+        raise OSError('the disk is full')
+
+    monkeypatch.setattr(Record, 'write', full)
+    (photos / 'text.png').write_text('no image')
+    message = failure_of('restore', photos, '-o', tmp_path / 'out')
+    assert 'not restored: 1 image(s)' in message and 'text.png' in message
+    assert '\n  the disk is full\n' in message
+    (photos / 'text.png').unlink()
+    message = failure_of('restore', photos, '-o', tmp_path / 'out', '--overwrite')
+    assert 'not recorded: the disk is full' in message
+
+
+def test_a_closed_output_loses_no_record(photos, failure_of, tmp_path, monkeypatch):
+    """``dtir-mm restore ... | head -1``."""
+
+    def closed(self, *more):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(tqdm, 'write', closed)
+    failure_of('restore', photos, '-o', tmp_path / 'out')
+    assert set(record(tmp_path / 'out')) == {'a.png'} == names(tmp_path / 'out') - {'restored.json'}
+
+
 def test_sub_folders_that_are_left_out_are_named(
     photos, run_tool, failure_of, tmp_path, unchanging
 ):
@@ -170,7 +232,7 @@ def test_results_that_appear_meanwhile_are_kept(photos, failure_of, tmp_path, mo
     usual = Run.restore
     monkeypatch.setattr(Run, 'restore', appears)
     message = failure_of('restore', photos, '-o', out)
-    assert f'not restored: 1 image(s)\n  {out}/a.png was written by now' in message
+    assert f'not restored: 1 image(s)\n  {out}/a.png exists by now' in message
     assert (out / 'a.png').read_bytes() == b'of another program'
 
 

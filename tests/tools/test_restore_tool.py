@@ -170,7 +170,10 @@ def test_skip_existing_continues_an_earlier_call(toy, run_tool, failure_of, tmp_
     source, out = folder_of(toy, tmp_path / 'in', 'a.png', 'b.png', 'c.png'), tmp_path / 'out'
     save_image(out / 'b.png', np.full((8, 8, 3), 7, np.uint8))
     printed = run_tool('restore', toy.finetune, source, out, '--skip-existing')
-    assert 'restored 2 image(s)' in printed and 'skipped 1 whose result exists' in printed
+    assert (
+        'restored 2 image(s)' in printed
+        and 'skipped 1 image(s) that already have results' in printed
+    )
     assert contents(out).keys() == {'a.png', 'b.png', 'c.png', 'restored.json'}
     assert (read_image(out / 'b.png') == 7).all()
     failure_of('restore', toy.finetune, source, out, '--skip-existing', '--overwrite')
