@@ -138,7 +138,7 @@ def test_conversions_are_noted(tmp_path, photo):
     Image.fromarray(grey).save(tmp_path / 'grey.png')
     assert noted(tmp_path / 'grey.png') == ['grey was repeated over three channels']
     cv2.imwrite(str(tmp_path / 'deep.png'), photo.astype(np.uint16) * 257)
-    assert noted(tmp_path / 'deep.png') == ['of 16 bits a channel the upper 8 were taken']
+    assert noted(tmp_path / 'deep.png') == ['reduced from 16 to 8 bits per channel']
     transparency = ['transparency was dropped, the colours below it are kept']
     Image.fromarray(np.dstack([photo, grey])).save(tmp_path / 'alpha.png')
     assert noted(tmp_path / 'alpha.png') == transparency
@@ -172,7 +172,7 @@ def test_16_bits_of_grey_are_read_from_every_format_that_has_them(tmp_path, suff
     else:
         Image.fromarray(wide).save(path)
     np.testing.assert_array_equal(read_image(path), np.dstack([(wide >> 8).astype(np.uint8)] * 3))
-    assert 'of 16 bits a channel the upper 8 were taken' in noted(path)
+    assert 'reduced from 16 to 8 bits per channel' in noted(path)
 
 
 def test_images_of_more_than_one_strip_are_whole(tmp_path, monkeypatch):

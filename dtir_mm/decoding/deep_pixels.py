@@ -14,7 +14,7 @@ _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
 
 
 def deep_pixels(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Loads an opened image of 16 bits a channel.
+    """Loads an opened image of 16 bits per channel.
 
     Returns:
         Pixels, uint16, (H, W, 3) or, grey, (H, W, 1), and alpha, (H, W), if there is any. None for
@@ -26,7 +26,7 @@ def deep_pixels(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | No
     """
     decoder = str(getattr(image, 'tile', ''))
     if 'I;12' in decoder:
-        raise ValueError('its pixels have 12 bits; 8 or 16 bits a channel are read')
+        raise ValueError('its pixels have 12 bits; 8 or 16 bits per channel are supported')
     coloured = image.format in ('PNG', 'TIFF') and image.mode in ('RGB', 'RGBA', 'LA')
     content = _content(image) if coloured else None
     image.load()

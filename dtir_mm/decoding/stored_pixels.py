@@ -43,7 +43,7 @@ def stored_pixels(image: ImageFile.ImageFile) -> StoredPixels:
     image.load()
     convert, notes = _conversion(image)
     if deep:
-        notes.append('of 16 bits a channel the upper 8 were taken')
+        notes.append('reduced from 16 to 8 bits per channel')
     return StoredPixels(*_in_strips(image, convert), notes)
 
 
@@ -51,7 +51,7 @@ def _conversion(image: Image.Image) -> tuple[Callable[[Image.Image], Image.Image
     """The conversion to L, LA, RGB or RGBA, and notes on it."""
     mode = image.mode
     if mode in ('I', 'F'):
-        raise ValueError(f'its pixels are of mode {mode!r}; 8 or 16 bits a channel are read')
+        raise ValueError(f'its pixels are of mode {mode!r}; 8 or 16 bits per channel are supported')
     if mode == 'CMYK':
         convert, notes = colours(image, 'CMYK')
         return convert, ['CMYK became RGB, in sRGB', *notes]
