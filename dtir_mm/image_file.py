@@ -95,12 +95,25 @@ def read_image_file(path: str | Path, max_pixels: int | None = None) -> ImageFil
         warnings.simplefilter('ignore')  # Pillow's warnings about metadata name no file
         path = Path(path)
         (image, orientation), notes = decoded(path, partial(_read, path), max_pixels)
-    return replace(
-        image,
-        pixels=turned(image.pixels, orientation),
-        alpha=None if image.alpha is None else turned(image.alpha, orientation),
-        notes=image.notes + notes,
-    )
+    return _upright(replace(image, notes=image.notes + notes), orientation)
+
+
+def of_pillow(image: Image.Image) -> ImageFile:
+    """What a PIL image holds, as ``read_image_file`` gives it for a file, with 8 bits of colours.
+
+    Raises:
+        ValueError: it has no pixels, or pixels of 32 bits or floating point.
+        Exception: any exception of Pillow if the image cannot be decoded.
+    """
+    if 0 in image.size:
+        raise ValueError(f'an image of {image.width} x {image.height} pixels cannot be restored')
+    if image.mode in ('I', 'F'):
+        raise ValueError(
+            f'a PIL image of mode {image.mode!r} has no defined white: pass a numpy array of '
+            f'uint8, uint16, or floating-point values in [0, 1]'
+        )
+    image.load()
+    return _upright(*_stored(image))
 
 
 def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
@@ -149,21 +162,39 @@ def _read(path: Path, image: PillowFile) -> tuple[ImageFile, int]:
     assert image.fp is not None, 'the image is not loaded yet'
     chunks = tuple(colour_chunks(image.fp)) if image.format == 'PNG' else ()
     lossless = image.format == 'WEBP' and is_lossless(image.fp)
+    stored, orientation = _stored(image)
+    if image.format == 'MPO':
+        note = 'further images in the file (a preview, gain map or second view) were dropped'
+        stored.notes.append(note)
+    return replace(
+        stored,
+        format='JPEG' if image.format == 'MPO' else stored.format,
+        metadata=replace(stored.metadata, colour_chunks=chunks),
+        lossless=lossless,
+    ), orientation
+
+
+def _stored(image: Image.Image) -> tuple[ImageFile, int]:
     pixels, alpha, notes = stored_pixels(image)
     orientation, ignored = camera_orientation(image)
     metadata, more = read_metadata(image, orientation in _EXCHANGED)
     if image.mode in CONVERTED:
         metadata = replace(metadata, icc_profile=None)
-    if image.format == 'MPO':
-        more.append('further images in the file (a preview, gain map or second view) were dropped')
     return ImageFile(
         pixels=pixels,
         alpha=alpha,
-        format='JPEG' if image.format == 'MPO' else image.format or '',
-        metadata=replace(metadata, colour_chunks=chunks),
-        lossless=lossless,
+        format=image.format or '',
+        metadata=metadata,
         notes=list(dict.fromkeys([*notes, *ignored, *more])),
     ), orientation
+
+
+def _upright(image: ImageFile, orientation: int) -> ImageFile:
+    return replace(
+        image,
+        pixels=turned(image.pixels, orientation),
+        alpha=None if image.alpha is None else turned(image.alpha, orientation),
+    )
 
 
 def _require_one_frame(path: Path, image: Image.Image) -> None:

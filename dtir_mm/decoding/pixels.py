@@ -70,7 +70,9 @@ def _base_mode(image: Image.Image) -> str:
     if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
         return 'L'
     if image.mode in ('I', 'F'):
-        raise ValueError(f'its pixels are of mode {image.mode!r}; 8 or 16 bits per channel are supported')
+        raise ValueError(
+            f'its pixels are of mode {image.mode!r}; 8 or 16 bits per channel are read'
+        )
     if image.mode in _GREY:
         return 'L'
     return 'CMYK' if image.mode == 'CMYK' else 'RGB'
