@@ -236,7 +236,7 @@ def test_odd_sizes(tmp_path, size, suffix):
 @pytest.mark.parametrize('content', [b'', b'some text', b'\xff\xd8\xff\xe0'])
 def test_files_that_are_no_images_are_named(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
-    with pytest.raises(ValueError, match=rf'a\.jpg \({len(content)} bytes\) is no image'):
+    with pytest.raises(ValueError, match=rf'a\.jpg \({len(content)} bytes\) is not an image'):
         read_image_file(tmp_path / 'a.jpg')
     with pytest.raises(FileNotFoundError, match=r'no such image file: .*b\.jpg'):
         read_image_file(tmp_path / 'b.jpg')
@@ -247,6 +247,13 @@ def test_large_images_are_refused(tmp_path):
     assert read_image_file(tmp_path / 'a.png', max_pixels=24 * 36).pixels.shape == RGB.shape
     with pytest.raises(ImageTooLargeError, match=r'a\.png has 36 x 24 = 864 pixels'):
         read_image_file(tmp_path / 'a.png', max_pixels=24 * 36 - 1)
+
+
+def test_an_image_beyond_the_memory_is_named(tmp_path, monkeypatch):
+    Image.fromarray(RGB).save(tmp_path / 'a.png')
+    monkeypatch.setattr('dtir_mm.image_file.stored_pixels', lambda image: np.empty(1 << 60))
+    with pytest.raises(ImageTooLargeError, match=r'a\.png has 36 x 24 = 864 pixels, too many for'):
+        read_image_file(tmp_path / 'a.png')
 
 
 def test_files_are_replaced_only_as_a_whole(tmp_path, monkeypatch):

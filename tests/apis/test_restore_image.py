@@ -247,11 +247,17 @@ def test_wrong_arguments_are_named(checkpoint, photo):
     with pytest.raises(TypeError, match=r'the image comes first: dtir_mm.restore\(image, rest'):
         dtir_mm.restore(load_restorer(checkpoint), photo)
     for options, said in (
-        ({'t': 99}, 't=99 must lie in 1..50'),
-        ({'t': T, 'strength': 2}, 'strength=2 must lie in'),
+        ({'t': 99}, 't=99 must be a whole number in 1..50'),
+        ({'t': 3.5}, 't=3.5 must be a whole number in 1..50'),
+        ({'t': '3'}, "t='3' must be a whole number in 1..50"),
+        ({'t': T, 'strength': 2}, r'strength=2 must be a number in \[0, 1\]'),
+        ({'t': T, 'strength': 'a'}, "strength='a' must be a number in"),
+        ({'t': T, 'ensemble': 'no'}, "ensemble='no' must be True or False"),
         ({'t': T, 'precision': 'half'}, "precision='half' must be one of"),
         ({'t': T, 'device': 'tpu'}, "the device 'tpu' cannot be used"),
-        ({'t': T, 'tile': 1}, 'tile=1 must be at least 2'),
+        ({'t': T, 'device': 'meta'}, "the device 'meta' cannot be used"),
+        ({'t': T, 'tile': 1}, 'tile=1 must be a whole number of at least 2'),
+        ({'t': T, 'tile': '9'}, "tile='9' must be a whole number"),
     ):
         with pytest.raises(ValueError, match=said):
             dtir_mm.restore(photo, checkpoint, **options)

@@ -158,5 +158,5 @@ def test_planes(tmp_path):
 def test_grey_and_alpha_in_tiff_is_named(tmp_path):
     options = {'planarconfig': 'contig', 'extrasamples': ['unassalpha']}
     tifffile.imwrite(tmp_path / 'a.tif', DEEP[..., :2], photometric='minisblack', **options)
-    with pytest.raises(ValueError, match=r'a\.tif .* is no image that Pillow can read'):
+    with pytest.raises(ValueError, match=r'a\.tif .* is not an image that Pillow can read'):
         read_image_file(tmp_path / 'a.tif')
