@@ -18,6 +18,7 @@ from dtir_mm.decoding.metadata import Metadata, read_metadata
 from dtir_mm.decoding.orientation import camera_orientation, turned
 from dtir_mm.decoding.png_chunks import colour_chunks
 from dtir_mm.decoding.stored_pixels import CONVERTED, stored_pixels
+from dtir_mm.decoding.webp_chunks import is_lossless
 from dtir_mm.encoding.deep_png import encode_deep_png
 from dtir_mm.encoding.fitting import Content, fitted
 from dtir_mm.encoding.metadata import pillow_options, tiff_tags
@@ -27,7 +28,7 @@ from dtir_mm.image_io import RefusedImageError, decoded
 from dtir_mm.names import shown
 
 QUALITY = 95
-"""Of JPEG (without chroma subsampling), WebP and AVIF, whatever that of the input was."""
+"""Of JPEG and AVIF (without chroma subsampling) and lossy WebP, whatever the input's was."""
 # Formats in full colour; PNG and TIFF keep everything.
 _WRITTEN = frozenset({'PNG', 'TIFF', 'JPEG', 'WEBP', 'AVIF', 'BMP', 'JPEG2000', 'PPM', 'TGA'})
 _ONE_IMAGE = ('MPO', 'PSD')  # their further images are previews and layers
@@ -37,6 +38,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     'WEBP': {'quality': QUALITY, 'exact': True},
     'AVIF': {'quality': QUALITY},
 }
+_LOSSLESS_WEBP = {'lossless': True, 'quality': 50}  # here the quality is the effort
 _EXCHANGED = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
@@ -52,6 +54,7 @@ class ImageFile:
         alpha: (H, W) of the same type; None if the image has no transparency.
         format: Pillow's name of the format, e.g. "PNG".
         metadata: the colour profile, EXIF, and others.
+        lossless: whether it is a lossless WebP, and is written as such.
         notes: what was converted or is not kept, as constant strings.
     """
 
@@ -59,6 +62,7 @@ class ImageFile:
     alpha: np.ndarray | None = None
     format: str = 'PNG'
     metadata: Metadata = Metadata()
+    lossless: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -91,12 +95,25 @@ def read_image_file(path: str | Path, max_pixels: int | None = None) -> ImageFil
         warnings.simplefilter('ignore')  # Pillow's warnings about metadata name no file
         path = Path(path)
         (image, orientation), notes = decoded(path, partial(_read, path), max_pixels)
-    return replace(
-        image,
-        pixels=turned(image.pixels, orientation),
-        alpha=None if image.alpha is None else turned(image.alpha, orientation),
-        notes=image.notes + notes,
-    )
+    return _upright(replace(image, notes=image.notes + notes), orientation)
+
+
+def of_pillow(image: Image.Image) -> ImageFile:
+    """What a PIL image holds, as ``read_image_file`` gives it for a file, with 8 bits of colours.
+
+    Raises:
+        ValueError: it has no pixels, or pixels of 32 bits or floating point.
+        Exception: any exception of Pillow if the image cannot be decoded.
+    """
+    if 0 in image.size:
+        raise ValueError(f'an image of {image.width} x {image.height} pixels cannot be restored')
+    if image.mode in ('I', 'F'):
+        raise ValueError(
+            f'a PIL image of mode {image.mode!r} has no defined white: pass a numpy array of '
+            f'uint8, uint16, or floating-point values in [0, 1]'
+        )
+    image.load()
+    return _upright(*_stored(image))
 
 
 def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
@@ -123,7 +140,7 @@ def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
     _check(path, image)
     content, notes = fitted(Content(image.pixels, image.alpha, image.metadata), image_format)
     try:
-        encoded = _encoded(content, image_format)
+        encoded = _encoded(content, image_format, image.lossless)
         with replacing(path, lambda: len(encoded)) as temporary:
             temporary.write_bytes(encoded)
     except OSError as error:
@@ -144,28 +161,48 @@ def _read(path: Path, image: PillowFile) -> tuple[ImageFile, int]:
     _require_one_frame(path, image)
     assert image.fp is not None, 'the image is not loaded yet'
     chunks = tuple(colour_chunks(image.fp)) if image.format == 'PNG' else ()
+    lossless = image.format == 'WEBP' and is_lossless(image.fp)
+    stored, orientation = _stored(image)
+    if image.format == 'MPO':
+        note = 'further images in the file (a preview, gain map or second view) were dropped'
+        stored.notes.append(note)
+    return replace(
+        stored,
+        format='JPEG' if image.format == 'MPO' else stored.format,
+        metadata=replace(stored.metadata, colour_chunks=chunks),
+        lossless=lossless,
+    ), orientation
+
+
+def _stored(image: Image.Image) -> tuple[ImageFile, int]:
     pixels, alpha, notes = stored_pixels(image)
     orientation, ignored = camera_orientation(image)
     metadata, more = read_metadata(image, orientation in _EXCHANGED)
     if image.mode in CONVERTED:
         metadata = replace(metadata, icc_profile=None)
-    if image.format == 'MPO':
-        more.append('further images in the file (a preview, gain map or second view) were dropped')
     return ImageFile(
         pixels=pixels,
         alpha=alpha,
-        format='JPEG' if image.format == 'MPO' else image.format or '',
-        metadata=replace(metadata, colour_chunks=chunks),
+        format=image.format or '',
+        metadata=metadata,
         notes=list(dict.fromkeys([*notes, *ignored, *more])),
     ), orientation
+
+
+def _upright(image: ImageFile, orientation: int) -> ImageFile:
+    return replace(
+        image,
+        pixels=turned(image.pixels, orientation),
+        alpha=None if image.alpha is None else turned(image.alpha, orientation),
+    )
 
 
 def _require_one_frame(path: Path, image: Image.Image) -> None:
     frames = 1 if image.format in _ONE_IMAGE else getattr(image, 'n_frames', 1)
     if frames > 1:
-        kind = 'pages; a file of several' if image.format == 'TIFF' else 'frames; an animation'
+        kind = 'pages; multi-page files' if image.format == 'TIFF' else 'frames; animations'
         raise RefusedImageError(
-            f'{shown(path)} has {frames} {kind} is not restored: split it into images first'
+            f'{shown(path)} has {frames} {kind} are not supported: split it into images first'
         )
 
 
@@ -187,11 +224,15 @@ def _check(path: Path, image: ImageFile) -> None:
         )
 
 
-def _encoded(content: Content, image_format: str) -> bytes | memoryview:
+def _encoded(content: Content, image_format: str, lossless: bool) -> bytes | memoryview:
     pixels, alpha, metadata = content
     if image_format == 'TIFF':
         return encode_tiff(pixels, alpha, tiff_tags(metadata))
     options = pillow_options(metadata, image_format) | _OPTIONS.get(image_format, {})
+    if image_format == 'WEBP' and lossless:
+        options |= _LOSSLESS_WEBP
+    if image_format == 'AVIF' and pixels.shape[2] == 3:
+        options['subsampling'] = '4:4:4'  # of grey it would make RGB
     file = io.BytesIO()
     if pixels.dtype == np.uint16:
         Image.new('L', (1, 1)).save(file, 'PNG', **options)

@@ -119,7 +119,7 @@ def save_image(path: str | Path, rgb: np.ndarray) -> None:
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format not in Image.SAVE:
         raise ValueError(
-            f'{shown(path)}: suffix {path.suffix!r} is no image format; use .png or .jpg'
+            f'{shown(path)}: suffix {path.suffix!r} is not an image format; use .png or .jpg'
         )
     try:
         # In memory first: on a full disk some encoders give no reason, and JPEG 2000 hangs.
@@ -184,7 +184,7 @@ def _naming(path: Path) -> Iterator[None]:
     if not path.is_file():
         where = f' (a link to {shown(os.readlink(path))})' if path.is_symlink() else ''
         if path.exists():
-            where += ' (there is a folder, pipe or device of that name)'
+            where += ' (it is not a regular file)'
         raise FileNotFoundError(f'no such image file: {name}{where}')
     try:
         yield
@@ -192,7 +192,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise
     except Image.UnidentifiedImageError as error:
         size = path.stat().st_size
-        raise ValueError(f'{name} ({size} bytes) is no image that Pillow can read') from error
+        raise ValueError(f'{name} ({size} bytes) is not an image that Pillow can read') from error
     except Exception as error:  # decoders raise all kinds of exceptions
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise ValueError(f'{name} is a broken or unsupported image: {reason}') from error
@@ -222,10 +222,16 @@ def _decoded(
         if width * height > limit:
             raise ImageTooLargeError(
                 f'{shown(path)} has {width} x {height} = {width * height} pixels, more than the '
-                f'{limit} that are read: raise the limit (restore.py --max-pixels, or the '
-                f'environment variable DTIR_MAX_PIXELS)'
+                f'{limit} that are read: raise the limit (dtir-mm restore --max-pixels, or '
+                f'the environment variable DTIR_MAX_PIXELS)'
             )
-        return decode(image)
+        try:
+            return decode(image)
+        except MemoryError as error:
+            raise ImageTooLargeError(
+                f'{shown(path)} has {width} x {height} = {width * height} pixels, too many for the '
+                f'memory that is available'
+            ) from error
 
 
 def _content_of_png(path: Path) -> bytes | None:

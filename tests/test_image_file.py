@@ -9,7 +9,9 @@ import tifffile
 from odd_files import make_files
 from odd_images import grey_profile, icc_profile, with_chunk
 from PIL import Image, PngImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from dtir_mm.encoding.tiff import encode_tiff
 from dtir_mm.image_file import ImageFile, is_written, read_image_file, write_image_file
 from dtir_mm.image_io import ImageTooLargeError
 
@@ -68,6 +70,14 @@ def test_lossy_formats_keep_the_mode_if_they_have_it(tmp_path, suffix, mode):
         assert written.mode == mode and notes == []
         difference = np.asarray(written.convert('RGB')).astype(int) - image.convert('RGB')
     assert np.abs(difference).mean() < 3
+
+
+def test_avif_keeps_all_chroma(tmp_path):
+    stripes = np.zeros((24, 36, 3), np.uint8)
+    stripes[:, ::2, 0], stripes[:, 1::2, 2] = 255, 255  # red and blue
+    write_image_file(tmp_path / 'a.avif', ImageFile(stripes))
+    with Image.open(tmp_path / 'a.avif') as written:
+        assert np.abs(np.asarray(written).astype(int) - stripes).mean() < 10
 
 
 def test_jpegs_are_written_at_quality_95_with_all_chroma(tmp_path):
@@ -143,6 +153,41 @@ def test_texts_comments_and_resolution_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize('deep', [False, True])
+def test_a_tiff_without_a_resolution_gets_none(tmp_path, deep):
+    pixels = RGB.astype(np.uint16) * 257 if deep else RGB
+    (tmp_path / 'a.tif').write_bytes(encode_tiff(pixels, None, ImageFileDirectory_v2()))
+    copy, notes = rewritten(tmp_path / 'a.tif')
+    with tifffile.TiffFile(copy) as tiff:
+        assert not {'XResolution', 'YResolution'} & {tag.name for tag in tiff.pages[0].tags}
+    assert notes == []
+    write_image_file(tmp_path / 'a.jpg', read_image_file(tmp_path / 'a.tif'))
+    with Image.open(tmp_path / 'a.jpg') as written:
+        assert 'dpi' not in written.info
+
+
+@pytest.mark.parametrize('tag', [33550, 34735, 65000])
+def test_tiff_tags_that_are_dropped_are_noted(tmp_path, tag):
+    tifffile.imwrite(
+        tmp_path / 'a.tif', RGB, photometric='rgb', extratags=[(tag, 's', 0, 'a text', True)]
+    )
+    note = 'some TIFF tags, such as those of GeoTIFF, were not kept'
+    assert read_image_file(tmp_path / 'a.tif').notes == [note]
+
+
+@pytest.mark.parametrize('extended', [False, True])
+def test_a_lossless_webp_stays_lossless(tmp_path, extended):
+    noise = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    more = {'icc_profile': PROFILE} if extended else {}
+    for lossless in (True, False):
+        Image.fromarray(noise).save(tmp_path / 'a.webp', lossless=lossless, **more)
+        file = read_image_file(tmp_path / 'a.webp')
+        write_image_file(tmp_path / 'b.webp', file)
+        with Image.open(tmp_path / 'b.webp') as written:
+            same = np.array_equal(np.asarray(written), file.pixels)
+        assert file.lossless == same == lossless
+
+
+@pytest.mark.parametrize('deep', [False, True])
 def test_colour_chunks_of_png_are_kept(tmp_path, deep):
     file = ImageFile(RGB.astype(np.uint16) if deep else RGB)
     write_image_file(tmp_path / 'plain.png', file)
@@ -163,7 +208,8 @@ def test_animations_and_pages_are_refused(tmp_path, suffix):
     path = tmp_path / f'several.{suffix}'
     frames[0].save(path, save_all=True, append_images=frames[1:])
     with pytest.raises(
-        ValueError, match=rf'several\.{suffix} has 3 (frames|pages); a.* not restored'
+        ValueError,
+        match=rf'several\.{suffix} has 3 (frames; animations|pages; multi-page files) are not',
     ):
         read_image_file(path)
 
@@ -190,7 +236,7 @@ def test_odd_sizes(tmp_path, size, suffix):
 @pytest.mark.parametrize('content', [b'', b'some text', b'\xff\xd8\xff\xe0'])
 def test_files_that_are_no_images_are_named(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
-    with pytest.raises(ValueError, match=rf'a\.jpg \({len(content)} bytes\) is no image'):
+    with pytest.raises(ValueError, match=rf'a\.jpg \({len(content)} bytes\) is not an image'):
         read_image_file(tmp_path / 'a.jpg')
     with pytest.raises(FileNotFoundError, match=r'no such image file: .*b\.jpg'):
         read_image_file(tmp_path / 'b.jpg')
@@ -201,6 +247,13 @@ def test_large_images_are_refused(tmp_path):
     assert read_image_file(tmp_path / 'a.png', max_pixels=24 * 36).pixels.shape == RGB.shape
     with pytest.raises(ImageTooLargeError, match=r'a\.png has 36 x 24 = 864 pixels'):
         read_image_file(tmp_path / 'a.png', max_pixels=24 * 36 - 1)
+
+
+def test_an_image_beyond_the_memory_is_named(tmp_path, monkeypatch):
+    Image.fromarray(RGB).save(tmp_path / 'a.png')
+    monkeypatch.setattr('dtir_mm.image_file.stored_pixels', lambda image: np.empty(1 << 55))
+    with pytest.raises(ImageTooLargeError, match=r'a\.png has 36 x 24 = 864 pixels, too many for'):
+        read_image_file(tmp_path / 'a.png')
 
 
 def test_files_are_replaced_only_as_a_whole(tmp_path, monkeypatch):

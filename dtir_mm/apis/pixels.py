@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-_GREY = ('1', 'L', 'LA', 'La')
 _DTYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
 
@@ -22,39 +21,21 @@ class Pixels(NamedTuple):
 
     @classmethod
     def of_array(cls, array: np.ndarray) -> 'Pixels':
-        """Views of an array (H, W) or (H, W, C): grey, grey and alpha, RGB, or RGB and alpha.
+        """Colours and alpha of an array (H, W) or (H, W, C), in native byte order.
+
+        Channels are grey, grey and alpha, RGB, or RGB and alpha.
 
         Raises:
             TypeError: the type is none of those above.
             ValueError: the shape is none of these, the array is empty, or floating-point values are
                 not finite or not in [0, 1].
         """
-        _check(array)
-        channels = array.reshape(*array.shape[:2], -1)
+        native = array.astype(array.dtype.newbyteorder('='), copy=False)
+        _check(native)
+        channels = native.reshape(*native.shape[:2], -1)
         if channels.shape[2] in (1, 3):
             return cls(channels, None)
         return cls(channels[..., :-1], channels[..., -1])
-
-    @classmethod
-    def of_pil(cls, image: Image.Image) -> 'Pixels':
-        """The pixels of a PIL image; palettes, inks and other colour spaces as RGB.
-
-        Raises:
-            ValueError: it has no pixels, or pixels of 32 bits.
-        """
-        if image.mode.startswith('I;16'):
-            return cls.of_array(np.asarray(image).astype(np.uint16))
-        if image.mode in ('I', 'F'):
-            raise ValueError(
-                f'a PIL image of mode {image.mode!r} has no defined white: pass a numpy array of '
-                f'uint8, uint16, or floating-point values in [0, 1]'
-            )
-        grey = image.mode in _GREY
-        has_alpha = 'A' in image.mode.upper() or 'transparency' in image.info
-        if image.mode == 'LAB':
-            has_alpha = False
-        mode = ('LA' if grey else 'RGBA') if has_alpha else ('L' if grey else 'RGB')
-        return cls.of_array(np.asarray(image if image.mode == mode else image.convert(mode)))
 
     @property
     def is_deep_colour(self) -> bool:

@@ -21,7 +21,7 @@ from dtir_mm.apis.restoring import (
     restore_pixels,
 )
 from dtir_mm.engine.checkpoint import checkpoints_in
-from dtir_mm.image_file import read_image_file
+from dtir_mm.image_file import of_pillow, read_image_file
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
@@ -64,8 +64,9 @@ def restore(
 
     Returns:
         for an array, one of the same shape and type; for a PIL image or a path, a PIL image of mode
-        L, LA, RGB, RGBA or I;16 with the metadata in ``info``. PIL has no colour images of 16 bits:
-        those of a path become 8 bits (``dtir-mm restore`` keeps all 16).
+        L, LA, RGB, RGBA or I;16, with the orientation applied and the metadata in ``info``. PIL
+        has no colour images of 16 bits: those of a path become 8 bits (``dtir-mm restore`` keeps
+        all 16). ``save`` writes EXIF only if it is given: ``exif=result.info.get('exif', b'')``.
 
     Raises:
         CheckpointError, FileNotFoundError: a file is missing or cannot be read.
@@ -73,18 +74,9 @@ def restore(
             argument or the image is invalid.
         TypeError: the image is of another type.
     """
-    if isinstance(image, str | Path):
-        file = read_image_file(image)
-        info: dict[Any, Any] = {'icc_profile': file.icc_profile, 'exif': file.exif}
-        pixels = Pixels(file.pixels, file.alpha)
-        if pixels.is_deep_colour:
-            print_log(f'{shown(image)}: {_DEPTH}', 'current', logging.WARNING)
-    elif isinstance(image, Image.Image):
-        pixels, info = Pixels.of_pil(image), image.info
-    elif isinstance(image, np.ndarray):
-        pixels = Pixels.of_array(image)
-    else:
-        raise TypeError(_wrong_type(image))
+    if type(ensemble) is not bool:
+        raise ValueError(f'ensemble={ensemble!r} must be True or False')
+    pixels, info = _pixels_and_info(image)
     restorer = _restorer(checkpoint, device)
     step = choose_step(restorer, task, t)
     restorer = prepared(restorer, step, tile, ensemble)
@@ -94,10 +86,30 @@ def restore(
     restored = restore_pixels(restorer, pixels.colours, found.t, strength, precision)
     result = pixels._replace(colours=restored)
     if isinstance(image, np.ndarray):
-        return result.joined().reshape(image.shape)
+        return result.joined().reshape(image.shape).astype(image.dtype, copy=False)
     made = result.to_pil()
     made.info = {k: v for k, v in info.items() if k != 'transparency' and v is not None}
     return made
+
+
+def _pixels_and_info(image: str | Path | np.ndarray | Image.Image) -> tuple[Pixels, dict[Any, Any]]:
+    """The image, and what ``info`` of a PIL image of its result holds."""
+    if isinstance(image, np.ndarray):
+        return Pixels.of_array(image), {}
+    if isinstance(image, Image.Image):
+        file, info, name = of_pillow(image), image.info, 'the PIL image'
+    elif isinstance(image, str | Path):
+        file, name = read_image_file(image), shown(image)
+        info = {'comment': file.metadata.comment, **dict(file.metadata.texts)}
+    else:
+        raise TypeError(_wrong_type(image))
+    for note in file.notes:
+        print_log(f'{name}: {note}', 'current', logging.INFO)
+    pixels = Pixels(file.pixels, file.alpha)
+    if pixels.is_deep_colour:
+        print_log(f'{name}: {_DEPTH}', 'current', logging.WARNING)
+    kept = ('icc_profile', 'exif', 'xmp', 'dpi')
+    return pixels, info | {key: getattr(file.metadata, key) for key in kept}
 
 
 def _restorer(checkpoint: str | Path | Restorer | None, device: str | None) -> Restorer:

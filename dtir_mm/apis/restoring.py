@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from dtir_mm.apis.deployed_restorer import DeployedBackbone
 from dtir_mm.models.restorers.blind_inference import UNSURE, Prediction
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
+from dtir_mm.typos import hint
 
 PRECISIONS = ('auto', 'fp32', 'bf16')
 _WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -17,9 +20,9 @@ _TORCH = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
 
 def require_step(restorer: Restorer, t: int | None) -> None:
-    """Raises ValueError if a time step is given and is not in 1..T."""
-    if t is not None and not 1 <= t <= restorer.schedule.num_steps:
-        raise ValueError(f't={t} must lie in 1..{restorer.schedule.num_steps}')
+    """Raises ValueError if a time step is given and is not a whole number in 1..T."""
+    if t is not None and not (isinstance(t, Integral) and 1 <= t <= restorer.schedule.num_steps):
+        raise ValueError(f't={t!r} must be a whole number in 1..{restorer.schedule.num_steps}')
 
 
 def restore_pixels(
@@ -48,8 +51,8 @@ def restore_pixels(
     Raises:
         ValueError: ``t`` is not in 0..T, ``strength`` not in [0, 1], or the precision is unknown.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f'strength={strength} must lie in [0, 1]')
+    if not (isinstance(strength, Real) and 0 <= strength <= 1):
+        raise ValueError(f'strength={strength!r} must be a number in [0, 1]')
     if t is None:
         t = find(restorer, image, None).t
     if t == 0 or strength == 0:
@@ -88,15 +91,28 @@ def choose_step(restorer: Restorer, task: str | None = None, t: int | None = Non
     if t is not None:
         return t
     if task is not None:
-        return restorer.timesteps[task]
+        return _step_of(restorer, task)
     if restorer.classifier is not None:
         return None
     if restorer.timesteps.fixed is not None:
         return restorer.timesteps.fixed
     tasks = list(restorer.trained_tasks or restorer.timesteps.by_task)
+    tasks = [task for task in tasks if task != BLIND] or tasks
     if len(tasks) == 1:
         return restorer.timesteps[tasks[0]]
-    raise ValueError(f'this checkpoint knows {len(tasks)} tasks {tasks}: name one with --task')
+    raise ValueError(
+        f'this checkpoint knows {len(tasks)} tasks ({", ".join(tasks)}): name one with --task'
+    )
+
+
+def _step_of(restorer: Restorer, task: str) -> int:
+    timesteps = restorer.timesteps
+    if timesteps.by_task and task not in timesteps:
+        known = [CLEAN, *(name for name in timesteps.by_task if name != BLIND)]
+        raise KeyError(
+            f'unknown task {task!r}: this checkpoint knows {", ".join(known)}{hint(task, known)}'
+        )
+    return timesteps[task]
 
 
 def find(
@@ -126,24 +142,28 @@ def in_words(found: Prediction) -> str:
 def prepared(restorer: Restorer, t: int | None, tile: int | None, ensemble: bool) -> Restorer:
     """The restorer with other settings, and with prediction if ``t`` is None.
 
-    The weights are shared, and the original stays unchanged. Raises ValueError for a tile of less
-    than 2 pixels.
+    The weights are shared, and the original stays unchanged. Raises ValueError for a tile
+    that is not a whole number of at least 2 pixels.
     """
-    if tile is not None and tile < 2:
-        raise ValueError(f'tile={tile} must be at least 2 pixels, or None for no tiles')
+    if tile is not None and not (isinstance(tile, Integral) and tile >= 2):
+        raise ValueError(
+            f'tile={tile!r} must be a whole number of at least 2 pixels, or None for no tiles'
+        )
     changed = copy.copy(restorer)
     changed.tile, changed.ensemble = tile, ensemble
-    if tile is not None and tile <= changed.tile_overlap:
-        changed.tile_overlap = tile // 2
+    if tile is not None:  # a larger overlap would make tiles advance by less than half a tile
+        changed.tile_overlap = min(changed.tile_overlap, tile // 2)
     if t is None:
         changed.set_inference('predict')
     return changed
 
 
 def checked_device(name: str) -> torch.device:
-    """The device of that name; ValueError if there is none."""
+    """The device of that name; ValueError if there is none that computes values."""
     try:
-        return torch.empty(0, device=name).device
+        made = torch.empty(1, device=name)
+        made.cpu()  # fails on "meta", whose tensors have no values
+        return made.device
     except (AssertionError, RuntimeError) as error:
         reason = str(error).partition('\n')[0]
         raise ValueError(f'the device {name!r} cannot be used: {reason}') from error

@@ -13,8 +13,8 @@ _STRIP = 1 << 20  # pixels compared at once, to limit memory
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
 
 
-def deep_pixels(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Loads an opened image of 16 bits a channel.
+def deep_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Loads an opened image of 16 bits per channel.
 
     Returns:
         Pixels, uint16, (H, W, 3) or, grey, (H, W, 1), and alpha, (H, W), if there is any. None for
@@ -26,7 +26,7 @@ def deep_pixels(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | No
     """
     decoder = str(getattr(image, 'tile', ''))
     if 'I;12' in decoder:
-        raise ValueError('its pixels have 12 bits; 8 or 16 bits a channel are read')
+        raise ValueError('its pixels have 12 bits; 8 or 16 bits per channel are read')
     coloured = image.format in ('PNG', 'TIFF') and image.mode in ('RGB', 'RGBA', 'LA')
     content = _content(image) if coloured else None
     image.load()
@@ -45,8 +45,8 @@ def deep_pixels(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | No
     return pixels, found[..., 3] if image.mode.endswith('A') else _keyed_alpha(pixels, key)
 
 
-def _content(image: ImageFile.ImageFile) -> np.ndarray:
-    assert image.fp is not None, 'the image is loaded'
+def _content(image: Image.Image) -> np.ndarray:
+    assert isinstance(image, ImageFile.ImageFile) and image.fp is not None, 'it is loaded'
     place = image.fp.tell()
     image.fp.seek(0)
     content = np.frombuffer(image.fp.read(), np.uint8)

@@ -28,7 +28,7 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     base = _base_mode(image)
     convert, notes = colours(image, base)
     if deep:
-        notes.append('of 16 bits a channel the upper 8 were taken')
+        notes.append('reduced from 16 to 8 bits per channel')
     if base == 'L':
         notes.append('grey was repeated over three channels')
     width, height = image.size
@@ -70,7 +70,9 @@ def _base_mode(image: Image.Image) -> str:
     if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
         return 'L'
     if image.mode in ('I', 'F'):
-        raise ValueError(f'its pixels are of mode {image.mode!r}; 8 or 16 bits a channel are read')
+        raise ValueError(
+            f'its pixels are of mode {image.mode!r}; 8 or 16 bits per channel are read'
+        )
     if image.mode in _GREY:
         return 'L'
     return 'CMYK' if image.mode == 'CMYK' else 'RGB'

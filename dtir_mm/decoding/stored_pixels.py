@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms
 
 from dtir_mm.decoding.deep_pixels import deep_pixels
 from dtir_mm.decoding.pixels import STRIP, colours, has_16_bits, refuse_raw_planes
@@ -29,7 +29,7 @@ class StoredPixels(NamedTuple):
     notes: list[str]
 
 
-def stored_pixels(image: ImageFile.ImageFile) -> StoredPixels:
+def stored_pixels(image: Image.Image) -> StoredPixels:
     """Decodes an opened image; its ICC profile is not applied, unless it is of ``CONVERTED``.
 
     Raises:
@@ -43,7 +43,7 @@ def stored_pixels(image: ImageFile.ImageFile) -> StoredPixels:
     image.load()
     convert, notes = _conversion(image)
     if deep:
-        notes.append('of 16 bits a channel the upper 8 were taken')
+        notes.append('reduced from 16 to 8 bits per channel')
     return StoredPixels(*_in_strips(image, convert), notes)
 
 
@@ -51,7 +51,7 @@ def _conversion(image: Image.Image) -> tuple[Callable[[Image.Image], Image.Image
     """The conversion to L, LA, RGB or RGBA, and notes on it."""
     mode = image.mode
     if mode in ('I', 'F'):
-        raise ValueError(f'its pixels are of mode {mode!r}; 8 or 16 bits a channel are read')
+        raise ValueError(f'its pixels are of mode {mode!r}; 8 or 16 bits per channel are read')
     if mode == 'CMYK':
         convert, notes = colours(image, 'CMYK')
         return convert, ['CMYK became RGB, in sRGB', *notes]

@@ -1,1 +1,1 @@
-"""Writes images with 16 bits a channel, alpha and metadata."""
+"""Writes images with 16 bits per channel, alpha and metadata."""

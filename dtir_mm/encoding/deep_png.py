@@ -1,4 +1,4 @@
-"""Encodes PNG images of 16 bits a channel, which Pillow does only for grey."""
+"""Encodes PNG images of 16 bits per channel, which Pillow does only for grey."""
 
 import struct
 import zlib

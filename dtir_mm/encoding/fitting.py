@@ -26,6 +26,7 @@ _LABELS = {
     'texts': 'the texts of PNG',
     'comment': 'its comment',
 }
+_NAMES = {'WEBP': 'WebP', 'JPEG2000': 'JPEG 2000'}  # in notes, where not Pillow's
 _OF_16_BITS = ('PNG', 'TIFF')
 _WITHOUT_ALPHA = ('JPEG', 'PPM', 'BMP')
 _PARSED = ('TIFF', 'AVIF')  # other formats take EXIF as it is
@@ -44,30 +45,29 @@ class Content(NamedTuple):
 def fitted(content: Content, image_format: str) -> tuple[Content, list[str]]:
     """The part of the content that a format, such as "PNG", can hold, and notes on the rest."""
     pixels, alpha, metadata = content
+    name = _NAMES.get(image_format, image_format)
     notes = []
     if pixels.dtype == np.uint16 and image_format not in _OF_16_BITS:
         pixels = (pixels >> 8).astype(np.uint8)
         alpha = None if alpha is None else (alpha >> 8).astype(np.uint8)
-        notes.append(f'{image_format} holds 8 bits a channel: the upper 8 of 16 were written')
+        notes.append(f'{name} holds 8 bits per channel: reduced from 16 bits')
     if alpha is not None and image_format in _WITHOUT_ALPHA:
         if alpha.min() < np.iinfo(alpha.dtype).max:
-            notes.append(f'{image_format} is written without transparency: it was dropped')
+            notes.append(f'{name} is written without transparency: it was dropped')
         alpha = None
     grey_to_rgb = pixels.shape[2] == 1 and image_format == 'WEBP'
     if metadata.icc_profile and (grey_to_rgb or 'icc_profile' not in KEPT.get(image_format, ())):
-        pixels, more = _in_srgb(pixels, metadata.icc_profile, image_format)
+        pixels, more = _in_srgb(pixels, metadata.icc_profile, name)
         notes += more
         metadata = replace(metadata, icc_profile=None)
     if grey_to_rgb:
         pixels = np.repeat(pixels, 3, axis=2)
-        notes.append(f'{image_format} holds no grey: it was written as RGB')
+        notes.append(f'{name} holds no grey: it was written as RGB')
     metadata, more = _fitted_metadata(metadata, image_format)
     return Content(pixels, alpha, metadata), notes + more
 
 
-def _in_srgb(
-    pixels: np.ndarray, icc_profile: bytes, image_format: str
-) -> tuple[np.ndarray, list[str]]:
+def _in_srgb(pixels: np.ndarray, icc_profile: bytes, name: str) -> tuple[np.ndarray, list[str]]:
     """Converts uint8 pixels by a profile, and returns notes; grey stays grey."""
     channels = pixels.shape[2]
     try:
@@ -84,13 +84,13 @@ def _in_srgb(
         strip = pixels[top : top + rows]
         image = Image.fromarray(strip[..., 0] if channels == 1 else strip).convert(profile.mode)
         converted[top : top + rows] = np.asarray(profile.to_srgb(image))[..., :channels]
-    return converted, [f'{image_format} is written without a profile: colours became sRGB']
+    return converted, [f'{name} is written without a profile: colours became sRGB']
 
 
 def _fitted_metadata(metadata: Metadata, image_format: str) -> tuple[Metadata, list[str]]:
     kept = KEPT.get(image_format, ())
     notes = [
-        f'{image_format} is written without {label}'
+        f'{_NAMES.get(image_format, image_format)} is written without {label}'
         for name, label in _LABELS.items()
         if getattr(metadata, name) and name not in kept
     ]

@@ -1,4 +1,4 @@
-"""Encodes TIFF images of 8 and 16 bits a channel.
+"""Encodes TIFF images of 8 and 16 bits per channel.
 
 Pillow writes no colours of 16 bits and OpenCV no metadata, so Pillow writes the directory only.
 """

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from odd_images import icc_profile
+from PIL import Image, PngImagePlugin
 
 import dtir_mm
 from dtir_mm.apis import load_restorer, restore_image, restore_pixels
@@ -88,7 +89,8 @@ def test_pil_images_keep_their_mode(mode, becomes, checkpoint, photo):
     result = dtir_mm.restore(image, checkpoint, t=T)
     assert isinstance(result, Image.Image)
     assert (result.mode, result.size) == (becomes, image.size)
-    assert result.info == {'icc_profile': b'a profile'}
+    # The profile does not apply to the RGB that inks became.
+    assert result.info == ({} if mode == 'CMYK' else {'icc_profile': b'a profile'})
     shown = np.asarray(image if mode == becomes else image.convert(becomes))
     np.testing.assert_array_equal(np.asarray(result), dtir_mm.restore(shown, checkpoint, t=T))
 
@@ -100,6 +102,55 @@ def test_transparent_palettes_become_rgba(checkpoint, photo):
     assert result.mode == 'RGBA' and 'transparency' not in result.info
     transparent = np.asarray(image) == 3
     np.testing.assert_array_equal(np.asarray(result)[..., 3], np.where(transparent, 0, 255))
+
+
+def test_inks_become_srgb_by_their_profile(checkpoint, photo, tmp_path):
+    Image.fromarray(photo).convert('LAB').save(tmp_path / 'a.tif')
+    with Image.open(tmp_path / 'a.tif') as opened:
+        opened.info['icc_profile'] = b'of Lab'
+        result = dtir_mm.restore(opened, checkpoint, t=T, strength=0)
+    assert result.mode == 'RGB' and 'icc_profile' not in result.info
+    assert np.abs(np.asarray(result).astype(int) - photo).mean() < 3
+
+
+def test_pil_images_are_turned_upright_once(checkpoint, photo, restored, tmp_path):
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, 'A camera'
+    Image.fromarray(np.rot90(photo)).save(tmp_path / 'a.png', exif=exif, dpi=(100, 200))
+    with Image.open(tmp_path / 'a.png') as opened:
+        result = dtir_mm.restore(opened, checkpoint, t=T)
+    np.testing.assert_array_equal(np.asarray(result), restored)
+    assert np.allclose(result.info['dpi'], (200, 100), atol=0.02)
+    result.save(tmp_path / 'b.png', exif=result.info['exif'])
+    with Image.open(tmp_path / 'b.png') as again:
+        assert again.getexif()[271] == 'A camera' and again.getexif().get(274, 1) == 1
+
+
+def test_the_metadata_of_a_path_is_in_info(checkpoint, photo, tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text('Title', 'a title')
+    texts.add_itxt('XML:com.adobe.xmp', '<x/>')
+    profile = icc_profile('P3')
+    image = Image.fromarray(photo)
+    image.save(tmp_path / 'a.png', pnginfo=texts, dpi=(100, 200), icc_profile=profile)
+    info = dtir_mm.restore(tmp_path / 'a.png', checkpoint, t=T).info
+    assert np.allclose(info.pop('dpi'), (100, 200), atol=0.02)
+    assert info == {'Title': 'a title', 'xmp': b'<x/>', 'icc_profile': profile}
+
+
+def test_what_is_not_kept_is_logged(checkpoint, photo, monkeypatch):
+    said = []
+    monkeypatch.setattr(restore_image, 'print_log', lambda line, *more: said.append(line))
+    dtir_mm.restore(Image.fromarray(photo).convert('CMYK'), checkpoint, t=T)
+    assert said[0] == 'the PIL image: CMYK became RGB, in sRGB'
+
+
+@pytest.mark.parametrize('dtype', ['>u2', '>f4'])
+def test_arrays_of_either_byte_order_are_restored(dtype, checkpoint, photo):
+    native = (photo / 255 if dtype == '>f4' else photo * 257.0).astype(dtype[1:])
+    result = dtir_mm.restore(native.astype(dtype), checkpoint, t=T)
+    assert result.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(result, dtir_mm.restore(native, checkpoint, t=T))
 
 
 def test_paths_are_read_as_they_are_to_be_seen(checkpoint, photo, restored, tmp_path):
@@ -182,6 +233,7 @@ def test_a_checkpoint_is_loaded_once_until_it_changes(checkpoint, photo, tmp_pat
         (np.full((8, 8), np.nan), ValueError, r'values in \[0, 1\], got nan'),
         (np.full((8, 8), np.inf), ValueError, r'values in \[0, 1\], got inf'),
         (Image.new('F', (8, 8)), ValueError, "mode 'F' has no defined white"),
+        (Image.new('RGB', (0, 8)), ValueError, 'an image of 0 x 8 pixels cannot be restored'),
         ('nowhere.png', FileNotFoundError, 'no such image file: nowhere.png'),
     ],
 )  # fmt: skip
@@ -195,11 +247,17 @@ def test_wrong_arguments_are_named(checkpoint, photo):
     with pytest.raises(TypeError, match=r'the image comes first: dtir_mm.restore\(image, rest'):
         dtir_mm.restore(load_restorer(checkpoint), photo)
     for options, said in (
-        ({'t': 99}, 't=99 must lie in 1..50'),
-        ({'t': T, 'strength': 2}, 'strength=2 must lie in'),
+        ({'t': 99}, 't=99 must be a whole number in 1..50'),
+        ({'t': 3.5}, 't=3.5 must be a whole number in 1..50'),
+        ({'t': '3'}, "t='3' must be a whole number in 1..50"),
+        ({'t': T, 'strength': 2}, r'strength=2 must be a number in \[0, 1\]'),
+        ({'t': T, 'strength': 'a'}, "strength='a' must be a number in"),
+        ({'t': T, 'ensemble': 'no'}, "ensemble='no' must be True or False"),
         ({'t': T, 'precision': 'half'}, "precision='half' must be one of"),
         ({'t': T, 'device': 'tpu'}, "the device 'tpu' cannot be used"),
-        ({'t': T, 'tile': 1}, 'tile=1 must be at least 2'),
+        ({'t': T, 'device': 'meta'}, "the device 'meta' cannot be used"),
+        ({'t': T, 'tile': 1}, 'tile=1 must be a whole number of at least 2'),
+        ({'t': T, 'tile': '9'}, "tile='9' must be a whole number"),
     ):
         with pytest.raises(ValueError, match=said):
             dtir_mm.restore(photo, checkpoint, **options)

@@ -89,7 +89,7 @@ def test_clean_images_and_a_strength_of_zero_give_an_equal_copy(restorer):
         np.testing.assert_array_equal(restored, image)
         assert not np.shares_memory(restored, image)
     for strength in (-0.1, 1.1, float('nan')):
-        with pytest.raises(ValueError, match=r'strength=.* must lie in \[0, 1\]'):
+        with pytest.raises(ValueError, match=r'strength=.* must be a number in \[0, 1\]'):
             restore_pixels(restorer, image, 8, strength)
 
 
@@ -104,6 +104,11 @@ def test_settings_leave_the_restorer_as_it_is(restorer):
     assert (changed.tile, changed.ensemble, changed.tile_overlap) == (16, True, 8)
     assert (restorer.tile, restorer.ensemble, restorer.tile_overlap) == (None, False, 64)
     assert next(changed.parameters()) is next(restorer.parameters())
+
+
+@pytest.mark.parametrize(('tile', 'overlap'), [(65, 32), (80, 40), (384, 64)])
+def test_tiles_overlap_by_at_most_half(tile, overlap, restorer):
+    assert prepared(restorer, 8, tile, False).tile_overlap == overlap
 
 
 def test_bf16_is_used_only_where_it_is_asked_for(restorer):
@@ -126,7 +131,7 @@ def test_bf16_is_used_only_where_it_is_asked_for(restorer):
 
 def test_an_unknown_device_is_a_one_line_error():
     assert checked_device('cpu') == torch.device('cpu')
-    for name in ('tpu', 'cuda:99'):
+    for name in ('tpu', 'cuda:99', 'meta'):
         with pytest.raises(ValueError, match=f"the device '{name}' cannot be used: ") as error:
             checked_device(name)
         assert '\n' not in str(error.value)
@@ -136,16 +141,29 @@ def test_the_step_is_given_or_that_of_the_only_task(restorer):
     assert choose_step(restorer, t=3) == 3
     assert choose_step(restorer, 'hazy', 3) == 3
     assert choose_step(restorer, 'hazy') == 47
-    with pytest.raises(ValueError, match=r"knows 2 tasks \['rainy', 'hazy'\]: name one"):
+    with pytest.raises(ValueError, match=r'knows 2 tasks \(rainy, hazy\): name one'):
         choose_step(restorer)
     restorer.trained_tasks = ['hazy']
     assert choose_step(restorer) == 47
     for t in (0, 51):
-        with pytest.raises(ValueError, match=f't={t} must lie in 1..50'):
+        with pytest.raises(ValueError, match=f't={t} must be a whole number in 1..50'):
             choose_step(restorer, t=t)
-    with pytest.raises(KeyError, match="unknown task 'foggy'"):
-        choose_step(restorer, 'foggy')
+    with pytest.raises(KeyError) as raised:
+        choose_step(restorer, 'razy')
+    said = "unknown task 'razy': this checkpoint knows clean, rainy, hazy; nearest: hazy"
+    assert raised.value.args == (said,)
     assert find(restorer, UNIT, 47, 'hazy') == Prediction('hazy', None, 47)
+
+
+def test_the_blind_step_is_no_task_to_name(restorer):
+    restorer.timesteps.by_task['blind'] = 5
+    with pytest.raises(ValueError, match=r'knows 2 tasks \(rainy, hazy\): name one'):
+        choose_step(restorer)
+    with pytest.raises(KeyError, match='knows clean, rainy, hazy"'):
+        choose_step(restorer, 'x')
+    restorer.trained_tasks = ['hazy', 'blind']
+    assert choose_step(restorer) == 47
+    assert choose_step(restorer, 'blind') == 5 and choose_step(restorer, 'clean') == 0
 
 
 @pytest.mark.parametrize(

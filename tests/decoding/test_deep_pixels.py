@@ -129,7 +129,7 @@ def test_without_the_low_bits_the_upper_8_are_taken(tmp_path, monkeypatch, wrong
     file = read_image_file(tmp_path / 'a.png')
     np.testing.assert_array_equal(np.dstack([file.pixels, file.alpha]), DEEP >> 8)
     assert file.pixels.dtype == np.uint8
-    assert file.notes == ['of 16 bits a channel the upper 8 were taken']
+    assert file.notes == ['reduced from 16 to 8 bits per channel']
 
 
 def test_premultiplied_alpha_is_divided_out(tmp_path):
@@ -139,7 +139,7 @@ def test_premultiplied_alpha_is_divided_out(tmp_path):
     tifffile.imwrite(tmp_path / 'a.tif', pixels, photometric='rgb', extrasamples=['assocalpha'])
     file = read_image_file(tmp_path / 'a.tif')
     assert np.abs(file.pixels.astype(int) - 40_000 // 256).max() <= 1
-    assert file.notes == ['of 16 bits a channel the upper 8 were taken']
+    assert file.notes == ['reduced from 16 to 8 bits per channel']
 
 
 def test_planes(tmp_path):
@@ -148,7 +148,7 @@ def test_planes(tmp_path):
     tifffile.imwrite(tmp_path / 'a.tif', planes, compression='zlib', **options)
     file = read_image_file(tmp_path / 'a.tif')
     np.testing.assert_array_equal(file.pixels, DEEP[..., :3] >> 8)
-    assert file.notes == ['of 16 bits a channel the upper 8 were taken']
+    assert file.notes == ['reduced from 16 to 8 bits per channel']
     tifffile.imwrite(tmp_path / 'raw.tif', planes, **options)
     for read in (read_image_file, read_image):
         with pytest.raises(ValueError, match=r'raw\.tif .* uncompressed planes: compress it'):
@@ -158,5 +158,5 @@ def test_planes(tmp_path):
 def test_grey_and_alpha_in_tiff_is_named(tmp_path):
     options = {'planarconfig': 'contig', 'extrasamples': ['unassalpha']}
     tifffile.imwrite(tmp_path / 'a.tif', DEEP[..., :2], photometric='minisblack', **options)
-    with pytest.raises(ValueError, match=r'a\.tif .* is no image that Pillow can read'):
+    with pytest.raises(ValueError, match=r'a\.tif .* is not an image that Pillow can read'):
         read_image_file(tmp_path / 'a.tif')

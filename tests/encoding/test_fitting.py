@@ -34,7 +34,7 @@ def test_the_upper_8_of_16_bits_are_written():
     np.testing.assert_array_equal(pixels, deep >> 8)
     np.testing.assert_array_equal(alpha, deep[..., 0] >> 8)
     assert pixels.dtype == alpha.dtype == np.uint8
-    assert notes == ['WEBP holds 8 bits a channel: the upper 8 of 16 were written']
+    assert notes == ['WebP holds 8 bits per channel: reduced from 16 bits']
 
 
 @pytest.mark.parametrize('image_format', ['JPEG', 'BMP', 'PPM'])
@@ -49,7 +49,7 @@ def test_transparency_is_dropped_with_a_note_if_there_is_any(image_format):
 def test_grey_becomes_rgb_in_webp():
     pixels, _, _, notes = fit('WEBP', RGB[..., :1])
     np.testing.assert_array_equal(pixels, np.repeat(RGB[..., :1], 3, axis=2))
-    assert notes == ['WEBP holds no grey: it was written as RGB']
+    assert notes == ['WebP holds no grey: it was written as RGB']
 
 
 @pytest.mark.parametrize('space', ['Adobe', 'P3'])
@@ -69,7 +69,8 @@ def test_grey_of_a_profile_becomes_srgb(image_format):
     expected = encoded((grey / 255) ** (461 / 256))  # 1.8 as profiles store it
     assert pixels.shape[2] == (3 if image_format == 'WEBP' else 1)
     assert np.abs(pixels - expected).max() <= 1.01 and metadata.icc_profile is None
-    assert notes[0] == f'{image_format} is written without a profile: colours became sRGB'
+    name = 'WebP' if image_format == 'WEBP' else image_format
+    assert notes[0] == f'{name} is written without a profile: colours became sRGB'
 
 
 @pytest.mark.parametrize('profile', [b'rubbish', grey_profile(1.8)])

@@ -89,7 +89,7 @@ def test_larger_images_are_restored_in_tiles(toy, run_tool, tmp_path):
     run_tool(*command, tmp_path / 'whole.png')
     run_tool(*command, tmp_path / 'tiles.png', '--tile', 96)
     assert_rounded(read_image(tmp_path / 'whole.png'), by_hand(toy.finetune, image, 8))
-    tiled = restore_pixels(load_restorer(toy.finetune, tile=96), image, 8)
+    tiled = restore_pixels(load_restorer(toy.finetune, tile=96, tile_overlap=48), image, 8)
     np.testing.assert_array_equal(read_image(tmp_path / 'tiles.png'), tiled)
     assert (read_image(tmp_path / 'whole.png') != tiled).any()
 
