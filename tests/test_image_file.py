@@ -165,28 +165,6 @@ def test_a_tiff_without_a_resolution_gets_none(tmp_path, deep):
         assert 'dpi' not in written.info
 
 
-@pytest.mark.parametrize('tag', [33550, 34735, 65000])
-def test_tiff_tags_that_are_dropped_are_noted(tmp_path, tag):
-    tifffile.imwrite(
-        tmp_path / 'a.tif', RGB, photometric='rgb', extratags=[(tag, 's', 0, 'a text', True)]
-    )
-    note = 'some TIFF tags, such as those of GeoTIFF, were not kept'
-    assert read_image_file(tmp_path / 'a.tif').notes == [note]
-
-
-@pytest.mark.parametrize('extended', [False, True])
-def test_a_lossless_webp_stays_lossless(tmp_path, extended):
-    noise = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-    more = {'icc_profile': PROFILE} if extended else {}
-    for lossless in (True, False):
-        Image.fromarray(noise).save(tmp_path / 'a.webp', lossless=lossless, **more)
-        file = read_image_file(tmp_path / 'a.webp')
-        write_image_file(tmp_path / 'b.webp', file)
-        with Image.open(tmp_path / 'b.webp') as written:
-            same = np.array_equal(np.asarray(written), file.pixels)
-        assert file.lossless == same == lossless
-
-
 @pytest.mark.parametrize('deep', [False, True])
 def test_colour_chunks_of_png_are_kept(tmp_path, deep):
     file = ImageFile(RGB.astype(np.uint16) if deep else RGB)

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from odd_images import ODD_ENTRIES, ORIENTED, exif_block
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD
@@ -151,3 +152,12 @@ def test_exif_as_image_magick_writes_it_to_png_is_kept(tmp_path):
     with Image.open(tmp_path / 'b.png') as written:
         assert fields(written.getexif())[:2] == (1, 'Maker')
         assert written.size == (12, 20) and 'Raw profile type exif' not in written.text
+
+
+@pytest.mark.parametrize('tag', [33550, 34735, 65000])
+def test_tiff_tags_that_are_dropped_are_noted(tmp_path, tag):
+    tifffile.imwrite(
+        tmp_path / 'a.tif', PIXELS, photometric='rgb', extratags=[(tag, 's', 0, 'a text', True)]
+    )
+    note = 'some TIFF tags, such as those of GeoTIFF, were not kept'
+    assert read_image_file(tmp_path / 'a.tif').notes == [note]
