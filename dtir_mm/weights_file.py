@@ -14,7 +14,7 @@ from dtir_mm import compat
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 
-# In the metadata of what tools/deploy.py writes: a network at one time step, or a whole restorer.
+# In the metadata of what `dtir-mm deploy` writes: a network at one time step, or a whole restorer.
 DEPLOYED_FORMAT = 'dtir_mm.deployed'
 RELEASE_FORMAT = 'dtir_mm.restorer'
 
@@ -135,7 +135,7 @@ def write_safetensors(
 
 
 def is_deployed(path: str | Path) -> bool:
-    """Whether a file is a deployed network: of tools/deploy.py, or ONNX, by its name.
+    """Whether a file is a deployed network: of `dtir-mm deploy`, or ONNX, by its name.
 
     False for anything else, also for folders and for damaged and missing files.
     """

@@ -1,10 +1,11 @@
 """Results of tests: per-image rows, summaries, and tables of them."""
 
 import csv
+import hashlib
 import io
 import json
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -183,6 +184,11 @@ def write_summary(
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
     write_text(path, text + '\n')
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """A hash of a config, or of other plain data: 12 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def code_version() -> str:

@@ -27,7 +27,7 @@ def load_restorer(
     """The restorer in a file of any kind, in evaluation mode.
 
     Public weights (``PublicNetwork``) need no config: their architecture is detected, and
-    ``x_hat = net(y)`` at every time step. A deployed network, of tools/deploy.py or ONNX, restores
+    ``x_hat = net(y)`` at every time step. A deployed network, of `dtir-mm deploy` or ONNX, restores
     at the time step that it was deployed at (``DeployedBackbone``).
 
     Args:

@@ -5,10 +5,7 @@ results into the README beside the config, with seed, commit and protocol.
 """
 
 import argparse
-import hashlib
-import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from dtir_mm.analysis.comparison_hook import ComparisonHook
 from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
     code_version,
+    config_hash,
     format_table,
     mean_rows,
     write_rows_csv,
@@ -174,7 +172,7 @@ def _write_summary(
     meta: CheckpointMeta,
     means: list[dict[str, Any]],
     rows: list[dict[str, Any]],
-    images: Iterable[Path],
+    images: list[Path],
     decay: float | None,
 ) -> None:
     write_summary(
@@ -185,18 +183,14 @@ def _write_summary(
         precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
         seed=meta.seed,
         commit=code_version(),
-        config_hash=_hash(config.to_dict()),
-        images=[str(image) for image in images],
+        config_hash=config_hash(config.to_dict()),
+        images=images,
         ema_decay=decay,
     )
 
 
 def _steps(rows: list[dict[str, Any]]) -> dict[str, int]:
     return {row['task']: row['t'] for row in rows}
-
-
-def _hash(config: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _weights(path: str, checkpoint: Checkpoint | None, decay: float | None) -> str:

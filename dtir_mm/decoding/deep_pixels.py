@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
+from dtir_mm.decoding.pixels import is_grey_of_16_bits
+
 _STRIP = 1 << 20  # pixels compared at once, to limit memory
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
 
@@ -31,7 +33,7 @@ def deep_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None] | No
     content = _content(image) if coloured else None
     image.load()
     key = image.info.get('transparency')
-    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
+    if is_grey_of_16_bits(image):
         grey = np.array(image, np.uint16)[..., None]
         if image.format == 'TIFF' and image.getexif().get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
             np.invert(grey, out=grey)

@@ -9,7 +9,8 @@ from PIL import Image
 from dtir_mm.decoding.colour_profile import ColourProfile, read_profile
 
 STRIP = 1 << 22  # pixels converted at once, to limit memory
-_GREY = ('1', 'L', 'LA', 'La')
+GREY = ('1', 'L', 'LA', 'La')
+"""Pillow's modes of grey images of up to 8 bits."""
 _PLANAR, _SEPARATE, _BITS = 284, 2, 258  # tags of TIFF
 _GAMMA = 0.45455
 _PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue of sRGB
@@ -56,6 +57,20 @@ def has_16_bits(image: Image.Image) -> bool:
     return image.mode.startswith('I') or deep_ppm or bool(re.search(r';16[BLNS]', str(arguments)))
 
 
+def is_grey_of_16_bits(image: Image.Image) -> bool:
+    """Whether Pillow has all 16 bits of an opened image."""
+    # It opens PGM, and before version 11 PNG, as 32-bit integers.
+    return image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM'))
+
+
+def refuse_32_bits(image: Image.Image) -> None:
+    """Raises ValueError for pixels of 32 bits or floating point, unless they hold 16 bits."""
+    if image.mode in ('I', 'F'):
+        raise ValueError(
+            f'its pixels are of mode {image.mode!r}; 8 or 16 bits per channel are read'
+        )
+
+
 def refuse_raw_planes(image: Image.Image) -> None:
     """Raises ValueError for the one kind of TIFF of 16 bits that Pillow decodes wrongly."""
     tags, tiles = getattr(image, 'tag_v2', {}), getattr(image, 'tile', [])
@@ -66,14 +81,10 @@ def refuse_raw_planes(image: Image.Image) -> None:
 
 def _base_mode(image: Image.Image) -> str:
     """The 8-bit mode that an image is converted to before its colours are."""
-    # Pillow opens 16-bit grey PGM, and before version 11 PNG, as 32-bit integers.
-    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM')):
+    if is_grey_of_16_bits(image):
         return 'L'
-    if image.mode in ('I', 'F'):
-        raise ValueError(
-            f'its pixels are of mode {image.mode!r}; 8 or 16 bits per channel are read'
-        )
-    if image.mode in _GREY:
+    refuse_32_bits(image)
+    if image.mode in GREY:
         return 'L'
     return 'CMYK' if image.mode == 'CMYK' else 'RGB'
 

@@ -8,11 +8,17 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from dtir_mm.decoding.deep_pixels import deep_pixels
-from dtir_mm.decoding.pixels import STRIP, colours, has_16_bits, refuse_raw_planes
+from dtir_mm.decoding.pixels import (
+    GREY,
+    STRIP,
+    colours,
+    has_16_bits,
+    refuse_32_bits,
+    refuse_raw_planes,
+)
 
 CONVERTED = ('CMYK', 'LAB')
 """Pillow's modes that become sRGB, so that a file's ICC profile does not apply to the result."""
-_GREY = ('1', 'L', 'LA', 'La')
 
 
 class StoredPixels(NamedTuple):
@@ -50,14 +56,13 @@ def stored_pixels(image: Image.Image) -> StoredPixels:
 def _conversion(image: Image.Image) -> tuple[Callable[[Image.Image], Image.Image], list[str]]:
     """The conversion to L, LA, RGB or RGBA, and notes on it."""
     mode = image.mode
-    if mode in ('I', 'F'):
-        raise ValueError(f'its pixels are of mode {mode!r}; 8 or 16 bits per channel are read')
+    refuse_32_bits(image)
     if mode == 'CMYK':
         convert, notes = colours(image, 'CMYK')
         return convert, ['CMYK became RGB, in sRGB', *notes]
     if mode == 'LAB':
         return _lab_to_srgb, ['Lab became RGB, in sRGB']
-    target = ('L' if mode in _GREY else 'RGB') + ('A' if _is_transparent(image) else '')
+    target = ('L' if mode in GREY else 'RGB') + ('A' if _is_transparent(image) else '')
     return lambda strip: strip if strip.mode == target else strip.convert(target), []
 
 

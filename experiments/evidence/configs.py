@@ -1,14 +1,13 @@
 """The config of each cell: a leaf config of this repository, the cell's options, data and seed."""
 
 import copy
-import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from dtir_mm.analysis.summary import config_hash
 from dtir_mm.config import check_config, read_config
 from evidence import parts  # noqa: F401  registers data sets and objectives
 from evidence.arms import ARMS, Arm, Interpolation, Matching, Pretraining
@@ -79,7 +78,7 @@ def _hash_of(key: str) -> str:
         content['config'] = {**config_of(cell).to_dict(), 'randomness': None}
     if isinstance(study, Interpolation):
         content['share'] = study.share
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    return config_hash(content)
 
 
 def folder_of(cell: Cell, work: Path = WORK) -> Path:

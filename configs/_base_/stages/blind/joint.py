@@ -1,8 +1,8 @@
 """Ten degradations, two at once, or none, in one network, which is told the degradation or not.
 
 It is told by t (Table 4), and by t = 1 ("blind") that it is not: in three of ten samples. Whether
-an image is dark or was taken in too little light cannot be told from a patch, so the blind step is
-the cautious one, for images that the classifier is not sure about.
+an image is dark or was taken in too little light cannot be decided from a patch, so the blind step
+is the cautious one, for images that the classifier is not sure about.
 """
 
 model = dict(
