@@ -48,10 +48,11 @@ class BlindPhotosDataset(RestorationDataset):
             have: slight softness, noise and compression. The task of a composite is then the
             degradation that changes it more, and all noise is visible.
         pair_seed: another seed gives other pairs.
+        draws: pairs that are drawn for each of these cases, by the seeds from ``pair_seed`` on.
         cache: see ``RestorationDataset``; a pair of 288 px takes half a megabyte.
 
     Raises:
-        ValueError: ``min_scale`` is out of range.
+        ValueError: ``min_scale`` or ``draws`` is out of range.
     """
 
     def __init__(
@@ -64,11 +65,15 @@ class BlindPhotosDataset(RestorationDataset):
         min_scale: float = 0.4,
         for_classifier: bool = False,
         pair_seed: int = 0,
+        draws: int = 1,
         cache: bool = False,
     ) -> None:
         super().__init__(pipeline, cache)
         if not 0 < min_scale <= 1:
             raise ValueError(f'min_scale={min_scale} must lie in (0, 1]')
+        if draws < 1:
+            raise ValueError(f'draws={draws} must be at least 1')
+        self.draws = draws
         self.crop, self.min_scale, self.pair_seed = crop, min_scale, pair_seed
         self.for_classifier = for_classifier
         cases = [(task, kind) for task in ORDER for kind in ('source', 'any', 'target')]
@@ -82,12 +87,13 @@ class BlindPhotosDataset(RestorationDataset):
         return [*ORDER, BLIND]
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return self.draws * len(self.pairs)
 
     def load(self, index: int) -> dict[str, Any]:
         """See ``RestorationDataset``."""
-        file, case, kind = self.pairs[index]
-        rng = generator(self.pair_seed, case, kind, pair_stem(file))
+        draw, place = divmod(index, len(self.pairs))
+        file, case, kind = self.pairs[place]
+        rng = generator(self.pair_seed + draw, case, kind, pair_stem(file))
         clean = self._crop(self._read_image(file), rng)
         if self.for_classifier:
             clean = as_taken(clean, rng)

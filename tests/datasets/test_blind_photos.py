@@ -49,6 +49,12 @@ def test_a_pair_depends_on_photograph_case_and_seed_alone(photos_dir):
     assert len(set(before)) == len(before)
     other = build(photos_dir, composites=1, untouched=1, pair_seed=1)
     assert all(content(other[i])[1:] != content(dataset[i])[1:] for i in range(len(dataset)))
+    both = build(photos_dir, composites=1, untouched=1, draws=2)
+    assert [content(both[i]) for i in range(len(both))] == [
+        *before, *(content(other[i]) for i in range(len(other)))
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match='draws=0 must be at least 1'):
+        build(photos_dir, draws=0)
 
 
 def test_photographs_are_resized_and_cropped(photos_dir):

@@ -1,4 +1,4 @@
-"""More context for large degradations, shadows and haze: 1500 updates on patches of 160 px."""
+"""More context, for shadows, haze and raindrops: 8000 updates on patches of 160 px."""
 
 _base_ = [
     '../_base_/stages/blind/classify.py',
@@ -13,8 +13,9 @@ _pipeline = [
     dict(type='PackSample'),
 ]
 train_dataloader = dict(dataset=dict(
-    for_classifier=True, untouched=0, crop=256, min_scale=0.3, pair_seed=1, pipeline=_pipeline
+    for_classifier=True, untouched=0, crop=256, min_scale=0.3, pair_seed=1, draws=3,
+    pipeline=_pipeline,
 ))  # fmt: skip
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=1500, val_interval=1500)
+train_cfg = dict(max_iters=8000, val_interval=8000)
 load_from = 'work_dirs/blind_local-unet_classify-80px_b16-3k'
