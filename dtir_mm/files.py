@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dtir_mm.names import shortened
+from dtir_mm.names import shortened, shown
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEARLY_NOTHING = 64 * 2**10  # free bytes that writers leave on a full disk
@@ -17,8 +17,14 @@ class DiskFullError(OSError):
     """The disk is full; the file was not written, and an earlier version of it is unchanged."""
 
 
+class ExistsByNowError(ValueError):
+    """A file appeared while its content was being made; it was not replaced."""
+
+
 @contextmanager
-def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterator[Path]:
+def replacing(
+    path: str | Path, size: Callable[[], int] | None = None, new: bool = False
+) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends.
 
     Readers see either the old file or the complete new one, also after a crash or an error. Missing
@@ -27,8 +33,11 @@ def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterat
     Args:
         path: the file.
         size: returns the size of the complete file in bytes, for the message about a full disk.
+        new: whether the file must not exist by then; two programs that write it at the same time
+            do not replace each other's file.
 
     Raises:
+        ExistsByNowError: ``new`` is set and the file exists.
         DiskFullError: the disk, or the user's quota on it, is full.
     """
     path = Path(path)
@@ -36,7 +45,10 @@ def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterat
     temporary = path.with_name(f'.{shortened(path.name)}.{os.getpid()}.tmp')
     try:
         yield temporary
-        os.replace(temporary, path)
+        if new:
+            _link(temporary, path)
+        else:
+            os.replace(temporary, path)
     except Exception as error:
         if _is_of_full_disk(error, path.parent):
             needed = None if size is None else size()
@@ -44,6 +56,15 @@ def replacing(path: str | Path, size: Callable[[], int] | None = None) -> Iterat
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if os.path.lexists(path):
+            raise ExistsByNowError(f'{shown(path)} exists by now, and is not replaced') from error
+        os.replace(temporary, path)  # a file system without hard links
 
 
 def names_full_disk(error: BaseException) -> bool:

@@ -116,23 +116,25 @@ def of_pillow(image: Image.Image) -> ImageFile:
     return _upright(*_stored(image))
 
 
-def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
+def write_image_file(path: str | Path, image: ImageFile, new: bool = False) -> list[str]:
     """Writes an image file atomically; missing folders are created.
 
     Args:
         path: the file; its suffix determines the format, see ``is_written``. TIFF, PNG, BMP, PPM,
             TGA and JPEG 2000 are lossless, for others see ``QUALITY``.
         image: the image.
+        new: whether the file must not exist, see ``replacing``.
 
     Returns:
         notes on what the format cannot hold, as constant strings.
 
     Raises:
-        ValueError: the suffix is of no such format, or pixels are not as in ``ImageFile``.
+        ValueError: the suffix is of no such format, pixels are not as in ``ImageFile``, or the file
+            exists although ``new`` is set.
         OSError: the path cannot be written.
     """
     path = Path(path)
-    image_format = Image.registered_extensions().get(path.suffix.lower())
+    image_format = format_of(path.suffix)
     if image_format not in _WRITTEN:
         raise ValueError(
             f'{shown(path)}: images are not written as {path.suffix!r}; use .png, .tif or .jpg'
@@ -141,7 +143,7 @@ def write_image_file(path: str | Path, image: ImageFile) -> list[str]:
     content, notes = fitted(Content(image.pixels, image.alpha, image.metadata), image_format)
     try:
         encoded = _encoded(content, image_format, image.lossless)
-        with replacing(path, lambda: len(encoded)) as temporary:
+        with replacing(path, lambda: len(encoded), new) as temporary:
             temporary.write_bytes(encoded)
     except OSError as error:
         raise OSError(f'cannot write the image {shown(path)}: {error}') from error
@@ -153,7 +155,12 @@ def is_written(suffix: str) -> bool:
 
     Others, such as GIF, do not hold full colour, so that PNG is the choice for their results.
     """
-    return Image.registered_extensions().get(suffix.lower()) in _WRITTEN
+    return format_of(suffix) in _WRITTEN
+
+
+def format_of(suffix: str) -> str | None:
+    """Pillow's name of the format of a suffix: ".jpg" and ".jpeg" are "JPEG"; None if unknown."""
+    return Image.registered_extensions().get(suffix.lower())
 
 
 def _read(path: Path, image: PillowFile) -> tuple[ImageFile, int]:

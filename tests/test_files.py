@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dtir_mm.files import DiskFullError, replacing, require_writable, write_text
+from dtir_mm.files import (
+    DiskFullError,
+    ExistsByNowError,
+    replacing,
+    require_writable,
+    write_text,
+)
 
 Usage = namedtuple('Usage', 'total used free')
 
@@ -83,3 +89,20 @@ def test_folders_on_a_full_disk_are_rejected_early(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r'output folder .*new: No space left on device'):
         require_writable(tmp_path / 'new')
     assert list((tmp_path / 'new').iterdir()) == []
+
+
+@pytest.mark.parametrize('links', [True, False])
+def test_a_file_that_must_be_new_replaces_none(tmp_path, monkeypatch, links):
+    """Also on file systems without hard links."""
+    if not links:
+        monkeypatch.setattr('os.link', lambda *paths: (_ for _ in ()).throw(PermissionError()))
+    path = tmp_path / 'a.txt'
+    with replacing(path, new=True) as temporary:
+        temporary.write_text('first')
+    with pytest.raises(ExistsByNowError, match=r'a\.txt exists by now, and is not replaced'):
+        with replacing(path, new=True) as temporary:
+            temporary.write_text('second')
+    assert path.read_text() == 'first' and list(tmp_path.iterdir()) == [path]
+    with replacing(path) as temporary:
+        temporary.write_text('third')
+    assert path.read_text() == 'third'

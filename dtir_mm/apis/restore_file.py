@@ -70,6 +70,7 @@ def restore_file(
     settings: Settings,
     progress: Callable[[int, int], None],
     before_writing: Callable[[], None],
+    overwrite: bool,
 ) -> RestoredImage:
     """Restores an image file and writes the result.
 
@@ -81,8 +82,10 @@ def restore_file(
         settings: how to restore.
         progress: called with the numbers of rows that are done, and of all.
         before_writing: called before anything is written; may raise ValueError.
+        overwrite: whether files that exist are replaced.
 
     Raises:
+        ExistsByNowError: a file to write exists, and ``overwrite`` is False.
         OSError, ValueError: the image cannot be read, restored or written; the message names it.
     """
     started = time.perf_counter()
@@ -106,14 +109,15 @@ def restore_file(
         notes.append(note)
     before_writing()
     if found.t == 0 and job.result.suffix.lower() == job.source.suffix.lower():
-        with replacing(job.result) as temporary:  # writing it again would change a JPEG
+        # Writing it again would change a JPEG.
+        with replacing(job.result, new=not overwrite) as temporary:
             shutil.copyfile(job.source, temporary)
         notes = []
     else:
-        notes += write_image_file(job.result, replace(image, pixels=restored))
+        notes += write_image_file(job.result, replace(image, pixels=restored), not overwrite)
     # After the result, by which --skip-existing decides.
     if job.comparison is not None:
-        write_image_file(job.comparison, _side_by_side(image, restored))
+        write_image_file(job.comparison, _side_by_side(image, restored), not overwrite)
     return RestoredImage((width, height), found, time.perf_counter() - started, notes)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtir_mm.datasets.image_folders import left_out_line, list_folder, list_tree, no_image_in
-from dtir_mm.image_file import is_written
+from dtir_mm.image_file import format_of, is_written
 from dtir_mm.names import listed, shortened, shown
 
 _ENDING = '_restored'
 _LONGEST_NAME = 255  # bytes
 _NAMED = 20
+_SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 
 
 @dataclass(frozen=True)
@@ -95,54 +96,60 @@ class Naming:
 
     def as_file(self, source: Path, result: Path, folder: Path | None = None) -> Job:
         """The job of an image whose result is that file."""
-        # PNG keeps what every format holds, at any width.
-        compared = result.with_name(_fitting(result.stem, '_compare.png'))
-        return Job(source, result, compared if self.compare else None, folder)
+        return Job(source, result, _comparison_of(result) if self.compare else None, folder)
 
     def _suffix_for(self, source: Path) -> str:
         return self.suffix or (source.suffix if is_written(source.suffix) else '.png')
 
 
 def make_plan(
-    inputs: Sequence[str | Path], output: Path | None, naming: Naming, recursive: bool = False
+    inputs: Sequence[str | Path], output: str | Path | None, naming: Naming, recursive: bool = False
 ) -> Plan:
     """The plan for images, folders, and patterns such as ``photos/*.jpg``.
 
     Args:
         inputs: paths and patterns.
-        output: a file, for one image; or a folder. None for results beside the images, and for
-            those of a folder ``PHOTOS`` in ``PHOTOS_restored``.
+        output: a file, for one image; or a folder, which may end with a slash. None for results
+            beside the images, and for those of a folder ``PHOTOS`` in ``PHOTOS_restored``.
         naming: names of the results in a folder or beside the images.
         recursive: restore the sub-folders of folders as well.
 
     Raises:
-        FileNotFoundError: a folder contains no image, or nothing matches a pattern.
+        FileNotFoundError: a folder contains no image, nothing matches a pattern, or no
+            input exists.
         ValueError: two images would become the same file, an image would be replaced, several
             images have one file as their output, or its format is not written.
     """
-    paths = list(dict.fromkeys(path for each in inputs for path in _matches(str(each))))
-    if output is not None and _is_file(output, paths, naming):
-        plan = Plan([naming.as_file(paths[0], output)], [])
+    paths = list(dict.fromkeys(path for each in inputs for path in _matches(str(each), output)))
+    if not any(map(os.path.lexists, paths)):
+        raise FileNotFoundError(f'no such image file: {listed(paths, _NAMED)}')
+    if output is not None and _is_file(os.fspath(output), paths, naming):
+        plan = Plan([naming.as_file(paths[0], Path(output))], [])
     else:
-        plan = _under_their_names(paths, output, naming, recursive)
+        folder = None if output is None else Path(output)
+        plan = _under_their_names(paths, folder, naming, recursive)
     _require_separate(plan.jobs)
     return plan
 
 
-def _is_file(output: Path, paths: list[Path], naming: Naming) -> bool:
+def _is_file(output: str, paths: list[Path], naming: Naming) -> bool:
     """Whether an output is the file of the only image."""
-    if output.is_dir() or not output.suffix:
+    suffix = Path(output).suffix
+    if output.endswith(_SLASHES) or Path(output).is_dir() or not suffix:
         return False
     if len(paths) > 1 or paths[0].is_dir():
-        if is_written(output.suffix):
-            raise ValueError(f'{shown(output)} is one file: name a folder for several images')
+        if is_written(suffix):
+            raise ValueError(
+                f'{shown(output)} is one file: name a folder for several images, or end its name '
+                f'with a slash'
+            )
         return False
-    if not is_written(output.suffix):
+    if not is_written(suffix):
         raise ValueError(
-            f'{shown(output)}: results are not written as {output.suffix!r}; use .png, .jpg, .tif '
-            f'or .webp'
+            f'{shown(output)}: results are not written as {suffix!r}; use .png, .jpg, .tif or '
+            f'.webp, or end the name of a folder with a slash'
         )
-    if naming.suffix not in (None, output.suffix.lower()):
+    if naming.suffix is not None and format_of(naming.suffix) != format_of(suffix):
         raise ValueError(f'--format {naming.suffix[1:]} contradicts the output {shown(output)}')
     return True
 
@@ -168,22 +175,44 @@ def _under_their_names(
                 left_out.append(left_out_line(path, others, _NAMED) + remedy)
         else:
             jobs.append(naming.in_folder(path, output) if output else naming.beside(path))
-    written = {target: job.source for job in jobs if not job.folder for target in job.targets}
-    if earlier := [job for job in jobs if job.source in written]:
-        names = listed([job.source for job in earlier], _NAMED)
-        left_out.append(f'{len(earlier)} left out that are results of other inputs: {names}')
-    # An image may be given by name and in its folder.
-    return Plan([job for job in dict.fromkeys(jobs) if job.source not in written], left_out)
+    jobs = _each_once(jobs)
+    results = _results_among(jobs)
+    if results:
+        names = listed([job.source for job in results], _NAMED)
+        left_out.append(f'{len(results)} skipped that are results of other inputs: {names}')
+    return Plan([job for job in jobs if job not in results], left_out)
 
 
-def _matches(text: str) -> list[Path]:
-    """The path itself, or those that match a pattern."""
+def _each_once(jobs: list[Job]) -> list[Job]:
+    """An image may be given by name and in its folder, by a relative and an absolute path."""
+    first: dict[tuple[str, str], Job] = {}
+    for job in jobs:
+        first.setdefault((os.path.abspath(job.source), os.path.abspath(job.result)), job)
+    return list(first.values())
+
+
+def _matches(text: str, output: str | Path | None) -> list[Path]:
+    """The path itself, or those that match a pattern, other than the output."""
     if os.path.lexists(text) or not glob.has_magic(text):
         return [Path(text)]
     found = sorted(glob.glob(text, recursive=True))
     if not found:
         raise FileNotFoundError(f'no file matches {shown(text)}')
-    return [Path(path) for path in found]
+    results = None if output is None else os.path.abspath(output)
+    return [Path(path) for path in found if os.path.abspath(path) != results]
+
+
+def _results_among(jobs: list[Job]) -> dict[Job, None]:
+    """The jobs whose images are results of the others, of an earlier call; a set in their order."""
+    others = [job for job in jobs if job.result != job.source]
+    paths = [path for job in others for path in (job.result, _comparison_of(job.result))]
+    written = set(map(os.path.abspath, paths))
+    return dict.fromkeys(job for job in others if os.path.abspath(job.source) in written)
+
+
+def _comparison_of(result: Path) -> Path:
+    """PNG keeps what every format holds, at any width."""
+    return result.with_name(_fitting(result.stem, '_compare.png'))
 
 
 def _folder_beside(folder: Path) -> Path:
@@ -209,7 +238,8 @@ def _require_separate(jobs: list[Job]) -> None:
             first = sources.setdefault(target, job.source)
             if first != job.source:
                 raise ValueError(
-                    f'{shown(first)} and {shown(job.source)} would both become {shown(target)}'
+                    f'{shown(first)} and {shown(job.source)} would both become {shown(target)}: '
+                    f'restore them in two calls with different outputs'
                 )
             if (image := images.get(identity(target))) is not None:
                 raise ValueError(

@@ -1,6 +1,7 @@
 """Restores image files one after the other."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from dtir_mm.apis.restore_file import Settings, restore_file
 from dtir_mm.apis.restore_plan import Job, identity
 from dtir_mm.apis.restored_json import Record
 from dtir_mm.apis.restoring import in_words
-from dtir_mm.files import names_full_disk
+from dtir_mm.files import ExistsByNowError, names_full_disk
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
 
@@ -26,28 +27,35 @@ class Run:
         settings: how images are restored.
         about: entries of the record that all images share.
         overwrite: whether results that exist are replaced.
+        skip: whether an image is skipped if its result appears during the run.
+        records: of the folders of results.
     """
 
     restorer: Restorer
     settings: Settings
     about: dict[str, Any]
     overwrite: bool
-    records: dict[Path, Record] = field(default_factory=dict)
+    skip: bool
+    records: Mapping[Path, Record]
     notes: list[tuple[Path, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
     done: int = 0
+    skipped: int = 0
     _written: set[tuple[int, int] | None] = field(default_factory=set)
 
     def restore(self, jobs: list[Job]) -> None:
         """Restores images until the disk is full; those that fail do not stop the others."""
-        for folder in {job.folder for job in jobs if job.folder is not None}:
-            self.records[folder] = Record(folder)
         try:
             with tqdm(jobs, unit='image') as bar:
                 for job in bar:
                     try:
                         line = self._restore(job, bar)
+                    except ExistsByNowError as error:
+                        if self.skip:
+                            self.skipped += 1
+                        else:
+                            self.failed.append(str(error))
                     except (OSError, ValueError) as error:
                         self.failed.append(str(error))
                         if names_full_disk(error):  # the others would fail as well
@@ -65,7 +73,8 @@ class Run:
         """Restores an image, records it, and returns a line about it."""
         free = partial(self._require_free, job.targets)
         free()  # before the work, and again after it: another call may write there
-        restored = restore_file(self.restorer, job, self.settings, partial(_show_rows, bar), free)
+        show = partial(_show_rows, bar)
+        restored = restore_file(self.restorer, job, self.settings, show, free, self.overwrite)
         self.done += 1
         self.notes += [(job.source, note) for note in restored.notes]
         self._written |= {identity(target) for target in job.targets}
@@ -75,13 +84,13 @@ class Run:
         return f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}'
 
     def _require_free(self, targets: list[Path]) -> None:
-        """Raises ValueError if one exists by now.
+        """Raises ExistsByNowError if one exists.
 
         It may be a result of this call: by a link, or where names differ only in case.
         """
         for target in filter(os.path.lexists, targets):
             if not self.overwrite or identity(target) in self._written:
-                raise ValueError(f'{shown(target)} exists by now, and is not replaced')
+                raise ExistsByNowError(f'{shown(target)} exists by now, and is not replaced')
 
 
 def _show_rows(bar: tqdm, done: int, of: int) -> None:

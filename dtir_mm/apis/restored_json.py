@@ -49,7 +49,7 @@ class Record:
     def _earlier(self) -> dict[str, Any]:
         if not self.path.exists():
             return {}
-        content = read_json(self.path)
+        content = None if self.path.is_dir() else read_json(self.path)
         images = content.get('images') if isinstance(content, dict) else None
         if not isinstance(images, dict):
             raise ValueError(

@@ -12,6 +12,7 @@ from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.apis.restore_file import Settings
 from dtir_mm.apis.restore_plan import Naming, make_plan
 from dtir_mm.apis.restore_run import Run
+from dtir_mm.apis.restored_json import Record
 from dtir_mm.apis.restoring import PRECISIONS, checked_device, choose_step, prepared, resolved
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.files import require_writable
@@ -29,8 +30,9 @@ PHOTOS_restored; --output names another file or folder. A folder of results gets
 which lists for each image what was found and how it was restored. Nothing that exists is replaced
 without --overwrite, and the images themselves never are.
 
-exit status: 0 if all images are restored (or skipped), 1 if one is not, 2 for wrong arguments,
-130 if interrupted. An image that fails does not stop the others."""
+exit status: 0 if all images are restored (or skipped); 1 if one is not, or nothing was because an
+argument does not fit the checkpoint or results exist; 2 for wrong arguments; 130 if interrupted. An
+image that fails does not stop the others."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image, folder, or pattern')
-    parser.add_argument('-o', '--output', type=Path, help='file for one result, or folder')
+    parser.add_argument('-o', '--output', help='file for one result, or folder/')
     parser.add_argument('-r', '--recursive', action='store_true', help='restore sub-folders too')
     parser.add_argument(
         '--format', type=_suffix, metavar='png|jpg|...', help="default: each image's own"
@@ -113,7 +115,7 @@ def _understand_old_form(parser: argparse.ArgumentParser, args: argparse.Namespa
     if len(args.inputs) != 3 or args.output:
         parser.error(f'{first} is a checkpoint: give it as --checkpoint {first}')
     args.checkpoint, source, output = args.inputs
-    args.inputs, args.output, args.recursive = [source], Path(output), True
+    args.inputs, args.output, args.recursive = [source], output, True
 
 
 def main() -> None:
@@ -123,15 +125,16 @@ def main() -> None:
             args.inputs, args.output, Naming(args.format, args.compare), args.recursive
         )
         plan = every.without_existing(args.overwrite, args.skip_existing)
-        run = Run(*_prepared(args), args.overwrite)
         for folder in {_existing(job.folder or job.result.parent) for job in plan.jobs}:
             require_writable(folder)
+        records = {job.folder: Record(job.folder) for job in plan.jobs if job.folder is not None}
+        run = Run(*_prepared(args), args.overwrite, args.skip_existing, records)
         started = time.perf_counter()
         run.restore(plan.jobs)
         seconds = time.perf_counter() - started
     where = f' to {shown(args.output)}' if args.output else ''
     print(f'restored {run.done} image(s){where} in {seconds:.1f} s')
-    if skipped := len(every.jobs) - len(plan.jobs):
+    if skipped := len(every.jobs) - len(plan.jobs) + run.skipped:
         print(f'skipped {skipped} image(s) that already have results')
     for line in every.left_out:
         print(line)
@@ -140,7 +143,7 @@ def main() -> None:
     if run.unrecorded and not run.failed:
         raise SystemExit('restore: not recorded: ' + '\n  '.join(run.unrecorded))
     if run.failed:
-        untried = len(plan.jobs) - run.done - len(run.failed)
+        untried = len(plan.jobs) - run.done - run.skipped - len(run.failed)
         more = f', and {untried} not tried: free disk space and continue with --skip-existing'
         raise SystemExit(
             f'restore: not restored: {len(run.failed)} image(s){more if untried else ""}\n  '

@@ -97,8 +97,8 @@ def no_image_in(folder: str | Path, left_out: list[Path]) -> str:
 
 def left_out_line(folder: str | Path, left_out: list[Path], most: int = 5) -> str:
     """Log message about files that are not images."""
-    names = _names(folder, left_out, most)
-    return f'{shown(folder)}: {len(left_out)} left out that are no image files: {names}'
+    what = 'skipped (not an image, hidden, or a folder)'
+    return f'{shown(folder)}: {len(left_out)} {what}: {_names(folder, left_out, most)}'
 
 
 def _names(folder: str | Path, paths: list[Path], most: int = 5) -> str:

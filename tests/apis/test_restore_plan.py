@@ -60,7 +60,7 @@ def test_folders_keep_their_names_and_sub_folders_are_optional(tmp_path):
     assert results(plan, tmp_path) == {'in/a.jpg': 'in_restored/a.jpg'}
     assert {job.folder for job in plan.jobs} == {tmp_path / 'in_restored'}
     assert plan.left_out == [
-        f'{source}: 2 left out that are no image files: .hidden.png, x/ '
+        f'{source}: 2 skipped (not an image, hidden, or a folder): .hidden.png, x/ '
         '(sub-folders need --recursive)'
     ]
     out = tmp_path / 'out.v2'
@@ -106,7 +106,41 @@ def test_results_of_an_earlier_call_are_not_restored_again(tmp_path):
         'b_restored.png': 'b_restored_restored.png',
     }
     (line,) = plan.left_out
-    assert line.startswith('2 left out that are results of other inputs: ')
+    assert line.startswith('2 skipped that are results of other inputs: ')
+
+
+def test_a_pattern_can_be_given_again(tmp_path, monkeypatch):
+    """It matches the results then: those of folders, and comparisons of a call that made some."""
+    monkeypatch.chdir(files(tmp_path, 'a.png', 'sub/b.png', 'sub/c/d.png'))
+    first = make_plan(['*'], None, Naming(compare=True), recursive=True)
+    assert len(first.jobs) == 3
+    files(tmp_path, *(str(target) for job in first.jobs for target in job.targets))
+    for naming in (Naming(compare=True), Naming()):
+        again = make_plan(['*'], None, naming, recursive=True)
+        assert [(job.source, job.result) for job in again.jobs] == [
+            (job.source, job.result) for job in first.jobs
+        ]
+        assert again.without_existing(overwrite=False, skip=True).jobs == []
+    monkeypatch.chdir(tmp_path / 'sub')
+    for _ in range(2):
+        plan = make_plan(['*'], 'out', Naming(), recursive=True)
+        assert {str(job.result) for job in plan.jobs} == {'out/b.png', 'out/d.png'}
+        files(Path(), *(str(job.result) for job in plan.jobs))
+
+
+def test_an_image_counts_once_by_all_its_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(files(tmp_path, 'in/a.png', 'b.png'))
+    inputs = ['in', tmp_path / 'in' / 'a.png', './in/../in/a.png', 'b.png', tmp_path / 'b.png']
+    assert len(make_plan(inputs, tmp_path / 'out', Naming()).jobs) == 2
+    assert len(make_plan(['b.png', tmp_path / 'b.png', '*.png'], None, Naming()).jobs) == 1
+
+
+def test_inputs_that_are_all_missing_are_named_first(tmp_path):
+    files(tmp_path, 'a.png')
+    with pytest.raises(FileNotFoundError, match=r'no such image file: .*/b\.png, .*/c\.png'):
+        make_plan([tmp_path / 'b.png', tmp_path / 'c.png'], None, Naming())
+    plan = make_plan([tmp_path / 'a.png', tmp_path / 'b.png'], None, Naming())
+    assert [job.source.name for job in plan.jobs] == ['a.png', 'b.png']  # named at its turn
 
 
 def test_one_output_is_a_file_and_several_need_a_folder(tmp_path):
@@ -115,6 +149,13 @@ def test_one_output_is_a_file_and_several_need_a_folder(tmp_path):
     assert (job.result, job.folder) == (tmp_path / 'x.JPG', None)
     (job,) = make_plan([tmp_path / 'a.png'], tmp_path / 'new', Naming()).jobs
     assert (job.result, job.folder) == (tmp_path / 'new' / 'a.png', tmp_path / 'new')
+    for name in ('results_2.5/', 'new.png/'):
+        (job,) = make_plan([tmp_path / 'a.png'], f'{tmp_path}/{name}', Naming()).jobs
+        assert (job.result, job.folder) == (tmp_path / name / 'a.png', tmp_path / name)
+    with pytest.raises(
+        ValueError, match=r"written as '\.5'; .* end the name of a folder with a sl"
+    ):
+        make_plan([tmp_path / 'a.png'], tmp_path / 'results_2.5', Naming())
     for inputs in (['a.png', 'b.png'], ['in']):
         with pytest.raises(ValueError, match=r'x\.jpg is one file: name a folder'):
             make_plan([tmp_path / name for name in inputs], tmp_path / 'x.jpg', Naming())
@@ -123,12 +164,16 @@ def test_one_output_is_a_file_and_several_need_a_folder(tmp_path):
             make_plan([tmp_path / 'a.png'], tmp_path / wrong, Naming())
     with pytest.raises(ValueError, match=r'--format png contradicts .*x\.jpg'):
         make_plan([tmp_path / 'a.png'], tmp_path / 'x.jpg', Naming(suffix='.png'))
+    (job,) = make_plan([tmp_path / 'a.png'], tmp_path / 'x.jpg', Naming(suffix='.jpeg')).jobs
+    assert job.result == tmp_path / 'x.jpg'
 
 
 def test_two_images_never_become_one_file(tmp_path):
     files(tmp_path, 'a.png', 'a.gif', 'x/a.png')
     for inputs in ([tmp_path], [tmp_path / 'a.png', tmp_path / 'x' / 'a.png']):
-        with pytest.raises(ValueError, match=r'a\.\w+ and .*a\.png would both become .*out/a\.png'):
+        with pytest.raises(
+            ValueError, match=r'a\.\w+ and .*a\.png would both .*/a\.png: .*two calls'
+        ):
             make_plan(inputs, tmp_path / 'out', Naming())
 
 

@@ -50,7 +50,10 @@ def test_skipped_files_are_logged_with_their_number(folder, monkeypatch):
     monkeypatch.setattr(f'{module}.print_log', lambda line, *_: logged.append(line))
     assert names(folder, list_images(str(folder))) == IMAGES
     (line,) = logged
-    assert f'{folder}: 11 left out that are no image files: .hidden.png, .trash/, deep/' in line
+    assert (
+        f'{folder}: 11 skipped (not an image, hidden, or a folder): .hidden.png, .trash/, deep/'
+        in line
+    )
     assert line.endswith('and 6 more')
 
 

@@ -91,7 +91,7 @@ def test_other_files_transparency_and_broken_links_are_reported(toy, tmp_path, c
     assert f'unreadable:      no such image file: {lost} (a link to gone.png)' in lines
     for folder in ('LQ', 'GT'):
         name = f'{tmp_path}/{folder}'
-        assert f'left out: {name}: 1 left out that are no image files: sub/' in lines
+        assert f'left out: {name}: 1 skipped (not an image, hidden, or a folder): sub/' in lines
     note = 'note: transparency was dropped, the colours below it are kept'
     assert f'{note}: 1 image(s): {tmp_path}/LQ/1.png' in lines
     assert lines[-1].startswith('6 images decoded') and lines[-1].endswith(': 1 x unreadable')

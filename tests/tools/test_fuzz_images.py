@@ -58,7 +58,7 @@ def test_restore(files, folder, toy, tmp_path, capsys, monkeypatch):
     failed = int(re.match(r'restore: not restored: (\d+) image', message)[1])
     assert failed == len(message.splitlines()) - 1 > 20
     assert f'restored {COUNT - failed} image(s)' in printed.out
-    assert f'{len(OTHERS)} left out that are no image files' in printed.out
+    assert f'{len(OTHERS)} skipped (not an image, hidden, or a folder)' in printed.out
     assert all(name in printed.out for name in OTHERS)
     for note in ('EXIF', 'CMYK'):
         assert note in printed.out
@@ -97,5 +97,5 @@ def test_check_data(files, folder, toy, tmp_path, capsys):
     assert f'{2 * COUNT} images decoded' in printed.out.splitlines()[-1]
     assert f'{len(unreadable)} x unreadable' in printed.out.splitlines()[-1]
     assert 'missing partner' not in printed.out and 'sizes differ' not in printed.out
-    assert f'left out: {folder}/LQ: {len(OTHERS)} left out' in printed.out
+    assert f'left out: {folder}/LQ: {len(OTHERS)} skipped' in printed.out
     assert 'Traceback' not in printed.err

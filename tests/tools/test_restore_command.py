@@ -164,6 +164,40 @@ def test_a_result_of_another_call_is_kept(photos, failure_of, tmp_path, monkeypa
     message = failure_of('restore', photos / 'a.png', '-o', f'{out}/')
     assert 'a.png exists by now, and is not replaced' in message
     assert (out / 'a.png').read_bytes() == b'of another call'
+    (out / 'a.png').unlink()
+    # In the moment between the last check and the writing of the file.
+    monkeypatch.setattr(Run, '_require_free', lambda self, targets: None)
+    message = failure_of('restore', photos / 'a.png', '-o', f'{out}/')
+    assert 'a.png exists by now, and is not replaced' in message
+    assert (out / 'a.png').read_bytes() == b'of another call'
+
+
+def test_a_result_of_another_call_is_skipped(photos, run_tool, tmp_path, monkeypatch, unchanging):
+    out = tmp_path / 'out'
+    read = restore_file.read_image_file
+
+    def appears(path, *more):
+        (out / 'b.png').write_bytes(b'of another call')
+        return read(path, *more)
+
+    out.mkdir()
+    monkeypatch.setattr(restore_file, 'read_image_file', appears)
+    printed = run_tool('restore', photos, '-o', out, '--skip-existing')
+    assert 'restored 1 image(s)' in printed
+    assert 'skipped 1 image(s) that already have results' in printed
+    assert (out / 'b.png').read_bytes() == b'of another call'
+    assert list(record(out)) == ['a.png']
+
+
+def test_what_cannot_work_is_said_before_a_model_is_loaded(
+    photos, failure_of, tmp_path, monkeypatch
+):
+    monkeypatch.setattr('dtir_mm.commands.restore.released_model', lambda: pytest.fail('loaded'))
+    message = failure_of('restore', photos / 'mistyped.png')
+    assert f'no such image file: {photos}/mistyped.png' in message
+    (tmp_path / 'out' / 'restored.json').mkdir(parents=True)
+    message = failure_of('restore', photos, '-o', tmp_path / 'out')
+    assert 'out/restored.json is not a record of restored images, and is not overwritten' in message
 
 
 def test_a_record_that_cannot_be_written_hides_nothing(photos, failure_of, tmp_path, monkeypatch):
@@ -194,7 +228,10 @@ def test_a_closed_output_loses_no_record(photos, failure_of, tmp_path, monkeypat
 def test_sub_folders_that_are_left_out_are_named(
     photos, run_tool, failure_of, tmp_path, unchanging
 ):
-    said = f'{photos}: 1 left out that are no image files: x/ (sub-folders need --recursive)\n'
+    said = (
+        f'{photos}: 1 skipped (not an image, hidden, or a folder): x/ '
+        f'(sub-folders need --recursive)\n'
+    )
     assert said in run_tool('restore', photos, '-o', tmp_path / 'out')
     (photos / 'y').mkdir()
     (photos / 'x').rename(photos / 'y' / 'x')
@@ -209,7 +246,7 @@ def test_patterns_and_several_images(photos, run_tool, tmp_path, unchanging, mon
     run_tool('restore', '*.png')
     printed = run_tool('restore', '*.png', '--overwrite')
     assert names(photos) == {'a.png', 'b.png', 'x/c.png', 'a_restored.png', 'b_restored.png'}
-    assert '2 left out that are results of other inputs: a_restored.png, b_restored.png' in printed
+    assert '2 skipped that are results of other inputs: a_restored.png, b_restored.png' in printed
 
 
 def test_results_that_appear_meanwhile_are_kept(photos, failure_of, tmp_path, monkeypatch):

@@ -160,7 +160,7 @@ def test_subfolders_are_restored(toy, run_tool, tmp_path):
     printed = run_tool('restore', toy.finetune, source, source / 'out')
     results = {'a.png', 'x/a.png', 'x/y/b.jpg', 'restored.json'}
     assert contents(source / 'out').keys() == results
-    assert f'{source}: 1 left out that are no image files: x/notes.txt' in printed
+    assert f'{source}: 1 skipped (not an image, hidden, or a folder): x/notes.txt' in printed
     # Results inside the source folder are not restored again.
     run_tool('restore', toy.finetune, source, source / 'out', '--overwrite')
     assert contents(source / 'out').keys() == results
