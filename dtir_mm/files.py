@@ -62,9 +62,12 @@ def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except OSError as error:
-        if os.path.lexists(path):
-            raise ExistsByNowError(f'{shown(path)} exists by now, and is not replaced') from error
-        os.replace(temporary, path)  # a file system without hard links
+        try:
+            path.open('xb').close()  # takes the name, on a file system without hard links
+        except FileExistsError:
+            said = f'{shown(path)} exists by now, and is not replaced'
+            raise ExistsByNowError(said) from error
+        os.replace(temporary, path)
 
 
 def names_full_disk(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from dtir_mm.apis.restore_plan import Job
 from dtir_mm.apis.restoring import find, restore_pixels
 from dtir_mm.apis.tile_note import tile_note
 from dtir_mm.files import replacing
-from dtir_mm.image_file import ImageFile, read_image_file, write_image_file
+from dtir_mm.image_file import ImageFile, format_of, read_image_file, write_image_file
 from dtir_mm.models.restorers.blind_inference import Prediction
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
@@ -69,7 +69,6 @@ def restore_file(
     job: Job,
     settings: Settings,
     progress: Callable[[int, int], None],
-    before_writing: Callable[[], None],
     overwrite: bool,
 ) -> RestoredImage:
     """Restores an image file and writes the result.
@@ -81,7 +80,6 @@ def restore_file(
         job: the files.
         settings: how to restore.
         progress: called with the numbers of rows that are done, and of all.
-        before_writing: called before anything is written; may raise ValueError.
         overwrite: whether files that exist are replaced.
 
     Raises:
@@ -107,8 +105,7 @@ def restore_file(
     notes = list(image.notes)
     if found.t and (note := tile_note(restorer, (height, width), found.t)):
         notes.append(note)
-    before_writing()
-    if found.t == 0 and job.result.suffix.lower() == job.source.suffix.lower():
+    if found.t == 0 and format_of(job.result.suffix) == format_of(job.source.suffix):
         # Writing it again would change a JPEG.
         with replacing(job.result, new=not overwrite) as temporary:
             shutil.copyfile(job.source, temporary)

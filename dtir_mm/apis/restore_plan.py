@@ -2,10 +2,12 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from dtir_mm.apis.restored_json import NAME
 from dtir_mm.datasets.image_folders import left_out_line, list_folder, list_tree, no_image_in
 from dtir_mm.image_file import format_of, is_written
 from dtir_mm.names import listed, shortened, shown
@@ -14,6 +16,7 @@ _ENDING = '_restored'
 _LONGEST_NAME = 255  # bytes
 _NAMED = 20
 _SLASHES = tuple(filter(None, (os.sep, os.altsep)))
+Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ def make_plan(
         ValueError: two images would become the same file, an image would be replaced, several
             images have one file as their output, or its format is not written.
     """
-    paths = list(dict.fromkeys(path for each in inputs for path in _matches(str(each), output)))
+    given = [path for each in inputs for path in _matches(str(each))]
+    paths = _each_once(given, lambda path: [path])  # relative and absolute
     if not any(map(os.path.lexists, paths)):
         raise FileNotFoundError(f'no such image file: {listed(paths, _NAMED)}')
     if output is not None and _is_file(os.fspath(output), paths, naming):
@@ -160,7 +164,8 @@ def _under_their_names(
     """The plan whose results have the names of the images."""
     jobs: list[Job] = []
     left_out: list[str] = []
-    for path in paths:
+    earlier = _in_results_of_others(paths, output)
+    for path in (path for path in paths if path not in earlier):
         if path.is_dir():
             folder = output or _folder_beside(path)
             images, others = list_tree(path, folder) if recursive else list_folder(path)
@@ -175,31 +180,41 @@ def _under_their_names(
                 left_out.append(left_out_line(path, others, _NAMED) + remedy)
         else:
             jobs.append(naming.in_folder(path, output) if output else naming.beside(path))
-    jobs = _each_once(jobs)
+    # An image may be given by name and in its folder.
+    jobs = _each_once(jobs, lambda job: [job.source, job.result])
     results = _results_among(jobs)
-    if results:
-        names = listed([job.source for job in results], _NAMED)
-        left_out.append(f'{len(results)} skipped that are results of other inputs: {names}')
+    earlier += [job.source for job in results]
+    if earlier:
+        names = listed(earlier, _NAMED)
+        left_out.append(f'{len(earlier)} skipped that are results of other inputs: {names}')
     return Plan([job for job in jobs if job not in results], left_out)
 
 
-def _each_once(jobs: list[Job]) -> list[Job]:
-    """An image may be given by name and in its folder, by a relative and an absolute path."""
-    first: dict[tuple[str, str], Job] = {}
-    for job in jobs:
-        first.setdefault((os.path.abspath(job.source), os.path.abspath(job.result)), job)
+def _each_once(items: Iterable[Item], paths_of: Callable[[Item], list[Path]]) -> list[Item]:
+    """The items without those whose paths are the same as an earlier one's, if made absolute."""
+    first: dict[tuple[str, ...], Item] = {}
+    for item in items:
+        first.setdefault(tuple(map(os.path.abspath, paths_of(item))), item)
     return list(first.values())
 
 
-def _matches(text: str, output: str | Path | None) -> list[Path]:
-    """The path itself, or those that match a pattern, other than the output."""
+def _matches(text: str) -> list[Path]:
+    """The path itself, or those that match a pattern."""
     if os.path.lexists(text) or not glob.has_magic(text):
         return [Path(text)]
     found = sorted(glob.glob(text, recursive=True))
     if not found:
         raise FileNotFoundError(f'no file matches {shown(text)}')
-    results = None if output is None else os.path.abspath(output)
-    return [Path(path) for path in found if os.path.abspath(path) != results]
+    return [Path(path) for path in found]
+
+
+def _in_results_of_others(paths: list[Path], output: Path | None) -> list[Path]:
+    """The inputs that are, or lie in, a folder of earlier results, where those of others go."""
+    if output is None or not (output / NAME).is_file():
+        return []
+    folder = Path(os.path.abspath(output))
+    found = [path for path in paths if Path(os.path.abspath(path)).is_relative_to(folder)]
+    return found if len(found) < len(paths) else []
 
 
 def _results_among(jobs: list[Job]) -> dict[Job, None]:
@@ -230,12 +245,12 @@ def _fitting(stem: str, ending: str) -> str:
 
 def _require_separate(jobs: list[Job]) -> None:
     """Raises ValueError if a file would be written twice, or an image replaced."""
-    sources: dict[Path, Path] = {}
+    sources: dict[str, Path] = {}
     images = {identity(job.source): job.source for job in jobs}
     images.pop(None, None)
     for job in jobs:
         for target in job.targets:
-            first = sources.setdefault(target, job.source)
+            first = sources.setdefault(os.path.abspath(target), job.source)
             if first != job.source:
                 raise ValueError(
                     f'{shown(first)} and {shown(job.source)} would both become {shown(target)}: '

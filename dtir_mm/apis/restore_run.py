@@ -13,6 +13,7 @@ from dtir_mm.apis.restore_file import Settings, restore_file
 from dtir_mm.apis.restore_plan import Job, identity
 from dtir_mm.apis.restored_json import Record
 from dtir_mm.apis.restoring import in_words
+from dtir_mm.apis.standard_output import say
 from dtir_mm.files import ExistsByNowError, names_full_disk
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.names import shown
@@ -51,17 +52,15 @@ class Run:
                 for job in bar:
                     try:
                         line = self._restore(job, bar)
-                    except ExistsByNowError as error:
-                        if self.skip:
-                            self.skipped += 1
-                        else:
-                            self.failed.append(str(error))
                     except (OSError, ValueError) as error:
+                        if self._is_of_another_call(error, job):
+                            self.skipped += 1
+                            continue
                         self.failed.append(str(error))
                         if names_full_disk(error):  # the others would fail as well
                             break
                     else:
-                        bar.write(line)
+                        say(line)
         finally:  # also when interrupted
             for record in self.records.values():
                 try:
@@ -71,10 +70,9 @@ class Run:
 
     def _restore(self, job: Job, bar: tqdm) -> str:
         """Restores an image, records it, and returns a line about it."""
-        free = partial(self._require_free, job.targets)
-        free()  # before the work, and again after it: another call may write there
+        self._require_free(job.targets)
         show = partial(_show_rows, bar)
-        restored = restore_file(self.restorer, job, self.settings, show, free, self.overwrite)
+        restored = restore_file(self.restorer, job, self.settings, show, self.overwrite)
         self.done += 1
         self.notes += [(job.source, note) for note in restored.notes]
         self._written |= {identity(target) for target in job.targets}
@@ -84,13 +82,20 @@ class Run:
         return f'{shown(job.source)} -> {shown(job.result)}: {in_words(restored.found)}'
 
     def _require_free(self, targets: list[Path]) -> None:
-        """Raises ExistsByNowError if one exists.
-
-        It may be a result of this call: by a link, or where names differ only in case.
-        """
+        """Raises ValueError if a file exists that is not to be replaced, before the work."""
         for target in filter(os.path.lexists, targets):
-            if not self.overwrite or identity(target) in self._written:
+            if identity(target) in self._written:
+                raise ValueError(
+                    f'{shown(target)} is the result of another image of this call (by a link, or '
+                    f'since their names differ only in case), and is not replaced'
+                )
+            if not self.overwrite:
                 raise ExistsByNowError(f'{shown(target)} exists by now, and is not replaced')
+
+    def _is_of_another_call(self, error: Exception, job: Job) -> bool:
+        """Whether an error is that a call at the same time wrote the result, which is wanted."""
+        wanted = self.skip and isinstance(error, ExistsByNowError)
+        return wanted and os.path.lexists(job.result)  # not only a comparison
 
 
 def _show_rows(bar: tqdm, done: int, of: int) -> None:

@@ -14,6 +14,7 @@ from dtir_mm.apis.restore_plan import Naming, make_plan
 from dtir_mm.apis.restore_run import Run
 from dtir_mm.apis.restored_json import Record
 from dtir_mm.apis.restoring import PRECISIONS, checked_device, choose_step, prepared, resolved
+from dtir_mm.apis.standard_output import say
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.files import require_writable
 from dtir_mm.image_file import is_written
@@ -31,8 +32,9 @@ which lists for each image what was found and how it was restored. Nothing that 
 without --overwrite, and the images themselves never are.
 
 exit status: 0 if all images are restored (or skipped); 1 if one is not, or nothing was because an
-argument does not fit the checkpoint or results exist; 2 for wrong arguments; 130 if interrupted. An
-image that fails does not stop the others."""
+argument does not fit the images, checkpoint or device, or results exist; 2 for wrong arguments; 130
+if interrupted; 141 if the output is closed, as by `| head`. An image that fails does not stop the
+others."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -127,28 +129,29 @@ def main() -> None:
         plan = every.without_existing(args.overwrite, args.skip_existing)
         for folder in {_existing(job.folder or job.result.parent) for job in plan.jobs}:
             require_writable(folder)
-        records = {job.folder: Record(job.folder) for job in plan.jobs if job.folder is not None}
+        folders = {job.folder for job in plan.jobs if job.folder is not None}
+        records = {folder: Record(folder) for folder in folders}
         run = Run(*_prepared(args), args.overwrite, args.skip_existing, records)
         started = time.perf_counter()
         run.restore(plan.jobs)
-        seconds = time.perf_counter() - started
-    where = f' to {shown(args.output)}' if args.output else ''
-    print(f'restored {run.done} image(s){where} in {seconds:.1f} s')
-    if skipped := len(every.jobs) - len(plan.jobs) + run.skipped:
-        print(f'skipped {skipped} image(s) that already have results')
-    for line in every.left_out:
-        print(line)
-    for line in note_lines(run.notes):
-        print(f'note: {line}')
-    if run.unrecorded and not run.failed:
-        raise SystemExit('restore: not recorded: ' + '\n  '.join(run.unrecorded))
-    if run.failed:
-        untried = len(plan.jobs) - run.done - run.skipped - len(run.failed)
-        more = f', and {untried} not tried: free disk space and continue with --skip-existing'
-        raise SystemExit(
-            f'restore: not restored: {len(run.failed)} image(s){more if untried else ""}\n  '
-            + '\n  '.join(run.failed + run.unrecorded)
-        )
+        where = f' to {shown(args.output)}' if args.output else ''
+        say(f'restored {run.done} image(s){where} in {time.perf_counter() - started:.1f} s')
+        if skipped := len(every.jobs) - len(plan.jobs) + run.skipped:
+            say(f'skipped {skipped} image(s) that already have results')
+        for line in every.left_out + [f'note: {line}' for line in note_lines(run.notes)]:
+            say(line)
+    if failure := _failure(run, len(plan.jobs)):
+        raise SystemExit(f'restore: {failure}')
+
+
+def _failure(run: Run, jobs: int) -> str:
+    """What failed in a run of that many jobs; empty if nothing did."""
+    lines = '\n  '.join(run.failed + run.unrecorded)
+    if not run.failed:
+        return f'not recorded: {lines}' if lines else ''
+    untried = jobs - run.done - run.skipped - len(run.failed)
+    more = f', and {untried} not tried: free disk space and continue with --skip-existing'
+    return f'not restored: {len(run.failed)} image(s){more if untried else ""}\n  {lines}'
 
 
 def _existing(folder: Path) -> Path:
@@ -161,7 +164,7 @@ def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, A
     file = args.checkpoint or released_model()
     restorer, warning = load_with_warning(file, args.config, args.allow_imports)
     if warning:
-        print(warning)
+        say(warning)
     if args.device:
         restorer = restorer.to(checked_device(args.device))
     t = choose_step(restorer, args.task, args.t)

@@ -122,10 +122,23 @@ def test_a_pattern_can_be_given_again(tmp_path, monkeypatch):
         ]
         assert again.without_existing(overwrite=False, skip=True).jobs == []
     monkeypatch.chdir(tmp_path / 'sub')
-    for _ in range(2):
-        plan = make_plan(['*'], 'out', Naming(), recursive=True)
+    for inputs in (['*'], ['*'], ['b.png', 'c', 'out'], ['**/*.png', tmp_path / 'sub' / 'out']):
+        plan = make_plan(inputs, 'out', Naming(), recursive=True)
         assert {str(job.result) for job in plan.jobs} == {'out/b.png', 'out/d.png'}
-        files(Path(), *(str(job.result) for job in plan.jobs))
+        files(Path(), 'out/restored.json', *(str(job.result) for job in plan.jobs))
+    assert plan.left_out == [
+        '3 skipped that are results of other inputs: out/b.png, out/d.png, '
+        f'{tmp_path / "sub" / "out"}'
+    ]
+
+
+def test_a_folder_of_images_is_not_taken_for_one_of_results(tmp_path):
+    source = files(tmp_path, 'in/a.png', 'b.png', 'in/b.png') / 'in'
+    with pytest.raises(ValueError, match='would both become|would replace the image'):
+        make_plan([source, tmp_path / 'b.png'], source, Naming())
+    files(source, 'restored.json')
+    with pytest.raises(ValueError, match='would replace the image'):
+        make_plan([source], source, Naming())
 
 
 def test_an_image_counts_once_by_all_its_paths(tmp_path, monkeypatch):
@@ -133,6 +146,11 @@ def test_an_image_counts_once_by_all_its_paths(tmp_path, monkeypatch):
     inputs = ['in', tmp_path / 'in' / 'a.png', './in/../in/a.png', 'b.png', tmp_path / 'b.png']
     assert len(make_plan(inputs, tmp_path / 'out', Naming()).jobs) == 2
     assert len(make_plan(['b.png', tmp_path / 'b.png', '*.png'], None, Naming()).jobs) == 1
+    (job,) = make_plan(['b.png', tmp_path / 'b.png'], 'x.jpg', Naming()).jobs
+    assert str(job.result) == 'x.jpg'
+    files(tmp_path, 'b.gif')
+    with pytest.raises(ValueError, match=r'would both become .*b_restored\.png'):
+        make_plan(['b.png', tmp_path / 'b.gif'], None, Naming())
 
 
 def test_inputs_that_are_all_missing_are_named_first(tmp_path):

@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pytest
-from tqdm import tqdm
 
 from dtir_mm import __version__
 from dtir_mm.apis import load_restorer, restore_file, restore_pixels
@@ -164,12 +163,6 @@ def test_a_result_of_another_call_is_kept(photos, failure_of, tmp_path, monkeypa
     message = failure_of('restore', photos / 'a.png', '-o', f'{out}/')
     assert 'a.png exists by now, and is not replaced' in message
     assert (out / 'a.png').read_bytes() == b'of another call'
-    (out / 'a.png').unlink()
-    # In the moment between the last check and the writing of the file.
-    monkeypatch.setattr(Run, '_require_free', lambda self, targets: None)
-    message = failure_of('restore', photos / 'a.png', '-o', f'{out}/')
-    assert 'a.png exists by now, and is not replaced' in message
-    assert (out / 'a.png').read_bytes() == b'of another call'
 
 
 def test_a_result_of_another_call_is_skipped(photos, run_tool, tmp_path, monkeypatch, unchanging):
@@ -187,6 +180,13 @@ def test_a_result_of_another_call_is_skipped(photos, run_tool, tmp_path, monkeyp
     assert 'skipped 1 image(s) that already have results' in printed
     assert (out / 'b.png').read_bytes() == b'of another call'
     assert list(record(out)) == ['a.png']
+
+
+def test_a_lone_comparison_does_not_count_as_a_result(photos, failure_of, tmp_path, unchanging):
+    save_image(tmp_path / 'out' / 'a_compare.png', np.zeros((8, 8, 3), np.uint8))
+    message = failure_of('restore', photos, '-o', tmp_path / 'out', '--compare', '--skip-existing')
+    assert 'not restored: 1 image(s)\n' in message and 'a_compare.png exists by now' in message
+    assert (read_image(tmp_path / 'out' / 'a_compare.png') == 0).all()
 
 
 def test_what_cannot_work_is_said_before_a_model_is_loaded(
@@ -214,15 +214,25 @@ def test_a_record_that_cannot_be_written_hides_nothing(photos, failure_of, tmp_p
     assert 'not recorded: the disk is full' in message
 
 
-def test_a_closed_output_loses_no_record(photos, failure_of, tmp_path, monkeypatch):
-    """``dtir-mm restore ... | head -1``."""
-
-    def closed(self, *more):
-        raise BrokenPipeError
-
-    monkeypatch.setattr(tqdm, 'write', closed)
-    failure_of('restore', photos, '-o', tmp_path / 'out')
+@pytest.mark.parametrize('full', [False, True])
+def test_an_output_that_is_closed_or_full_loses_no_record(
+    full, toy, photos, tmp_path, monkeypatch, capsys, unchanging
+):
+    """``dtir-mm restore ... | head -1``, and ``> /dev/full``; the runs end after the image."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch, open('/dev/full' if full else writer, 'w') as output:
+        patch.setattr('sys.stdout', output)
+        status = toy.call('restore', photos, '-o', tmp_path / 'out')
+        print('what is printed later is dropped')  # and closing the output does not fail
+    said = 'restore: cannot write to the standard output: No space left on device\n'
+    assert status == (1 if full else 141)
+    errors = capsys.readouterr().err
+    assert errors.endswith(said) if full else 'restore: ' not in errors
+    assert 'Traceback' not in errors
     assert set(record(tmp_path / 'out')) == {'a.png'} == names(tmp_path / 'out') - {'restored.json'}
+    if full:
+        os.close(writer)
 
 
 def test_sub_folders_that_are_left_out_are_named(
@@ -255,9 +265,9 @@ def test_results_that_appear_meanwhile_are_kept(photos, failure_of, tmp_path, mo
     (out / 'y').mkdir(parents=True)
     (out / 'x').symlink_to(out / 'y')
     save_image(photos / 'y' / 'c.png', np.full((9, 9, 3), 5, np.uint8))
-    for option in ((), ('--overwrite',)):
+    for option in ((), ('--overwrite',), ('--skip-existing',)):
         message = failure_of('restore', '-r', photos, '-o', out, *option)
-        assert f'not restored: 1 image(s)\n  {out}/y/c.png ' in message
+        assert f'not restored: 1 image(s)\n  {out}/y/c.png is the result of another' in message
         assert read_image(out / 'y' / 'c.png').shape == (20, 24, 3)
         for path in out.rglob('*.png'):
             path.unlink()
