@@ -4,6 +4,7 @@ CPU seconds of fresh interpreters, the least of some runs in turn: only their ra
 that the machine does not matter.
 """
 
+import argparse
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ def import_seconds(module: str) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     names = ('torch', *LIMITS)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(RUNS):

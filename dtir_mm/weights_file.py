@@ -52,10 +52,10 @@ def read_weights_file(path: str | Path) -> Any:
     if is_safetensors(head):
         weights, metadata = read_safetensors(path)
         if metadata.get('format') == DEPLOYED_FORMAT:
-            origin = metadata.get('checkpoint', 'of its training')
+            origin = f' ({metadata["checkpoint"]})' if 'checkpoint' in metadata else ''
             raise CheckpointError(
                 f'{path} is a deployed network, without time conditioning, which can only restore '
-                f'and be tested: name the checkpoint {origin} instead'
+                f'and be tested: name the checkpoint that it was made from{origin} instead'
             )
         if metadata.get('format') == RELEASE_FORMAT:
             return _released(weights, metadata, path)

@@ -6,6 +6,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 patches=${1:-16}
+if (($# > 1)) || [[ ! $patches =~ ^[1-9][0-9]*$ ]]; then
+  echo "usage: bash tools/pilot.sh [PATCHES]    (the batch size, by default 16)" >&2
+  exit 2
+fi
 work=work_dirs/pilot
 config=configs/mini/pilot_dtir-unet-w32
 

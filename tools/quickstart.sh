@@ -19,7 +19,9 @@ while (($# > 0)); do
   (($# >= 2)) || usage
   case $1 in
     --recipe) [[ $2 == paper || $2 == released ]] || usage; recipe=$2 ;;
-    --photos) photos=(--photos "$(cd "$here" && realpath "$2")") ;;
+    --photos)
+      photos=(--photos "$(cd "$here" && realpath -m -- "$2")")
+      [[ -d ${photos[1]} ]] || { echo "$0: no such folder of photographs: $2" >&2; exit 2; } ;;
     *) usage ;;
   esac
   shift 2
@@ -103,4 +105,4 @@ python tools/summarize.py "$work/summary.json" "${runs[@]}" --timesteps "$work/t
   --note 'scratch: the same network, losses and 1000 updates; scratch_equal: with 3000, those of both stages'
 echo
 echo "Restore a photograph of your own (add a folder instead of a file for many):"
-echo "  python tools/restore.py $work/finetune_noisy PHOTO RESTORED.png"
+echo "  dtir-mm restore PHOTO --checkpoint $work/finetune_noisy"

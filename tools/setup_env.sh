@@ -39,6 +39,29 @@ fi
 python=$venv/bin/python
 check_python "$python"
 
+# Another checkout would stop working, or would silently run the code of this one.
+require_own() {
+  local other
+  other=$("$python" - <<'PY'
+import json, os
+from importlib.metadata import PackageNotFoundError, distribution
+from urllib.parse import unquote, urlsplit
+try:
+    origin = json.loads(distribution('dtir_mm').read_text('direct_url.json') or '{}')
+except PackageNotFoundError:
+    origin = {}
+folder = unquote(urlsplit(origin.get('url', '')).path)
+if origin.get('dir_info', {}).get('editable') and os.path.isdir(folder):
+    print('' if os.path.samefile(folder, '.') else folder)
+PY
+  )
+  [[ -z "$other" ]] && return
+  echo "setup_env: $venv has dtir_mm of the checkout $other installed, which this would replace. Leave that" \
+    "environment (deactivate) to get one in .venv, or take it over: $python -m pip uninstall dtir_mm" >&2
+  exit 1
+}
+require_own
+
 # The installed version of a package if it is in [low, high), otherwise nothing.
 installed() {
   "$python" - "$@" <<'PY'

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Trains a config on a Slurm cluster: one torchrun per node, one process per GPU.
 #   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=...] [SRUN_ARGS="..."] \
-#     tools/slurm_train.sh PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of tools/train.py]
+#     tools/slurm_train.sh PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of dtir-mm train]
 # GPUS is the number over all nodes. CPUS_PER_TASK is per GPU: 5 by default, four of them to load
 # data. SRUN_ARGS are further arguments of srun, e.g. "--time=24:00:00 --quotatype=spot".
 set -euo pipefail
 if (($# < 3)); then
   echo "usage: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]" \
-    "$0 PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of tools/train.py]" >&2
+    "$0 PARTITION JOB_NAME CONFIG [WORK_DIR] [arguments of dtir-mm train]" >&2
   exit 2
 fi
 partition=$1
@@ -19,14 +19,19 @@ if (($#)) && [[ $1 != -* ]]; then
   work_dir=(--work-dir "$1")
   shift
 fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/arguments.sh"
+require_config "$config"
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
+require_count GPUS "$gpus"
+require_count GPUS_PER_NODE "$per_node"
+require_count CPUS_PER_TASK "${CPUS_PER_TASK:-5}"
 ((gpus >= per_node)) || per_node=$gpus
 if ((gpus % per_node)); then
   echo "$0: GPUS=$gpus must be a multiple of GPUS_PER_NODE=$per_node" >&2
   exit 2
 fi
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Runs on each node: Slurm sets its rank and the first node. Jobs that share a node need different
 # ports.
 # shellcheck disable=SC2016

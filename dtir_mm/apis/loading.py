@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
-from torch import nn
 
 from dtir_mm import trust
-from dtir_mm.apis.deployed_restorer import deployed_restorer_config
+from dtir_mm.apis.deployed_restorer import deployed_restorer_config, public_restorer_config
 from dtir_mm.config import read_config
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.memory_limit import in_proportion_to
-from dtir_mm.models.backbones.zoo import network_in
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.registry import MODELS
 from dtir_mm.weights_file import is_deployed
@@ -26,9 +24,9 @@ def load_restorer(
 ) -> Restorer:
     """The restorer in a file of any kind, in evaluation mode.
 
-    Public weights (``PublicNetwork``) need no config: their architecture is detected, and
-    ``x_hat = net(y)`` at every time step. A deployed network, of `dtir-mm deploy` or ONNX, restores
-    at the time step that it was deployed at (``DeployedBackbone``).
+    Public weights need no config: their architecture is detected. They have no time conditioning,
+    nor has a deployed network, of `dtir-mm deploy` or ONNX, which restores at the time step that it
+    was deployed at (``DeployedBackbone``).
 
     Args:
         checkpoint: a checkpoint, a work directory (its newest one), a release file, public weights,
@@ -70,13 +68,16 @@ def load_restorer(
 
 
 def load_with_warning(
-    path: str | Path, config: str | Path | None = None, allow_imports: bool = False
+    path: str | Path,
+    config: str | Path | None = None,
+    allow_imports: bool = False,
+    task: str | None = None,
 ) -> tuple[Restorer, str | None]:
-    """``load_restorer`` of a file, and a warning if it is only pre-trained."""
+    """``load_restorer`` of a file, and a warning if it was not trained to restore (the task)."""
     if is_deployed(path):
         return load_restorer(path, config), None
     checkpoint = load_checkpoint(path)
-    return load_restorer(checkpoint, config, allow_imports), checkpoint.pretraining_warning
+    return load_restorer(checkpoint, config, allow_imports), checkpoint.warning([task])
 
 
 def _deployed_restorer(
@@ -89,17 +90,7 @@ def _deployed_restorer(
 
 
 def _public_restorer(checkpoint: Checkpoint, overrides: dict[str, Any]) -> Restorer:
-    """The restorer that computes what the network of public weights does."""
-
-    def public_network() -> nn.Module:
-        return network_in(checkpoint.content, checkpoint.path)
-
-    model = {
-        'type': 'Restorer',
-        'backbone': {'type': 'ConditionedBackbone', 'backbone': {'type': public_network}},
-        'head': {'type': 'NoiseHead', 'residual_scale': 'one'},
-        'timesteps': 'fixed:1',  # before any training time has no effect
-    }
+    model = public_restorer_config(checkpoint.content, checkpoint.path)
     return MODELS.build({**model, **overrides}).to(get_device()).eval()
 
 

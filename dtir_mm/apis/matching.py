@@ -89,11 +89,15 @@ def match_timesteps(
     datasets = _datasets(tasks, photos, size, shrink)
     if isinstance(checkpoint, Restorer):
         restorer, name = checkpoint.eval(), None
-        if not isinstance(restorer.backbone, ConditionedBackbone):
-            raise ValueError('a deployed network has no time conditioning, and so no step to match')
     else:
         loaded = load_checkpoint(checkpoint)  # refuses deployed networks
         restorer, name = load_restorer(loaded, config, allow_imports), str(checkpoint)
+    if not isinstance(restorer.backbone, ConditionedBackbone):
+        raise ValueError(
+            f'{restorer.backbone.source} has no time conditioning, and so no step to match: name a '
+            f'checkpoint of pre-training, which may start from public weights (PublicNetwork, '
+            f'docs/backbones.md)'
+        )
     rule = restorer.backbone.size_rule
     if not rule.takes(size, size):
         raise ValueError(f'size={size}: {rule.describe()}')

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dtir_mm.analysis.summary import git_commit
+from dtir_mm.analysis.summary import code_version
 from dtir_mm.engine.checkpoint import Checkpoint, config_to_json
 from dtir_mm.models.backbones.zoo import self_contained
 from dtir_mm.models.restorers.restorer import Restorer
@@ -58,7 +58,7 @@ def save_release(
         'meta': json.dumps(meta),
         'config': config_to_json(_restoring(config, restorer)),
         'checkpoint': checkpoint.origin,
-        'commit': git_commit(),  # of the code that writes the file
+        'commit': code_version(),  # of the code that writes the file
         'license': license_text,
     }
     write_safetensors(path, halves, {key: text for key, text in about.items() if text})

@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from dtir_mm import __version__
-from dtir_mm.typos import hint
+from dtir_mm.typos import nearest
 from dtir_mm.versions import check_versions
 
 # The module of each command, and what it does.
@@ -38,8 +38,15 @@ def main() -> int | str | None:
         print(f'dtir-mm {__version__}')
         return 0
     if name not in COMMANDS:
-        close = hint(name, COMMANDS)
-        print(f'dtir-mm: no command {name!r}{close} (--help lists them)', file=sys.stderr)
+        # By the names of their modules too, which the scripts in tools/ have.
+        known = {
+            known: command
+            for command, (module, _) in COMMANDS.items()
+            for known in (command, module)
+        }
+        close = nearest(name, known)
+        said = f'; nearest: {known[close]}' if close else ''
+        print(f'dtir-mm: no command {name!r}{said} (--help lists them)', file=sys.stderr)
         return 2
     sys.argv = [f'dtir-mm {name}', *arguments]
     try:

@@ -90,7 +90,7 @@ def check(config: Config, workers: int) -> int:
 
 def main() -> int:
     args = parse_args()
-    with one_line_errors('check_data'):
+    with one_line_errors():
         if args.generate_fixture:
             for folder in generate_fixture(*args.generate_fixture):
                 print(folder)

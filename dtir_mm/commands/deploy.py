@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', type=Path, help='a checkpoint, or the work directory of a run'
     )
-    parser.add_argument('output', help='path of the files to write, without .safetensors')
+    parser.add_argument('output', help='path of the files to write, without suffix')
     step = parser.add_mutually_exclusive_group(required=True)
     step.add_argument('--task', help='deploy at the time step of this degradation')
     step.add_argument('--t', type=int, help='deploy at this time step')
@@ -44,24 +44,26 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.all_tasks and args.onnx:
         parser.error('ONNX holds the network of one time step: name --task or --t, not --all-tasks')
+    if args.output.endswith('.onnx') and not args.onnx:
+        parser.error(f'{args.output} names an ONNX file: give --onnx too')
     if args.license and not args.all_tasks:
         parser.error('--license needs --all-tasks')
     return args
 
 
-@one_line_errors('deploy')
+@one_line_errors()
 def main() -> None:
     args = parse_args()
-    stem = args.output.removesuffix('.safetensors')
+    stem = args.output.removesuffix('.safetensors').removesuffix('.onnx')
     weights, onnx = f'{stem}.safetensors', f'{stem}.onnx'
     for file in (weights, onnx) if args.onnx else (weights,):
         require_new(file, args.overwrite)
     if args.onnx:
         require_onnx()
     checkpoint = load_checkpoint(args.checkpoint)
-    restorer = load_restorer(checkpoint, args.config, args.allow_imports, step=None, freeze=None)
     config = read_config(args.config).to_dict() if args.config else checkpoint.config
-    if warning := checkpoint.pretraining_warning:
+    restorer = load_restorer(checkpoint, args.config, args.allow_imports, step=None, freeze=None)
+    if warning := checkpoint.warning([args.task]):
         print(warning)
     if args.all_tasks:
         _write_all(restorer, checkpoint, config, weights, args.license)

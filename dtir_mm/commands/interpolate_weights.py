@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@one_line_errors('interpolate_weights')
+@one_line_errors()
 def main() -> None:
     args = parse_args()
     require_new(args.output, args.overwrite)

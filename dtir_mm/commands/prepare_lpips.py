@@ -76,7 +76,7 @@ def prepare() -> Path:
     return path
 
 
-@one_line_errors('prepare_lpips')
+@one_line_errors()
 def main() -> None:
     ToolParser(description=__doc__).parse_args()
     prepare()

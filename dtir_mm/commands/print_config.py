@@ -15,7 +15,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@one_line_errors('print_config')
+@one_line_errors()
 def main() -> None:
     args = parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends silently with `| head`

@@ -162,7 +162,7 @@ def _existing(folder: Path) -> Path:
 def _prepared(args: argparse.Namespace) -> tuple[Restorer, Settings, dict[str, Any]]:
     """The restorer, how images are restored, and what their record says about both."""
     file = args.checkpoint or released_model()
-    restorer, warning = load_with_warning(file, args.config, args.allow_imports)
+    restorer, warning = load_with_warning(file, args.config, args.allow_imports, args.task)
     if warning:
         say(warning)
     if args.device:

@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@one_line_errors('summarize')
+@one_line_errors()
 def main() -> None:
     args = parse_args()
     parts = [_read(folder / 'summary.json') for folder in args.tests]

@@ -38,7 +38,7 @@ from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.engine.checkpoint_meta import CheckpointMeta
 from dtir_mm.evaluation.protocols import PROTOCOLS
 from dtir_mm.models.restorers.task_timesteps import CLEAN
-from dtir_mm.weights_file import is_deployed
+from dtir_mm.weights_file import CheckpointError, is_deployed
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,8 +46,8 @@ def parse_args() -> argparse.Namespace:
     add_config_with_options(parser)
     parser.add_argument(
         'checkpoint',
-        help='a checkpoint, the work directory of a run, or a deployed network (.safetensors, '
-        '.onnx), which replaces the model of the config',
+        help='a checkpoint, or the work directory of a run; a deployed network (.safetensors, '
+        '.onnx) or public weights replace the model of the config',
     )
     parser.add_argument('--work-dir', help='folder of the results; default work_dirs/<config>/test')
     parser.add_argument('--method', default='ours', help='its name in tables and images')
@@ -80,7 +80,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@one_line_errors('test')
+@one_line_errors()
 def main() -> None:
     args = parse_args()
     config = read_config(args.config)
@@ -92,7 +92,7 @@ def main() -> None:
     _set_up(config, args, checkpoint)
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
-    _load_weights(runner, args, checkpoint)
+    weights = _load_weights(runner, args, checkpoint)
     comparisons = ComparisonHook(out / 'images', args.method, args.images)
     runner.register_hook(comparisons)
     runner.test()
@@ -116,7 +116,7 @@ def main() -> None:
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
-    print(f'weights: {_weights(args.checkpoint, checkpoint, decay)}')
+    print(f'weights: {weights}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {_steps(rows)}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
@@ -142,23 +142,38 @@ def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint | N
         config.test_evaluator.protocol = args.protocol
 
 
-def _load_weights(runner: Any, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:
+def _load_weights(runner: Any, args: argparse.Namespace, checkpoint: Checkpoint | None) -> str:
+    """Loads what is to be tested; returns which weights they are, in words.
+
+    A network without time conditioning, deployed or of public weights, replaces the model.
+    """
     if checkpoint is None:
-        _use_deployed(runner, args.checkpoint)
-        return
-    (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
-    if checkpoint.pretraining_warning and is_main_process():
-        print(checkpoint.pretraining_warning, flush=True)
+        _use_plain(runner, args.checkpoint)
+        return f'of the network in {args.checkpoint}'
+    try:
+        (checkpoint.online() if args.online_weights else checkpoint).load_into(runner.restorer)
+    except CheckpointError as error:
+        if checkpoint.meta.is_ours:
+            raise
+        try:
+            _use_plain(runner, checkpoint)
+        except ValueError:  # they are of no public network either
+            raise error from None
+        return f'of the public network in {args.checkpoint}, which has no time steps'
+    warning = checkpoint.warning(runner.test_dataloader.dataset.tasks)
+    if warning and is_main_process():
+        print(warning, flush=True)
+    return _weights(checkpoint, args.online_weights)
 
 
-def _use_deployed(runner: Any, path: str) -> None:
-    """Replaces the model by a deployed network.
+def _use_plain(runner: Any, source: str | Checkpoint) -> None:
+    """Replaces the model by a network without time conditioning.
 
     Raises:
         ValueError: the data has a task that it was not deployed for.
     """
     settings = {k: getattr(runner.restorer, k) for k in ('tile', 'tile_overlap', 'ensemble')}
-    restorer = load_restorer(path, **settings)
+    restorer = load_restorer(source, **settings)
     if isinstance(restorer.backbone, DeployedBackbone) and restorer.timesteps.fixed is None:
         for task in runner.test_dataloader.dataset.tasks:
             if task != CLEAN:
@@ -193,13 +208,14 @@ def _steps(rows: list[dict[str, Any]]) -> dict[str, int]:
     return {row['task']: row['t'] for row in rows}
 
 
-def _weights(path: str, checkpoint: Checkpoint | None, decay: float | None) -> str:
-    """Which weights were tested."""
-    if checkpoint is None:
-        return f'of the network in {path}'
+def _weights(checkpoint: Checkpoint, online: bool) -> str:
+    """Which weights of a checkpoint were tested."""
     if not checkpoint.meta.is_ours:
         return 'of another program, with the time steps of the config'
-    said = f'averaged (EMA, decay {decay})' if decay else 'of the last update'
+    if checkpoint.meta.ema_decay and not online:
+        said = f'averaged (EMA, decay {checkpoint.meta.ema_decay})'
+    else:  # only checkpoints of a run have the state of an optimizer
+        said = 'of the last update' if 'optimizer' in checkpoint.content else 'as the file has them'
     return f'{said}, only pre-trained' if checkpoint.pretraining_warning else said
 
 

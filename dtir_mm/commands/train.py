@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@one_line_errors('train', 'interrupted; continue with the same command and --resume')
+@one_line_errors(interrupted='interrupted; continue with the same command and --resume')
 def main() -> None:
     args = parse_args()
     config = read_config(args.config, args.cfg_options)

@@ -31,6 +31,8 @@ def read_config(path: str | Path, options: Sequence[str] | None = None) -> Confi
     """
     path = config_path(path)
     if not os.path.isfile(path):  # Path.is_file() raises if a name is too long
+        if os.path.isdir(path):
+            raise IsADirectoryError(f'{path} is a folder, not a config: name a file in it')
         known = renamed_config(path) or hint(config_name(path), config_names())
         raise FileNotFoundError(
             f'no such config: {path}{known or "; `dtir-mm configs` lists those of dtir_mm"}'

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.models.objectives import GENERATIVE
+from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
 from dtir_mm.weights_file import CheckpointError, read_weights_file
 
 ONLINE = 'online_state_dict'  # the last weights, if "state_dict" has their average
@@ -89,7 +90,10 @@ class Checkpoint:
         """
         text = self.meta.config_json
         if text is None:
-            raise CheckpointError(f'{self.path} carries no config of dtir_mm; name one: --config')
+            raise CheckpointError(
+                f'{self.path} carries no config of dtir_mm: name one with --config; in it, public '
+                f'weights are a PublicNetwork (docs/backbones.md)'
+            )
         try:
             config = parse_json(text, f'the config in {self.path}')
         except ValueError as error:
@@ -121,6 +125,22 @@ class Checkpoint:
             f'{self.path} is a pre-training checkpoint (objective {self.meta.objective!r}), not '
             f'fine-tuned for restoration: expect poor images, and use a fine-tuned checkpoint '
             f'unless this is what you want to measure'
+        )
+
+    def warning(self, tasks: Iterable[str | None]) -> str | None:
+        """A warning against restoring ``tasks`` with it; None if it was trained for them.
+
+        None, "blind" and "clean" are left out.
+        """
+        if self.pretraining_warning:
+            return self.pretraining_warning
+        trained = self.meta.tasks
+        others = [task for task in tasks if task and task not in (BLIND, CLEAN, *trained)]
+        if not trained or not others:
+            return None
+        return (
+            f'{self.path} was trained for {", ".join(trained)}, not for {", ".join(others)}: '
+            f'expect poor images'
         )
 
     def online(self) -> 'Checkpoint':

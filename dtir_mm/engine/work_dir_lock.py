@@ -42,7 +42,8 @@ def lock_work_dir(folder: str | Path) -> None:
         ) from error
     try:
         if os.fstat(file).st_uid == os.geteuid():
-            os.fchmod(file, 0o666)  # whoever may write to the folder may lock it
+            # Whoever may write to the folder may lock it, whatever the umask is.
+            os.fchmod(file, os.stat(key).st_mode & 0o666)
         _take(file, folder)
         os.ftruncate(file, 0)
         os.pwrite(file, _this_process().encode(errors='replace'), 0)

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from dtir_mm.analysis.markdown import table
 from dtir_mm.files import write_text
 from evidence.arms import FINETUNING, NOT_RUN, PRETRAINING, UNIFIED
 from evidence.evaluation import (
@@ -30,7 +31,7 @@ from evidence.sections import (
     time_steps,
     unified,
 )
-from evidence.tables import signed, table
+from evidence.tables import signed
 
 OPENING = Path(__file__).with_name('opening.md')
 PROTOCOL = Path(__file__).with_name('protocol.md')

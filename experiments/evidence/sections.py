@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dtir_mm.analysis.markdown import table
 from evidence.arms import (
     ARMS,
     CORE,
@@ -21,7 +22,7 @@ from evidence.figures import figure_files
 from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
 from evidence.steps import steps_section
-from evidence.tables import EMPTY, input_of, mean_of, quoted, table
+from evidence.tables import EMPTY, input_of, mean_of, quoted
 
 DOMAINS = {SOURCE: 'source', TARGET: 'unseen', COMPOSITE: 'composite'}
 

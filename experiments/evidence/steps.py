@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dtir_mm.analysis.markdown import table
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from evidence.arms import MATCHINGS
 from evidence.evaluation import Results
 from evidence.hypotheses import GLOBALITY, H9, LEVEL, REPLICATES
 from evidence.inference import CONTRADICTED, INCONCLUSIVE, SUPPORTED
-from evidence.tables import table
 
 _UNIDENTIFIED = 'unidentified'
 

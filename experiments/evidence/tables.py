@@ -1,19 +1,12 @@
-"""Markdown tables of results."""
+"""Cells of tables of results."""
 
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from evidence.evaluation import Results, figures
 
 EMPTY = '-'
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as Markdown."""
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def mean_of(results: Results, study: str, task: str, domain: str) -> str:

@@ -15,6 +15,7 @@ from cases import CBSD68, CLEAN, COMPOSITE, LIVE1, TASKS
 from measurements import Measurements, beaten, cell, found, mean, written
 from quoted import TABLE_2
 
+from dtir_mm.analysis.markdown import table
 from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.datasets.degradations import SEVERITIES
 from dtir_mm.files import write_text
@@ -93,7 +94,7 @@ def overview(folder: Path) -> str:
         best = mean(classical.case('source', task), 'classical')
         means = [mean(case, 'input'), best, mean(case, 'told'), mean(case, 'blind')]
         rows.append([task.replace('_', ' '), *(f'{value:.2f}' for value in means)])
-    return _table(rows) + '\n'
+    return table(rows[0], rows[1:]) + '\n'
 
 
 def _origin(released: Measurements) -> str:
@@ -163,7 +164,7 @@ def _severity(released: Measurements, others: dict[str, Measurements], severity:
                 *(cell(others[name].case(severity, task), 'told') for name in arms),
             ]
         )
-    return _table(rows)
+    return table(rows[0], rows[1:])
 
 
 def _classical(classical: Measurements | None, severity: str, task: str) -> str:
@@ -209,7 +210,7 @@ def _composites(released: Measurements) -> str:
         told = [cell(case, f'told {task}') for task in tasks]
         name = ' + '.join(tasks).replace('_', ' ')
         rows.append([name, cell(case, 'input'), cell(case, 'blind'), found(case), *told])
-    return _table(rows)
+    return table(rows[0], rows[1:])
 
 
 def _clean(released: Measurements) -> str:
@@ -239,7 +240,7 @@ def _artefacts(released: Measurements) -> str:
                 else '-'
             )
         rows.append([name, *cells])
-    return _table(rows) + (
+    return table(rows[0], rows[1:]) + (
         '\n\nMeans over tasks, and the largest of a task. The border is the outer two pixels: a '
         'network that leaves a line there has more than its input. The second row is relative to '
         'neighbouring frequencies: a network that leaves a grid has more than about 1.'
@@ -261,17 +262,11 @@ def _papers(released: Measurements) -> str:
         [f'{name}, quoted', *(written(by_set[data]) for data in cases)]
         for name, by_set in TABLE_2.items()
     ]
-    return _table(rows) + (
+    return table(rows[0], rows[1:]) + (
         '\n\nQuoted from Table 2 of the preprint (arXiv 2506.21722, Setting B): networks of other '
         'sizes, trained on the ten data sets of that setting. It does not state how the noise was '
         'rounded and clipped, nor a border that is cropped; ours is clipped, and nothing cropped.'
     )
-
-
-def _table(rows: list[list[str]]) -> str:
-    header, *body = rows
-    lines = [header, ['---'] * len(header), *body]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 if __name__ == '__main__':

@@ -51,6 +51,12 @@ def test_a_misspelt_command_is_answered_with_the_nearest(monkeypatch, capsys):
     assert capsys.readouterr() == ('', said)
 
 
+@pytest.mark.parametrize('name', ['match-timesteps', 'match_timesteps', 'mach'])
+def test_names_of_scripts_are_answered_with_the_command(monkeypatch, capsys, name):
+    assert ending(monkeypatch, name) == 2
+    assert f'no command {name!r}; nearest: match (--help' in capsys.readouterr().err
+
+
 def test_the_version(monkeypatch, capsys):
     assert ending(monkeypatch, '--version') == 0
     assert capsys.readouterr().out == f'dtir-mm {__version__}\n'
@@ -64,6 +70,8 @@ def test_usage_and_errors_name_the_command(monkeypatch, capsys):
     arguments = ('match', 'no.pth', 'x.json', '--photos', 'no', '--tasks', 'rainy')
     assert ending(monkeypatch, *arguments) == 1
     assert capsys.readouterr().err.startswith('match: no such')
+    assert ending(monkeypatch, 'print-config', 'no.py') == 1
+    assert capsys.readouterr().err.startswith('print-config: no such config: no.py')
 
 
 def test_missing_packages_are_one_line_except_for_check_env(monkeypatch, capsys):

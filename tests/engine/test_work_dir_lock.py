@@ -90,6 +90,18 @@ def test_a_second_run_is_rejected_and_changes_nothing(toy_config, tmp_path, hold
     assert not list(work_dir.glob('.iter_*'))
 
 
+@pytest.mark.parametrize('mode', [0o700, 0o755, 0o775, 0o777])
+def test_whoever_may_write_to_the_folder_may_lock_it(tmp_path, mode):
+    tmp_path.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        lock_work_dir(tmp_path)
+    finally:
+        os.umask(before)
+    unlock_work_dir(tmp_path)
+    assert (tmp_path / '.lock').stat().st_mode & 0o777 == mode & 0o666
+
+
 def test_a_lock_that_is_not_a_file_is_an_error(tmp_path):
     (tmp_path / '.lock').mkdir()
     with pytest.raises(OSError, match=r'must be a writable file .*Is a directory') as error:

@@ -34,6 +34,7 @@ def test_spandrel_is_imported_only_when_used():
     )
     result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    assert 'torch.jit' not in result.stderr, 'a warning of spandrel is shown'
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,31 @@ def test_onnx_export(toy, run_tool, tmp_path):
     np.testing.assert_allclose(result, restored(toy, 8).numpy(), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize('name', ['net.onnx', 'net.safetensors', 'net'])
+def test_a_suffix_of_the_output_is_not_doubled(toy, run_tool, failure_of, tmp_path, name):
+    if name == 'net.onnx':
+        said = failure_of('deploy', toy.finetune, tmp_path / name, '--t', 8)
+        assert f'{tmp_path / name} names an ONNX file: give --onnx too' in said
+    run_tool('deploy', toy.finetune, tmp_path / name, '--t', 8, '--onnx')
+    assert names_in(tmp_path) == ['net.onnx', 'net.safetensors']
+
+
+def test_a_task_that_it_was_not_trained_for_gives_a_warning(toy, run_tool, tmp_path):
+    line = f'{toy.finetune}/iter_2.pth was trained for rainy, not for noisy: expect poor images'
+    photo, data = toy.photos / '0.png', 'test_dataloader.dataset.task='
+    for task in ('noisy', 'rainy'):
+        out = tmp_path / task
+        step = ('--task', task)
+        for printed in (
+            run_tool('deploy', toy.finetune, out / 'net', *step),
+            run_tool('restore', toy.finetune, photo, out / 'a.png', *step),
+            run_tool(
+                'test', toy.config, toy.finetune, '--work-dir', out, '--cfg-options', data + task
+            ),
+        ):
+            assert (line in printed) == (task == 'noisy')
+
+
 def test_missing_onnx_is_reported_before_writing(toy, failure_of, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, 'find_spec', lambda n: None if n == 'onnx' else find(n))

@@ -107,7 +107,7 @@ def test_a_release_file_is_a_checkpoint_for_the_tools(toy, files, run_tool, fail
     kept = load_checkpoint(out / 'a.pth').weights
     assert all(torch.equal(kept[name], value) for name, value in rounded.items())
     printed = run_tool('test', toy.config, file, '--work-dir', out / 'test')
-    assert 'weights: of the last update' in printed
+    assert 'weights: as the file has them' in printed
     small = ('--photos', toy.photos, '--num-images', 8, '--size', 16)
     run_tool('match_timesteps', file, out / 't.json', '--tasks', 'rainy', *small)
     load = f'load_from={file}'

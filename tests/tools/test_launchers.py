@@ -46,6 +46,8 @@ def run_script(tmp_path):
         notes = tmp_path / 'notes'
         notes.write_text('')
         clean = {k: v for k, v in os.environ.items() if not k.startswith(('MASTER', 'SLURM'))}
+        for file in ('c.py', 'run'):
+            (tmp_path / file).touch()
         path = f'{programs}{os.pathsep}{os.environ["PATH"]}'
         result = subprocess.run(
             [str(TOOLS / name), *arguments],
@@ -98,7 +100,8 @@ def test_one_node_and_one_of_several(run_script, env, nodes):
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
 def test_the_yapf_cache_is_written_before_processes_start(run_script, tmp_path, script):
-    run_script(script, 'c.py', 'run', '2', XDG_CACHE_HOME=str(tmp_path / 'cache'))
+    run = ('run',) if script == 'dist_test.sh' else ()
+    run_script(script, 'c.py', *run, '2', XDG_CACHE_HOME=str(tmp_path / 'cache'))
     grammars = sorted(path.name.split('-')[0] for path in tmp_path.glob('cache/YAPF/*/*.pickle'))
     assert grammars == ['Grammar', 'PatternGrammar']
 
@@ -142,9 +145,24 @@ def test_slurm_with_part_of_a_node(run_script):
             'slurm_train.sh', ['gpu', 'rain', 'c.py'], {'GPUS': '12'},
             'GPUS=12 must be a multiple of GPUS_PER_NODE=8',
         ),
+        ('dist_train.sh', ['c.py', 'x'], {}, "must be a positive integer, got 'x'"),
+        ('dist_train.sh', ['no.py', '2'], {}, 'no such config: no.py; `dtir-mm configs` lists'),
+        ('dist_test.sh', ['c.py', 'run', '0'], {}, "must be a positive integer, got '0'"),
+        ('dist_test.sh', ['no.py', 'run', '2'], {}, 'no such config: no.py'),
+        ('dist_test.sh', ['c.py', 'gone', '2'], {}, 'no such checkpoint: gone'),
+        ('slurm_train.sh', ['gpu', 'rain', 'no.py'], {}, 'no such config: no.py'),
+        ('slurm_train.sh', ['gpu', 'rain', 'c.py'], {'GPUS': 'x'}, "GPUS must be a positive"),
+        ('pilot.sh', ['--help'], {}, 'usage: bash tools/pilot.sh [PATCHES]'),
     ],
 )  # fmt: skip
 def test_wrong_usage_starts_nothing(run_script, name, arguments, env, message):
     result, calls = run_script(name, *arguments, **env)
     assert (result.returncode, calls) == (2, [])
-    assert message in result.stderr
+    assert message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_configs_may_be_named(run_script):
+    name = 'setting_a/dtir-unet_scratch_rainy_b16-300k'
+    for config in (name, f'configs/{name}.py'):
+        _, (_, started) = run_script('dist_train.sh', config, '2')
+        assert config in started

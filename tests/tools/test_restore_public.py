@@ -1,4 +1,7 @@
-"""Public weights restore without a config, and can be fine-tuned."""
+"""Public weights restore and are tested without a config of theirs, and can be fine-tuned."""
+
+import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,12 +9,15 @@ import spandrel
 import spandrel_extra_arches
 import torch
 from safetensors.torch import save_file
+from skimage.metrics import peak_signal_noise_ratio
 from torch import nn
 
 from dtir_mm.apis import load_restorer
 from dtir_mm.apis.deployment import load_deployed
+from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.image_io import read_image, save_image
+from dtir_mm.randomness import generator
 from dtir_mm.registry import MODELS
 
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch.jit, in spandrel
@@ -72,6 +78,45 @@ def test_unknown_and_broken_files_are_rejected(photos_dir, failure_of, tmp_path)
         message = failure_of('restore', tmp_path / name, photos_dir, tmp_path / 'out')
         assert str(tmp_path / name) in message
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_public_network_is_tested_instead_of_the_model_of_the_config(toy, run_tool, tmp_path):
+    network, file = public_network('NAFNet'), tmp_path / 'nafnet.pth'
+    torch.save(network.state_dict(), file)
+    printed = run_tool('test', toy.config, file, '--work-dir', tmp_path / 'out')
+    assert f'weights: of the public network in {file}, which has no time steps' in printed
+    with open(tmp_path / 'out' / 'images.csv', newline='') as table:
+        rows = list(csv.DictReader(table))
+    assert [row['domain'] for row in rows] == ['source', 'source', 'target', 'target']
+    for row in rows:
+        clean = read_image(row['path'])
+        rng = generator(0, 'rainy', row['domain'], Path(row['path']).stem, 0)
+        degraded = degradation_for('rainy', row['domain']).degrade(clean, rng)
+        restored = restored_by_spandrel(network, degraded).round()
+        expected = peak_signal_noise_ratio(clean, restored.astype(np.uint8), data_range=255)
+        assert float(row['psnr']) == pytest.approx(expected, abs=0.01)
+
+
+def test_weights_of_no_known_network_are_reported_for_the_config(toy, failure_of, tmp_path):
+    torch.save(nn.Conv2d(3, 3, 1).state_dict(), tmp_path / 'own.pth')
+    message = failure_of('test', toy.config, tmp_path / 'own.pth', '--work-dir', tmp_path / 'out')
+    assert f'{tmp_path}/own.pth holds weights of another architecture than DtirUNet' in message
+
+
+def test_what_needs_time_conditioning_refuses_public_weights(toy, failure_of, tmp_path):
+    torch.save(public_network('NAFNet').state_dict(), tmp_path / 'a.pth')
+    file, out = tmp_path / 'a.pth', tmp_path / 'out'
+    for option, asked in ((('--task', 'hazy'), "the task 'hazy'"), (('--t', 1), 't = 1')):
+        message = failure_of('restore', file, toy.photos, out, *option)
+        assert f'{file} has no time conditioning for {asked}: name no task or time step' in message
+    small = ('--photos', toy.photos, '--num-images', 8, '--size', 16)
+    message = failure_of('match_timesteps', file, out / 't.json', '--tasks', 'rainy', *small)
+    assert f'{file} has no time conditioning, and so no step to match' in message
+    for step in (('--t', 8), ('--all-tasks',)):
+        message = failure_of('deploy', file, out / 'net', *step)
+        assert f'{file} carries no config of dtir_mm' in message
+        assert 'PublicNetwork (docs/backbones.md)' in message
+    assert [path for path in out.rglob('*') if path.is_file()] == []
 
 
 MORE = """

@@ -52,6 +52,7 @@ CASES = [
     ('test', '{config} {finetune} --replace', '--replace needs --publish'),
     # other tools that read a config
     ('print_config', 'nowhere.py', 'nowhere.py'),
+    ('print_config', '{photos}', 'photos is a folder, not a config: name a file in it'),
     ('print_config', '{misspelt}', 'nearest: load_from'),
     ('print_config', '{config} --cfg-options model.tlie=32', 'nearest: tile'),
     ('check_data', '{misspelt}', 'nearest: load_from'),

@@ -7,6 +7,7 @@ imported only when such a name is used.
 
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -252,6 +253,9 @@ def _architectures() -> Any:
     ours = XRestormerArchitecture()
     registry.add(spandrel.ArchSupport(ours, ours.detect))
     if importlib.util.find_spec('spandrel_extra_arches') is not None:
-        extra = importlib.import_module('spandrel_extra_arches')
+        with warnings.catch_warnings():
+            # Version 0.2 calls torch.jit.script on import (CodeFormer), which torch deprecates.
+            warnings.filterwarnings('ignore', '`torch.jit.script` is', FutureWarning)
+            extra = importlib.import_module('spandrel_extra_arches')
         registry.add(*extra.EXTRA_REGISTRY, ignore_duplicates=True)
     return registry
