@@ -179,7 +179,7 @@ class RestorationCheckpointHook(Hook):
         meta = {'iter': runner.iter, 'metric': best.metric, 'score': value}
         self._save(runner, path.name, meta)
         best.value, best.path = value, path
-        if is_main_process() and former not in (None, path):
+        if is_main_process() and former is not None and former != path:
             former.unlink(missing_ok=True)
         runner.logger.info(f'best {best.metric} so far, {value:.5g}: {path.name}')
 
