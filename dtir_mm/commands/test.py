@@ -131,6 +131,7 @@ def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint | N
             config.model.timesteps = checkpoint.timesteps  # pre-training has no tasks
     config.launcher = args.launcher
     config.load_from = None
+    config.visualizer = dict(type='ScalarVisualizer')  # a test has no curves to record
     config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem / 'test')
     override_config(config, args.cfg_options)
     require_parts(config, 'test')

@@ -81,6 +81,11 @@ class RestorationDataset(Dataset, ABC):
         """The names of the tasks that samples belong to."""
 
     @property
+    def groups(self) -> list[tuple[str, str]] | None:
+        """Task and domain of its pairs, without repetition; None if only reading them tells."""
+        return None
+
+    @property
     def metainfo(self) -> dict[str, Any]:
         """Passed to metrics and visualizers by mmengine's loops."""
         return {'tasks': self.tasks}

@@ -28,6 +28,13 @@ class ConcatDataset(TorchConcatDataset):
         return list(dict.fromkeys(task for part in self.parts for task in part.tasks))
 
     @property
+    def groups(self) -> list[tuple[str, str]] | None:
+        """Those of all parts; see ``RestorationDataset``."""
+        each = [getattr(part, 'groups', None) for part in self.parts]
+        known = [groups for groups in each if groups is not None]
+        return list(dict.fromkeys(sum(known, []))) if len(known) == len(each) else None
+
+    @property
     def metainfo(self) -> dict[str, Any]:
         """See ``RestorationDataset``."""
         return {'tasks': self.tasks}

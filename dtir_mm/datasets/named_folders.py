@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# type: its arguments for the folders of degraded and clean images
+# By type, its arguments for the folders of degraded and clean images.
 _FOLDERS: dict[str, tuple[str | None, str]] = {
     'PairedFolderDataset': ('degraded', 'clean'),
     'CleanPhotosDataset': (None, 'folder'),

@@ -60,6 +60,11 @@ class PairedFolderDataset(RestorationDataset):
         """The one task."""
         return [self.task]
 
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """See ``RestorationDataset``."""
+        return [(self.task, self.domain)]
+
     def __len__(self) -> int:
         return len(self.pairs)
 

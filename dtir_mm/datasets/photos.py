@@ -49,6 +49,11 @@ class CleanPhotosDataset(RestorationDataset):
         """No task, or "clean" for pairs."""
         return ['clean'] if self.as_pairs else []
 
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """See ``RestorationDataset``."""
+        return [('clean', 'clean')] if self.as_pairs else []
+
     def __len__(self) -> int:
         return len(self.files)
 
@@ -119,6 +124,11 @@ class DegradedPhotosDataset(RestorationDataset):
     def tasks(self) -> list[str]:
         """The one task."""
         return [self.task]
+
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """See ``RestorationDataset``."""
+        return [(self.task, severity) for severity in self.degradations]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -7,6 +7,7 @@ from dtir_mm.engine.hooks.importance_accumulation_hook import ImportanceAccumula
 from dtir_mm.engine.hooks.incremental_task_scheduler_hook import IncrementalTaskSchedulerHook
 from dtir_mm.engine.hooks.layer_wise_decay_hook import LayerWiseDecayHook
 from dtir_mm.engine.hooks.plateau_hook import PlateauHook
+from dtir_mm.engine.hooks.validation_images_hook import ValidationImagesHook
 from dtir_mm.engine.hooks.weight_ema_hook import WeightEMAHook
 from dtir_mm.engine.iteration_sampler import IterationSampler
 from dtir_mm.engine.runner import RestorationRunner
@@ -29,5 +30,6 @@ __all__ = [
     'ScalarVisualizer',
     'ShardedRestorer',
     'TaskMixtureSampler',
+    'ValidationImagesHook',
     'WeightEMAHook',
 ]

@@ -39,7 +39,8 @@ class CheckpointMeta:
 
     ``ema_decay`` is None if its weights are not averaged, ``fixed_timestep`` unless all tasks have
     the same; ``global_batch`` is in samples over all processes, ``iter`` in updates; ``objective``
-    is what training minimised, ``timesteps`` is t_mat by task.
+    is what training minimised, ``timesteps`` is t_mat by task. Of the best checkpoint of a run,
+    ``score`` is its value of the validation metric ``metric``.
     """
 
     config_json: str | None = _stated_as(str)
@@ -47,8 +48,10 @@ class CheckpointMeta:
     fixed_timestep: int | None = _stated_as((int, type(None)))
     global_batch: int | None = _stated_as(int)
     iter: int = _stated_as(int, 0)
+    metric: str | None = _stated_as(str)
     objective: str | None = _stated_as(str)
     precision: str = _stated_as(str, 'fp32')
+    score: float | None = _stated_as(float)
     seed: int | None = _stated_as(int)
     stage: str | None = _stated_as(str)  # of version 0.1, instead of the objective
     tasks: Sequence[str] = _stated_as(list, ())

@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
 from dtir_mm.engine.loader_faults import training_faults, val_faults
+from dtir_mm.engine.watched_metrics import metric_faults, metric_names, watched_metrics
 from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.trial import (
     deployment_obstacle,
@@ -36,6 +37,11 @@ def dry_pass(runner: Any) -> None:
         faults = training_faults(restorer, train.dataset, train.batch_size)
         if runner.val_loop is not None:
             faults += _validation_faults(runner)
+        else:
+            faults += [
+                f'{key} needs val_dataloader, val_evaluator and val_cfg'
+                for key in watched_metrics(runner.hooks)
+            ]
     if faults:
         raise ValueError('\n'.join(faults))
 
@@ -75,13 +81,14 @@ def _validation_faults(runner: Any) -> list[str]:
 def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
     """Validates the sample with the shortest side, or the first if no size is known."""
     loader = runner.val_dataloader
+    metrics = runner.val_evaluator.metrics
     known = {i: sorted(extent.size) for i, extent in enumerate(extents) if extent.size}
     index = min(known, key=known.__getitem__, default=0)
     extent = extents[index]
     try:
         batch = loader.collate_fn([loader.dataset[index]])
         samples = runner.model.val_step(batch)
-        for metric in runner.val_evaluator.metrics:
+        for metric in metrics:
             trial = copy.copy(metric)
             trial.results = []
             trial.process(batch, samples)
@@ -91,4 +98,5 @@ def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
         size = ' x '.join(map(str, extent.size or ()))
         named = f'{extent.file} ({size} pixels)' if size else f'sample {index}'
         return [f'val_dataloader: {named}: {cause(error)}']
-    return []
+    names = metric_names(metrics, batch, samples, getattr(loader.dataset, 'groups', None))
+    return [] if names is None else metric_faults(runner.hooks, names)

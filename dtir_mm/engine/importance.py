@@ -54,6 +54,16 @@ class Importance:
         """The entry "importance" of a checkpoint."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
+    def block_means(self, blocks: Mapping[str, str]) -> dict[str, float]:
+        """The mean omega over the weights of each block, given the block of each parameter."""
+        totals: dict[str, tuple[float, int]] = {}
+        for name, block in blocks.items():
+            if name in self.omega:
+                total, count = totals.get(block, (0.0, 0))
+                omega = self.omega[name]
+                totals[block] = total + omega.sum().item(), count + omega.numel()
+        return {block: total / count for block, (total, count) in totals.items()}
+
     def after(self, former: 'Importance | None') -> 'Importance':
         """The mean omega over the former stages and this one, with this stage's anchor.
 

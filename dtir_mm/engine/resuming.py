@@ -14,6 +14,7 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 
 from dtir_mm.engine.checkpoint import Checkpoint, checkpoints_in, load_checkpoint
 from dtir_mm.engine.config_differences import Difference, differences, plain
+from dtir_mm.engine.scalar_visualizer import mark_resumed
 from dtir_mm.engine.sharding import sharded_state
 from dtir_mm.models.restorers.freezing import require_same_freeze
 
@@ -70,6 +71,7 @@ def resume_run(runner: Any, checkpoint: Checkpoint) -> None:
         bool(runner.cfg.get('allow_changes')),
     )
     runner.train_loop.iter = checkpoint.meta.iter
+    mark_resumed(runner.visualizer, runner.iter)
     runner.logger.info(f'resumed at iteration {runner.iter}')
     for difference in changed + other_differences(recorded, config):
         runner.logger.warning(f'differs from the run to resume, from here on: {difference}')

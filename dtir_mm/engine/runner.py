@@ -11,12 +11,19 @@ from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
 from dtir_mm.config import check_config
 from dtir_mm.engine.batch_size import process_batch_size
-from dtir_mm.engine.checkpoint import Checkpoint, config_to_json, load_checkpoint, save_checkpoint
+from dtir_mm.engine.checkpoint import (
+    Checkpoint,
+    checkpoints_in,
+    config_to_json,
+    load_checkpoint,
+    save_checkpoint,
+)
 from dtir_mm.engine.compiler import require_cpp_compiler
 from dtir_mm.engine.distributed_restorer import DistributedRestorer
 from dtir_mm.engine.hooks.checkpoint_hook import RestorationCheckpointHook
@@ -28,6 +35,7 @@ from dtir_mm.engine.resuming import (
     settled_precision,
     settled_seed,
 )
+from dtir_mm.engine.scalar_visualizer import folder_to_continue
 from dtir_mm.engine.sharding import gather_full
 from dtir_mm.engine.work_dir_lock import lock_for_all_processes, unlock_work_dir
 from dtir_mm.files import require_writable
@@ -114,6 +122,16 @@ class RestorationRunner(Runner):
         report_failures_once(logger)
         return logger
 
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """See mmengine; a resumed run adds to the curves of the run that it continues."""
+        resume = self.cfg.get('resume')
+        if isinstance(visualizer, dict) and (
+            isinstance(resume, str) or (resume and checkpoints_in(self.work_dir))
+        ):
+            folder = folder_to_continue(self.work_dir) or self._log_dir
+            visualizer = {'save_dir': str(folder), **visualizer}
+        return super().build_visualizer(visualizer)
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: Restorer) -> nn.Module:
         """The model on its device, for several processes in a wrapper (``DistributedRestorer``)."""
         model = model.to(get_device())
@@ -122,9 +140,18 @@ class RestorationRunner(Runner):
         return DistributedRestorer(model) if self.distributed else model
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """See mmengine; any hook may be None, not only mmengine's own."""
+        """See mmengine; with ``ValidationImagesHook``, and validation logged at its iteration.
+
+        Any hook may be None, not only mmengine's own.
+        """
         own = ('sampler_seed', 'logger', 'checkpoint', 'timer', 'param_scheduler', 'runtime_info')
-        hooks = {n: h for n, h in (hooks or {}).items() if h is not None or n in own}
+        hooks = {
+            'images': {'type': 'ValidationImagesHook'}, 'logger': {'type': 'LoggerHook'},
+            **(hooks or {}),
+        }  # fmt: skip
+        if isinstance(hooks['logger'], dict) and hooks['logger'].get('type') == 'LoggerHook':
+            hooks['logger'] = {'log_metric_by_epoch': False, **hooks['logger']}
+        hooks = {n: h for n, h in hooks.items() if h is not None or n in own}
         super().register_default_hooks(hooks)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
@@ -223,8 +250,14 @@ class RestorationRunner(Runner):
         self.logger.info(f'weights from {checkpoint.path}')
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> Path:
-        """Writes what resuming the run and using its weights need; all processes must call it."""
+    def save_checkpoint(
+        self, out_dir: str, filename: str, meta: dict[str, Any] | None = None, **_: Any
+    ) -> Path:
+        """Writes what resuming the run and using its weights need; all processes must call it.
+
+        ``meta`` is added to what the checkpoint states about itself. By default its iteration is
+        that of ``after_train_iter``, where ``self.iter`` does not count the update yet.
+        """
         path = Path(out_dir) / filename
         if not is_main_process() and not self.sharded:
             return path
@@ -242,6 +275,7 @@ class RestorationRunner(Runner):
                 'tasks': list(self.train_dataloader.dataset.tasks),
                 'timesteps': dict(restorer.timesteps.by_task),
                 'fixed_timestep': restorer.timesteps.fixed,
+                **(meta or {}),
             },
             'state_dict': {key: gather_full(v).cpu() for key, v in restorer.state_dict().items()},
             'optimizer': gather_full(self.optim_wrapper.state_dict()),

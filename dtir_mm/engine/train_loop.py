@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from dtir_mm.engine.dry_pass import dry_pass
 from dtir_mm.engine.task_mixture_sampler import TaskMixtureSampler
 from dtir_mm.engine.task_schedule import TaskSchedule
+from dtir_mm.engine.watched_metrics import metric_faults
 from dtir_mm.registry import LOOPS
 
 
@@ -74,7 +75,8 @@ class IterationTrainLoop(BaseLoop):
         Before each stage but the first, hooks' ``before_stage`` is called with the stage's tasks.
 
         Raises:
-            ValueError: model and data do not fit together; see ``dry_pass.py``.
+            ValueError: model and data do not fit together, or a hook watches an unknown metric; see
+                ``dry_pass.py``.
         """
         dry_pass(self.runner)
         self.runner.call_hook('before_train')
@@ -91,10 +93,16 @@ class IterationTrainLoop(BaseLoop):
             self._run_iter(next(batches))
             due = self.iter % self.val_interval == 0 or self.iter == self.max_iters
             if self.runner.val_loop is not None and due:
-                self.runner.val_loop.run()
+                self._validate()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def _validate(self) -> None:
+        metrics = self.runner.val_loop.run()
+        faults = metric_faults(self.runner.hooks, metrics)  # some data sets only tell now
+        if faults:
+            raise ValueError('\n'.join(faults))
 
     def _run_iter(self, batch: dict[str, Any]) -> None:
         # mmengine's hooks take runner.iter for the index of the current update until it is done.

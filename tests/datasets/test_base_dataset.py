@@ -137,3 +137,23 @@ def test_indices_outside_a_concatenation_are_rejected(numbers_registered, key):
     index = key if isinstance(key, int) else key.index
     with pytest.raises(IndexError, match=f'index {index} of a data set of 5 samples'):
         concatenated((2, 'b'), (3, 'a'))[key]
+
+
+@pytest.mark.parametrize('custom', [False, True])
+def test_groups_are_the_tasks_and_domains_of_the_samples(photos_dir, custom):
+    degraded = dict(type='DegradedPhotosDataset', folder=str(photos_dir), pipeline=[])
+    parts = [
+        dict(degraded, task='rainy', severities=('source', 'target')),
+        dict(degraded, task='noisy', max_photos=2),
+        dict(degraded, task='rainy'),
+        dict(type='CleanPhotosDataset', folder=str(photos_dir), pipeline=[], as_pairs=True),
+    ]
+    folder = dict(degraded=str(photos_dir), clean=str(photos_dir), pipeline=[])
+    parts.append(dict(type='PairedFolderDataset', task='foggy', domain='target', **folder))
+    dataset = ConcatDataset(parts)
+    if custom:
+        dataset.parts.append([])  # a data set that does not tell
+        assert dataset.groups is None
+    else:
+        samples = [dataset[i] for i in range(len(dataset))]
+        assert dataset.groups == list(dict.fromkeys((s['task'], s['domain']) for s in samples))

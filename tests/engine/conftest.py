@@ -70,12 +70,14 @@ val_dataloader = dict(
 test_dataloader = test_cfg = test_evaluator = None
 default_hooks = dict(
     importance=dict(n_batches=2), checkpoint=dict(interval=1, max_keep=20),
-    layer_wise_decay=dict(gate='cut'),
+    layer_wise_decay=dict(gate='cut'), logger=dict(interval=1),
 )
 custom_hooks = [dict(type='RecordingHook')]
 param_scheduler = dict(periods=[4] * 3, restart_weights=[1] * 3)
 train_cfg = dict(max_iters=12, val_interval=4)
-visualizer = dict(_delete_=True, type='ScalarVisualizer')
+visualizer = dict(
+    _delete_=True, type='ScalarVisualizer', vis_backends=[dict(type='LocalVisBackend')]
+)
 precision = 'fp64'
 """
 

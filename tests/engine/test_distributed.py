@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from toy_training import build_runner, train
 from two_processes import run_on_two
 
 from dtir_mm.engine.checkpoint import load_checkpoint
+from dtir_mm.image_io import read_image
 
 # Every update is logged, and validation.
 SETTINGS = """
@@ -84,6 +86,13 @@ def logged(work_dir: Path, name: str) -> list[float]:
     return [row[name] for row in rows if name in row]
 
 
+def images_of(work_dir: Path) -> dict[str, np.ndarray]:
+    """The recorded validation images; only one process may have written a file of events."""
+    (_,) = work_dir.rglob('events.out.tfevents.*')
+    files = work_dir.glob('*/vis_data/vis_image/*.png')
+    return {file.name: read_image(file).astype(int) for file in files}
+
+
 @pytest.mark.parametrize(
     ('recipe', 'stage', 'precision', 'names'),
     [
@@ -104,6 +113,11 @@ def test_two_processes_equal_one(toy_config, tmp_path, recipe, stage, precision,
         one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))
         assert len(one) >= (2 if '/' in name else 10)
         assert two == pytest.approx(one, rel=relative), name
+    if stage == 'finetune':
+        one, two = (images_of(tmp_path / run) for run in ('one', 'two'))
+        assert len(one) == 6 and one.keys() == two.keys()  # three validations of two domains
+        for name, image in one.items():
+            np.testing.assert_allclose(two[name], image, rtol=0, atol=1, err_msg=name)
     if recipe == 'released' and stage == 'finetune':  # updates without a term repeat its last value
         for name in ('denoising', 'importance'):
             one, two = (logged(tmp_path / run, name) for run in ('one', 'two'))

@@ -152,7 +152,8 @@ def start_fine_tuning(checkpoint: dict[str, Any] | None, form: str, backbone: di
     )
     restorer = MODELS.build(dict(type='Restorer', backbone=backbone, step=step))
     hook = ImportanceAccumulationHook(n_batches=0)
-    runner = SimpleNamespace(restorer=restorer, iter=0)
+    visualizer = SimpleNamespace(add_scalars=lambda *_: None)
+    runner = SimpleNamespace(restorer=restorer, visualizer=visualizer, iter=0)
     if checkpoint is not None:
         hook.after_load_checkpoint(runner, Checkpoint.of(checkpoint, 'a.pth'))
     hook.before_train(runner)

@@ -16,6 +16,8 @@ from dtir_mm.engine import LayerWiseDecayHook
 from dtir_mm.models.restorers.update import Update
 from dtir_mm.registry import MODELS
 
+RECORDED: list[tuple[dict[str, float], int]] = []
+
 
 def soft(t: int, rate: float = 0.05) -> list[float]:
     return [math.exp(-rate * t * rank / 7) for rank in range(8)]
@@ -40,7 +42,10 @@ def begin(restorer: nn.Module, tasks: list[str], **settings) -> None:
     logger = logging.getLogger('test_layer_wise_decay')
     logger.setLevel('INFO')
     loop = SimpleNamespace(schedule=SimpleNamespace(tasks_at={7: tasks}.get))
-    runner = SimpleNamespace(restorer=restorer, train_loop=loop, logger=logger, iter=7)
+    visualizer = SimpleNamespace(add_scalars=lambda *scalars: RECORDED.append(scalars))
+    runner = SimpleNamespace(
+        restorer=restorer, train_loop=loop, logger=logger, visualizer=visualizer, iter=7
+    )
     LayerWiseDecayHook(**settings).before_train(runner)
 
 
@@ -100,6 +105,10 @@ def test_the_log_lists_the_blocks_reached(restorer, caplog):
         'layer-wise decay for rainy (t=30), noisy (t=4): the generative gradient reaches 6 of 8 '
         'blocks: stem, encoders.0.0, downs.0 x 0.50, middle.0 x 0.50, ups.0 x 0.50, '
         'decoders.0.0 x 0.50; lambda falls to 0.52 of its value',
+    ]
+    assert RECORDED[-2:] == [
+        ({'gate/reach': 2 / 8, 'gate/mean': 2 / 8}, 7),
+        ({'gate/reach': 6 / 8, 'gate/mean': 4 / 8}, 7),
     ]
 
 

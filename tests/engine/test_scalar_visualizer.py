@@ -20,7 +20,7 @@ def test_non_finite_scalars_are_left_out(visualizer, tmp_path):
     scalars = {'ratio': math.nan, 'psnr': torch.tensor(math.inf), 'loss': 0.5, 'step': 3}
     visualizer.add_scalars(scalars, step=3)
     (line,) = (tmp_path / 'vis_data' / 'scalars.json').read_text().splitlines()
-    assert json.loads(line, parse_constant=pytest.fail) == {'loss': 0.5, 'step': 3}
+    assert json.loads(line, parse_constant=pytest.fail) == {'loss': 0.5, 'iter': 3, 'step': 3}
 
 
 def test_a_full_disk_is_reported_once_and_other_backends_continue(visualizer, monkeypatch):
@@ -38,5 +38,5 @@ def test_a_full_disk_is_reported_once_and_other_backends_continue(visualizer, mo
     monkeypatch.setattr(visualizer, '_vis_backends', {'full': Full(), 'kept': Kept()})
     for step in (1, 2):
         visualizer.add_scalars({'loss': 0.5}, step=step)
-    assert kept == {1: {'loss': 0.5}, 2: {'loss': 0.5}}
+    assert kept == {1: {'loss': 0.5, 'iter': 1}, 2: {'loss': 0.5, 'iter': 2}}
     assert said == ['full cannot record scalars: [Errno 28] No space left on device']

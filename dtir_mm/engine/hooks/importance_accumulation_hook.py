@@ -28,6 +28,8 @@ class ImportanceAccumulationHook(Hook):
     is the weights at that time. Checkpoints carry both as "importance" (``Importance``), for the
     penalty of later runs, and during an accumulation the sums so far, to resume exactly.
 
+    The visualizer gets the mean omega of each block as ``importance/<block>``.
+
     In incremental training, omega is the mean over the stages so far, and the anchor the last
     stage's: the penalty protects all earlier stages, as in PIGWM.
 
@@ -95,7 +97,7 @@ class ImportanceAccumulationHook(Hook):
         penalty = _penalty_of(runner.restorer)
         if penalty is not None and penalty.statistics:
             require_importance(self._former, penalty.form, penalty.statistics)
-        self._hand_over(runner.restorer)
+        self._hand_over(runner, runner.iter)
 
     def _accumulate_before_training(self, runner: Any) -> None:
         restorer, loader = runner.restorer, runner.train_dataloader
@@ -149,7 +151,7 @@ class ImportanceAccumulationHook(Hook):
         self._former = new.after(self._former)
         self._ends_at = runner.iter + 1
         self._running = RunningImportance()
-        self._hand_over(runner.restorer)
+        self._hand_over(runner, runner.iter + 1)
 
     def _window(self, runner: Any) -> tuple[int, int]:
         """The first iteration of the current stage that omega is accumulated over, and the end."""
@@ -158,9 +160,16 @@ class ImportanceAccumulationHook(Hook):
         end = min(start + length, runner.max_iters)
         return max(start, end - self.n_batches), end
 
-    def _hand_over(self, restorer: Restorer) -> None:
+    def _hand_over(self, runner: Any, iteration: int) -> None:
+        """Gives the importance, if any, to the visualizer and the penalty."""
+        if self._former is None:
+            return
+        restorer = runner.restorer
+        blocks = restorer.backbone.parameter_blocks()
+        means = self._former.block_means({f'backbone.{name}': b for name, b in blocks.items()})
+        runner.visualizer.add_scalars({f'importance/{b}': m for b, m in means.items()}, iteration)
         penalty = _penalty_of(restorer)
-        if self._former is not None and penalty is not None:
+        if penalty is not None:
             named = restorer.named_trained_parameters()
             frozen = {name for name, _ in restorer.named_parameters()} - named.keys()
             omega, anchor = (

@@ -50,7 +50,11 @@ class LayerWiseDecayHook(Hook):
         self.apply(runner, tasks)
 
     def apply(self, runner: Any, tasks: Sequence[str]) -> None:
-        """Sets and logs the factors, averaged over the tasks, which share each batch."""
+        """Sets and logs the factors, averaged over the tasks, which share each batch.
+
+        The visualizer gets the share of the blocks that the generative gradient reaches as
+        ``gate/reach``, and the mean of its factors over the blocks as ``gate/mean``.
+        """
         restorer = runner.restorer
         order = restorer.backbone.trace.order
         depth = torch.tensor(list(restorer.backbone.trace.depths.values()))
@@ -73,6 +77,8 @@ class LayerWiseDecayHook(Hook):
             for block, factor in zip(order, gate.tolist(), strict=True)
             if factor > 0
         ]
+        shares = {'gate/reach': len(reached) / len(order), 'gate/mean': gate.mean().item()}
+        runner.visualizer.add_scalars(shares, runner.iter)
         named = ', '.join(f'{task} (t={t})' for task, t in zip(tasks, steps, strict=True))
         runner.logger.info(
             f'layer-wise decay for {named}: the generative gradient reaches {len(reached)} of '
