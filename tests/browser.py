@@ -40,8 +40,8 @@ def open_page(chromium: Any, url: str, width: int = 1280, **context: Any) -> Ite
     """A page of ``width`` CSS pixels, at ``url``.
 
     When the block ends, the test fails if there were errors on the console, exceptions, or requests
-    to another host than the page's own; those requests are blocked. ``context`` goes to Playwright's
-    ``new_context``, e.g. ``color_scheme='dark'``.
+    to another host than the page's own; those requests are blocked. ``context`` is what
+    Playwright's ``new_context`` accepts, e.g. ``color_scheme='dark'``.
     """
     problems: list[str] = []
     own = _origin(url)
