@@ -150,8 +150,15 @@ def _read_into(found: RunFiles, path: Path, name: str) -> None:
     else:
         matches = read_matches(path)
         found.matches[str(Path(name) / path.name)] = {
-            task: TimestepMatch.from_json(match) for task, match in matches.items()
+            task: _match_of(match) for task, match in matches.items()
         }
+
+
+def _match_of(entry: dict[str, Any]) -> TimestepMatch:
+    """An entry of a file of time steps; one that was added by hand may only have t_mat."""
+    t = entry['t_mat']
+    bare = TimestepMatch(t, (t, t), t, 1.0, 'given', 'given', [], 0)
+    return TimestepMatch.from_json(bare.to_json() | entry)
 
 
 def _read_training(folder: Path, name: str) -> Training:

@@ -8,6 +8,8 @@ import pytest
 from dtir_mm.analysis.run_files import read_forgetting, read_image_rows, read_runs, read_series
 from dtir_mm.analysis.run_logs import read_logs
 from dtir_mm.analysis.summary import write_rows_csv
+from dtir_mm.matching.timestep_match import TimestepMatch, describe_match
+from dtir_mm.matching.timesteps_file import write_timesteps
 
 LOG = """\
 2026/01/02 10:00:00 - mmengine - INFO -
@@ -97,6 +99,15 @@ def test_runs_are_named_below_the_folder_that_they_share(tmp_path):
     assert names('runs') == names('runs', 'runs/a') == ['a', 'b/c']
     assert names('runs/a') == ['a']
     assert names('runs/b/c', 'runs/a') == ['b/c', 'a']
+
+
+def test_time_steps_that_were_added_by_hand_are_given(tmp_path):
+    found = TimestepMatch(5, (4, 9), 5, 0.9, 'identified', 'linear_probe', [(5, 0.25)], 32)
+    tasks = {'rainy': found.to_json(), 'foggy': {'t_mat': 40}}
+    write_timesteps(tmp_path / 'timesteps_mine.json', tasks, {})
+    matches = read_runs([tmp_path]).matches[f'{tmp_path.name}/timesteps_mine.json']
+    assert (matches['rainy'].interval, matches['rainy'].curve) == ((4, 9), [[5, 0.25]])
+    assert describe_match(matches['foggy'].to_json()) == 't_mat = 40, given'
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ DECIMALS = {'psnr': 2, 'ssim': 4, 'lpips': 4}
 TITLES = {'psnr': 'PSNR, dB', 'ssim': 'SSIM', 'lpips': 'LPIPS'}
 _BETTER = {'psnr': max, 'ssim': max, 'lpips': min}
 _REPLICATES = 1000
+_LEAST = 5  # images, of which an interval still says something
 _LOST_MOST = 3.0  # dB of forgetting that have the strongest colour
 
 
@@ -72,13 +73,15 @@ def _intervals(methods: Sequence[Method]) -> dict[tuple[str, ...], tuple[float, 
     """Of the means by task, domain, method and metric."""
     values: dict[tuple[str, ...], list[float]] = {}
     for method in methods:
+        own: dict[tuple[str, ...], list[float]] = {}
         for row in method.rows:
             for metric in FIGURES:
                 for label, name in ((method.label, metric), ('input', f'input_{metric}')):
                     if row[name] is not None:
                         key = row['task'], row['domain'], label, metric
-                        values.setdefault(key, []).append(row[name])
-    return {key: bootstrap_interval(group) for key, group in values.items() if len(group) > 1}
+                        own.setdefault(key, []).append(row[name])
+        values = own | values  # all methods have the same inputs, which count once
+    return {key: bootstrap_interval(group) for key, group in values.items() if len(group) >= _LEAST}
 
 
 def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
