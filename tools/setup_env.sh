@@ -97,7 +97,7 @@ install_chromium() {
   command -v chromium chromium-browser google-chrome >/dev/null && return
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
     echo '[env] Chromium, for the tests of pages'
-    { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >/dev/null && return
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } >/dev/null && return
   fi
   echo '[env] no Chromium: tests of pages will be skipped (apt-get install chromium)'
 }

@@ -174,34 +174,36 @@ def _read_training(folder: Path, name: str) -> Training:
 def read_series(folder: Path) -> dict[str, Series]:
     """The logged numbers of a run by name, in order of iterations.
 
-    A resumed run has several files; each replaces what earlier ones have of later iterations.
+    What a resumed run, or another one in the same folder, repeats replaces what was there.
     """
     series: dict[str, dict[int, float]] = {}
-    for path in sorted(folder.glob(f'*/{_SCALARS}')):
-        records = list(_records(path))
-        begin = min((at for at, record in records if 'iter' in record), default=math.inf)
-        for points in series.values():
-            for at in [at for at in points if at >= begin]:
-                del points[at]
-        for at, record in records:
-            for name in record.keys() - {'iter', 'step'}:
-                value = record[name]
-                if isinstance(value, (int, float)) and math.isfinite(value):
-                    series.setdefault(name, {})[at] = value
+    trained = 0
+    for at, record in _records(sorted(folder.glob(f'*/{_SCALARS}'))):
+        if 'lr' in record:  # of training: only these are in order, unless a session has begun
+            if at <= trained:
+                for points in series.values():
+                    for later in [iteration for iteration in points if iteration >= at]:
+                        del points[later]
+            trained = at
+        for name in record.keys() - {'iter', 'step'}:
+            value = record[name]
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                series.setdefault(name, {})[at] = value
     return {name: sorted(points.items()) for name, points in sorted(series.items()) if points}
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a scalars.json with their iterations."""
-    at = 0
-    lines = path.read_text(encoding='utf-8').split('\n')
-    for number, line in enumerate(lines[:-1], 1):  # an unfinished last line has no end
-        record = parse_json(line, f'line {number} of {path}')
-        if not isinstance(record, dict):
-            raise ValueError(f'line {number} of {path} is not a JSON object of numbers')
-        # mmengine counts validations in epochs, which stay 0 if training is counted in updates.
-        at = record.get('iter') or record.get('step') or at
-        yield at, record
+def _records(paths: Sequence[Path]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines of files scalars.json with their iterations."""
+    for path in paths:
+        at = 0
+        lines = path.read_text(encoding='utf-8').split('\n')
+        for number, line in enumerate(lines[:-1], 1):  # an unfinished last line has no end
+            record = parse_json(line, f'line {number} of {path}')
+            if not isinstance(record, dict):
+                raise ValueError(f'line {number} of {path} is not a JSON object of numbers')
+            # mmengine may count validations in epochs, which stay 0 if training counts updates.
+            at = record.get('iter') or record.get('step') or at
+            yield at, record
 
 
 def read_forgetting(path: str | Path) -> Forgetting:

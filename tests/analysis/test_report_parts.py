@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from dtir_mm.analysis.comparison_strip import comparison_strip
-from dtir_mm.analysis.report.charts import HEIGHT, LEFT, RIGHT, WIDTH, line_chart
+from dtir_mm.analysis.report.charts import BOTTOM, LEFT, RIGHT, TOP, line_chart
 from dtir_mm.analysis.report.examples import read_examples
 from dtir_mm.analysis.report.methods import named_methods, summary_rows
 from dtir_mm.analysis.report.tables import bootstrap_interval, summary_tables
@@ -109,10 +109,10 @@ def test_positions_of_a_chart():
     lines = {'a': [(0, 1.0), (100, 3.0)], 'b': [(50, 2.0)]}
     chart = line_chart('title', 'updates', lines, {'a': 0, 'b': 1}, 0, (25, 75), 50)
     first, last = chart.lines[0].points
-    assert (first.x, last.x) == (LEFT, WIDTH - RIGHT)
+    assert (first.x, last.x) == (LEFT, RIGHT)
     (middle,) = chart.lines[1].points
     assert (middle.x, middle.y) == pytest.approx(((first.x + last.x) / 2, (first.y + last.y) / 2))
-    assert 0 < last.y < first.y < HEIGHT, 'larger values are higher'
+    assert TOP < last.y < first.y < BOTTOM, 'larger values are higher'
     assert chart.mark == middle.x and sum(chart.band) == pytest.approx(2 * middle.x)
     assert [label for _, label in chart.x_ticks] == ['0', '20', '40', '60', '80', '100']
     assert not chart.logarithmic
@@ -124,3 +124,9 @@ def test_a_wide_range_of_positive_values_is_logarithmic():
     ys = [point.y for point in chart.lines[0].points]
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2])
     assert ['0.1', '1', '10'] == [label for _, label in chart.y_ticks if '3' not in label]
+
+
+def test_a_single_point_has_its_numbers_at_the_axes():
+    chart = line_chart('title', 'updates', {'a': [(1, 0.123456)]}, {'a': 0}, 0)
+    assert [label for _, label in chart.x_ticks] == ['0', '1']
+    assert [label for _, label in chart.y_ticks] == ['0.1235']

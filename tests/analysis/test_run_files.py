@@ -43,7 +43,7 @@ def session(
 
 
 def at(iteration: int, content: float) -> dict:
-    return {'content': content, 'iter': iteration, 'step': iteration}
+    return {'lr': 0.1, 'content': content, 'iter': iteration, 'step': iteration}
 
 
 def test_a_resumed_run_replaces_what_it_repeats(tmp_path):
@@ -51,10 +51,18 @@ def test_a_resumed_run_replaces_what_it_repeats(tmp_path):
         tmp_path, '20260101_000000', at(2, 0.5), at(4, 0.4), at(6, 9.0), {'psnr': 30, 'step': 0}
     )
     session(tmp_path, '20260102_000000', at(5, 0.3), at(7, 0.2), {'psnr': 31, 'step': 0})
-    assert read_series(tmp_path) == {
-        'content': [(2, 0.5), (4, 0.4), (5, 0.3), (7, 0.2)],
-        'psnr': [(7, 31)],
-    }
+    series = read_series(tmp_path)
+    assert series['content'] == [(2, 0.5), (4, 0.4), (5, 0.3), (7, 0.2)]
+    assert series['psnr'] == [(7, 31)]
+
+
+def test_a_run_may_be_resumed_in_one_file(tmp_path):
+    again = [at(i, 0.1 * i) for i in (2, 4, 6, 3, 5)]
+    validated = {'psnr': 31, 'iter': 4, 'step': 4}
+    session(tmp_path, '20260101_000000', *again[:2], validated, *again[2:])
+    series = read_series(tmp_path)
+    assert [iteration for iteration, _ in series['content']] == [2, 3, 5]
+    assert 'psnr' not in series
 
 
 def test_validations_are_at_the_update_before_them(tmp_path):
@@ -71,7 +79,7 @@ def test_validations_are_at_the_update_before_them(tmp_path):
 def test_an_unfinished_line_and_what_is_no_number_are_left_out(tmp_path):
     records = [at(1, 0.5) | {'memory': None, 'nan': float('nan'), 'text': 'x'}, at(2, 0.4)]
     session(tmp_path, '20260101_000000', *records, end='\n{"content": 0.')
-    assert read_series(tmp_path) == {'content': [(1, 0.5), (2, 0.4)]}
+    assert read_series(tmp_path) == {'content': [(1, 0.5), (2, 0.4)], 'lr': [(1, 0.1), (2, 0.1)]}
 
 
 def test_a_damaged_line_is_named(tmp_path):

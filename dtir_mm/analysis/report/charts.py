@@ -1,14 +1,15 @@
-"""The geometry of line charts, which chart.svg draws."""
+"""The geometry of line charts, which templates/chart.html draws."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from dtir_mm.analysis.run_files import Series, Training
 from dtir_mm.matching.timestep_match import TimestepMatch
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 50, 16, 4, 36
+LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 16, 4, HEIGHT - 36  # of the plot area
 _INSET = 6  # of lines, from the lower and upper edges
 _TICKS = 5
 _STEPS = (1, 2, 2.5, 5, 10)
@@ -68,6 +69,8 @@ class Chart:
     logarithmic: bool
     band: tuple[float, float] | None = None
     mark: float | None = None
+    size: ClassVar = (WIDTH, HEIGHT)
+    edges: ClassVar = {'left': LEFT, 'right': RIGHT, 'top': TOP, 'bottom': BOTTOM}
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,14 @@ class Axis:
         high: the greatest.
         ends: their positions.
         logarithmic: whether positions follow the logarithm.
+        integer: whether values between integers make no sense.
     """
 
     low: float
     high: float
     ends: tuple[float, float]
     logarithmic: bool = False
+    integer: bool = False
 
     def position(self, value: float) -> float:
         """Of a value."""
@@ -100,7 +105,13 @@ class Axis:
         """Positions and labels of round values."""
         from matplotlib.ticker import LogLocator, MaxNLocator
 
-        locator = LogLocator(subs=(1, 3)) if self.logarithmic else MaxNLocator(_TICKS, steps=_STEPS)
+        if self.low == self.high:
+            return [(self.position(self.low), f'{self.low:.4g}')]
+        locator = (
+            LogLocator(subs=(1, 3))
+            if self.logarithmic
+            else MaxNLocator(_TICKS, steps=_STEPS, integer=self.integer)
+        )
         values = [
             float(f'{value:.12g}')
             for value in locator.tick_values(self.low, self.high)
@@ -122,8 +133,8 @@ def line_chart(
     xs = [x for points in series.values() for x, _ in points] + [*(band or ())]
     ys = [y for points in series.values() for _, y in points]
     logarithmic = min(ys) > 0 and max(ys) / min(ys) > _LOG_RATIO
-    x_axis = Axis(min(x_min, *xs), max(xs), (LEFT, WIDTH - RIGHT))
-    y_axis = Axis(min(ys), max(ys), (HEIGHT - BOTTOM - _INSET, TOP + _INSET), logarithmic)
+    x_axis = Axis(min(x_min, *xs), max(xs), (LEFT, RIGHT), integer=True)
+    y_axis = Axis(min(ys), max(ys), (BOTTOM - _INSET, TOP + _INSET), logarithmic)
     lines = [
         Line(
             name,

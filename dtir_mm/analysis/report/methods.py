@@ -27,7 +27,9 @@ def named_methods(evaluations: Sequence[Evaluation]) -> list[Method]:
     )
     methods = [
         Method(
-            f'{name} ({test.name})' if any(taken[name, g] > 1 for g in test.groups) else name,
+            f'{name} ({test.name.removesuffix("/test")})'
+            if any(taken[name, g] > 1 for g in test.groups)
+            else name,
             test,
             rows,
         )
