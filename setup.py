@@ -46,7 +46,7 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=['dtir_mm', 'dtir_mm.*']),
-    package_data={'dtir_mm': ['py.typed', 'released/*']},
+    package_data={'dtir_mm': ['py.typed', 'released/*', 'analysis/report/templates/*']},
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['dtir-mm = dtir_mm.commands:main']},
     python_requires='>=3.10',

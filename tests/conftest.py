@@ -7,7 +7,9 @@ os.environ['OMP_NUM_THREADS'] = '1'  # before torch is imported
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import browser
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,12 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def chromium() -> Iterator[Any]:
+    """A headless browser for ``browser.open_page``; skips tests where none is installed."""
+    yield from browser.launch()
 
 
 @pytest.fixture

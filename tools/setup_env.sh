@@ -115,6 +115,16 @@ check_opencv() {
   "$python" -c 'import cv2'
 }
 
+# Tests of pages are skipped without a browser.
+install_chromium() {
+  command -v chromium chromium-browser google-chrome >/dev/null && return
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    echo '[env] Chromium, for the tests of pages'
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } >/dev/null && return
+  fi
+  echo '[env] no Chromium: tests of pages will be skipped (apt-get install chromium)'
+}
+
 stamp=$venv/dtir_mm-$flavour.stamp
 made_from=$({ cat requirements/*.txt setup.py tools/setup_env.sh; "$python" --version; pwd; } | cksum)
 if [[ -f "$stamp" && "$(cat "$stamp")" == "$made_from" ]]; then
@@ -128,6 +138,7 @@ else
   if [[ "$flavour" == tests ]]; then
     echo '[env] test requirements'
     pip_install -r requirements/tests.txt
+    install_chromium
   fi
   echo '[env] dtir_mm itself'
   pip_install --no-deps --no-build-isolation -e .

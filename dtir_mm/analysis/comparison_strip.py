@@ -48,6 +48,23 @@ def comparison_strip(
     return np.hstack([part for column in columns for part in (gap, column)][1:])
 
 
+def images_of(strip: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The input, the restored image and the ground truth of a strip with one restored image.
+
+    They have the strip's scale, and no captions.
+
+    Raises:
+        ValueError: it is not such a strip.
+    """
+    width, rest = divmod(strip.shape[1] - 2 * _GAP, 3)
+    if rest or width < 1 or strip.shape[0] <= _CAPTION_HEIGHT:
+        raise ValueError(f'an image of {strip.shape[1]} x {strip.shape[0]} pixels is no strip')
+    first, second, third = (
+        strip[_CAPTION_HEIGHT:, i * (width + _GAP) :][:, :width] for i in range(3)
+    )
+    return first, second, third
+
+
 def _captioned(caption: str, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """``image`` scaled to ``size`` (width, height), below a caption of at most its width."""
     # Enlarging keeps pixels visible: smoothing would hide artefacts.

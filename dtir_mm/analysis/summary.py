@@ -14,6 +14,7 @@ from dtir_mm import __version__
 from dtir_mm.evaluation.restoration_metric import FIGURES, mean_figures
 from dtir_mm.files import write_text
 
+METHODS = ('input', 'scratch', 'scratch_equal', 'ours')  # in the order of tables; others follow
 _CSV_COLUMNS = ('task', 'domain', 'path', 't', *FIGURES, *(f'input_{name}' for name in FIGURES))
 _DECIMALS = {'psnr': 2, 'ssim': 4, 'lpips': 4}
 _BASELINES = {

@@ -19,6 +19,7 @@ COMMANDS = {
     'check-data': ('check_data', "checks the images of a config's data sets"),
     'check-env': ('check_env', 'prints the installed versions, and any problems'),
     'summarize': ('summarize', 'joins the results of several tests into one table'),
+    'report': ('report', 'writes a page about runs: results, images, curves'),
     'interpolate-weights': ('interpolate_weights', 'mixes two checkpoints (WiSE-FT)'),
     'accumulate-importance': (
         'accumulate_importance',

@@ -5,14 +5,19 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from dtir_mm.analysis.summary import code_version, format_table, verdict, write_summary
+from dtir_mm.analysis.summary import (
+    METHODS,
+    code_version,
+    format_table,
+    verdict,
+    write_summary,
+)
 from dtir_mm.apis.command_line import ToolParser, one_line_errors
 from dtir_mm.json_files import read_json
 from dtir_mm.matching.timestep_match import describe_match
 from dtir_mm.matching.timesteps_file import read_matches
 
 _KEYS = {'config_hash', 'images', 'precision', 'protocol', 'rows', 'seed'}
-_ORDER = ('input', 'scratch', 'scratch_equal', 'ours')
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +48,7 @@ def main() -> None:
     protocols = sorted({part['protocol'] for part in parts})
     if len(protocols) > 1:
         raise ValueError(f'the tests were measured by several protocols: {", ".join(protocols)}')
-    order = {method: place for place, method in enumerate(_ORDER)}
+    order = {method: place for place, method in enumerate(METHODS)}
     rows = sorted(
         unique.values(), key=lambda r: (r['task'], r['domain'], order.get(r['method'], len(order)))
     )

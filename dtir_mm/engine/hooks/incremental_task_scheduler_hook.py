@@ -87,7 +87,12 @@ class IncrementalTaskSchedulerHook(Hook):
         self._measured[runner.iter] = {task: _psnr_of(task, metrics) for task in schedule.order}
         if is_main_process():
             rows = [{'iter': iteration, 'psnr': psnr} for iteration, psnr in self._measured.items()]
-            content = {'order': schedule.order, 'data': self.data, 'rows': rows}
+            content = {
+                'order': schedule.order,
+                'data': self.data,
+                'max_iters': schedule.max_iters,
+                'rows': rows,
+            }
             write_text(self._table, json.dumps(content, indent=1) + '\n')
 
     def after_train(self, runner: Any) -> None:

@@ -1,0 +1,99 @@
+"""The report of runs: a single HTML page without outside requests."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dtir_mm.analysis.report.charts import Chart, matching_chart, training_charts
+from dtir_mm.analysis.report.examples import Examples, read_examples
+from dtir_mm.analysis.report.methods import named_methods, summary_rows
+from dtir_mm.analysis.report.tables import DECIMALS, TITLES, heat_map, image_rows, summary_tables
+from dtir_mm.analysis.run_files import RunFiles, read_runs
+from dtir_mm.analysis.summary import verdict
+from dtir_mm.files import require_new, write_text
+from dtir_mm.matching.timestep_match import TimestepMatch, describe_match
+
+MAX_BYTES = 15_000_000
+_TEMPLATES = files('dtir_mm.analysis.report') / 'templates'
+
+
+def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> Path:
+    """Writes ``index.html``, a page of everything that runs and tests wrote.
+
+    Args:
+        folders: work directories of training, output folders of tests, or folders of these.
+        out: the folder of the page; created if missing.
+        overwrite: replace an earlier page.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: see ``read_runs`` and ``summary_rows``; or the page exists, or would be larger
+            than 15 MB without any image.
+    """
+    page = Path(out) / 'index.html'
+    require_new(page, overwrite)
+    runs = read_runs(folders)
+    methods = named_methods(runs.evaluations)
+    rows = summary_rows(methods)
+    title = ', '.join(Path(folder).resolve().name for folder in folders)
+    context = {
+        'title': title,
+        'tables': summary_tables(rows, methods),
+        'verdict': verdict(rows).splitlines(),
+        'images': image_rows(methods),
+        'matches': _matches(runs),
+        'chart_groups': training_charts(runs.trainings),
+        'forgetting': [
+            (training.name, training.forgetting, heat_map(training.forgetting))
+            for training in runs.trainings
+            if training.forgetting
+        ],
+        'runs': [*runs.trainings, *runs.evaluations],
+        'decimals': DECIMALS,
+        'titles': TITLES,
+    }
+    frame = render(context | {'examples': Examples({}, [])})
+    budget = MAX_BYTES - len(frame.encode()) - 100_000  # for the text around images
+    if budget < 0:
+        raise ValueError(f'a report of {title} would be larger than 15 MB: name fewer folders')
+    write_text(page, render(context | {'examples': read_examples(methods, budget)}))
+    return page
+
+
+def render(context: dict[str, Any]) -> str:
+    """The page; all texts from runs are escaped, and its policy lets no other script run."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def source(name: str) -> str:
+        return (_TEMPLATES / name).read_text(encoding='utf-8')
+
+    environment = Environment(
+        loader=FunctionLoader(source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = source('report.js')
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template('report.html')
+    return page.render(context, script=script, script_hash=digest, style=source('report.css'))
+
+
+def _matches(runs: RunFiles) -> dict[str, list[tuple[str, str, Chart | None]]]:
+    """By file of time steps, its tasks, each in words and as a chart, if it has a curve."""
+
+    def shown(task: str, match: TimestepMatch) -> tuple[str, str, Chart | None]:
+        chart = matching_chart(task, match) if match.curve else None
+        return task, describe_match(match.to_json()), chart
+
+    return {
+        name: [shown(task, match) for task, match in matches.items()]
+        for name, matches in runs.matches.items()
+    }

@@ -1,0 +1,132 @@
+"""Parts of a report: intervals, the best method, names of methods, axes, and which images fit."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dtir_mm.analysis.comparison_strip import comparison_strip
+from dtir_mm.analysis.report.charts import BOTTOM, LEFT, RIGHT, TOP, line_chart
+from dtir_mm.analysis.report.examples import read_examples
+from dtir_mm.analysis.report.methods import named_methods, summary_rows
+from dtir_mm.analysis.report.tables import bootstrap_interval, summary_tables
+from dtir_mm.analysis.run_files import Evaluation
+from dtir_mm.analysis.run_logs import RunLog
+from dtir_mm.image_io import save_image
+
+
+def evaluation(folder, method, gain, domains=('source',), images=3, n=6) -> Evaluation:
+    """A test of rain with ``n`` images a domain, and comparison images of the first ones."""
+    rows = [
+        {
+            'task': 'rainy', 'domain': domain, 'path': f'photos/{i}.png', 't': 8,
+            'psnr': 20.0 + i + gain, 'ssim': 0.5, 'lpips': 0.5 - gain / 10,
+            'input_psnr': 20.0 + i, 'input_ssim': 0.4, 'input_lpips': 0.9,
+        }
+        for domain in domains
+        for i in range(n)
+    ]  # fmt: skip
+    names = [f'rainy_{domain}_{i}.png' for domain in domains for i in range(images)]
+    for name in names:
+        noise = np.random.default_rng(0).integers(0, 256, (40, 300, 3), dtype=np.uint8)
+        strip = comparison_strip(noise, {method: noise // 2}, noise)
+        save_image(folder / method / 'images' / name, strip)
+    summary = {'images': [f'moved/images/{name}' for name in names]}
+    return Evaluation(method, folder / method, summary, {method: rows}, RunLog({}, {}, ''))
+
+
+def test_the_interval_of_a_mean_is_close_to_that_of_the_bootstrap_of_scipy():
+    values = np.random.default_rng(0).normal(30, 4, 40)
+    expected = stats.bootstrap((values,), np.mean, method='percentile', rng=1).confidence_interval
+    assert bootstrap_interval(list(values)) == pytest.approx(expected, abs=0.2)
+
+
+def test_the_best_method_is_marked_and_methods_are_in_order(tmp_path):
+    tests = [evaluation(tmp_path, name, gain) for name, gain in (('ours', 3), ('scratch', 1))]
+    methods = named_methods(tests)
+    psnr, ssim, lpips = summary_tables(summary_rows(methods), methods)
+    assert psnr.methods == ['input', 'scratch', 'ours']
+    ((task, domain, n, cells),) = psnr.lines
+    assert (task, domain, n) == ('rainy', 'source', 6)
+    assert [(cell.value, cell.best) for cell in cells] == [
+        (22.5, False), (23.5, False), (25.5, True),
+    ]  # fmt: skip
+    low, high = bootstrap_interval([20.0 + i for i in range(6)])
+    assert 20 < low < 22.5 < high < 25
+    for cell, gain in zip(cells, (0, 1, 3), strict=True):
+        assert cell.interval == pytest.approx((low + gain, high + gain))
+    assert [cell.best for cell in lpips.lines[0][3]] == [False, False, True]
+    assert [cell.value for cell in lpips.lines[0][3]] == pytest.approx([0.9, 0.4, 0.2])
+
+
+def test_two_tests_of_one_method_have_different_names(tmp_path):
+    first, second = (evaluation(tmp_path / name, 'ours', 1) for name in 'ab')
+    other = evaluation(tmp_path, 'scratch', 0)
+    second = Evaluation('second', second.folder, second.summary, second.rows, second.log)
+    labels = [method.label for method in named_methods([first, second, other])]
+    assert labels == ['scratch', 'ours (ours)', 'ours (second)']
+
+
+def test_images_that_do_not_fit_leave_the_first_ones_of_each_domain(tmp_path):
+    tests = [
+        evaluation(tmp_path, name, gain, ('source', 'target'))
+        for name, gain in (('ours', 3), ('scratch', 1))
+    ]
+    methods = named_methods(tests)
+    everything = read_examples(methods, 10**9)
+    assert everything.notes == []
+    (example, *_) = shown = everything.by_task['rainy']
+    assert [panel.label for panel in example.panels] == ['input', 'scratch', 'ours', 'ground truth']
+    assert [panel.psnr for panel in example.panels] == [20.0, 21.0, 23.0, None]
+    assert (example.before.label, example.after.label) == ('input', 'ours')
+    budget = sum(example.weight for example in shown) * 5 // 6
+    kept = read_examples(methods, budget - example.weight // 2)
+    assert [(e.domain, e.name) for e in kept.by_task['rainy']] == [
+        ('source', '0.png'), ('source', '1.png'), ('target', '0.png'), ('target', '1.png'),
+    ]  # fmt: skip
+    assert kept.notes == ['2 of 6 examples are left out, to keep the page below 15 MB.']
+
+
+def test_missing_and_damaged_comparison_images_are_named(tmp_path):
+    methods = named_methods([evaluation(tmp_path, 'ours', 1, images=2)])
+    folder = tmp_path / 'ours' / 'images'
+    (folder / 'rainy_source_0.png').unlink()
+    (note,) = read_examples(methods, 10**9).notes
+    assert note == 'Comparison images that are missing: ours: rainy_source_0.png'
+    save_image(folder / 'rainy_source_1.png', np.zeros((20, 300, 3), np.uint8))
+    with pytest.raises(ValueError, match=r'rainy_source_1\.png is not a comparison image'):
+        read_examples(methods, 10**9)
+
+
+def test_images_of_one_name_in_two_folders_have_no_metrics(tmp_path):
+    """Which of them a comparison image shows is not known."""
+    test = evaluation(tmp_path, 'ours', 1, images=1)
+    test.rows['ours'][1]['path'] = 'others/0.png'
+    (example,) = read_examples(named_methods([test]), 10**9).by_task['rainy']
+    assert [panel.psnr for panel in example.panels] == [None, None, None]
+
+
+def test_positions_of_a_chart():
+    lines = {'a': [(0, 1.0), (100, 3.0)], 'b': [(50, 2.0)]}
+    chart = line_chart('title', 'updates', lines, {'a': 0, 'b': 1}, 0, (25, 75), 50)
+    first, last = chart.lines[0].points
+    assert (first.x, last.x) == (LEFT, RIGHT)
+    (middle,) = chart.lines[1].points
+    assert (middle.x, middle.y) == pytest.approx(((first.x + last.x) / 2, (first.y + last.y) / 2))
+    assert TOP < last.y < first.y < BOTTOM, 'larger values are higher'
+    assert chart.mark == middle.x and sum(chart.band) == pytest.approx(2 * middle.x)
+    assert [label for _, label in chart.x_ticks] == ['0', '20', '40', '60', '80', '100']
+    assert not chart.logarithmic
+
+
+def test_a_wide_range_of_positive_values_is_logarithmic():
+    chart = line_chart('title', 'updates', {'a': [(1, 0.1), (2, 1.0), (3, 10.0)]}, {'a': 0}, 0)
+    assert chart.logarithmic
+    ys = [point.y for point in chart.lines[0].points]
+    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2])
+    assert ['0.1', '1', '10'] == [label for _, label in chart.y_ticks if '3' not in label]
+
+
+def test_a_single_point_has_its_numbers_at_the_axes():
+    chart = line_chart('title', 'updates', {'a': [(1, 0.123456)]}, {'a': 0}, 0)
+    assert [label for _, label in chart.x_ticks] == ['0', '1']
+    assert [label for _, label in chart.y_ticks] == ['0.1235']
