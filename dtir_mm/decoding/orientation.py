@@ -29,7 +29,7 @@ def camera_orientation(image: Image.Image) -> tuple[int, list[str]]:
     try:
         exif = image.getexif()
         value = exif.get(_ORIENTATION, _AS_STORED)
-        adobe = exif.get_ifd(_INTEROPERABILITY).get(_INDEX) == 'R03'
+        adobe = _names_adobe(exif)
         turned = value in _TURNS
     except Exception:  # Pillow's parser raises all kinds of exceptions
         return _AS_STORED, ['EXIF that cannot be read was ignored']
@@ -39,6 +39,13 @@ def camera_orientation(image: Image.Image) -> tuple[int, list[str]]:
     if adobe and not image.info.get('icc_profile'):
         notes.append('Adobe RGB, which EXIF names without a colour profile, was taken for sRGB')
     return (int(value) if turned else _AS_STORED), notes
+
+
+def _names_adobe(exif: Image.Exif) -> bool:
+    try:
+        return exif.get_ifd(_INTEROPERABILITY).get(_INDEX) == 'R03'
+    except KeyError:  # Pillow 12 raises it for images without this directory
+        return False
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
