@@ -95,31 +95,6 @@ def demo_page(restorer: Restorer, folder: Path) -> 'gradio.Blocks':
     """
     import gradio as gr
 
-    progress = gr.Progress()  # as a default value, gradio replaces it with that of a call
-
-    def restore(
-        photo: str | None, task: str, strength: float, bar: gr.Progress = progress
-    ) -> Iterator[tuple[Any, ...]]:
-        if photo is None:
-            yield nothing('Choose a photograph first.')
-            return
-        bar(0, desc='Restoring')
-        with TemporaryDirectory(dir=folder) as results:
-            try:
-                restored = restored_in(
-                    Path(results), restorer, Path(photo), task or None, strength,
-                    lambda rows, of: bar((rows, of), desc='Restoring', unit='rows'),
-                )  # fmt: skip
-            except (OSError, ValueError) as error:
-                # The folder in which the page keeps its files means nothing to its users.
-                yield nothing(str(error).replace(f'{Path(photo).parent}{os.sep}', ''))
-            else:
-                download = gr.DownloadButton(value=restored.file, interactive=True)
-                yield restored.words, restored.images, download
-
-    def nothing(words: str = '') -> tuple[Any, ...]:
-        return words, None, gr.DownloadButton(value=None, interactive=False)
-
     with gr.Blocks(title='dtir_mm', delete_cache=(_EVERY, _KEPT)) as page:
         gr.Markdown(_TEXT)
         with gr.Row():
@@ -141,8 +116,10 @@ def demo_page(restorer: Restorer, folder: Path) -> 'gradio.Blocks':
                 )
                 file = gr.DownloadButton('Download', interactive=False)
         outputs = [words, images, file]
-        button.click(restore, [photo, task, strength], outputs, show_progress_on=images)
-        photo.change(nothing, outputs=outputs)
+        button.click(
+            _restoring(restorer, folder), [photo, task, strength], outputs, show_progress_on=images
+        )
+        photo.change(_nothing, outputs=outputs)
     return page
 
 
@@ -154,3 +131,39 @@ def _choices(restorer: Restorer) -> list[tuple[str, str]]:
     except ValueError:  # there are several, and nothing to predict them
         return tasks
     return [('found by the model' if blind else 'the one of the model', ''), *tasks]
+
+
+def _restoring(restorer: Restorer, folder: Path) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """What the button does."""
+    import gradio as gr
+
+    progress = gr.Progress()  # as a default value, gradio replaces it with that of a call
+
+    def restore(
+        photo: str | None, task: str, strength: float, bar: gr.Progress = progress
+    ) -> Iterator[tuple[Any, ...]]:
+        if photo is None:
+            yield _nothing('Choose a photograph first.')
+            return
+        bar(0, desc='Restoring')
+        with TemporaryDirectory(dir=folder) as results:
+            try:
+                restored = restored_in(
+                    Path(results), restorer, Path(photo), task or None, strength,
+                    lambda rows, of: bar((rows, of), desc='Restoring', unit='rows'),
+                )  # fmt: skip
+            except (OSError, ValueError) as error:
+                # The folder in which the page keeps its files means nothing to its users.
+                yield _nothing(str(error).replace(f'{Path(photo).parent}{os.sep}', ''))
+            else:
+                download = gr.DownloadButton(value=restored.file, interactive=True)
+                yield restored.words, restored.images, download
+
+    return restore
+
+
+def _nothing(words: str = '') -> tuple[Any, ...]:
+    """What the page shows without a result."""
+    import gradio as gr
+
+    return words, None, gr.DownloadButton(value=None, interactive=False)
