@@ -59,7 +59,7 @@ MODELS.build(dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_bl
 config = Config.fromfile(sys.argv[1])
 RUNNERS.build(config).train()
 heavy = ('albumentations', 'av', 'diffusers', 'lpips', 'matplotlib', 'skimage', 'spandrel')
-print('LOADED', [name for name in (*heavy, 'transformers') if name in sys.modules])
+print('LOADED', [name for name in (*heavy, 'gradio', 'transformers') if name in sys.modules])
 """
 
 CONFIG = """

@@ -10,6 +10,7 @@ from dtir_mm.versions import check_versions
 # The module of each command, and what it does.
 COMMANDS = {
     'restore': ('restore', 'restores an image, or every image in a folder'),
+    'demo': ('demo', 'opens a local page to restore photographs on'),
     'train': ('train', 'trains a config'),
     'match': ('match_timesteps', 'finds the matching time step of each degradation'),
     'test': ('test', 'tests a checkpoint: tables, and images to compare'),

@@ -1,0 +1,169 @@
+"""The page of ``dtir-mm demo``: a photograph is uploaded, restored, compared and downloaded."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from dtir_mm.apis.restore_file import Settings, restore_file
+from dtir_mm.apis.restore_plan import Job, Naming
+from dtir_mm.apis.restoring import choose_step, in_words, prepared
+from dtir_mm.image_file import ImageFile, write_image_file
+from dtir_mm.image_io import pixel_count, read_image
+from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.task_timesteps import BLIND
+from dtir_mm.models.restorers.tiling import DEFAULT_TILE
+from dtir_mm.names import shown
+
+if TYPE_CHECKING:
+    import gradio
+
+MAX_PIXELS = 50_000_000
+"""Larger photographs are refused: the browser has to show two of them."""
+_KEPT, _EVERY = 24 * 3600, 600  # seconds
+_TEXT = """\
+# Restore a photograph
+Photographs stay on the computer that runs this page, and are deleted when it ends."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the page gets.
+
+    Attributes:
+        images: the photograph and its result as PNG files that every browser shows.
+        words: what was found, and notes.
+        file: the result, as `dtir-mm restore` writes it.
+    """
+
+    images: tuple[Path, Path]
+    words: str
+    file: Path
+
+
+def restored_in(
+    folder: Path,
+    restorer: Restorer,
+    photo: Path,
+    task: str | None,
+    strength: float,
+    progress: Callable[[int, int], None],
+) -> Restored:
+    """Restores a photograph, with the results in a folder.
+
+    Args:
+        folder: an empty folder.
+        restorer: from ``load_restorer``.
+        photo: an image file.
+        task: the degradation; None for the one it was trained on, or the predicted one.
+        strength: see ``restore_pixels``.
+        progress: called with the numbers of rows that are done, and of all.
+
+    Raises:
+        OSError, ValueError: the photograph cannot be read, restored or written, or has more than
+            ``MAX_PIXELS``.
+    """
+    if (count := pixel_count(photo)) > MAX_PIXELS:
+        raise ValueError(
+            f'{shown(photo)} has {count:,} pixels, more than the {MAX_PIXELS:,} that this page '
+            f'restores: use `dtir-mm restore`'
+        )
+    t = choose_step(restorer, task)
+    job = Job(photo, folder / Naming().beside(photo).result.name, None, None)
+    done = restore_file(
+        prepared(restorer, t, DEFAULT_TILE, ensemble=False),
+        job,
+        Settings(task, t, strength),
+        progress,
+        before_writing=lambda: None,
+    )
+    images = folder / 'before.png', folder / 'after.png'
+    for file, image in zip((photo, job.result), images, strict=True):
+        write_image_file(image, ImageFile(read_image(file)))
+    words = '\n'.join([in_words(done.found), *(f'Note: {note}' for note in done.notes)])
+    return Restored(images, words, job.result)
+
+
+def demo_page(restorer: Restorer, folder: Path) -> 'gradio.Blocks':
+    """The page on which photographs are restored.
+
+    Args:
+        restorer: from ``load_restorer``.
+        folder: for results, which are deleted as soon as gradio has copied them.
+    """
+    import gradio as gr
+
+    with gr.Blocks(title='dtir_mm', delete_cache=(_EVERY, _KEPT)) as page:
+        gr.Markdown(_TEXT)
+        with gr.Row():
+            with gr.Column():
+                photo = gr.File(label='Photograph', file_types=['image'])
+                choices = _choices(restorer)
+                task = gr.Dropdown(
+                    choices, value=choices[0][1], label='Degradation', filterable=False
+                )
+                strength = gr.Slider(
+                    0, 1, value=1, step=0.05, label='Strength',
+                    info='1 is the restored photograph, 0 the original',
+                )  # fmt: skip
+                button = gr.Button('Restore', variant='primary')
+            with gr.Column():
+                words = gr.Textbox(label='Result', interactive=False)
+                images = gr.ImageSlider(
+                    label='Before and after', interactive=False, buttons=['fullscreen']
+                )
+                file = gr.DownloadButton('Download', interactive=False)
+        outputs = [words, images, file]
+        button.click(
+            _restoring(restorer, folder), [photo, task, strength], outputs, show_progress_on=images
+        )
+        photo.change(_nothing, outputs=outputs)
+    return page
+
+
+def _choices(restorer: Restorer) -> list[tuple[str, str]]:
+    """The degradations to choose from, as label and value; the first one is chosen at first."""
+    tasks = [(task, task) for task in restorer.timesteps.by_task if task != BLIND]
+    try:
+        blind = choose_step(restorer) is None
+    except ValueError:  # there are several, and nothing to predict them
+        return tasks
+    return [('found by the model' if blind else 'the one of the model', ''), *tasks]
+
+
+def _restoring(restorer: Restorer, folder: Path) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """What the button does."""
+    import gradio as gr
+
+    progress = gr.Progress()  # as a default value, gradio replaces it with that of a call
+
+    def restore(
+        photo: str | None, task: str, strength: float, bar: gr.Progress = progress
+    ) -> Iterator[tuple[Any, ...]]:
+        if photo is None:
+            yield _nothing('Choose a photograph first.')
+            return
+        bar(0, desc='Restoring')
+        with TemporaryDirectory(dir=folder) as results:
+            try:
+                restored = restored_in(
+                    Path(results), restorer, Path(photo), task or None, strength,
+                    lambda rows, of: bar((rows, of), desc='Restoring', unit='rows'),
+                )  # fmt: skip
+            except (OSError, ValueError) as error:
+                # The folder in which the page keeps its files means nothing to its users.
+                yield _nothing(str(error).replace(f'{Path(photo).parent}{os.sep}', ''))
+            else:
+                download = gr.DownloadButton(value=restored.file, interactive=True)
+                yield restored.words, restored.images, download
+
+    return restore
+
+
+def _nothing(words: str = '') -> tuple[Any, ...]:
+    """What the page shows without a result."""
+    import gradio as gr
+
+    return words, None, gr.DownloadButton(value=None, interactive=False)
