@@ -53,6 +53,7 @@ setup(
     install_requires=requirements('runtime.txt') + requirements('mminstall.txt'),
     extras_require={
         'optional': requirements('optional.txt'),
+        'docs': requirements('docs.txt'),
         'tests': requirements('tests.txt'),
     },
 )

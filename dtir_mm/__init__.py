@@ -3,11 +3,12 @@
 from typing import Any
 
 __version__ = '0.2.0'
+__all__ = ['match_timesteps', 'restore']
 
 
 def __getattr__(name: str) -> Any:
-    """``restore`` and ``match_timesteps``, imported on first use to keep the import quick."""
-    if name in ('match_timesteps', 'restore'):
+    """The names of ``__all__``, imported on first use to keep the import quick."""
+    if name in __all__:
         from dtir_mm import apis
 
         return getattr(apis, name)

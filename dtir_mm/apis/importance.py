@@ -40,8 +40,8 @@ def accumulate_importance(
     Args:
         checkpoint: the file or work directory.
         num_batches: number of batches of the config's training data.
-        fisher: the mean squared gradient of single samples (EWC) instead of the mean |gradient| of
-            batches; takes one backward pass per sample.
+        fisher: the mean squared gradient of single samples (EWC) instead of the mean
+            ``|gradient|`` of batches; takes one backward pass per sample.
         config: see ``load_restorer``.
         allow_imports: see ``load_restorer``.
         progress: called with the number of batches done.

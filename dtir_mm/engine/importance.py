@@ -22,7 +22,7 @@ class Importance:
         omega: importance by parameter name, in the parameter's shape, >= 0.
         anchor: the weights that the penalty pulls towards.
         batches: number of batches (or samples) that omega is a mean over.
-        statistic: "abs_gradient", the mean of |gradient| over batches; "abs_mean", the absolute
+        statistic: "abs_gradient", the mean of ``|gradient|`` over batches; "abs_mean", the absolute
             value of the mean gradient; "fisher", the mean squared gradient of single samples.
         stages: number of stages that omega is a mean over; None for one.
     """

@@ -20,7 +20,7 @@ _ELEMENT_FORMS = {'diag2': (0.5, 0.5), 'elementwise': (1.0, 0.5)}
 
 
 class RunningImportance:
-    """Omega as the running mean of |gradient| over batches (Alg. 6, line 6).
+    """Omega as the running mean of ``|gradient|`` over batches (Alg. 6, line 6).
 
     The gradients are those of a batch's mean loss, so that omega depends on the batch size.
 
@@ -46,7 +46,8 @@ class RunningImportance:
 class Penalty:
     """The value and gradient (P,) of a penalty, and its two sums over all tensors.
 
-    ``first_order`` is sum_k S_k and ``second_order`` sum_k S_k^2, S_k = sum_j omega_kj |delta_kj|.
+    ``first_order`` is sum_k S_k and ``second_order`` sum_k S_k^2, with
+    ``S_k = sum_j omega_kj |delta_kj|``.
     """
 
     value: Tensor
@@ -60,19 +61,19 @@ def importance_penalty(
 ) -> Penalty:
     """The penalty for a change of weights by ``delta``, with its gradient in closed form.
 
-    With lambda_k the strength of tensor k and S_k = sum_j omega_kj |delta_kj|:
+    With lambda_k the strength of tensor k and ``S_k = sum_j omega_kj |delta_kj|``:
 
-    ======== ===============================================================================
-    pigwm    sum_k lambda_k / 2 (S_k + S_k^2), PIGWM and Eq. 27: |d|^T I I^T |d| is S_k^2
-    eq16     sum_k lambda_k (S_k + S_k^2), Eq. 16 as printed
-    eq26     sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 as printed
-    diag2    sum_k lambda_k / 2 sum_j (omega |d| + omega^2 d^2), Eq. 27 with a diagonal
-    element- sum_k lambda_k sum_j (omega |d| + omega^2 d^2 / 2), Eq. 26 with a diagonal, as in the
-    wise     released code
-    ewc      sum_k lambda_k / 2 sum_j omega d^2, omega being the Fisher diagonal
-    l2sp     sum_k lambda_k / 2 sum_j d^2
-    none     0
-    ======== ===============================================================================
+    =========== ============================================================================
+    pigwm       sum_k lambda_k / 2 (S_k + S_k^2), PIGWM and Eq. 27: ``|d|^T I I^T |d|`` is S_k^2
+    eq16        sum_k lambda_k (S_k + S_k^2), Eq. 16 as printed
+    eq26        sum_k lambda_k (S_k + S_k^2 / 2), Eq. 26 as printed
+    diag2       sum_k lambda_k / 2 sum_j ``(omega |d| + omega^2 d^2)``, Eq. 27 with a diagonal
+    elementwise sum_k lambda_k sum_j ``(omega |d| + omega^2 d^2 / 2)``, Eq. 26 with a diagonal,
+                as in the released code
+    ewc         sum_k lambda_k / 2 sum_j omega d^2, omega being the Fisher diagonal
+    l2sp        sum_k lambda_k / 2 sum_j d^2
+    none        0
+    =========== ============================================================================
 
     Args:
         delta: weights minus their anchor, (P,).
