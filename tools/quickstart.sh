@@ -104,5 +104,7 @@ python tools/summarize.py "$work/summary.json" "${runs[@]}" --timesteps "$work/t
   --note "recipe: $recipe, 2000 updates of pre-training and 1000 of fine-tuning" \
   --note 'scratch: the same network, losses and 1000 updates; scratch_equal: with 3000, those of both stages'
 echo
+echo "Look at the results on one page:"
+echo "  dtir-mm report $work --out $work/report"
 echo "Restore a photograph of your own (add a folder instead of a file for many):"
 echo "  dtir-mm restore PHOTO --checkpoint $work/finetune_noisy"

@@ -77,7 +77,7 @@ def restored_in(
         job,
         Settings(task, t, strength),
         progress,
-        before_writing=lambda: None,
+        overwrite=False,
     )
     images = folder / 'before.png', folder / 'after.png'
     for file, image in zip((photo, job.result), images, strict=True):
