@@ -13,6 +13,7 @@ import browser
 import numpy as np
 import pytest
 import torch
+from natural_images import natural_image
 from trap import Trap
 
 from dtir_mm.image_io import save_image
@@ -126,14 +127,3 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
     made.reset()
     yield made
     made.reset()
-
-
-def natural_image(seed: int, height: int, width: int) -> np.ndarray:
-    """Random fields smooth like photographs, in colour: uint8 RGB (H, W, 3)."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
-    spectrum = np.fft.fft2(rng.standard_normal((4, height, width)))
-    grey, *colours = np.fft.ifft2(spectrum / np.maximum(frequency, 0.5 / width) ** 1.4).real
-    image = grey + 0.5 * np.stack(colours)
-    image = 128 + 50 * (image - image.mean()) / image.std()
-    return image.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)

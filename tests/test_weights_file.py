@@ -177,7 +177,7 @@ def test_a_config_is_not_taken_for_weights_nor_a_deployed_network_for_a_checkpoi
         read_weights_file(tmp_path / 'finetune.py')
     about = {'format': 'dtir_mm.deployed', 'checkpoint': 'run/iter_9.pth'}
     (tmp_path / 'd.safetensors').write_bytes(to_safetensors(WEIGHTS, about))
-    with pytest.raises(CheckpointError, match=r'deployed network.* checkpoint run/iter_9\.pth'):
+    with pytest.raises(CheckpointError, match=r'deployed network.* made from \(run/iter_9\.pth\)'):
         read_weights_file(tmp_path / 'd.safetensors')
     assert read_safetensors(tmp_path / 'd.safetensors')[1] == about
     for content in (saved(WEIGHTS), b'<html>'):

@@ -61,8 +61,8 @@ def main() -> None:
     if args.onnx:
         require_onnx()
     checkpoint = load_checkpoint(args.checkpoint)
-    config = read_config(args.config).to_dict() if args.config else checkpoint.config
     restorer = load_restorer(checkpoint, args.config, args.allow_imports, step=None, freeze=None)
+    config = read_config(args.config).to_dict() if args.config else checkpoint.config
     if warning := checkpoint.warning([args.task]):
         print(warning)
     if args.all_tasks:

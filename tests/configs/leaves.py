@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
-EXAMPLES = ROOT / 'examples'
+EXAMPLES = ROOT / 'examples' / 'custom_backbone'  # others have data of their own
 TASKS = ('hazy', 'rainy', 'snowy', 'low_light', 'noisy')
 LEAVES = sorted(
     path

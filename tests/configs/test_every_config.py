@@ -78,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator['ToyRuns']:
         matches.write_text(json.dumps({'tasks': steps, 'source': {}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.syspath_prepend(str(EXAMPLES / 'custom_backbone'))
+        patch.syspath_prepend(str(EXAMPLES))
         # Logging takes most of the time: it queries compilers and formats configs.
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         patch.setattr(Config, 'pretty_text', property(lambda config: ''))

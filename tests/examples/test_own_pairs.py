@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import natural_image
+from natural_images import natural_image
 
 from dtir_mm.commands.check_data import check
 from dtir_mm.config import read_config

@@ -50,6 +50,11 @@ CASES = [
     ('test', '{config} {finetune} --cfg-options model.timesteps=fixed:99', '1..50'),
     ('test', '{config} {finetune} --cfg-options test_dataloader.dataset.folder=no', 'images: no'),
     ('test', '{config} {finetune} --replace', '--replace needs --publish'),
+    # report and demo
+    ('report', 'nowhere --out {out}', 'no such folder of results: nowhere'),
+    ('report', '{photos} --out {out}', 'photos has no results'),
+    ('demo', '--port 70000', '70000'),
+    ('demo', '--checkpoint nowhere.pth', 'nowhere.pth'),
     # other tools that read a config
     ('print_config', 'nowhere.py', 'nowhere.py'),
     ('print_config', '{photos}', 'photos is a folder, not a config: name a file in it'),

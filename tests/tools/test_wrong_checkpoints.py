@@ -69,7 +69,7 @@ def test_every_tool_reports_what_is_wrong_with_the_file(tool, toy, failure_of, t
 def test_a_deployed_network_is_not_a_checkpoint(toy, run_tool, failure_of, tmp_path):
     run_tool('deploy', toy.finetune, tmp_path / 'rainy', '--task', 'rainy', '--onnx')
     train = (toy.config, '--work-dir', tmp_path / 'run', '--cfg-options')
-    for suffix, said in (('safetensors', 'checkpoint finetune/iter_2.pth'), ('onnx', 'ONNX')):
+    for suffix, said in (('safetensors', 'made from (finetune/iter_2.pth)'), ('onnx', 'ONNX')):
         file = tmp_path / f'rainy.{suffix}'
         commands = {tool: TOOLS[tool](toy, file, tmp_path / 'out') for tool in TOOLS}
         del commands['restore'], commands['test']
