@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import dtir_mm.apis  # noqa: F401  registers the classes
 from dtir_mm.config.page import config_page
 from dtir_mm.config.schema import config_schema
 from dtir_mm.config.sections import known_keys

@@ -10,7 +10,7 @@ model = dict(
             'raindrop', 'shadowed', 'low_light', 'hazy', 'blurry',
         ],
         width=16,
-        confidence=0.6,
+        confidence=0.9,
     ),
     # A clean photograph must not be changed, so one image in three is clean.
     step=dict(
