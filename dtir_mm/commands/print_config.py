@@ -1,11 +1,11 @@
 """Prints a config: a summary, then every key after inheritance."""
 
 import argparse
-import signal
 from pathlib import Path
 
 from dtir_mm.analysis.recipe import format_summary, summarize_recipe
 from dtir_mm.apis.command_line import ToolParser, add_config_with_options, one_line_errors
+from dtir_mm.apis.standard_output import say
 from dtir_mm.config import read_config, require_parts
 
 
@@ -18,9 +18,8 @@ def parse_args() -> argparse.Namespace:
 @one_line_errors()
 def main() -> None:
     args = parse_args()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends silently with `| head`
     config = read_config(args.config, args.cfg_options)
     require_parts(config, 'print')
-    print(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))
-    print()
-    print(config.pretty_text)
+    say(format_summary(summarize_recipe(config.to_dict(), Path(args.config).stem)))
+    say('')
+    say(config.pretty_text)
