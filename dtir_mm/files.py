@@ -18,7 +18,14 @@ class DiskFullError(OSError):
 
 
 class ExistsByNowError(ValueError):
-    """A file appeared while its content was being made; it was not replaced."""
+    """A file appeared while its content was being made; it was not replaced.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f'{shown(path)} exists by now, and is not replaced')
 
 
 @contextmanager
@@ -65,8 +72,7 @@ def _link(temporary: Path, path: Path) -> None:
         try:
             path.open('xb').close()  # takes the name, on a file system without hard links
         except FileExistsError:
-            said = f'{shown(path)} exists by now, and is not replaced'
-            raise ExistsByNowError(said) from error
+            raise ExistsByNowError(path) from error
         os.replace(temporary, path)
 
 

@@ -165,7 +165,8 @@ def _under_their_names(
     jobs: list[Job] = []
     left_out: list[str] = []
     earlier = _in_results_of_others(paths, output)
-    for path in (path for path in paths if path not in earlier):
+    set_aside = set(earlier)  # there may be thousands
+    for path in (path for path in paths if path not in set_aside):
         if path.is_dir():
             folder = output or _folder_beside(path)
             images, others = list_tree(path, folder) if recursive else list_folder(path)

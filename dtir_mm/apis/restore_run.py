@@ -90,7 +90,7 @@ class Run:
                     f'since their names differ only in case), and is not replaced'
                 )
             if not self.overwrite:
-                raise ExistsByNowError(f'{shown(target)} exists by now, and is not replaced')
+                raise ExistsByNowError(target)
 
     def _is_of_another_call(self, error: Exception, job: Job) -> bool:
         """Whether an error is that a call at the same time wrote the result, which is wanted."""

@@ -12,7 +12,7 @@ _RULES = {'psnr': 'greater', 'ssim': 'greater', 'lpips': 'less', 'loss': 'less'}
 
 
 class BestCheckpoint:
-    """Finds out when a run is better than ever, and names the checkpoint of it.
+    """Tells whether a validation is the best of a run so far, and names its checkpoint.
 
     Its file, ``best_<metric>_iter_N.pth``, states metric and value in its meta, so that a resumed
     run knows what it has to exceed.
