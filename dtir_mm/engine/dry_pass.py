@@ -4,7 +4,6 @@ Sizes come from file headers; validation reads one image. Weights, buffers and r
 generators do not change.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,12 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.datasets.sample_sizes import Extent, sample_extents
 from dtir_mm.engine.loader_faults import training_faults, val_faults
-from dtir_mm.engine.watched_metrics import metric_faults, metric_names, watched_metrics
+from dtir_mm.engine.watched_metrics import (
+    metric_faults,
+    metric_names,
+    watched_metrics,
+    without_results,
+)
 from dtir_mm.models.finite import NotFiniteError
 from dtir_mm.models.restorers.trial import (
     deployment_obstacle,
@@ -89,9 +93,7 @@ def _try_smallest(runner: Any, extents: Sequence[Extent]) -> list[str]:
         batch = loader.collate_fn([loader.dataset[index]])
         samples = runner.model.val_step(batch)
         for metric in metrics:
-            trial = copy.copy(metric)
-            trial.results = []
-            trial.process(batch, samples)
+            without_results(metric).process(batch, samples)
     except NotFiniteError:  # of diverged weights, which the runner handles
         raise
     except Exception as error:  # data set, network and metric may be the user's own

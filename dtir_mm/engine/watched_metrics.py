@@ -32,6 +32,13 @@ def metric_faults(hooks: Iterable[Hook], known: Iterable[str]) -> list[str]:
     ]
 
 
+def without_results(metric: BaseMetric) -> BaseMetric:
+    """A copy to try samples on, so that the metric itself does not count them."""
+    trial = copy.copy(metric)
+    trial.results = []
+    return trial
+
+
 def metric_names(
     metrics: Iterable[BaseMetric],
     batch: Any,
@@ -53,8 +60,7 @@ def metric_names(
         return None
     names: list[str] = []
     for metric in metrics:
-        trial = copy.copy(metric)
-        trial.results = []
+        trial = without_results(metric)
         for task, domain in groups or [('', '')]:
             named = [{**sample, 'task': task, 'domain': domain} for sample in samples]
             trial.process(batch, named)
