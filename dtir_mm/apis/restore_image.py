@@ -23,6 +23,7 @@ from dtir_mm.apis.restoring import (
 from dtir_mm.engine.checkpoint import checkpoints_in
 from dtir_mm.image_file import of_pillow, read_image_file
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.task_timesteps import untrained_warning
 from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
 from dtir_mm.released_model import released_model
@@ -45,7 +46,7 @@ def restore(
     device: str | None = None,
     precision: str = 'auto',
 ) -> np.ndarray | Image.Image:
-    """Restores an image; a predicted degradation is logged.
+    """Restores an image; a predicted degradation, and a task that is new to it, are logged.
 
     Args:
         image: the path of an image; a PIL image; or an array (H, W) or (H, W, C), C in 1..4: grey,
@@ -79,6 +80,8 @@ def restore(
     pixels, info = _pixels_and_info(image)
     restorer = _restorer(checkpoint, device)
     step = choose_step(restorer, task, t)
+    if warning := untrained_warning('the network', restorer.trained_tasks, [task]):
+        print_log(warning, 'current', logging.WARNING)
     restorer = prepared(restorer, step, tile, ensemble)
     found = find(restorer, pixels.colours, step, task)
     if step is None:

@@ -37,6 +37,7 @@ from dtir_mm.config import override_config, read_config, require_parts
 from dtir_mm.engine.checkpoint import Checkpoint, load_checkpoint
 from dtir_mm.engine.checkpoint_meta import CheckpointMeta
 from dtir_mm.evaluation.protocols import PROTOCOLS
+from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.models.restorers.task_timesteps import CLEAN
 from dtir_mm.weights_file import CheckpointError, is_deployed
 
@@ -85,6 +86,8 @@ def main() -> None:
     args = parse_args()
     config = read_config(args.config)
     checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
+    if args.online_weights and checkpoint and not checkpoint.meta.is_ours:
+        raise ValueError(f'{args.checkpoint} is not of dtir_mm: it has no --online-weights')
     publication = None
     if args.publish and checkpoint:
         protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
@@ -112,12 +115,13 @@ def main() -> None:
     write_rows_csv(rows, out / 'images.csv')
     if blind:
         write_rows_csv(blind, out / 'images_blind.csv')
-    _write_summary(out / 'summary.json', config, meta, means, rows, comparisons.paths, decay)
+    steps = _steps(runner.restorer, rows)
+    _write_summary(out / 'summary.json', config, meta, means, steps, comparisons.paths, decay)
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
     print(f'weights: {weights}')
-    print(f'protocol {config.test_evaluator.protocol}; time steps {_steps(rows)}')
+    print(f'protocol {config.test_evaluator.protocol}; time steps {steps or "none"}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
     if publication is not None:
         publication.write(means, args.method, args.replace)
@@ -187,14 +191,14 @@ def _write_summary(
     config: Config,
     meta: CheckpointMeta,
     means: list[dict[str, Any]],
-    rows: list[dict[str, Any]],
+    steps: dict[str, int],
     images: list[Path],
     decay: float | None,
 ) -> None:
     write_summary(
         path,
         rows=means,
-        timesteps={task: {'t_mat': t} for task, t in _steps(rows).items()},
+        timesteps={task: {'t_mat': t} for task, t in steps.items()},
         protocol=config.test_evaluator.protocol,
         precision=meta.precision if meta.is_ours else config.get('precision', 'fp32'),
         seed=meta.seed,
@@ -205,7 +209,11 @@ def _write_summary(
     )
 
 
-def _steps(rows: list[dict[str, Any]]) -> dict[str, int]:
+def _steps(restorer: Restorer, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """The time step of each task, unless the network has no time conditioning."""
+    backbone = restorer.backbone
+    if isinstance(backbone, DeployedBackbone) and backbone.network.step.t is None:
+        return {}
     return {row['task']: row['t'] for row in rows}
 
 

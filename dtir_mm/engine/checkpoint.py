@@ -17,7 +17,7 @@ from dtir_mm.engine.weights_loading import load_weights
 from dtir_mm.files import replacing
 from dtir_mm.json_files import parse_json
 from dtir_mm.models.objectives import GENERATIVE
-from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
+from dtir_mm.models.restorers.task_timesteps import untrained_warning
 from dtir_mm.weights_file import CheckpointError, read_weights_file
 
 ONLINE = 'online_state_dict'  # the last weights, if "state_dict" has their average
@@ -130,18 +130,11 @@ class Checkpoint:
     def warning(self, tasks: Iterable[str | None]) -> str | None:
         """A warning against restoring ``tasks`` with it; None if it was trained for them.
 
-        None, "blind" and "clean" are left out.
+        See ``untrained_warning``.
         """
         if self.pretraining_warning:
             return self.pretraining_warning
-        trained = self.meta.tasks
-        others = [task for task in tasks if task and task not in (BLIND, CLEAN, *trained)]
-        if not trained or not others:
-            return None
-        return (
-            f'{self.path} was trained for {", ".join(trained)}, not for {", ".join(others)}: '
-            f'expect poor images'
-        )
+        return untrained_warning(str(self.path), self.meta.tasks, tasks)
 
     def online(self) -> 'Checkpoint':
         """The same with the last weights instead of their average (EMA).

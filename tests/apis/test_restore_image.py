@@ -145,6 +145,17 @@ def test_what_is_not_kept_is_logged(checkpoint, photo, monkeypatch):
     assert said[0] == 'the PIL image: CMYK became RGB, in sRGB'
 
 
+def test_a_task_that_is_new_to_a_loaded_network_is_logged(checkpoint, photo, monkeypatch):
+    said = []
+    monkeypatch.setattr(restore_image, 'print_log', lambda line, *more: said.append(line))
+    restorer = load_restorer(checkpoint)
+    restorer.trained_tasks = ('rainy', 'noisy')
+    dtir_mm.restore(photo, restorer, task='noisy')
+    assert said == []
+    dtir_mm.restore(photo, restorer, task='hazy')
+    assert said == ['the network was trained for rainy, noisy, not for hazy: expect poor images']
+
+
 @pytest.mark.parametrize('dtype', ['>u2', '>f4'])
 def test_arrays_of_either_byte_order_are_restored(dtype, checkpoint, photo):
     native = (photo / 255 if dtype == '>f4' else photo * 257.0).astype(dtype[1:])

@@ -1,6 +1,7 @@
 """Public weights restore and are tested without a config of theirs, and can be fine-tuned."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,8 @@ def test_a_public_network_is_tested_instead_of_the_model_of_the_config(toy, run_
     torch.save(network.state_dict(), file)
     printed = run_tool('test', toy.config, file, '--work-dir', tmp_path / 'out')
     assert f'weights: of the public network in {file}, which has no time steps' in printed
+    assert 'time steps none' in printed
+    assert json.loads((tmp_path / 'out' / 'summary.json').read_text())['timesteps'] == {}
     with open(tmp_path / 'out' / 'images.csv', newline='') as table:
         rows = list(csv.DictReader(table))
     assert [row['domain'] for row in rows] == ['source', 'source', 'target', 'target']
@@ -112,6 +115,8 @@ def test_what_needs_time_conditioning_refuses_public_weights(toy, failure_of, tm
     small = ('--photos', toy.photos, '--num-images', 8, '--size', 16)
     message = failure_of('match_timesteps', file, out / 't.json', '--tasks', 'rainy', *small)
     assert f'{file} has no time conditioning, and so no step to match' in message
+    message = failure_of('test', toy.config, file, '--work-dir', out, '--online-weights')
+    assert f'{file} is not of dtir_mm: it has no --online-weights' in message
     for step in (('--t', 8), ('--all-tasks',)):
         message = failure_of('deploy', file, out / 'net', *step)
         assert f'{file} carries no config of dtir_mm' in message

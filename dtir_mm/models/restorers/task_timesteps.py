@@ -1,6 +1,6 @@
 """The time step of each task."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from dtir_mm.matching.table4 import PAPER_NUM_STEPS, PAPER_TIMESTEPS
 from dtir_mm.matching.timesteps_file import load_timesteps
@@ -67,3 +67,24 @@ class TaskTimesteps:
                 f'base config, dict(_delete_=True, {task}=t)'
             )
         return self.by_task[task]
+
+
+def untrained_warning(
+    source: str, trained: Collection[str], tasks: Iterable[str | None]
+) -> str | None:
+    """A warning against restoring ``tasks`` with weights for others; None if there are none.
+
+    None, "blind" and "clean" are left out.
+
+    Args:
+        source: of the weights.
+        trained: the tasks that they were trained for; none if it is not known.
+        tasks: that images are to be restored from.
+    """
+    others = [task for task in tasks if task and task not in (BLIND, CLEAN, *trained)]
+    if not trained or not others:
+        return None
+    return (
+        f'{source} was trained for {", ".join(trained)}, not for {", ".join(others)}: '
+        f'expect poor images'
+    )
