@@ -1,4 +1,4 @@
-"""The end of the training, in which the learning rate falls to nothing."""
+"""The end of the training on still larger patches; the learning rate falls to nothing."""
 
 _base_ = [
     '../_base_/stages/blind/joint.py',
@@ -9,7 +9,7 @@ _base_ = [
 model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(type='LocalUNet')))
 global_batch_size = 4
 _pipeline = _base_.train_dataloader.dataset.pipeline
-_pipeline[0].size = 128
-train_dataloader = dict(dataset=dict(pair_seed=1, pipeline=_pipeline))
+_pipeline[0].size = 192
+train_dataloader = dict(dataset=dict(pair_seed=4, pipeline=_pipeline))
 train_cfg = dict(max_iters=3000, val_interval=3000)
 load_from = 'work_dirs/blind_local-unet_joint-128px_b4-60k'
