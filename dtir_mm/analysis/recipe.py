@@ -1,10 +1,8 @@
 """Summary of a config: sizes, data and initial weights."""
 
-import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -12,26 +10,7 @@ from dtir_mm.datasets.named_folders import dataset_configs, folders_of
 from dtir_mm.models.restorers.task_timesteps import TaskTimesteps
 from dtir_mm.registry import MODELS
 
-_NAME = re.compile(r'_b(\d+)-(\d+[xkm\d]*)$')
-_UNITS = {'k': 1000, 'm': 1_000_000}
 _NUM_STEPS = 50  # default T of the noise schedules
-
-
-class RunName(NamedTuple):
-    """The global batch size and the total updates in a config's name, as in ``_b16-10x100k``."""
-
-    batch_size: int
-    updates: int
-
-
-def parse_name(stem: str) -> RunName | None:
-    """What the end of a config's name states; None if it has another form."""
-    match = _NAME.search(stem)
-    if match is None:
-        return None
-    batch_size, updates = match.groups()
-    factors = (int(part.rstrip('km')) * _UNITS.get(part[-1], 1) for part in updates.split('x'))
-    return RunName(int(batch_size), math.prod(factors))
 
 
 def count_parameters(model: Mapping[str, Any]) -> dict[str, int]:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -197,13 +197,11 @@ def code_version() -> str:
     return git_commit() or f'dtir_mm {__version__}'
 
 
-def git_commit(
-    folder: str | Path = Path(__file__).parent, besides: Iterable[Path] = ()
-) -> str | None:
+def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
     """The current commit of the repository that tracks ``folder``, by default this code's.
 
-    It ends in "-dirty" if tracked files other than ``besides`` are modified. None outside of a
-    repository, before its first commit, or without git.
+    It ends in "-dirty" if tracked files are modified. None outside of a repository, before its
+    first commit, or without git.
     """
 
     def git(*arguments: str) -> str:
@@ -214,9 +212,8 @@ def git_commit(
         # An installed copy may be in an ignored folder of another repository.
         if not git('ls-files', '.'):
             return None
-        root = Path(git('rev-parse', '--show-toplevel'))
-        modified = {root / name for name in git('diff', '--name-only', 'HEAD').splitlines()}
+        modified = git('diff', '--name-only', 'HEAD')
         commit = git('rev-parse', 'HEAD')
     except (OSError, subprocess.CalledProcessError):
         return None
-    return f'{commit}-dirty' if modified - {path.resolve() for path in besides} else commit
+    return f'{commit}-dirty' if modified else commit

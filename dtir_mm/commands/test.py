@@ -1,7 +1,6 @@
 """Tests a checkpoint: writes a table, also of the degraded inputs, a CSV and images to compare.
 
-A restorer with a degradation classifier is tested twice, non-blind and blind. --publish writes the
-results into the README beside the config, with seed, commit and protocol.
+A restorer with a degradation classifier is tested twice, non-blind and blind.
 """
 
 import argparse
@@ -14,7 +13,6 @@ from mmengine.dist import is_main_process
 
 from dtir_mm.analysis.blind_accuracy import blind_accuracy, format_blind_accuracy
 from dtir_mm.analysis.comparison_hook import ComparisonHook
-from dtir_mm.analysis.publishing import prepare_publication
 from dtir_mm.analysis.summary import (
     code_version,
     config_hash,
@@ -60,23 +58,13 @@ def parse_args() -> argparse.Namespace:
         '--ensemble', action='store_true', help='average over each image and its flips'
     )
     parser.add_argument(
-        '--publish', action='store_true', help="write the results into the config's results page"
-    )
-    parser.add_argument('--replace', action='store_true', help='overwrite published results')
-    parser.add_argument(
         '--images', type=at_least(0), default=3, help='to save of each task and domain'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
-    for option in ('cfg_options', 'online_weights', 'ensemble') if args.publish else ():
-        if getattr(args, option):
-            parser.error(f'--publish does not allow --{option.replace("_", "-")}')
-    for option in ('online_weights', 'publish') if is_deployed(args.checkpoint) else ():
-        if getattr(args, option):
-            parser.error(f'a deployed network does not allow --{option.replace("_", "-")}')
-    if args.replace and not args.publish:
-        parser.error('--replace needs --publish')
+    if args.online_weights and is_deployed(args.checkpoint):
+        parser.error('a deployed network does not allow --online-weights')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -88,10 +76,6 @@ def main() -> None:
     checkpoint = None if is_deployed(args.checkpoint) else load_checkpoint(args.checkpoint)
     if args.online_weights and checkpoint and not checkpoint.meta.is_ours:
         raise ValueError(f'{args.checkpoint} is not of dtir_mm: it has no --online-weights')
-    publication = None
-    if args.publish and checkpoint:
-        protocol = args.protocol or (config.get('test_evaluator') or {}).get('protocol', '')
-        publication = prepare_publication(Path(args.config), config.to_dict(), checkpoint, protocol)
     _set_up(config, args, checkpoint)
     out = Path(config.work_dir)
     runner = HeldLogs().build(config)
@@ -123,9 +107,6 @@ def main() -> None:
     print(f'weights: {weights}')
     print(f'protocol {config.test_evaluator.protocol}; time steps {steps or "none"}')
     print(f'written: {out / "images.csv"}, {out / "summary.json"}, {out / "images"}')
-    if publication is not None:
-        publication.write(means, args.method, args.replace)
-        print(f'published: {publication.page}')
 
 
 def _set_up(config: Config, args: argparse.Namespace, checkpoint: Checkpoint | None) -> None:

@@ -26,7 +26,6 @@ _MERGED = (
         r'{train,val,test}_dataloader.dataset.task=\2',
     ),
     (r'_b8-3000', '_b8-1000', 'train_cfg.max_iters=3000'),
-    (r'_b16-8500', '_b16-2500', 'train_cfg.max_iters=8500'),
 )
 
 

@@ -50,7 +50,6 @@ def test_there_is_a_leaf_for_every_row_and_task():
     expected = {
         f'dtir-unet_finetune_{task}_wo-{row}_b16-300k.py' for row in ABLATIONS for task in TASKS
     }
-    expected |= {f'pilot_dtir-unet-w32_finetune_rainy_wo-{row}_b16-2500.py' for row in ABLATIONS}
     for part in [f'wo-{row}' for row in UNIFIED_ABLATIONS] + [part for part, _, _ in VARIED]:
         expected.add(f'dtir-unet_unified_{part}_b16-10x100k.py')
         expected.add(f'unified_dtir-unet-w16_{part}_b8-10x300.py')

@@ -8,10 +8,8 @@ from mmengine.config import Config
 from torch import nn
 
 from dtir_mm.analysis.recipe import (
-    RunName,
     count_parameters,
     format_summary,
-    parse_name,
     summarize_recipe,
 )
 from dtir_mm.matching.timesteps_file import write_timesteps
@@ -29,20 +27,6 @@ def summary_of(name: str, **options) -> dict[str, list[str]]:
     for what, value in summarize_recipe(config.to_dict(), Path(name).stem):
         lines.setdefault(what, []).append(value)
     return lines
-
-
-@pytest.mark.parametrize(
-    ('stem', 'expected'),
-    [
-        ('dtir-unet_finetune_rainy_b16-300k', RunName(16, 300_000)),
-        ('xrestormer_unified_b16-10x100k', RunName(16, 1_000_000)),
-        ('nafnet-w64_joint_b16-1m', RunName(16, 1_000_000)),
-        ('pilot_dtir-unet-w32_scratch_rainy_b16-2500', RunName(16, 2500)),
-        ('finetune_noisy', None),
-    ],
-)
-def test_names_state_batch_size_and_updates(stem, expected):
-    assert parse_name(stem) == expected
 
 
 def test_parameters_are_those_of_the_built_parts():

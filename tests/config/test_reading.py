@@ -67,11 +67,6 @@ def test_other_files_are_rejected(tmp_path):
             ' with --cfg-options {train,val,test}_dataloader.dataset.task=low_light '
             'train_cfg.max_iters=3000',
         ),
-        (
-            'mini/pilot_dtir-unet-w32_scratch_rainy_1xb16-8500',
-            'mini/pilot_dtir-unet-w32_scratch_rainy_b16-2500',
-            ' with --cfg-options train_cfg.max_iters=8500',
-        ),
     ],
 )
 def test_former_names_of_configs_are_answered_with_new_ones(old, new, options):

@@ -23,8 +23,8 @@ WORK_DIRS = {
     'work_dirs/quickstart_released/pretrain': 'quick-released_dtir-unet-w16_pretrain_b8-2000',
 }
 NAME = re.compile(
-    r'(?:(?P<kind>quick(?:-released)?|pilot|unified|released|blind)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
-    r'(?:_(?P<stage>pretrain|finetune|scratch|naive|mixing|unified|joint|cooldown|classify)(?:-\d+px)?)?'
+    r'(?:(?P<kind>quick(?:-released)?|unified|released|blind)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
+    r'(?:_(?P<stage>pretrain|finetune|scratch|unified|joint|cooldown|classify)(?:-\d+px)?)?'
     rf'(?:_(?P<task>{"|".join(TASKS)}))?'
     r'(?:_(?P<part>wo-\w+?|with-\w+?|order-\w+?|experts-\d+))?'
     r'_b(?P<batch>\d+)-(?:(?P<stages>\d+)x)?(?P<updates>\d+)(?P<unit>[km]?)'
@@ -53,8 +53,6 @@ OBJECTIVES = {
     'pretrain': ('NoisePrediction', 'Denoising'),
     'finetune': ('Reconstruction',),
     'scratch': ('Reconstruction',),
-    'naive': ('Reconstruction',),
-    'mixing': ('Reconstruction',),
     'unified': ('Reconstruction',),
     'joint': ('Reconstruction',),
     'cooldown': ('Reconstruction',),

@@ -152,7 +152,6 @@ def test_slurm_with_part_of_a_node(run_script):
         ('dist_test.sh', ['c.py', 'gone', '2'], {}, 'no such checkpoint: gone'),
         ('slurm_train.sh', ['gpu', 'rain', 'no.py'], {}, 'no such config: no.py'),
         ('slurm_train.sh', ['gpu', 'rain', 'c.py'], {'GPUS': 'x'}, "GPUS must be a positive"),
-        ('pilot.sh', ['--help'], {}, 'usage: bash tools/pilot.sh [PATCHES]'),
     ],
 )  # fmt: skip
 def test_wrong_usage_starts_nothing(run_script, name, arguments, env, message):

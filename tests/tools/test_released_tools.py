@@ -86,9 +86,3 @@ def test_the_ensemble_is_equivariant_to_flips_for_odd_sizes(released, run_tool, 
     run_tool('restore', released.finetune, tmp_path / 'in', tmp_path / 'plain')
     a, b = (read_image(tmp_path / 'plain' / f'{name}.png').astype(int) for name in 'ab')
     assert np.abs(a - b[:, ::-1]).max() > 1
-
-
-def test_publishing_an_ensemble_is_rejected(released, failure_of, tmp_path):
-    message = failure_of('test', released.config, released.finetune, '--work-dir', tmp_path,
-                         '--publish', '--ensemble')  # fmt: skip
-    assert '--publish does not allow --ensemble' in message

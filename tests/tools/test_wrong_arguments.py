@@ -49,7 +49,6 @@ CASES = [
     ('test', '{config} {finetune} --cfg-options model.tlie=3', 'nearest: tile'),
     ('test', '{config} {finetune} --cfg-options model.timesteps=fixed:99', '1..50'),
     ('test', '{config} {finetune} --cfg-options test_dataloader.dataset.folder=no', 'images: no'),
-    ('test', '{config} {finetune} --replace', '--replace needs --publish'),
     # report and demo
     ('report', 'nowhere --out {out}', 'no such folder of results: nowhere'),
     ('report', '{photos} --out {out}', 'photos has no results'),
@@ -115,7 +114,6 @@ CASES = [
     ('config_schema', '--fodler x', 'nearest: --folder'),
     ('summarize', '{out} nowhere', 'nowhere'),
     ('summarize', '{out} {results}', 'is not what this version of dtir-mm test writes'),
-    ('summarize_pilot', 'nowhere {out}', 'needs runs scratch_s'),
 ]  # fmt: skip
 
 
