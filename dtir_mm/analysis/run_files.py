@@ -1,8 +1,8 @@
 """Reads what runs wrote: curves, logs, results of tests and matched time steps."""
 
 import csv
-import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from dtir_mm.matching.timestep_match import TimestepMatch
 from dtir_mm.matching.timesteps_file import read_matches
 
 Series = list[tuple[int, float]]
-_SUMMARY_KEYS = {'images', 'protocol', 'rows'}
+_MOST = 10**15  # larger numbers are not of a run
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def read_series(folder: Path) -> dict[str, Series]:
             trained = at
         for name in record.keys() - {'iter', 'step'}:
             value = record[name]
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            if isinstance(value, (int, float)) and -_MOST < value < _MOST:  # nan is not, either
                 series.setdefault(name, {})[at] = value
     return {name: sorted(points.items()) for name, points in sorted(series.items()) if points}
 
@@ -196,13 +196,18 @@ def _records(paths: Sequence[Path]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The lines of files scalars.json with their iterations."""
     for path in paths:
         at = 0
-        lines = path.read_text(encoding='utf-8').split('\n')
+        try:
+            lines = path.read_text(encoding='utf-8').split('\n')
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path} is not a file of mmengine: {error}') from error
         for number, line in enumerate(lines[:-1], 1):  # an unfinished last line has no end
             record = parse_json(line, f'line {number} of {path}')
             if not isinstance(record, dict):
                 raise ValueError(f'line {number} of {path} is not a JSON object of numbers')
             # mmengine may count validations in epochs, which stay 0 if training counts updates.
             at = record.get('iter') or record.get('step') or at
+            if type(at) is not int or not 0 <= at < _MOST:
+                raise ValueError(f'line {number} of {path} has no iteration: {at!r:.40}')
             yield at, record
 
 
@@ -224,27 +229,43 @@ def _read_evaluation(folder: Path, name: str) -> Evaluation:
     if not path.is_file():
         raise ValueError(f'{folder} has images.csv, but no summary.json: repeat the test')
     summary = read_json(path)
-    if not isinstance(summary, dict) or not summary.keys() >= _SUMMARY_KEYS:
-        raise ValueError(f'{path} is not what this version of dtir-mm test writes')
-    methods = list(dict.fromkeys(row['method'] for row in summary['rows']))
-    names = [method for method in methods if method != 'input']
-    tables = [folder / file for file in ('images.csv', 'images_blind.csv')]
-    rows = {name: read_image_rows(file) for name, file in zip(names, tables, strict=False)}
-    if not rows:
+    try:
+        counts = {(row['method'], row['task'], row['domain']): row['n'] for row in summary['rows']}
+        [Path(image) for image in summary['images']]
+        summary['protocol']
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} is not what this version of dtir-mm test writes: repeat the test'
+        ) from error
+    names = [method for method in dict.fromkeys(method for method, *_ in counts)
+             if method != 'input']  # fmt: skip
+    if not names:
         raise ValueError(f'{path} has no rows of a method')
+    rows = {}
+    for method, file in zip(names, ('images.csv', 'images_blind.csv'), strict=False):
+        rows[method] = read_image_rows(folder / file)
+        found = Counter((method, row['task'], row['domain']) for row in rows[method])
+        if found != {key: n for key, n in counts.items() if key[0] == method}:
+            raise ValueError(
+                f'{folder / file} has {found.total()} images, which are not those of {path}: '
+                f'repeat the test'
+            )
     return Evaluation(name, folder, summary, rows, read_logs(folder))
 
 
 def read_image_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The rows that ``write_rows_csv`` wrote; figures that were not measured are None."""
+    """The rows that ``write_rows_csv`` wrote; LPIPS is None if it was not measured."""
     figures = [*FIGURES, *(f'input_{name}' for name in FIGURES)]
     try:
         with open(path, newline='', encoding='utf-8') as file:
             return [
-                row
-                | {name: float(row[name]) if row[name] else None for name in figures}
-                | {'t': int(row['t'])}
+                row | {name: _figure(row, name) for name in figures} | {'t': int(row['t'])}
                 for row in csv.DictReader(file)
             ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} is not a table of images of dtir-mm test: {error!r}') from error
+        raise ValueError(f'{path} is not a table of images of dtir-mm test: {error}') from error
+
+
+def _figure(row: dict[str, Any], name: str) -> float | None:
+    """A figure of an image; LPIPS may not have been measured."""
+    return None if name.endswith('lpips') and row[name] == '' else float(row[name])

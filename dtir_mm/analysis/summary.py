@@ -122,10 +122,11 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
             for (task, domain), gain in gains.items()
             if gain < -_CLEARLY
         ]
-        where = f'more than {_CLEARLY} dB behind: {", ".join(behind)}'
+        where = f'more than {_CLEARLY} dB lower on {", ".join(behind)}'
         lines.append(
-            f'ours against {words}: ahead on {domains} for {len(ahead)} of {len(tasks)} tasks; '
-            + (where if behind else f'nowhere more than {_CLEARLY} dB behind')
+            f'Compared with training {words}, the PSNR of ours is higher on {domains} for '
+            f'{len(ahead)} of {len(tasks)} tasks, and '
+            + (f'{where}.' if behind else f'nowhere more than {_CLEARLY} dB lower.')
         )
     return '\n'.join(lines)
 

@@ -13,7 +13,7 @@ from dtir_mm.apis.restoring import choose_step, in_words, prepared
 from dtir_mm.image_file import ImageFile, write_image_file
 from dtir_mm.image_io import pixel_count, read_image
 from dtir_mm.models.restorers.restorer import Restorer
-from dtir_mm.models.restorers.task_timesteps import BLIND
+from dtir_mm.models.restorers.task_timesteps import BLIND, untrained_warning
 from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.names import shown
 
@@ -50,6 +50,7 @@ def restored_in(
     task: str | None,
     strength: float,
     progress: Callable[[int, int], None],
+    tile: int | None = DEFAULT_TILE,
 ) -> Restored:
     """Restores a photograph, with the results in a folder.
 
@@ -60,6 +61,7 @@ def restored_in(
         task: the degradation; None for the one it was trained on, or the predicted one.
         strength: see ``restore_pixels``.
         progress: called with the numbers of rows that are done, and of all.
+        tile: see ``dtir_mm.restore``.
 
     Raises:
         OSError, ValueError: the photograph cannot be read, restored or written, or has more than
@@ -73,7 +75,7 @@ def restored_in(
     t = choose_step(restorer, task)
     job = Job(photo, folder / Naming().beside(photo).result.name, None, None)
     done = restore_file(
-        prepared(restorer, t, DEFAULT_TILE, ensemble=False),
+        prepared(restorer, t, tile, ensemble=False),
         job,
         Settings(task, t, strength),
         progress,
@@ -82,16 +84,19 @@ def restored_in(
     images = folder / 'before.png', folder / 'after.png'
     for file, image in zip((photo, job.result), images, strict=True):
         write_image_file(image, ImageFile(read_image(file)))
-    words = '\n'.join([in_words(done.found), *(f'Note: {note}' for note in done.notes)])
+    warning = untrained_warning('the model', restorer.trained_tasks, [task])
+    notes = [*done.notes, warning] if warning else done.notes
+    words = '\n'.join([in_words(done.found), *(f'Note: {note}' for note in notes)])
     return Restored(images, words, job.result)
 
 
-def demo_page(restorer: Restorer, folder: Path) -> 'gradio.Blocks':
+def demo_page(restorer: Restorer, folder: Path, tile: int | None) -> 'gradio.Blocks':
     """The page on which photographs are restored.
 
     Args:
         restorer: from ``load_restorer``.
         folder: for results, which are deleted as soon as gradio has copied them.
+        tile: see ``dtir_mm.restore``.
     """
     import gradio as gr
 
@@ -117,7 +122,10 @@ def demo_page(restorer: Restorer, folder: Path) -> 'gradio.Blocks':
                 file = gr.DownloadButton('Download', interactive=False)
         outputs = [words, images, file]
         button.click(
-            _restoring(restorer, folder), [photo, task, strength], outputs, show_progress_on=images
+            _restoring(restorer, folder, tile),
+            [photo, task, strength],
+            outputs,
+            show_progress_on=images,
         )
         photo.change(_nothing, outputs=outputs)
     return page
@@ -130,10 +138,12 @@ def _choices(restorer: Restorer) -> list[tuple[str, str]]:
         blind = choose_step(restorer) is None
     except ValueError:  # there are several, and nothing to predict them
         return tasks
-    return [('found by the model' if blind else 'the one of the model', ''), *tasks]
+    return [('predicted by the model' if blind else 'what the model was trained for', ''), *tasks]
 
 
-def _restoring(restorer: Restorer, folder: Path) -> Callable[..., Iterator[tuple[Any, ...]]]:
+def _restoring(
+    restorer: Restorer, folder: Path, tile: int | None
+) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """What the button does."""
     import gradio as gr
 
@@ -150,7 +160,7 @@ def _restoring(restorer: Restorer, folder: Path) -> Callable[..., Iterator[tuple
             try:
                 restored = restored_in(
                     Path(results), restorer, Path(photo), task or None, strength,
-                    lambda rows, of: bar((rows, of), desc='Restoring', unit='rows'),
+                    lambda rows, of: bar((rows, of), desc='Restoring', unit='rows'), tile,
                 )  # fmt: skip
             except (OSError, ValueError) as error:
                 # The folder in which the page keeps its files means nothing to its users.

@@ -107,6 +107,8 @@ def choose_step(restorer: Restorer, task: str | None = None, t: int | None = Non
 
 def _step_of(restorer: Restorer, task: str) -> int:
     timesteps = restorer.timesteps
+    if not isinstance(task, str):
+        raise ValueError(f'task={task!r} must be the name of a degradation')
     if timesteps.by_task and task not in timesteps:
         known = [CLEAN, *(name for name in timesteps.by_task if name != BLIND)]
         raise KeyError(
@@ -132,7 +134,7 @@ def in_words(found: Prediction) -> str:
     """What was found, and what is done about it."""
     sure = '' if found.probability is None else f'{found.probability:.0%}'
     if found.task == UNSURE:
-        return f'unsure: no degradation above {sure}; t = {found.t}'
+        return f'not sure: no degradation is more than {sure} probable; t = {found.t}'
     step = f't = {found.t}' if found.t else 'returned as it is'
     if found.task is None:
         return step

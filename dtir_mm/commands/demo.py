@@ -15,6 +15,7 @@ from dtir_mm.apis.command_line import ToolParser, add_config_arguments, at_least
 from dtir_mm.apis.demo_page import demo_page
 from dtir_mm.apis.loading import load_with_warning
 from dtir_mm.models.restorers.restorer import Restorer
+from dtir_mm.models.restorers.tiling import DEFAULT_TILE
 from dtir_mm.released_model import released_model
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--port', type=at_least(0), default=7860, help='0 for any; default: %(default)s'
     )
+    parser.add_argument(
+        '--tile', type=at_least(2), default=DEFAULT_TILE, metavar='PIXELS',
+        help='largest side of the tiles that photographs are split into; default: %(default)s',
+    )  # fmt: skip
     add_config_arguments(parser)
     return parser.parse_args()
 
@@ -54,7 +59,7 @@ def main() -> None:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
                 signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt), TemporaryDirectory(prefix='dtir-mm-demo-') as folder:
-            server = _server(restorer, Path(folder))
+            server = _server(restorer, Path(folder), args.tile)
             serving = Thread(target=server.run, kwargs={'sockets': [door]}, daemon=True)
             serving.start()
             print(f'http://{_HOST}:{door.getsockname()[1]}  (Ctrl-C ends it)', flush=True)
@@ -70,11 +75,11 @@ def _opened(port: int) -> socket.socket:
         return socket.create_server((_HOST, port))
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f'port {port} cannot be used: {error}. Choose another with --port'
+            f'port {port} cannot be used: {str(error).rstrip(".")}; choose another with --port'
         ) from error
 
 
-def _server(restorer: Restorer, folder: Path) -> 'uvicorn.Server':
+def _server(restorer: Restorer, folder: Path, tile: int | None) -> 'uvicorn.Server':
     # Before gradio is imported: it sends statistics and asks for its newest version.
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
     os.environ['HF_HUB_DISABLE_TELEMETRY'] = os.environ['HF_HUB_OFFLINE'] = '1'
@@ -86,7 +91,7 @@ def _server(restorer: Restorer, folder: Path) -> 'uvicorn.Server':
     # Not Blocks.launch, which takes its address from the environment and calls it through a proxy.
     app = gradio.mount_gradio_app(
         FastAPI(openapi_url=None),
-        demo_page(restorer, folder),
+        demo_page(restorer, folder, tile),
         path='/',
         max_file_size=_MAX_BYTES,
         footer_links=[],

@@ -76,7 +76,7 @@ class RestorationRunner(Runner):
         self._new_prefixes: tuple[str, ...] = ()  # only training may start with new weights
         self._to_resume = checkpoint_to_resume(self._resume, self.work_dir)
         if self._resume and self._to_resume is None:
-            self.logger.warning(f'no checkpoint to resume in {self.work_dir}: starting a new run')
+            self.logger.info(f'no checkpoint to resume in {self.work_dir}: starting a new run')
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'RestorationRunner':

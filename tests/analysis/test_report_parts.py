@@ -1,16 +1,20 @@
 """Parts of a report: intervals, the best method, names of methods, axes, and which images fit."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from dtir_mm.analysis.comparison_strip import comparison_strip
-from dtir_mm.analysis.report.charts import BOTTOM, LEFT, RIGHT, TOP, line_chart
+from dtir_mm.analysis.report import page
+from dtir_mm.analysis.report.charts import BOTTOM, LEFT, RIGHT, TOP, line_chart, training_charts
 from dtir_mm.analysis.report.examples import read_examples
 from dtir_mm.analysis.report.methods import named_methods, summary_rows
 from dtir_mm.analysis.report.tables import bootstrap_interval, summary_tables
-from dtir_mm.analysis.run_files import Evaluation
+from dtir_mm.analysis.run_files import Evaluation, Training
 from dtir_mm.analysis.run_logs import RunLog
+from dtir_mm.analysis.summary import mean_rows, write_rows_csv
 from dtir_mm.image_io import save_image
 
 
@@ -72,36 +76,58 @@ def test_images_that_do_not_fit_leave_the_first_ones_of_each_domain(tmp_path):
         for name, gain in (('ours', 3), ('scratch', 1))
     ]
     methods = named_methods(tests)
-    everything = read_examples(methods, 10**9)
+    everything = read_examples(methods)
+    assert everything.within(10**9) == everything
     assert everything.notes == []
     (example, *_) = shown = everything.by_task['rainy']
     assert [panel.label for panel in example.panels] == ['input', 'scratch', 'ours', 'ground truth']
     assert [panel.psnr for panel in example.panels] == [20.0, 21.0, 23.0, None]
     assert (example.before.label, example.after.label) == ('input', 'ours')
     budget = sum(example.weight for example in shown) * 5 // 6
-    kept = read_examples(methods, budget - example.weight // 2)
+    kept = everything.within(budget - example.weight // 2)
     assert [(e.domain, e.name) for e in kept.by_task['rainy']] == [
         ('source', '0.png'), ('source', '1.png'), ('target', '0.png'), ('target', '1.png'),
     ]  # fmt: skip
     assert kept.notes == ['2 of 6 examples are left out, to keep the page below 15 MB.']
 
 
+def test_a_page_is_not_larger_than_its_limit(tmp_path, monkeypatch):
+    test = evaluation(tmp_path, 'ours', 1, images=6)
+    write_rows_csv(test.rows['ours'], test.folder / 'images.csv')
+    means = mean_rows(test.rows['ours'], 'ours')
+    summary = test.summary | {'rows': means, 'protocol': 'rgb'}
+    (test.folder / 'summary.json').write_text(json.dumps(summary))
+
+    def shown(limit: int) -> int:
+        monkeypatch.setattr(page, 'MAX_BYTES', limit)
+        file = page.write_report([tmp_path], tmp_path / 'report', overwrite=True)
+        assert file.stat().st_size <= limit
+        return file.read_text(encoding='utf-8').count('class="example"')
+
+    assert shown(10**7) == 6
+    largest = (tmp_path / 'report' / 'index.html').stat().st_size
+    assert shown(largest) == 6
+    assert shown(largest - 1) == 5
+    with pytest.raises(ValueError, match='larger than 15 MB: name fewer folders'):
+        shown(1000)
+
+
 def test_missing_and_damaged_comparison_images_are_named(tmp_path):
     methods = named_methods([evaluation(tmp_path, 'ours', 1, images=2)])
     folder = tmp_path / 'ours' / 'images'
     (folder / 'rainy_source_0.png').unlink()
-    (note,) = read_examples(methods, 10**9).notes
+    (note,) = read_examples(methods).notes
     assert note == 'Comparison images that are missing: ours: rainy_source_0.png'
     save_image(folder / 'rainy_source_1.png', np.zeros((20, 300, 3), np.uint8))
     with pytest.raises(ValueError, match=r'rainy_source_1\.png is not a comparison image'):
-        read_examples(methods, 10**9)
+        read_examples(methods)
 
 
 def test_images_of_one_name_in_two_folders_have_no_metrics(tmp_path):
     """Which of them a comparison image shows is not known."""
     test = evaluation(tmp_path, 'ours', 1, images=1)
     test.rows['ours'][1]['path'] = 'others/0.png'
-    (example,) = read_examples(named_methods([test]), 10**9).by_task['rainy']
+    (example,) = read_examples(named_methods([test])).by_task['rainy']
     assert [panel.psnr for panel in example.panels] == [None, None, None]
 
 
@@ -130,3 +156,21 @@ def test_a_single_point_has_its_numbers_at_the_axes():
     chart = line_chart('title', 'updates', {'a': [(1, 0.123456)]}, {'a': 0}, 0)
     assert [label for _, label in chart.x_ticks] == ['0', '1']
     assert [label for _, label in chart.y_ticks] == ['0.1235']
+
+
+def test_groups_of_curves_are_called_what_they_are():
+    """A fine-tuning that has not been validated yet is no pre-training."""
+    log = RunLog({}, {}, '')
+    series = {
+        'validated': {'content': [(1, 0.5)], 'rainy/source/psnr': [(1, 20.0)]},
+        'pretrain': {'noise': [(1, 0.5)]},
+        'finetune': {'content': [(1, 0.5)], 'noise': [(1, 0.5)]},
+        'begun': {},
+    }
+    trainings = [Training(name, each, None, log) for name, each in series.items()]
+    groups = {group.title: list(group.styles) for group in training_charts(trainings)}
+    assert groups == {
+        'rainy': ['validated'],
+        'Pre-training': ['pretrain'],
+        'Not validated': ['finetune', 'begun'],
+    }

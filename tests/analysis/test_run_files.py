@@ -8,6 +8,7 @@ import pytest
 from dtir_mm.analysis.run_files import read_forgetting, read_image_rows, read_runs, read_series
 from dtir_mm.analysis.run_logs import read_logs
 from dtir_mm.analysis.summary import write_rows_csv
+from dtir_mm.evaluation.restoration_metric import FIGURES
 from dtir_mm.matching.timestep_match import TimestepMatch, describe_match
 from dtir_mm.matching.timesteps_file import write_timesteps
 
@@ -148,15 +149,53 @@ def test_image_rows_are_those_that_were_written(tmp_path):
     [
         ('summary.json', '', 'no summary.json: repeat the test'),
         ('summary.json', '[]', 'is not what this version of dtir-mm test writes'),
-        ('images.csv', 'task,domain\n1,2\n', 'is not a table of images'),
+        ('summary.json', '{"rows": null}', 'is not what this version of dtir-mm test writes'),
+        ('summary.json', '{"rows": [1]}', 'is not what this version of dtir-mm test writes'),
+        ('summary.json', '{"rows": [], "images": [1]}', 'is not what this version of dtir-mm'),
+        ('summary.json', '{"rows": [], "images": [], "protocol": "rgb"}', 'no rows of a method'),
+        ('images.csv', 'task,domain\n1,2\n', r"is not a table of images of dtir-mm test: 'psnr'"),
+        ('images.csv', '\udce8\udcff', r"is not a table of images of dtir-mm test: 'utf-8' codec"),
+        ('images.csv', 'no first row', 'has 1 images, which are not those of .*: repeat the test'),
+        ('images.csv', 'no last row', 'has 1 images, which are not those of .*: repeat the test'),
+        ('images.csv', 'no rows', 'has 0 images, which are not those of .*: repeat the test'),
+        ('images.csv', 'cut row', 'is not a table of images of dtir-mm test: float'),
+        ('images.csv', 'no PSNR', 'is not a table of images of dtir-mm test: could not convert'),
     ],
 )
 def test_damaged_tests_are_named(tmp_path, name, content, message):
-    (tmp_path / 'images.csv').write_text('task,domain,path,t\n')
-    summary = {'rows': [{'method': 'ours'}], 'images': [], 'protocol': 'rgb'}
+    figures = [*FIGURES, *(f'input_{figure}' for figure in FIGURES)]
+    row = {'task': 'rainy', 'path': 'a.png', 't': 8} | dict.fromkeys(figures, 20.25)
+    rows = [row | {'domain': domain} for domain in ('source', 'target')]
+    means = [{'method': 'ours', 'n': 1} | row for row in rows]
+    write_rows_csv(rows, tmp_path / 'images.csv')
+    summary = {'rows': means, 'images': [], 'protocol': 'rgb'}
     (tmp_path / 'summary.json').write_text(json.dumps(summary))
-    (tmp_path / name).write_text(content)
+    assert len(read_runs([tmp_path]).evaluations[0].rows['ours']) == 2
+    head, first, last, end = (tmp_path / 'images.csv').read_text().split('\n')
+    content = {
+        'no first row': '\n'.join([head, last, end]),
+        'no last row': '\n'.join([head, first, end]),
+        'no rows': head + '\n',
+        'cut row': '\n'.join([head, first, last[: len(last) // 2]]),
+        'no PSNR': '\n'.join([head, first, last.replace('20.250000', '', 1), end]),
+    }.get(content, content)
+    (tmp_path / name).write_bytes(content.encode(errors='surrogateescape'))
     if not content:
         (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=message):
+        read_runs([tmp_path])
+
+
+@pytest.mark.parametrize('iteration', ['"a"', '[1]', '1.5', '-1', '9' * 400])
+def test_what_is_no_iteration_is_named(tmp_path, iteration):
+    session(tmp_path, '20260101_000000', at(1, 0.5), end=f'\n{{"psnr": 1, "iter": {iteration}}}\n')
+    with pytest.raises(ValueError, match=r'line 2 of .*scalars\.json has no iteration: '):
+        read_runs([tmp_path])
+
+
+def test_scalars_that_are_no_text_are_named(tmp_path):
+    session(tmp_path, '20260101_000000', at(1, 0.5) | {'large': 10**400, 'low': -(10**400)})
+    assert read_series(tmp_path).keys() == {'content', 'lr'}
+    (tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json').write_bytes(b'\xe8\xff\n')
+    with pytest.raises(ValueError, match=r"scalars\.json is not a file of mmengine: 'utf-8' codec"):
         read_runs([tmp_path])

@@ -119,6 +119,8 @@ def psnr_rows(method, figures):
     ]
 
 
+_FIRST = 'Compared with training from scratch (same updates), the PSNR of ours is'
+_EQUAL = _FIRST.replace('same updates', 'updates of both stages')
 SCRATCH = {
     ('hazy', 'source'): 20.0,
     ('hazy', 'target'): 16.0,
@@ -134,45 +136,44 @@ SCRATCH = {
     [
         (
             (0.5, 0.4, -1.8, 0.6, 2.0, 0.1),
-            'ahead on source and target for 2 of 3 tasks; more than 0.3 dB behind: '
-            'low_light/source (-1.80)',
+            'source and target for 2 of 3 tasks, and more than 0.3 dB lower on '
+            'low_light/source (-1.80).',
         ),
         (
             (0.5, -0.25, 0.1, 0.6, 0.0, 0.1),
-            'ahead on source and target for 1 of 3 tasks; nowhere more than 0.3 dB behind',
+            'source and target for 1 of 3 tasks, and nowhere more than 0.3 dB lower.',
         ),
         (
             (-0.5, -0.31, 0.1, 0.6, 0.2, -4.0),
-            'ahead on source and target for 1 of 3 tasks; more than 0.3 dB behind: '
-            'hazy/source (-0.50), hazy/target (-0.31), rainy/target (-4.00)',
+            'source and target for 1 of 3 tasks, and more than 0.3 dB lower on '
+            'hazy/source (-0.50), hazy/target (-0.31), rainy/target (-4.00).',
         ),
     ],
 )
 def test_the_verdict_counts_tasks_and_names_what_is_behind(gains, said):
     ours = {key: psnr + gain for (key, psnr), gain in zip(SCRATCH.items(), gains, strict=True)}
     rows = psnr_rows('scratch', SCRATCH) + psnr_rows('ours', ours)
-    assert verdict(rows) == f'ours against from scratch (same updates): {said}'
-    assert verdict(rows[::-1]).splitlines()[0].startswith('ours against from scratch')
+    assert verdict(rows) == f'{_FIRST} higher on {said}'
+    assert verdict(rows[::-1]).splitlines()[0].startswith(_FIRST)
 
 
 def test_the_verdict_compares_only_shared_tasks():
     ours = {('hazy', 'source'): 21.0, ('noisy', 'source'): 9.0}
     rows = psnr_rows('ours', ours) + psnr_rows('scratch', SCRATCH) + psnr_rows('input', SCRATCH)
     assert verdict(rows) == (
-        'ours against from scratch (same updates): ahead on source for 1 of 1 tasks; '
-        'nowhere more than 0.3 dB behind'
+        f'{_FIRST} higher on source for 1 of 1 tasks, and nowhere more than 0.3 dB lower.'
     )
 
 
 def test_the_verdict_has_a_line_for_each_kind_of_training_from_scratch():
     rows = psnr_rows('scratch_equal', {('hazy', 'target'): 16.0})
     rows += psnr_rows('ours', {('hazy', 'target'): 15.0})
-    behind = 'for 0 of 1 tasks; more than 0.3 dB behind: hazy/target (-1.00)'
-    equal = f'ours against from scratch (updates of both stages): ahead on target {behind}'
+    behind = 'for 0 of 1 tasks, and more than 0.3 dB lower on hazy/target (-1.00).'
+    equal = f'{_EQUAL} higher on target {behind}'
     assert verdict(rows) == equal
     rows += psnr_rows('scratch', {('hazy', 'target'): 14.0})
     first, second = verdict(rows).splitlines()
-    assert first.startswith('ours against from scratch (same updates): ahead on target for 1 of 1')
+    assert first.startswith(f'{_FIRST} higher on target for 1 of 1')
     assert second == equal
 
 

@@ -23,10 +23,10 @@ def choices_of(timesteps, *, trained=(), classifier=None):
 def test_what_can_be_chosen_depends_on_the_model():
     two = {'rainy': 8, 'noisy': 4, 'blind': 1}
     named = [('rainy', 'rainy'), ('noisy', 'noisy')]
-    assert choices_of(two, classifier=object()) == [('found by the model', ''), *named]
-    assert choices_of(two, trained=['noisy']) == [('the one of the model', ''), *named]
+    assert choices_of(two, classifier=object()) == [('predicted by the model', ''), *named]
+    assert choices_of(two, trained=['noisy']) == [('what the model was trained for', ''), *named]
     assert choices_of(two) == named
-    assert choices_of('fixed:1') == [('the one of the model', '')]
+    assert choices_of('fixed:1') == [('what the model was trained for', '')]
 
 
 def test_a_photograph_of_too_many_pixels_is_refused_before_it_is_read(tmp_path, monkeypatch):

@@ -173,7 +173,10 @@ def test_the_blind_step_is_no_task_to_name(restorer):
         (Prediction('hazy', None, 47), 'hazy, t = 47'),
         (Prediction('rainy', 0.934, 8), 'rainy (93%), t = 8'),
         (Prediction('clean', 0.998, 0), 'clean (100%), returned as it is'),
-        (Prediction('unsure', 0.41, 1), 'unsure: no degradation above 41%; t = 1'),
+        (
+            Prediction('unsure', 0.41, 1),
+            'not sure: no degradation is more than 41% probable; t = 1',
+        ),
     ],
 )
 def test_what_was_found_is_said_in_words(found, words):

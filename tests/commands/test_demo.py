@@ -184,6 +184,6 @@ def test_a_port_in_use_is_named_before_anything_is_loaded(monkeypatch, capsys):
         assert ending(monkeypatch, '--port', str(port)) == 1
     said = capsys.readouterr().err
     assert said.startswith(f'demo: port {port} cannot be used: ') and said.count('\n') == 1
-    assert said.endswith('. Choose another with --port\n')
+    assert said.endswith('; choose another with --port\n')
     assert ending(monkeypatch, '--port', '70000') == 1
     assert 'port 70000 cannot be used' in capsys.readouterr().err

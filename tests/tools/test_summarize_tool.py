@@ -59,10 +59,10 @@ def test_rows_are_sorted_without_duplicate_inputs(run_tool, tests, tmp_path):
     lines = printed.splitlines()
     assert lines[lines.index('a note of mine') + 1] == 'another'
     assert lines[:2] == [
-        'ours against from scratch (same updates): ahead on source for 1 of 1 tasks; '
-        'nowhere more than 0.3 dB behind',
-        'ours against from scratch (updates of both stages): ahead on source for 0 of 1 tasks; '
-        'more than 0.3 dB behind: noisy/source (-0.50)',
+        'Compared with training from scratch (same updates), the PSNR of ours is higher '
+        'on source for 1 of 1 tasks, and nowhere more than 0.3 dB lower.',
+        'Compared with training from scratch (updates of both stages), the PSNR of ours is '
+        'higher on source for 0 of 1 tasks, and more than 0.3 dB lower on noisy/source (-0.50).',
     ]
     assert lines[2].split() == ['task', 'domain', 'method', 'PSNR', 'SSIM', 'LPIPS', 'images']
     assert str(tmp_path / 'all.json') in printed

@@ -157,26 +157,34 @@ def line_chart(
 
 @dataclass(frozen=True)
 class ChartGroup:
-    """The curves of all runs that were validated on the same tasks."""
+    """The curves of all runs that were validated on the same tasks; ``title`` names these."""
 
-    tasks: tuple[str, ...]
+    title: str
     styles: dict[str, int]
     charts: list[Chart] = field(default_factory=list)
 
 
 def training_charts(trainings: Sequence[Training]) -> list[ChartGroup]:
     """Charts of the main quantities; runs on the same tasks share them."""
-    groups: dict[tuple[str, ...], list[Training]] = {}
+    groups: dict[str, list[Training]] = {}
     for training in trainings:
-        groups.setdefault(training.tasks, []).append(training)
+        groups.setdefault(_title(training), []).append(training)
     found = []
-    for tasks, runs in groups.items():
-        group = ChartGroup(tasks, {run.name: i for i, run in enumerate(runs)})
+    for title_of_group, runs in groups.items():
+        group = ChartGroup(title_of_group, {run.name: i for i, run in enumerate(runs)})
         for name, title in _TITLES.items():
             if series := {run.name: run.series[name] for run in runs if name in run.series}:
                 group.charts.append(line_chart(title, 'updates', series, group.styles, x_min=0))
         found.append(group)
     return found
+
+
+def _title(training: Training) -> str:
+    """The tasks of a run, as far as validations show them."""
+    if training.tasks:
+        return ', '.join(training.tasks)
+    generative = 'noise' in training.series or 'denoising' in training.series
+    return 'Pre-training' if generative and 'content' not in training.series else 'Not validated'
 
 
 def matching_chart(task: str, match: TimestepMatch) -> Chart:

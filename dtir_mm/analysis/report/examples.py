@@ -57,16 +57,32 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """The images that fit, by task, and notes on others."""
+    """Images in order of task, domain and name, and notes on others."""
 
-    by_task: dict[str, list[Example]]
+    shown: list[Example]
     notes: list[str]
 
+    @property
+    def by_task(self) -> dict[str, list[Example]]:
+        """The images of each task."""
+        tasks = sorted({example.task for example in self.shown})
+        return {task: [e for e in self.shown if e.task == task] for task in tasks}
 
-def read_examples(methods: Sequence[Method], budget: int) -> Examples:
-    """The comparison images of all tests, in at most ``budget`` characters.
+    @property
+    def weight(self) -> int:
+        """Characters of all images in the page."""
+        return sum(example.weight for example in self.shown)
 
-    If they are too many, each task and domain keeps its first ones, in turn.
+    def within(self, budget: int) -> 'Examples':
+        """Those that fit in ``budget`` characters: of each task and domain the first, in turn."""
+        kept = _fitting(self.shown, budget)
+        left, of = len(self.shown) - len(kept), len(self.shown)
+        note = f'{left} of {of} examples are left out, to keep the page below 15 MB.'
+        return Examples(kept, [note, *self.notes] if left else self.notes)
+
+
+def read_examples(methods: Sequence[Method]) -> Examples:
+    """The comparison images of all tests.
 
     Raises:
         ValueError: a comparison image is damaged; the message names it.
@@ -81,16 +97,9 @@ def read_examples(methods: Sequence[Method], budget: int) -> Examples:
             lacking.append(f'{method.evaluation.name}: {file.name}')
             continue
         _add(found, method.label, file, rows)
-    kept, left = _fitting(list(found.values()), budget)
-    notes = []
-    if left:
-        notes.append(
-            f'{left} of {left + len(kept)} examples are left out, to keep the page below 15 MB.'
-        )
-    if lacking:
-        notes.append(f'Comparison images that are missing: {", ".join(lacking)}')
-    tasks = sorted({example.task for example in kept})
-    return Examples({task: [e for e in kept if e.task == task] for task in tasks}, notes)
+    shown = sorted(found.values(), key=lambda example: (example.task, example.domain, example.name))
+    missing = f'Comparison images that are missing: {", ".join(lacking)}'
+    return Examples(shown, [missing] if lacking else [])
 
 
 def _files_of(method: Method) -> list[Path]:
@@ -136,8 +145,8 @@ def _add(
     found[key].panels.insert(-1, Panel(label, psnr, _data_uri(restored)))
 
 
-def _fitting(examples: Sequence[Example], budget: int) -> tuple[list[Example], int]:
-    """The examples that fit, in order of task, domain and name, and the number of the others."""
+def _fitting(examples: Sequence[Example], budget: int) -> list[Example]:
+    """The examples that fit, in their order."""
     number: dict[tuple[str, str], int] = {}
     ranked: list[tuple[int, int]] = []
     for example in examples:
@@ -149,9 +158,8 @@ def _fitting(examples: Sequence[Example], budget: int) -> tuple[list[Example], i
         budget -= examples[index].weight
         if budget < 0:
             break
-        kept.append(examples[index])
-    kept.sort(key=lambda example: (example.task, example.domain, example.name))
-    return kept, len(examples) - len(kept)
+        kept.append(index)
+    return [examples[index] for index in sorted(kept)]
 
 
 def _data_uri(image: np.ndarray) -> str:

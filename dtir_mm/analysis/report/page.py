@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dtir_mm.analysis.report.charts import Chart, matching_chart, training_charts
-from dtir_mm.analysis.report.examples import Examples, read_examples
+from dtir_mm.analysis.report.examples import read_examples
 from dtir_mm.analysis.report.methods import named_methods, summary_rows
 from dtir_mm.analysis.report.tables import DECIMALS, TITLES, heat_map, image_rows, summary_tables
 from dtir_mm.analysis.run_files import RunFiles, read_runs
@@ -37,6 +37,8 @@ def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool
             than 15 MB without any image.
     """
     page = Path(out) / 'index.html'
+    if Path(out).is_file():
+        raise ValueError(f'{out} is a file: the page needs a folder')
     require_new(page, overwrite)
     runs = read_runs(folders)
     methods = named_methods(runs.evaluations)
@@ -58,11 +60,16 @@ def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool
         'decimals': DECIMALS,
         'titles': TITLES,
     }
-    frame = render(context | {'examples': Examples({}, [])})
-    budget = MAX_BYTES - len(frame.encode()) - 100_000  # for the text around images
-    if budget < 0:
-        raise ValueError(f'a report of {title} would be larger than 15 MB: name fewer folders')
-    write_text(page, render(context | {'examples': read_examples(methods, budget)}))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    every = read_examples(methods)
+    examples = every.within(MAX_BYTES)
+    text = render(context | {'examples': examples})
+    while (excess := len(text.encode()) - MAX_BYTES) > 0:  # the text around images counts, too
+        if not examples.shown:
+            raise ValueError(f'a report of {title} would be larger than 15 MB: name fewer folders')
+        examples = every.within(examples.weight - excess)
+        text = render(context | {'examples': examples})
+    write_text(page, text)
     return page
 
 

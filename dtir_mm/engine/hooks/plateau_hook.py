@@ -47,8 +47,8 @@ class PlateauHook(Hook):
         self._warned = True
         tasks = ', '.join(runner.train_loop.schedule.tasks_at(runner.iter))
         runner.logger.warning(
-            f'plateau: over the last {WINDOW} updates the content loss of {tasks} is '
-            f'{own:.4g}, that of the unchanged input {of_input:.4g}. With only L1 it may stay '
-            f'there; remedies: model.step.objective.losses.fft.type=FFTLoss, '
+            f'plateau at update {runner.iter + 1}: over the last {WINDOW} updates the content loss '
+            f'of {tasks} is {own:.4g}, that of the unchanged input {of_input:.4g}. With only L1 it '
+            f'may stay there; remedies: model.step.objective.losses.fft.type=FFTLoss, '
             f'model.backbone.restoration_head=True, or more updates'
         )
