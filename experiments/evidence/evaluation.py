@@ -61,6 +61,9 @@ def figures(
     }
 
 
+OPEN = 'not judged yet'
+
+
 @dataclass(frozen=True)
 class Judged:
     """A hypothesis and what the results say.
@@ -70,7 +73,7 @@ class Judged:
         pooled: difference over all tasks.
         tasks: that of each task.
         adjusted_p: after Holm's correction over the hypotheses judged so far.
-        verdict: SUPPORTED, CONTRADICTED or INCONCLUSIVE.
+        verdict: SUPPORTED, CONTRADICTED or INCONCLUSIVE; ``OPEN`` until the last run is there.
     """
 
     hypothesis: Hypothesis
@@ -133,5 +136,7 @@ def judge(results: Results) -> dict[str, Judged | None]:
             tasks = {task: pooled({task: each}, floor) for task, each in data.items()}
             each = list(tasks.values())
             decision = verdict(overall[key], each, adjusted[key], floor, MIN_GAIN, LEVEL)
+            if lacking(results, hypothesis):  # whoever looks early would find too many effects
+                decision = OPEN
             judged[key] = Judged(hypothesis, overall[key], tasks, adjusted[key], decision)
     return judged

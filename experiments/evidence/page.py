@@ -9,6 +9,7 @@ from dtir_mm.analysis.markdown import table
 from dtir_mm.files import write_text
 from evidence.arms import FINETUNING, NOT_RUN, PRETRAINING, UNIFIED
 from evidence.evaluation import (
+    OPEN,
     Judged,
     Results,
     by_task,
@@ -120,7 +121,7 @@ def checked_opening(text: str, judged: dict[str, Judged | None]) -> str:
 
 def summary(judged: dict[str, Judged | None], results: Results) -> str:
     """The state of the matrix and the verdicts, in two sentences."""
-    counts = Counter(found.verdict if found else 'not judged yet' for found in judged.values())
+    counts = Counter(found.verdict if found else OPEN for found in judged.values())
     supported = [h.claim for h in HYPOTHESES if (f := judged[h.key]) and f.verdict == SUPPORTED]
     text = (
         f'**{len(results)} of {len(all_cells())} runs are finished.** Hypotheses: '

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evidence.arms import ARMS, Arm, Interpolation, Matching
 from evidence.charts import Line, line_chart
-from evidence.evaluation import differences, figures, judge, lacking, read_results
+from evidence.evaluation import OPEN, differences, figures, judge, lacking, read_results
 from evidence.figures import figure_files
 from evidence.hypotheses import HYPOTHESES
 from evidence.inference import CONTRADICTED, SUPPORTED
@@ -79,6 +79,14 @@ def test_known_effects_are_found(results, judged):
     assert judged['H12'].pooled.mean == pytest.approx(-1.0)  # (0 - 0) - (1 - 0)
     assert verdicts['H5'] not in (SUPPORTED, CONTRADICTED)  # 0.05 dB is below 0.1
     assert all(lacking(results, hypothesis) == [] for hypothesis in HYPOTHESES)
+
+
+def test_nothing_is_judged_before_its_last_run(results, judged):
+    without = {key: value for key, value in results.items() if key != 'naive_rainy_s1'}
+    early = judge(without)
+    assert early['H1a'].verdict == OPEN
+    assert early['H1a'].pooled.mean == pytest.approx(1.0)
+    assert early['H10a'].verdict == judged['H10a'].verdict == SUPPORTED
 
 
 def test_only_common_seeds_are_paired(results):
