@@ -152,6 +152,7 @@ def write_summary(
     config_hash: str,
     images: Sequence[str | Path],
     ema_decay: float | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes ``summary.json`` atomically.
 
@@ -166,6 +167,7 @@ def write_summary(
         config_hash: of the config.
         images: files of comparison images.
         ema_decay: decay of averaged weights; None for the weights of the last update.
+        config: that the tested network was trained by; None if there is none, or several.
 
     Raises:
         ValueError: a figure is not finite (JSON has no such number).
@@ -182,10 +184,11 @@ def write_summary(
         'ema_decay': ema_decay,
     }
     try:
-        text = json.dumps(summary, indent=2, allow_nan=False)
+        json.dumps(summary, allow_nan=False)
     except ValueError as error:
         raise ValueError(f'{path}: a figure of the summary is not finite: {error}') from error
-    write_text(path, text + '\n')
+    # A config may have infinite values, which checkpoints keep as well.
+    write_text(path, json.dumps(summary | {'config': config}, indent=2) + '\n')
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

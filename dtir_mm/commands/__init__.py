@@ -21,6 +21,7 @@ COMMANDS = {
     'check-env': ('check_env', 'prints the installed versions, and any problems'),
     'summarize': ('summarize', 'joins the results of several tests into one table'),
     'report': ('report', 'writes a page about runs: results, images, curves'),
+    'figure': ('figure', "draws one of the paper's figures from runs"),
     'interpolate-weights': ('interpolate_weights', 'mixes two checkpoints (WiSE-FT)'),
     'accumulate-importance': (
         'accumulate_importance',

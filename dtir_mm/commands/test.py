@@ -94,13 +94,12 @@ def main() -> None:
     means = [row for method in ('input', args.method) for row in mean_rows(rows, method)]
     if blind:
         means += mean_rows(blind, f'{args.method}, blind')
-    meta = checkpoint.meta if checkpoint else CheckpointMeta()
-    decay = None if args.online_weights else meta.ema_decay
+    decay = checkpoint.meta.ema_decay if checkpoint and not args.online_weights else None
     write_rows_csv(rows, out / 'images.csv')
     if blind:
         write_rows_csv(blind, out / 'images_blind.csv')
     steps = _steps(runner.restorer, rows)
-    _write_summary(out / 'summary.json', config, meta, means, steps, comparisons.paths, decay)
+    _write_summary(out / 'summary.json', config, checkpoint, means, steps, comparisons.paths, decay)
     print(format_table(means))
     if blind:
         print(format_blind_accuracy(blind_accuracy(rows, blind)))
@@ -170,12 +169,13 @@ def _use_plain(runner: Any, source: str | Checkpoint) -> None:
 def _write_summary(
     path: Path,
     config: Config,
-    meta: CheckpointMeta,
+    checkpoint: Checkpoint | None,
     means: list[dict[str, Any]],
     steps: dict[str, int],
     images: list[Path],
     decay: float | None,
 ) -> None:
+    meta = checkpoint.meta if checkpoint else CheckpointMeta()
     write_summary(
         path,
         rows=means,
@@ -187,6 +187,7 @@ def _write_summary(
         config_hash=config_hash(config.to_dict()),
         images=images,
         ema_decay=decay,
+        config=checkpoint.config if checkpoint and meta.config_json else None,
     )
 
 

@@ -193,6 +193,7 @@ def summary_arguments():
         'config_hash': 'abc',
         'images': ['strip.png'],
         'ema_decay': 0.999,
+        'config': {'model': {'timesteps': 'paper'}, 'clip': float('inf')},
     }
 
 

@@ -59,8 +59,8 @@ def summary_rows(methods: Sequence[Method]) -> list[dict[str, Any]]:
             if first['n'] != row['n'] or abs(first['psnr'] - row['psnr']) > _SAME:
                 raise ValueError(
                     f'{method.evaluation.name} and {other.evaluation.name} tested '
-                    f'{" / ".join(key)} on other images, or by another protocol: make a report of '
-                    f'each'
+                    f'{" / ".join(key)} on other images, or by another protocol, and cannot be '
+                    f'compared: name them one at a time'
                 )
         rows += mean_rows(method.rows, method.label)
     return [row for row, _ in inputs.values()] + rows

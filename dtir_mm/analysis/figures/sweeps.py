@@ -1,0 +1,186 @@
+"""PSNR against a setting of training, as in Figures 3b to 3d, 4 and 8 of the paper."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from dtir_mm.analysis.figures.scores import psnr_of_methods, require_tests
+from dtir_mm.analysis.figures.style import Drawn, domain_title, legend, line_style, panels
+from dtir_mm.analysis.run_files import Evaluation, RunFiles
+from dtir_mm.analysis.summary import mean_rows
+from dtir_mm.engine.config_differences import differences
+from dtir_mm.models.restorers.task_timesteps import CLEAN
+from dtir_mm.names import listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TIMESTEPS = 'model.timesteps'  # in a summary, the step of each task
+# Settings that affect the result of training, with all below them,
+_TRAINED = (
+    'model', 'optim_wrapper', 'param_scheduler', 'train_cfg.max_iters', 'train_dataloader.dataset',
+    'default_hooks', 'custom_hooks', 'load_from', 'global_batch_size', 'precision',
+)  # fmt: skip
+# except for these.
+_FREE = (
+    'model.step.micro_batch_size', 'model.tile', 'model.tile_overlap', 'model.ensemble',
+    'model.backbone.checkpoint_activations', 'default_hooks.checkpoint', 'default_hooks.logger',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A setting that runs may differ in.
+
+    Args:
+        key: of their configs.
+        label: of the axis.
+        ratios: whether the ratios of values count, as on a logarithmic axis.
+    """
+
+    key: str
+    label: str
+    ratios: bool = False
+
+
+SWEEPS = {
+    'timestep': Sweep(_TIMESTEPS, 'time step t'),
+    'depth': Sweep('default_hooks.layer_wise_decay.fraction', 'share of depth trained to generate'),
+    'share': Sweep('model.step.mixing.ratio', 'share of generative samples'),
+    'lambda': Sweep('model.step.regularizers.importance.weight', r'$\lambda$', ratios=True),
+    'decay': Sweep('default_hooks.layer_wise_decay.rate', 'decay rate a', ratios=True),
+    'experts': Sweep('model.backbone.adapters.num_experts', r'experts $N_E$'),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a test measured on a task and domain, and the value of the swept setting."""
+
+    task: str
+    domain: str
+    value: float
+    psnr: float
+    test: Evaluation
+
+
+def sweep_points(sweep: Sweep, tests: Sequence[Evaluation]) -> list[Point]:
+    """A point per test, task and domain, in order of values; mean PSNR over images in dB.
+
+    Raises:
+        ValueError: there is no test, one does not state its config or has no such setting, all have
+            the same value, or see ``summary_rows``.
+    """
+    require_tests(tests)
+    psnr_of_methods(tests)  # raises if they measured other images
+    points = [
+        Point(row['task'], row['domain'], _value(sweep, test, row['task']), row['psnr'], test)
+        for test in tests
+        for row in mean_rows(test.rows[test.method], test.method)
+        if row['task'] != CLEAN
+    ]
+    if all(len(values) < 2 for values in _values_by_task(points).values()):
+        found = {f'{point.value:g} ({point.task}, {point.test.name})': None for point in points}
+        raise ValueError(
+            f'runs on a task must differ in {sweep.key}, but the values are {listed(list(found))}'
+        )
+    return sorted(points, key=lambda point: (point.domain, point.task, point.value))
+
+
+def _values_by_task(points: Sequence[Point]) -> dict[str, set[float]]:
+    values: dict[str, set[float]] = {}
+    for point in points:
+        values.setdefault(point.task, set()).add(point.value)
+    return values
+
+
+def _value(sweep: Sweep, test: Evaluation, task: str) -> float:
+    config = _config(test)
+    if sweep.key == _TIMESTEPS:
+        return test.summary['timesteps'][task]['t_mat']
+    value: Any = config
+    for name in sweep.key.split('.'):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(
+            f'{test.folder}: {sweep.key} of its config is {value!r}, not a number: leave this test '
+            f'out'
+        )
+    return value
+
+
+def _config(test: Evaluation) -> dict[str, Any]:
+    config = test.summary.get('config')
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            f'{test.folder / "summary.json"} does not have the config of training: repeat the test '
+            f'with this version of dtir-mm test, of a checkpoint of dtir-mm train'
+        )
+    return dict(config)
+
+
+def other_differences(sweep: Sweep, points: Sequence[Point]) -> list[str]:
+    """A line for each test on a task that differs from the task's first one in more than the sweep.
+
+    Seeds, and settings that do not affect training, may differ.
+    """
+    firsts: dict[str, Evaluation] = {}
+    lines: dict[str, None] = {}
+    for point in points:
+        first = firsts.setdefault(point.task, point.test)
+        found = [
+            str(difference)
+            for difference in differences(_config(first), _config(point.test))
+            if _is_in(difference.key, _TRAINED) and not _is_in(difference.key, (*_FREE, sweep.key))
+        ]
+        if found:
+            lines[
+                f'{point.test.name} differs from {first.name} in more than {sweep.key}: '
+                f'{listed(found)}'
+            ] = None
+    return list(lines)
+
+
+def _is_in(key: str, parts: Sequence[str]) -> bool:
+    """Whether a key is one of some parts of a config, or lies in one."""
+    return any(f'{key}.'.startswith(f'{part}.') for part in parts)
+
+
+def sweep_figure(sweep: Sweep, runs: RunFiles) -> Drawn:
+    """A panel per domain and a line per task through the means; every run is a mark."""
+    points = sweep_points(sweep, runs.evaluations)
+    tasks = sorted({point.task for point in points})
+    domains = sorted({point.domain for point in points})
+    figure, axes = panels([domain_title(domain) for domain in domains], 3.4, 3.0)
+    for axis, domain in zip(axes, domains, strict=True):
+        for i, task in enumerate(tasks):
+            if line := [p for p in points if (p.task, p.domain) == (task, domain)]:
+                _draw_line(axis, line, i)
+        axis.set(xlabel=sweep.label, ylabel='PSNR in dB')
+        axis.grid(color='0.9')
+        if sweep.ratios:
+            _space_by_ratio(axis, sorted({point.value for point in points}))
+    legend(figure, 4)
+    return Drawn(figure, other_differences(sweep, points))
+
+
+def _draw_line(axis: 'Axes', points: Sequence[Point], index: int) -> None:
+    style = line_style(index)
+    by_value: dict[float, list[float]] = {}
+    for point in points:
+        by_value.setdefault(point.value, []).append(point.psnr)
+    means = [fmean(values) for values in by_value.values()]
+    axis.plot(list(by_value), means, label=points[0].task, **style, markersize=0)
+    axis.plot(
+        [point.value for point in points], [point.psnr for point in points],
+        **style | {'linestyle': 'none'}, markersize=5, fillstyle='none',
+    )  # fmt: skip
+
+
+def _space_by_ratio(axis: 'Axes', values: Sequence[float]) -> None:
+    """A logarithmic axis, which cannot show 0."""
+    if values[0] > 0:
+        axis.set_xscale('log')
+        axis.set_xticks(values, [f'{value:g}' for value in values])
+        axis.set_xticks([], minor=True)
