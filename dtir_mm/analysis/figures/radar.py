@@ -103,7 +103,10 @@ def radar_figure(runs: RunFiles) -> Drawn:
         axis.set_xticks(angles, labels)
         axis.set_yticks(_rings(), [])
         axis.set_ylim(0, 1)
-        axis.tick_params(axis='x', pad=12)
+        axis.tick_params(axis='x', pad=4)
+        for angle, label in zip(angles, axis.get_xticklabels(), strict=True):
+            side = round(math.sin(angle), 6)  # right of the centre, left, or neither
+            label.set_horizontalalignment('left' if side > 0 else 'right' if side else 'center')
     legend(figure, 3)
     return Drawn(figure, notes)
 
