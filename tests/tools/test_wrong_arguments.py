@@ -49,9 +49,13 @@ CASES = [
     ('test', '{config} {finetune} --cfg-options model.tlie=3', 'nearest: tile'),
     ('test', '{config} {finetune} --cfg-options model.timesteps=fixed:99', '1..50'),
     ('test', '{config} {finetune} --cfg-options test_dataloader.dataset.folder=no', 'images: no'),
-    # report and demo
+    # report, figure and demo
     ('report', 'nowhere --out {out}', 'no such folder of results: nowhere'),
     ('report', '{photos} --out {out}', 'photos has no results'),
+    ('figure', 'radr {photos} --out {out}.png', "invalid choice: 'radr'"),
+    ('figure', 'radar nowhere --out {out}.png', 'nowhere'),
+    ('figure', 'radar {photos} --out {out}.png', 'photos'),
+    ('figure', 'radar {photos} --out {out}.bmp', '.svg'),
     ('demo', '--port 70000', '70000'),
     ('demo', '--checkpoint nowhere.pth', 'nowhere.pth'),
     # other tools that read a config
