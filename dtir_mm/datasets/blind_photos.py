@@ -11,7 +11,7 @@ from dtir_mm.datasets.degradations import degradation_for
 from dtir_mm.datasets.degradations.jpeg import compress
 from dtir_mm.datasets.degradations.noise import NoiseStrength, add_noise
 from dtir_mm.datasets.image_folders import list_images
-from dtir_mm.names import pair_stem
+from dtir_mm.names import listed, pair_stem
 from dtir_mm.randomness import generator
 from dtir_mm.registry import DATASETS, TRANSFORMS
 
@@ -30,14 +30,15 @@ _QUALITY = (8, 70)
 class BlindPhotosDataset(RestorationDataset):
     """Crops of photographs at random scales, under all kinds of degradation.
 
-    Of each photograph there is a crop with each of the ten degradations at the source severity, at
-    the target severity, and once more with noise or JPEG compression of any strength (the others at
+    Of each photograph there is a crop with each of the degradations at the source severity, at the
+    target severity, and once more with noise or JPEG compression of any strength (the others at
     the source severity); crops with two degradations; and crops with none. A pair is a pure
     function of the photograph, the case and ``pair_seed``.
 
     Args:
         folder: folder of photographs.
         pipeline: see ``RestorationDataset``.
+        degradations: the tasks; of composites, any of the ten.
         composites: crops of each photograph with two degradations, each as in the third case above;
             their task is one of the two, or "blind".
         untouched: crops of each photograph that need no restoration. The task of half of them is
@@ -52,13 +53,14 @@ class BlindPhotosDataset(RestorationDataset):
         cache: see ``RestorationDataset``; a pair of 288 px takes half a megabyte.
 
     Raises:
-        ValueError: ``min_scale`` or ``draws`` is out of range.
+        ValueError: ``min_scale`` or ``draws`` is out of range, or a degradation is unknown.
     """
 
     def __init__(
         self,
         folder: str,
         pipeline: Sequence[dict],
+        degradations: Sequence[str] = ORDER,
         composites: int = 8,
         untouched: int = 4,
         crop: int = 288,
@@ -73,18 +75,23 @@ class BlindPhotosDataset(RestorationDataset):
             raise ValueError(f'min_scale={min_scale} must lie in (0, 1]')
         if draws < 1:
             raise ValueError(f'draws={draws} must be at least 1')
+        if unknown := set(degradations) - set(ORDER):
+            raise ValueError(
+                f'degradations={listed(sorted(unknown))} must be of {listed(sorted(ORDER))}'
+            )
         self.draws = draws
         self.crop, self.min_scale, self.pair_seed = crop, min_scale, pair_seed
         self.for_classifier = for_classifier
-        cases = [(task, kind) for task in ORDER for kind in ('source', 'any', 'target')]
+        self.degradations = list(degradations)
+        cases = [(task, kind) for task in degradations for kind in ('source', 'any', 'target')]
         cases += [('composite', str(i)) for i in range(composites)]
         cases += [('untouched', str(i)) for i in range(untouched)]
         self.pairs = [(file, *case) for case in cases for file in list_images(folder)]
 
     @property
     def tasks(self) -> list[str]:
-        """The ten degradations and "blind"."""
-        return [*ORDER, BLIND]
+        """The degradations and "blind"."""
+        return [*self.degradations, BLIND]
 
     def __len__(self) -> int:
         return self.draws * len(self.pairs)

@@ -59,7 +59,7 @@ OBJECTIVES = {
     'classify': ('DegradationClassification',),
 }
 # The stages that a stage may start from, if not from pre-training.
-BEFORE = {'classify': {'unified', 'classify', 'cooldown'}, 'cooldown': {'joint'}}
+BEFORE = {'classify': {'unified', 'classify', 'cooldown'}, 'cooldown': {'joint', 'cooldown'}}
 
 
 def chain(path: Path) -> list[Path]:

@@ -38,6 +38,19 @@ def test_there_are_three_pairs_of_each_task_and_composites_and_clean_ones(photos
         assert (sample['degraded'] != sample['clean']).any()
 
 
+def test_the_degradations_can_be_chosen(photos_dir):
+    chosen = build(photos_dir, degradations=['hazy', 'noisy'], composites=0, untouched=0)
+    assert chosen.tasks == ['hazy', 'noisy', BLIND]
+    everything = build(photos_dir)
+    assert chosen.pairs == [
+        pair for task in chosen.degradations for pair in everything.pairs if pair[1] == task
+    ]
+    place = everything.pairs.index(chosen.pairs[1])
+    assert (chosen[1]['degraded'] == everything[place]['degraded']).all()
+    with pytest.raises(ValueError, match='degradations=foggy must be of blurry, hazy'):
+        build(photos_dir, degradations=['foggy'])
+
+
 def test_a_pair_depends_on_photograph_case_and_seed_alone(photos_dir):
     def content(sample):
         return sample['task'], sample['clean'].tobytes(), sample['degraded'].tobytes()
