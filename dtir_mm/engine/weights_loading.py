@@ -9,8 +9,10 @@ from torch import nn
 from dtir_mm.engine.sharding import shard_like
 from dtir_mm.models.matching_weights import Fit, fit, require_sound
 from dtir_mm.models.release_weights import from_release, is_release
-from dtir_mm.models.wrapped_weights import candidates
+from dtir_mm.models.wrapped_weights import Candidate, candidates
 from dtir_mm.weights_file import CheckpointError
+
+_CLASSIFIER = 'classifier.'
 
 
 def load_weights(
@@ -24,7 +26,8 @@ def load_weights(
 
     Weights of other code bases may be in a dict or under a prefix (``wrapped_weights.py``). If they
     are of an unconditioned network, the rest of the restorer keeps its initial values; files of the
-    authors' released code have the time conditioning as well.
+    authors' released code have the time conditioning as well. A classifier in the file is left out,
+    which is logged, if the restorer has none: fine-tuning a blind model needs no classifier.
 
     Args:
         restorer: the model.
@@ -80,8 +83,20 @@ def _fits(
         names = candidate.weights
         wrapped = any(name.startswith('backbone.') for name in names)
         part = restorer if wrapped else restorer.get_submodule('backbone.net')
+        if part is restorer:
+            candidate = _without_spare_classifier(candidate, part)
         absent = tuple(
             p for p in new_parameter_prefixes if not any(name.startswith(p) for name in names)
         )
         expected = {n: v for n, v in part.state_dict().items() if not n.startswith(absent)}
         yield part, fit(candidate, expected)
+
+
+def _without_spare_classifier(candidate: Candidate, restorer: nn.Module) -> Candidate:
+    """The weights without a classifier, unless the restorer has one, too."""
+    kept = {n: w for n, w in candidate.weights.items() if not n.startswith(_CLASSIFIER)}
+    has_classifier = any(name.startswith(_CLASSIFIER) for name in restorer.state_dict())
+    if has_classifier or len(kept) == len(candidate.weights):
+        return candidate
+    left_out = 'without the classifier, which this model does not have'
+    return Candidate(kept, ', '.join(filter(None, [candidate.found, left_out])))

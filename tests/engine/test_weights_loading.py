@@ -93,3 +93,19 @@ def test_non_strict_loading_loads_matching_tensors(restorer, checkpoint, logged)
     assert '2 of the file are not used: backbone.net.stem.weight, head.weight' in line
     with pytest.raises(CheckpointError, match='0 of the 1 tensors fit'):
         load_weights(restorer, {'odd': torch.ones(2)}, 'odd.pth', strict=False)
+
+
+def test_a_classifier_is_left_out_of_a_model_without_one(restorer, toy_backbone, logged):
+    classifier = dict(type='DegradationClassifier', tasks=['rainy'])
+    both = MODELS.build(
+        dict(type='dtir_mm.Restorer', backbone=toy_backbone, classifier=classifier,
+             timesteps=dict(rainy=8))
+    )  # fmt: skip
+    load_weights(restorer, {'state_dict': both.state_dict()}, 'blind.pth')
+    for name, value in restorer.state_dict().items():
+        assert torch.equal(value, both.state_dict()[name])
+    assert 'without the classifier, which this model does not have' in logged[0]
+    broken = {**both.state_dict()}
+    del broken['backbone.net.stem.bias']
+    with pytest.raises(CheckpointError, match='without the classifier.*\n.*in the file: none'):
+        load_weights(restorer, {'state_dict': broken}, 'blind.pth')
