@@ -104,6 +104,27 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """The size of each term's gradient in each block, at the last weights of an arm's run.
+
+    Args:
+        name: in cells.
+        arm: whose weights and config these are.
+        tasks: of the runs.
+        seeds: number of seeds of each task, from 0.
+        batches: of the training data, whose gradients are averaged.
+        wave: see ``Arm``.
+    """
+
+    name: str
+    arm: str
+    tasks: tuple[str, ...] = PAIR
+    seeds: int = 1
+    batches: int = 96
+    wave: int = 3
+
+
+@dataclass(frozen=True)
 class Matching:
     """The time steps of the ten degradations, found by a method on a pre-training's weights."""
 
@@ -281,6 +302,12 @@ INTERPOLATIONS = {
     for arm, label in (('naive', 'naive'), ('released', '`released`'))
     for share in (0.5, 0.9)
 }
+
+_EXPLAINED = (
+    'preprint', 'practical', 'mixing', 'mixing_orthog', 'reg', 'released', 'released_added',
+    'released_always',
+)  # fmt: skip
+GRADIENTS = {f'{arm}_gradients': Gradients(f'{arm}_gradients', arm) for arm in _EXPLAINED}
 
 _METHODS: dict[str, tuple[dict[str, Any], int]] = {
     'linear_probe': ({'type': 'linear_probe'}, 3),

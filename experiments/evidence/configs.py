@@ -10,7 +10,7 @@ from mmengine.config import Config
 from dtir_mm.analysis.summary import config_hash
 from dtir_mm.config import check_config, read_config
 from evidence import parts  # noqa: F401  registers data sets and objectives
-from evidence.arms import ARMS, Arm, Interpolation, Matching, Pretraining
+from evidence.arms import ARMS, Arm, Gradients, Interpolation, Matching, Pretraining
 from evidence.hypotheses import COMPOSITE
 from evidence.matrix import Cell, all_cells
 from evidence.results import ROOT, WORK, read_result
@@ -34,14 +34,14 @@ _NO_VALIDATION = {
 def config_of(cell: Cell, photos: Path = _CANONICAL) -> Config:
     """The config of a cell's training and test.
 
-    An interpolation has the config of its arm, and a matching that of its pre-training.
+    What is made of an arm's weights has the config of the arm.
 
     Args:
         cell: the cell.
         photos: folder of ``tools/prepare_photos.py``.
     """
     study = cell.study
-    if isinstance(study, Interpolation):
+    if isinstance(study, Interpolation | Gradients):
         study = ARMS[study.arm]
     assert isinstance(study, Pretraining | Arm), 'a matching is not trained'
     config = copy.deepcopy(_base(study.base))
@@ -78,6 +78,8 @@ def _hash_of(key: str) -> str:
         content['config'] = {**config_of(cell).to_dict(), 'randomness': None}
     if isinstance(study, Interpolation):
         content['share'] = study.share
+    if isinstance(study, Gradients):
+        content['batches'] = study.batches
     return config_hash(content)
 
 

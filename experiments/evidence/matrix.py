@@ -5,17 +5,19 @@ from functools import cache
 
 from evidence.arms import (
     ARMS,
+    GRADIENTS,
     INTERPOLATIONS,
     MATCHINGS,
     PRETRAININGS,
     TASKS,
     Arm,
+    Gradients,
     Interpolation,
     Matching,
     Pretraining,
 )
 
-Study = Pretraining | Arm | Interpolation | Matching
+Study = Pretraining | Arm | Interpolation | Gradients | Matching
 ALL_TASKS = 'all'
 _FULL_SEEDS = 3  # further seeds of an arm are worth less
 
@@ -44,7 +46,7 @@ class Cell:
     @property
     def needs(self) -> tuple[str, ...]:
         """The cells whose weights it starts from."""
-        if isinstance(self.study, Interpolation):
+        if isinstance(self.study, Interpolation | Gradients):
             arm = Cell(ARMS[self.study.arm], self.seed, self.task)
             return (*arm.needs, arm.key)
         name = getattr(self.study, 'pretraining', None)
@@ -80,11 +82,11 @@ def all_cells() -> dict[str, Cell]:
 
 
 def _of_tasks() -> list[Cell]:
-    """The cells of arms and interpolations."""
+    """The cells of arms, and of what is made of their weights."""
     cells = []
     for arm in ARMS.values():
         tasks = (ALL_TASKS,) if arm.unified else arm.tasks
         cells += [Cell(arm, seed, task) for task in tasks for seed in arm.seeds_of(task)]
-    for study in INTERPOLATIONS.values():
+    for study in (*INTERPOLATIONS.values(), *GRADIENTS.values()):
         cells += [Cell(study, seed, task) for task in study.tasks for seed in range(study.seeds)]
     return cells

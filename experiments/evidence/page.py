@@ -22,6 +22,7 @@ from evidence.figures import figure_files
 from evidence.hypotheses import COMPOSITE, HYPOTHESES, RULE
 from evidence.inference import SUPPORTED
 from evidence.matrix import all_cells
+from evidence.reasons import reasons
 from evidence.sections import (
     ablations,
     curves,
@@ -63,6 +64,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
         main_table(results),
         ablations(results),
         other_arms(results),
+        reasons(results),
         few_pairs(results),
         sweep(results),
         unified(results),

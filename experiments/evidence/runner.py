@@ -74,13 +74,21 @@ class Runner:
         return sorted(self._failed)
 
     def _todo(self, only: Collection[str] | None) -> list[Cell]:
-        """Cells without result, and those whose weights they need and which are not there."""
+        """Cells without result, each after those whose weights it needs and which are not there."""
         known = all_cells()
-        missing = [key for key in missing_cells(self.results) if only is None or key in only]
-        needed = {need for key in missing for need in known[key].needs}
-        needed |= {need for key in needed for need in known[key].needs}
-        absent = {key for key in needed if not self._has_weights(known[key])}
-        return [cell for key, cell in known.items() if key in absent.union(missing)]
+        todo: dict[str, Cell] = {}
+        for key in missing_cells(self.results):
+            if only is None or key in only:
+                for need in self._absent(known[key]):
+                    todo.setdefault(need, known[need])
+                todo.setdefault(key, known[key])
+        return list(todo.values())
+
+    def _absent(self, cell: Cell) -> list[str]:
+        """The keys of the cells that it needs, directly or not, and whose weights are not there."""
+        known = all_cells()
+        absent = [need for need in cell.needs if not self._has_weights(known[need])]
+        return [key for need in absent for key in (*self._absent(known[need]), need)]
 
     def _has_weights(self, cell: Cell) -> bool:
         updates = getattr(cell.study, 'updates', 0)

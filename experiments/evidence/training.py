@@ -17,9 +17,10 @@ from dtir_mm.apis.matching import match_timesteps
 from dtir_mm.engine.checkpoint import Checkpoint, checkpoints_in, load_checkpoint
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from dtir_mm.registry import RUNNERS
-from evidence.arms import Interpolation, Matching, Pretraining
-from evidence.configs import PROTOCOL, config_of, folder_of, hash_of
+from evidence.arms import Gradients, Interpolation, Matching, Pretraining
+from evidence.configs import PROTOCOL, config_of, folder_of, hash_of, is_done
 from evidence.curves import curve_of, last_scalars, plateau_of, thinned
+from evidence.gradients import GradientSizesHook
 from evidence.matrix import Cell, all_cells
 from evidence.results import images_of, write_result
 
@@ -28,6 +29,8 @@ _CROPS = {'num_images': 64, 'size': 32}  # the size of the patches that networks
 
 def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
     """Runs a cell, or continues it, and writes its result; logs go to its folder in ``work``.
+
+    A result of the same config stays: the cell was run again for its weights.
 
     Args:
         cell: the cell; those it needs must have been run in ``work``.
@@ -46,6 +49,8 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
     commit = git_commit()  # before the run: later changes do not affect it
     started = time.perf_counter(), time.process_time()
     measured = _how(cell)(cell, photos, work)
+    if is_done(cell, output.parent):
+        return
     write_result(
         output,
         {
@@ -68,6 +73,8 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
 def _how(cell: Cell) -> Callable[[Cell, Path, Path], dict[str, Any]]:
     if isinstance(cell.study, Matching):
         return _match
+    if isinstance(cell.study, Gradients):
+        return _measure_gradients
     return _interpolate if isinstance(cell.study, Interpolation) else _train
 
 
@@ -106,6 +113,21 @@ def _interpolate(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:
     runner = RUNNERS.build(config)
     Checkpoint.of(content, finetuned.path).load_into(runner.restorer)
     return {'images': _tested(runner)}
+
+
+def _measure_gradients(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:
+    """Measures the terms of the update at the last weights of another cell."""
+    assert isinstance(cell.study, Gradients)
+    pretrained, finetuned = _folders_needed(cell, work)
+    config = config_of(cell, photos)
+    config.work_dir = str(folder_of(cell, work))
+    config.load_from = str(pretrained)
+    config.default_hooks.checkpoint = None
+    hook = GradientSizesHook(str(finetuned), cell.study.batches)
+    runner = RUNNERS.build(config)
+    runner.register_hook(hook)
+    runner.train()
+    return {'gradients': hook.measured}
 
 
 def _match(cell: Cell, photos: Path, work: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from evidence.arms import (
     ARMS,
     COUNTS,
     FINETUNING,
+    GRADIENTS,
     INTERPOLATIONS,
     MATCHED,
     MISMATCHED,
@@ -147,8 +148,8 @@ def test_unified_networks_learn_the_four_tasks_for_as_many_updates():
     assert config_of(Cell(ARMS['desc'], 0)).default_hooks.incremental_tasks.order == 'desc'
 
 
-def test_interpolations_start_from_their_arm_and_its_pretraining():
-    for study in INTERPOLATIONS.values():
+def test_what_is_made_of_weights_starts_from_their_arm_and_its_pretraining():
+    for study in (*INTERPOLATIONS.values(), *GRADIENTS.values()):
         cell = Cell(study, 1, 'rainy')
         arm = ARMS[study.arm]
         assert cell.needs == (f'pretrain-{arm.pretraining}_all_s1', f'{arm.name}_rainy_s1')

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from evidence.arms import ARMS, Arm, Interpolation, Matching
+from evidence.arms import ARMS, Arm, Gradients, Interpolation, Matching
 from evidence.charts import Line, line_chart
 from evidence.evaluation import OPEN, differences, figures, judge, lacking, read_results
 from evidence.figures import figure_files
@@ -35,6 +35,16 @@ def made_up(cell: Cell) -> dict:
         match = {'interval': [1, 9], 'status': 'identified'}
         result['matches'] = {
             task: {'t_mat': step, **match} for task, step in PAPER_TIMESTEPS.items()
+        }
+        return result
+    if isinstance(study, Gradients):
+        result['gradients'] = {
+            'blocks': ['stem', 'middle', 'conv_out'],
+            'norms': {'content': [1, 2, 4], 'importance': [0.5, 0.02, 0.08]},
+            'cosines': {'content': 1, 'importance': -0.25},
+            'updates': {'content': 1, 'importance': 0.094},
+            'drift': [0.1, 0.2, 0.3],
+            'drift_of_all': 0.15,
         }
         return result
     result['curve'] = [[50 * i, 0.1 - 0.001 * i, 0.11] for i in range(1, 31)]
@@ -125,6 +135,8 @@ def test_page_of_all_results(folder, tmp_path):
     assert 'nan' not in page
     assert 'commits abcdef0.' in page
     assert '| w/o L_reg | 36.49 / .936 | 20.' in page  # quoted beside ours
+    assert '| recipe `released` | rainy | 15 % | - | .02 (.01 to .50) [9 %, -.25] | - |' in page
+    assert '| recipe `paper`, rainy: L_reg | .50 | .01 | .02 |' in page
     assert '| hazy | 47 | 47 (1 to 9), 47 (1 to 9), 47 (1 to 9) |' in page
     shown = set(re.findall(r'images/evidence/(\w+\.svg)', page))
     assert shown == {path.name for path in files}

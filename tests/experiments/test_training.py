@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch):
     return run_cell
 
 
-def test_pretraining_fine_tuning_and_interpolation(run):
+def test_pretraining_fine_tuning_and_interpolation(run, monkeypatch):
     pretrained = run('pretrain-vp_all_s1')
     assert pretrained['updates'] == UPDATES
     assert pretrained['plateau']['left'] is None
@@ -69,5 +69,20 @@ def test_pretraining_fine_tuning_and_interpolation(run):
     assert again['images'] == result['images']
     assert again['curve'] == result['curve']
 
+    monkeypatch.setattr(training, 'is_done', lambda cell, results: cell.key == 'naive_rainy_s1')
+    assert run('naive_rainy_s1') == again  # for its weights, with "resumed" and times of before
+
     between = run('naive_wise50_rainy_s1')['images']['rainy']['source']['psnr']
     assert between != domains['source']['psnr']
+
+
+def test_gradients_are_measured_without_training(run):
+    run('pretrain-vp_all_s0')
+    run('mixing_rainy_s0')
+    weights = (run.work / 'mixing_rainy_s0' / f'iter_{UPDATES}.pth').read_bytes()
+    found = run('mixing_gradients_rainy_s0')['gradients']
+    assert found['norms'].keys() == {'content', 'generative'}
+    assert found['updates']['generative'] == 1
+    assert 0 < found['drift_of_all'] < 1
+    assert (run.work / 'mixing_rainy_s0' / f'iter_{UPDATES}.pth').read_bytes() == weights
+    assert not list((run.work / 'mixing_gradients_rainy_s0').glob('*.pth'))

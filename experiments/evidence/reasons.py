@@ -1,0 +1,67 @@
+"""The section of docs/evidence.md on why a part does much or little."""
+
+import numpy as np
+
+from dtir_mm.analysis.markdown import table
+from evidence.arms import ARMS, GRADIENTS
+from evidence.evaluation import Results
+from evidence.gradients import CONTENT, GENERATIVE
+from evidence.tables import EMPTY, decimals
+
+TERMS = {GENERATIVE: 'L_g', 'importance': 'L_reg', 'orthogonality': 'L_orthog'}
+_TEXT = """\
+## Why a part does much or little
+
+Measured at the last weights of a run, over {batches} batches. For each term: the norm of its
+gradient relative to that of the content loss, as the median over the network's blocks (and the
+range), and in brackets the share of the updates that have the term, and the cosine between both
+gradients; a negative cosine means that the term opposes the content loss. The generative gradient
+is as it was added, after decay and cap. Distance: of the weights from the pre-trained ones,
+relative to the norm of these."""
+
+
+def reasons(results: Results) -> str:
+    """Sizes of the gradients by term, and by block for the two recipes."""
+    rows, blocks = [], []
+    for study in GRADIENTS.values():
+        for task in study.tasks:
+            if (key := f'{study.name}_{task}_s0') not in results:
+                continue
+            found = results[key]['gradients']
+            label = ARMS[study.arm].label
+            cells = [_term(found, name) for name in TERMS]
+            rows.append([label, task, f'{100 * found["drift_of_all"]:.0f} %', *cells])
+            if study.arm in ('preprint', 'released_added'):
+                blocks += _by_block(found, label, task)
+    if not rows:
+        return ''
+    parts = [_TEXT.format(batches=next(iter(GRADIENTS.values())).batches)]
+    parts.append(table(['arm', 'task', 'distance', *TERMS.values()], rows))
+    if blocks:
+        names = next(r['gradients']['blocks'] for r in results.values() if 'gradients' in r)
+        parts += ['By block, from the input to the output:', table(['', *names], blocks)]
+    return '\n\n'.join(parts)
+
+
+def _term(found: dict, name: str) -> str:
+    """Such as ".04 (.01 to .30) [10 %, -.04]"."""
+    if name not in found['norms']:
+        return EMPTY
+    shares = relative(found, name)
+    low, middle, high = (decimals(f(shares)) for f in (np.min, np.median, np.max))
+    updates, cosine = found['updates'][name], found['cosines'][name]
+    return f'{middle} ({low} to {high}) [{100 * updates:.0f} %, {decimals(cosine)}]'
+
+
+def relative(found: dict, name: str) -> np.ndarray:
+    """The norms (blocks,) of a term's gradient relative to those of the content loss."""
+    content = np.array(found['norms'][CONTENT])
+    return np.array(found['norms'][name]) / np.where(content > 0, content, np.nan)
+
+
+def _by_block(found: dict, label: str, task: str) -> list[list[str]]:
+    return [
+        [f'{label}, {task}: {shown}', *(decimals(share) for share in relative(found, name))]
+        for name, shown in TERMS.items()
+        if name in found['norms']
+    ]
