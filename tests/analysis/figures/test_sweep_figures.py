@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from paper_ablations import SWEEPS as PAPER_SWEEPS
+from paper_ablations import UNIFIED_SWEEPS
 
-from dtir_mm.analysis.ablations import SWEEPS as PAPER_SWEEPS
-from dtir_mm.analysis.ablations import UNIFIED_SWEEPS
 from dtir_mm.analysis.figures.sweeps import SWEEPS, sweep_figure
 from dtir_mm.analysis.run_files import read_runs
 

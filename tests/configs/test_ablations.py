@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-
-from dtir_mm.analysis.ablations import (
+from paper_ablations import (
     ABLATIONS,
     SWEEPS,
     UNIFIED_ABLATIONS,
