@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dtir_mm.analysis.run_logs import RunLog, read_logs
+from dtir_mm.engine.checkpoint import checkpoints_in, iteration_of
 from dtir_mm.engine.hooks.incremental_task_scheduler_hook import TABLE_FILE
 from dtir_mm.engine.task_schedule import TaskSchedule
 from dtir_mm.evaluation.restoration_metric import FIGURES
@@ -42,12 +43,19 @@ class Training:
         series: iterations and values of each logged name, such as "content" or "psnr".
         forgetting: the table of incremental training, if any.
         log: messages, environment and config.
+        saved: updates of the newest checkpoint; 0 if there is none.
     """
 
     name: str
     series: dict[str, Series]
     forgetting: Forgetting | None
     log: RunLog
+    saved: int
+
+    @property
+    def updates(self) -> int:
+        """The updates that were done, as far as logs and checkpoints tell."""
+        return max([self.saved, *(points[-1][0] for points in self.series.values())])
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -168,6 +176,7 @@ def _read_training(folder: Path, name: str) -> Training:
         read_series(folder),
         read_forgetting(table) if table.is_file() else None,
         read_logs(folder),
+        max(map(iteration_of, checkpoints_in(folder)), default=0),
     )
 
 

@@ -26,6 +26,12 @@ class RunLog:
     environment: dict[str, str]
     config: str
 
+    @property
+    def planned_updates(self) -> int | None:
+        """``train_cfg.max_iters`` of the config; None if it is not in it."""
+        found = re.search(r'^train_cfg = dict\([^()]*?\bmax_iters=([\d_]+)', self.config, re.M)
+        return int(found[1]) if found else None
+
 
 def read_logs(folder: Path) -> RunLog:
     """The logs in a work directory; a resumed run has one for each session."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dtir_mm.apis.restore_file import Settings, restore_file
 from dtir_mm.apis.restore_plan import Job, Naming
-from dtir_mm.apis.restoring import choose_step, in_words, prepared
+from dtir_mm.apis.restoring import choose_step, prepared
 from dtir_mm.image_file import ImageFile, write_image_file
 from dtir_mm.image_io import pixel_count, read_image
+from dtir_mm.models.restorers.blind_inference import UNSURE, Prediction
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.models.restorers.task_timesteps import BLIND, untrained_warning
 from dtir_mm.models.restorers.tiling import DEFAULT_TILE
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 """Larger photographs are refused: the browser has to show two of them."""
+NOUNS = {
+    'noisy': 'noise', 'rainy': 'rain', 'jpeg': 'JPEG compression', 'snowy': 'snow',
+    'inpainting': 'scratches', 'raindrop': 'raindrops', 'shadowed': 'shadow',
+    'low_light': 'low light', 'hazy': 'haze', 'blurry': 'blur',
+}  # fmt: skip
+"""What the page calls our degradations; others go by their own name."""
 _KEPT, _EVERY = 24 * 3600, 600  # seconds
 _TEXT = """\
 # Restore a photograph
@@ -90,6 +97,18 @@ def restored_in(
     return Restored(images, words, job.result)
 
 
+def in_words(found: Prediction) -> str:
+    """What was found, for the owner of a photograph."""
+    sure = '' if found.probability is None else f' ({found.probability:.0%} probable)'
+    if found.task == UNSURE:
+        return 'The model is not sure which degradation this is, and restored it cautiously.'
+    if not found.t:
+        return f'No degradation was found{sure}: the photograph is returned as it is.'
+    if found.task is None:
+        return 'Restored.'
+    return f'Restored: {NOUNS.get(found.task, found.task)}{sure}'
+
+
 def demo_page(restorer: Restorer, folder: Path, tile: int | None) -> 'gradio.Blocks':
     """The page on which photographs are restored.
 
@@ -107,7 +126,10 @@ def demo_page(restorer: Restorer, folder: Path, tile: int | None) -> 'gradio.Blo
                 photo = gr.File(label='Photograph', file_types=['image'])
                 choices = _choices(restorer)
                 task = gr.Dropdown(
-                    choices, value=choices[0][1], label='Degradation', filterable=False
+                    choices,
+                    value='' if choices[0][1] == '' else None,  # else one has to be chosen
+                    label='Degradation',
+                    filterable=False,
                 )
                 strength = gr.Slider(
                     0, 1, value=1, step=0.05, label='Strength',
@@ -127,13 +149,14 @@ def demo_page(restorer: Restorer, folder: Path, tile: int | None) -> 'gradio.Blo
             outputs,
             show_progress_on=images,
         )
-        photo.change(_nothing, outputs=outputs)
+        for changed in (photo.change, task.input, strength.release):
+            changed(_nothing, outputs=outputs)
     return page
 
 
 def _choices(restorer: Restorer) -> list[tuple[str, str]]:
-    """The degradations to choose from, as label and value; the first one is chosen at first."""
-    tasks = [(task, task) for task in restorer.timesteps.by_task if task != BLIND]
+    """The degradations to choose from, as label and value; "" leaves the choice to the model."""
+    tasks = [(NOUNS.get(task, task), task) for task in restorer.timesteps.by_task if task != BLIND]
     try:
         blind = choose_step(restorer) is None
     except ValueError:  # there are several, and nothing to predict them
@@ -150,10 +173,13 @@ def _restoring(
     progress = gr.Progress()  # as a default value, gradio replaces it with that of a call
 
     def restore(
-        photo: str | None, task: str, strength: float, bar: gr.Progress = progress
+        photo: str | None, task: str | None, strength: float, bar: gr.Progress = progress
     ) -> Iterator[tuple[Any, ...]]:
         if photo is None:
             yield _nothing('Choose a photograph first.')
+            return
+        if task is None:
+            yield _nothing('Choose the degradation first: this model does not predict it.')
             return
         bar(0, desc='Restoring')
         with TemporaryDirectory(dir=folder) as results:

@@ -30,7 +30,7 @@ def tile_note(restorer: Restorer, size: tuple[int, int], t: int) -> str | None:
     return (
         f'the network computes statistics over the whole image, and here over each tile of '
         f'{restorer.tile} pixels: the result differs from that of the whole image, and brightness '
-        f'may vary between tiles. A larger tile reduces this'
+        f'may vary between tiles. A larger tile (--tile) reduces this'
     )
 
 

@@ -1,9 +1,11 @@
 """Parts of a report: intervals, the best method, names of methods, axes, and which images fit."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from scipy import stats
 
 from dtir_mm.analysis.comparison_strip import comparison_strip
@@ -16,6 +18,8 @@ from dtir_mm.analysis.run_files import Evaluation, Training
 from dtir_mm.analysis.run_logs import RunLog
 from dtir_mm.analysis.summary import mean_rows, write_rows_csv
 from dtir_mm.image_io import save_image
+
+QUICK = 'configs/mini/quick_dtir-unet-w16_scratch_noisy_b8-1000.py'
 
 
 def evaluation(folder, method, gain, domains=('source',), images=3, n=6) -> Evaluation:
@@ -167,10 +171,50 @@ def test_groups_of_curves_are_called_what_they_are():
         'finetune': {'content': [(1, 0.5)], 'noise': [(1, 0.5)]},
         'begun': {},
     }
-    trainings = [Training(name, each, None, log) for name, each in series.items()]
+    trainings = [Training(name, each, None, log, 0) for name, each in series.items()]
     groups = {group.title: list(group.styles) for group in training_charts(trainings)}
     assert groups == {
         'rainy': ['validated'],
         'Pre-training': ['pretrain'],
         'Not validated': ['finetune', 'begun'],
     }
+
+
+def test_runs_that_have_not_ended_are_named():
+    log = RunLog({}, {}, "train_cfg = dict(\n    max_iters=1000, type='IterationTrainLoop')\n")
+    losses = {'content': [(50, 0.5), (100, 0.4)]}
+    trainings = [
+        Training('killed', losses, None, log, 0),
+        Training('stopped', losses, None, log, 250),
+        Training('ended', losses, None, log, 1000),
+        Training('of unknown length', losses, None, RunLog({}, {}, ''), 100),
+        Training('empty', {}, None, log, 0),
+    ]
+    (group,) = training_charts(trainings)
+    assert group.notes == [
+        'killed has done 100 of 1000 updates. It has no checkpoint.',
+        'stopped has done 250 of 1000 updates.',
+        'empty recorded no values.',
+    ]
+
+
+def test_the_planned_updates_are_those_of_the_config():
+    text = Config.fromfile(Path(__file__).resolve().parents[2] / QUICK).pretty_text
+    assert RunLog({}, {}, text).planned_updates == 1000
+    assert RunLog({}, {}, 'train_cfg = None\n').planned_updates is None
+
+
+def test_the_best_is_bold_which_may_be_the_input_and_as_printed(tmp_path):
+    tests = [evaluation(tmp_path, name, 1, images=1) for name in ('a', 'b', 'c')]
+    for test, psnr in zip(tests, (17.004, 17.0, 16.0), strict=True):
+        for row in test.rows[test.method]:
+            row |= {'psnr': psnr, 'ssim': 0.5, 'input_psnr': 16.5, 'input_ssim': 0.6}
+    methods = named_methods(tests)
+    tables = {t.metric: t for t in summary_tables(summary_rows(methods), methods)}
+
+    def bold(metric):
+        *_, cells = tables[metric].lines[0]
+        return [name for name, c in zip(tables[metric].methods, cells, strict=True) if c.best]
+
+    assert bold('psnr') == ['a', 'b']
+    assert bold('ssim') == ['input']

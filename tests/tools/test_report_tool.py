@@ -287,9 +287,9 @@ def test_curves_have_the_numbers_of_the_logs(chromium, unified):
     with open_page(chromium, unified.page.as_uri()) as page:
         for title, points in (
             ('Restoration loss', losses),
-            ('PSNR of validation, dB', [f'run, {2 + 2 * i}: {psnr[i]:.6g}' for i in range(2)]),
+            ('Validation PSNR, dB', [f'run, {2 + 2 * i}: {psnr[i]:.6g}' for i in range(2)]),
         ):
-            chart = page.get_by_role('img', name=f'{title} over updates')
+            chart = page.get_by_role('img', name=f'{title} against updates')
             assert chart.locator('circle title').all_text_contents() == points
 
 
@@ -343,6 +343,7 @@ def test_configs_environment_and_messages_are_those_of_the_runs(chromium, single
         assert 'PyTorch' in run.locator('dt').all_text_contents()
         shown = page.locator('#messages').inner_text()
         assert all(line in shown for line in warnings)
+        assert '2 training runs, 2 tests' in page.locator('header').inner_text()
 
 
 def test_the_page_is_one_small_file_and_is_not_overwritten(single, run_tool, failure_of):
@@ -355,6 +356,11 @@ def test_the_page_is_one_small_file_and_is_not_overwritten(single, run_tool, fai
     before = single.page.read_text()
     assert 'written: ' in run_tool(*arguments, '--overwrite')
     assert single.page.read_text() == before
+    single.page.write_text('<p>My own page</p>')
+    message = failure_of(*arguments, '--overwrite')
+    assert 'index.html is not a report of dtir-mm, so it is kept' in message
+    assert single.page.read_text() == '<p>My own page</p>'
+    single.page.write_text(before)
 
 
 def test_folders_without_results_are_named(failure_of, single, tmp_path):
@@ -376,4 +382,4 @@ def test_tests_on_other_images_do_not_share_a_page(failure_of, single, tmp_path)
         row['n'] -= row['domain'] == 'target'
     (other / 'summary.json').write_text(json.dumps(summary))
     message = failure_of('report', single.folder / 'test_ours', other, '--out', tmp_path)
-    assert 'tested rainy / target on other images, or by another protocol' in message
+    assert 'tested rainy / target on 2 and on 3 images, and cannot be compared' in message

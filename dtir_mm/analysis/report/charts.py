@@ -20,10 +20,10 @@ _TITLES = {
     'content': 'Restoration loss',
     'noise': 'Generative loss',
     'denoising': 'Generative loss',
-    'val_noise_loss': 'Generative loss, validation images',
-    'val_denoising_loss': 'Generative loss, validation images',
+    'val_noise_loss': 'Validation generative loss',
+    'val_denoising_loss': 'Validation generative loss',
     'classifier_loss': 'Classification loss',
-    'psnr': 'PSNR of validation, dB',
+    'psnr': 'Validation PSNR, dB',
     'grad_norm': 'Gradient norm',
 }
 
@@ -157,10 +157,14 @@ def line_chart(
 
 @dataclass(frozen=True)
 class ChartGroup:
-    """The curves of all runs that were validated on the same tasks; ``title`` names these."""
+    """The curves of all runs that were validated on the same tasks; ``title`` names these.
+
+    ``notes`` name runs that have not ended, and those that recorded nothing.
+    """
 
     title: str
     styles: dict[str, int]
+    notes: list[str]
     charts: list[Chart] = field(default_factory=list)
 
 
@@ -171,12 +175,25 @@ def training_charts(trainings: Sequence[Training]) -> list[ChartGroup]:
         groups.setdefault(_title(training), []).append(training)
     found = []
     for title_of_group, runs in groups.items():
-        group = ChartGroup(title_of_group, {run.name: i for i, run in enumerate(runs)})
+        styles = {run.name: i for i, run in enumerate(runs)}
+        notes = [note for run in runs if (note := _unfinished(run))]
+        group = ChartGroup(title_of_group, styles, notes)
         for name, title in _TITLES.items():
             if series := {run.name: run.series[name] for run in runs if name in run.series}:
                 group.charts.append(line_chart(title, 'updates', series, group.styles, x_min=0))
         found.append(group)
     return found
+
+
+def _unfinished(training: Training) -> str | None:
+    """What keeps a run's curves from being whole."""
+    if not training.series:
+        return f'{training.name} recorded no values.'
+    done, of = training.updates, training.log.planned_updates
+    if of is None or done >= of:
+        return None
+    kept = '' if training.saved else ' It has no checkpoint.'
+    return f'{training.name} has done {done} of {of} updates.{kept}'
 
 
 def _title(training: Training) -> str:

@@ -45,9 +45,10 @@ class Example:
 
     @property
     def after(self) -> Panel:
-        """The right side: "ours", or the last method."""
+        """The right side, which is "ours" or else the method with the highest PSNR."""
         restored = self.panels[1:-1]
-        return next((panel for panel in restored if panel.label == 'ours'), restored[-1])
+        ours = next((panel for panel in restored if panel.label == 'ours'), None)
+        return ours or max(restored, key=lambda panel: panel.psnr or 0)
 
     @property
     def weight(self) -> int:

@@ -57,10 +57,19 @@ def summary_rows(methods: Sequence[Method]) -> list[dict[str, Any]]:
             key = row['task'], row['domain']
             first, other = inputs.setdefault(key, (row, method))
             if first['n'] != row['n'] or abs(first['psnr'] - row['psnr']) > _SAME:
+                tests = method.evaluation, other.evaluation
+                counts = row['n'], first['n']
+                how = (
+                    f'on {counts[0]} and on {counts[1]} images'
+                    if counts[0] != counts[1]
+                    else 'on different images'
+                    if tests[0].summary['protocol'] == tests[1].summary['protocol']
+                    else f'by the protocols {tests[0].summary["protocol"]} and '
+                    f'{tests[1].summary["protocol"]}'
+                )
                 raise ValueError(
-                    f'{method.evaluation.name} and {other.evaluation.name} tested '
-                    f'{" / ".join(key)} on other images, or by another protocol, and cannot be '
-                    f'compared: name them one at a time'
+                    f'{tests[0].name} and {tests[1].name} tested {" / ".join(key)} {how}, and '
+                    f'cannot be compared: name them one at a time'
                 )
         rows += mean_rows(method.rows, method.label)
     return [row for row, _ in inputs.values()] + rows

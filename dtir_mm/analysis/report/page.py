@@ -11,12 +11,14 @@ from dtir_mm.analysis.report.charts import Chart, matching_chart, training_chart
 from dtir_mm.analysis.report.examples import read_examples
 from dtir_mm.analysis.report.methods import named_methods, summary_rows
 from dtir_mm.analysis.report.tables import DECIMALS, TITLES, heat_map, image_rows, summary_tables
-from dtir_mm.analysis.run_files import RunFiles, read_runs
+from dtir_mm.analysis.run_files import Evaluation, RunFiles, Training, read_runs
 from dtir_mm.analysis.summary import verdict
 from dtir_mm.files import require_new, write_text
 from dtir_mm.matching.timestep_match import TimestepMatch, describe_match
 
 MAX_BYTES = 15_000_000
+HEADING = 'Report of dtir_mm'  # by which a page is known
+_CAP = 100.0  # dB of identical images
 _TEMPLATES = files('dtir_mm.analysis.report') / 'templates'
 
 
@@ -33,13 +35,15 @@ def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: see ``read_runs`` and ``summary_rows``; or the page exists, or would be larger
-            than 15 MB without any image.
+        ValueError: see ``read_runs`` and ``summary_rows``; or the page exists (to be overwritten,
+            it must be a report), or would be larger than 15 MB without any image.
     """
     page = Path(out) / 'index.html'
     if Path(out).is_file():
         raise ValueError(f'{out} is a file: the page needs a folder')
     require_new(page, overwrite)
+    if page.is_file() and HEADING not in page.read_text(encoding='utf-8', errors='replace'):
+        raise ValueError(f'{page} is not a report of dtir-mm, so it is kept: name another folder')
     runs = read_runs(folders)
     methods = named_methods(runs.evaluations)
     rows = summary_rows(methods)
@@ -56,7 +60,11 @@ def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool
             for training in runs.trainings
             if training.forgetting
         ],
-        'runs': [*runs.trainings, *runs.evaluations],
+        'trainings': runs.trainings,
+        'tests': runs.evaluations,
+        'messages': _messages(runs),
+        'perfect': any(row['psnr'] is not None and row['psnr'] >= _CAP for row in rows),
+        'heading': HEADING,
         'decimals': DECIMALS,
         'titles': TITLES,
     }
@@ -91,6 +99,19 @@ def render(context: dict[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template('report.html')
     return page.render(context, script=script, script_hash=digest, style=source('report.css'))
+
+
+def _messages(runs: RunFiles) -> list[tuple[tuple[str, ...], list[tuple[str, str, int]]]]:
+    """Level, text and count of each message, by the names of the runs that logged it."""
+    logged: dict[tuple[str, str], dict[str, int]] = {}
+    every: list[Training | Evaluation] = [*runs.trainings, *runs.evaluations]
+    for run in every:
+        for message, count in run.log.messages.items():
+            logged.setdefault(message, {})[run.name] = count
+    found: dict[tuple[str, ...], list[tuple[str, str, int]]] = {}
+    for (level, text), counts in logged.items():
+        found.setdefault(tuple(counts), []).append((level, text, max(counts.values())))
+    return list(found.items())
 
 
 def _matches(runs: RunFiles) -> dict[str, list[tuple[str, str, Chart | None]]]:

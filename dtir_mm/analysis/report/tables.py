@@ -22,7 +22,7 @@ _LOST_MOST = 3.0  # dB of forgetting that have the strongest colour
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean, its 95 % interval over the images, and whether it is the best restored one."""
+    """A mean, its 95 % interval over the images, and whether none is better, as printed."""
 
     value: float
     interval: tuple[float, float] | None
@@ -49,15 +49,15 @@ def summary_tables(rows: Sequence[dict[str, Any]], methods: Sequence[Method]) ->
         lines = []
         for task, domain in sorted({key[:2] for key in means}, key=_average_last):
             found = [means.get((task, domain, label)) for label in labels]
-            restored = [r[metric] for r in found if r and r['method'] != 'input']
-            best = _BETTER[metric](restored) if len(restored) > 1 else None
+            printed = [None if r is None else round(r[metric], DECIMALS[metric]) for r in found]
+            best = _BETTER[metric](value for value in printed if value is not None)
             cells = [
                 None if r is None else Cell(
                     r[metric],
                     intervals.get((task, domain, r['method'], metric)),
-                    r['method'] != 'input' and r[metric] == best,
+                    value == best,
                 )
-                for r in found
+                for r, value in zip(found, printed, strict=True)
             ]  # fmt: skip
             lines.append((task, domain, max(r['n'] for r in found if r), cells))
         if lines:
