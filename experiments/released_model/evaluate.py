@@ -1,13 +1,13 @@
-"""Measures a model that restores ten degradations, told the degradation or blind.
+"""Measures a model that restores ten degradations, non-blind and blind.
 
     python experiments/released_model/evaluate.py CHECKPOINT [--photos data/photos] [--split test]
         [--cbsd68 DIR] [--live1 DIR] [--out FILE]
 
 Photographs are those of ``tools/prepare_photos.py data/photos``, at half size (``cases.py``).
-Told, an image is restored at the time step of its degradation; of two degradations, at the step of
-either. Blind, at the step that the classifier decides on; a network without a classifier, at the
-step for an unknown degradation ("blind"), if it has one. The file has the figures of each
-photograph, of the input too.
+Non-blind ("told" in the results), an image is restored at the time step of its degradation; of two
+degradations, at the step of either. Blind, at the step that the classifier decides on; a network
+without a classifier, at the step for an unknown degradation ("blind"), if it has one. The file has
+the figures of each photograph, of the input too.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 class Subject:
-    """A restorer, told the task of an image or blind."""
+    """A restorer, given the task of an image, or blind."""
 
     def __init__(self, restorer: Restorer) -> None:
         self.restorer = restorer

@@ -26,6 +26,7 @@ CARD = FOLDER.parents[1] / 'dtir_mm' / 'released' / 'README.md'
 README = FOLDER.parents[1] / 'README.md'
 _BEGIN, _END = '<!-- measured -->\n', '<!-- end of measured -->'
 _ARMS = {'scratch': 'from scratch, 9900 updates', 'paradigm': 'pre-trained, 3000 + 6900 updates'}
+_MODES = {'told': 'non-blind', 'blind': 'blind'}  # in the files, and in the text
 _GOOD = 45  # dB, of a clean photograph that comes back
 _GAIN = 0.05  # dB, above which a classical method counts as useful
 
@@ -88,7 +89,7 @@ def text_of(folder: Path) -> str:
 def overview(folder: Path) -> str:
     """A table of the mean PSNR at the source severity, as markdown."""
     released, classical = (Measurements(folder / f'{n}.json') for n in ('released', 'classical'))
-    rows = [['PSNR, dB', 'input', 'best classical method', 'told', 'blind']]
+    rows = [['PSNR, dB', 'input', 'best classical method', *_MODES.values()]]
     for task in TASKS:
         case = released.case('source', task)
         best = mean(classical.case('source', task), 'classical')
@@ -106,7 +107,7 @@ def _origin(released: Measurements) -> str:
         f'`{about["file"]}` (sha256 {about["file_sha256"][:12]}), measured at commit '
         f'{str(about["commit"])[:12]} under protocol `{about["protocol"]}`: {figures}, means over '
         f'the {len(case["photos"])} photographs of the {about["split"]} split at half size. '
-        f'"Told" means that the degradation is given (`--task`), "blind" that the classifier '
+        f'"Non-blind" means that the degradation is given (`--task`), "blind" that the classifier '
         f'decides.'
     )
 
@@ -121,8 +122,9 @@ def _verdict(released: Measurements, others: dict[str, Measurements]) -> str:
     lines = ['Its mean PSNR is higher than that of', '']
     for name, rival in rivals.items():
         counts = [
-            f'{method}, {" and ".join(_count(released, method, rival, s) for s in SEVERITIES)}'
-            for method in (('told',) if rival[1] == 'told' else ('told', 'blind'))
+            f'{mode}, {" and ".join(_count(released, method, rival, s) for s in SEVERITIES)}'
+            for method, mode in _MODES.items()
+            if rival[1] != 'told' or method == 'told'
             if mean(released.case('source', TASKS[0]), method) is not None
         ]
         lines.append(f'- **{name}**: {"; ".join(counts)}')
@@ -145,8 +147,7 @@ def _severity(released: Measurements, others: dict[str, Measurements], severity:
         f'{severity} severity',
         'input',
         'best classical method',
-        'told',
-        'blind',
+        *_MODES.values(),
         'predicted',
     ]
     rows = [[*header, *(_ARMS[name] for name in arms)]]
@@ -186,7 +187,7 @@ def _notes(others: dict[str, Measurements]) -> str:
     ]
     given = [cell(classical.case(severity, 'inpainting'), 'holes given') for severity in SEVERITIES]
     lines = [
-        'Classical methods (OpenCV, scikit-image) are told the task; their settings, and the best '
+        'Classical methods (OpenCV, scikit-image) are non-blind; their settings, and the best '
         'of them for each task, were chosen on the validation photographs at the source severity '
         f'([classical.json](../../experiments/released_model/results/classical.json)). Given the '
         f'true holes, inpainting gives {" and ".join(given)} (source and target); otherwise holes '
@@ -202,7 +203,7 @@ def _notes(others: dict[str, Measurements]) -> str:
 
 def _composites(released: Measurements) -> str:
     rows = [
-        ['two degradations', 'input', 'blind', 'predicted', 'told the first', 'told the second']
+        ['two degradations', 'input', 'blind', 'predicted', 'given the first', 'given the second']
     ]
     for tasks in released.keys(COMPOSITE):
         case = released.case(COMPOSITE, *tasks)
@@ -227,11 +228,11 @@ def _clean(released: Measurements) -> str:
 
 
 def _artefacts(released: Measurements) -> str:
-    rows = [['artefacts, source severity', 'input', 'told', 'blind']]
+    rows = [['artefacts, source severity', 'input', *_MODES.values()]]
     names = {'border': 'error at the border / inside', 'grid': 'error at periods of 2 to 16 pixels'}
     for figure, name in names.items():
         cells = []
-        for method in ('input', 'told', 'blind'):
+        for method in ('input', *_MODES):
             values = [mean(released.case('source', task), method, figure) for task in TASKS]
             measured = [value for value in values if value is not None]
             cells.append(
@@ -252,7 +253,7 @@ def _papers(released: Measurements) -> str:
     if None in cases.values():
         return ''
     rows = [['', 'noisy: CBSD68, sigma 50', 'JPEG: LIVE1, quality 10']]
-    names = {'input': 'input', 'told': 'this model, told', 'blind': 'this model, blind'}
+    names = {'input': 'input'} | {key: f'this model, {name}' for key, name in _MODES.items()}
     rows += [
         [name, *(cell(case, method) for case in cases.values())]
         for method, name in names.items()

@@ -78,11 +78,11 @@ def test_cells_are_means(results):
 def test_the_text_counts_and_lists(results):
     text = text_of(results)
     assert (
-        '- **the input**: told, on 9 of 10 tasks at the source severity (not noisy) and on 9 of 10 '
-        'tasks at the target severity (not noisy); blind, on 5 of 10'
+        '- **the input**: non-blind, on 9 of 10 tasks at the source severity (not noisy) and on 9 '
+        'of 10 tasks at the target severity (not noisy); blind, on 5 of 10'
     ) in text
     assert (
-        '- **the best classical method**: told, on 5 of 10 tasks at the source severity (not '
+        '- **the best classical method**: non-blind, on 5 of 10 tasks at the source severity (not '
         'noisy, rainy, jpeg, snowy, inpainting)'
     ) in text
     assert '| rainy | 20.00 / .750 | 24.50 / .750, gamma | 21.00 / .750 |' in text
@@ -92,7 +92,7 @@ def test_the_text_counts_and_lists(results):
         'Clean photographs restored blind: 1 of 2 come back above 45 dB, 1 of 2 are found to be '
         'clean and returned unchanged; the lowest PSNR is 44.0 dB.'
     ) in text
-    assert '| this model, told | 27.00 / .750 | 27.00 / .750 |' in text
+    assert '| this model, non-blind | 27.00 / .750 | 27.00 / .750 |' in text
     assert '| Ours, quoted | 27.53 / .787 / .252 | 27.01 / .796 / .262 |' in text
     assert 'from scratch' not in text
 
@@ -100,7 +100,7 @@ def test_the_text_counts_and_lists(results):
 def test_the_same_network_by_another_recipe_is_a_column(results):
     write_record(results / 'scratch.json', ABOUT, released_cases())
     text = text_of(results)
-    assert '- **the same network from scratch, 9900 updates**: told, on 0 of 10 tasks' in text
+    assert '- **the same network from scratch, 9900 updates**: non-blind, on 0 of 10 tasks' in text
     assert text.count('| from scratch, 9900 updates |') == 2
 
 
