@@ -15,6 +15,8 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
     'generated',
+    'navigation_titles',
+    'plain_attributes',
     'repository_links',
 ]
 

@@ -107,6 +107,21 @@ def test_every_command_has_its_help(site):
         assert f'usage: dtir-mm {name}' in page, name
 
 
+def test_docstrings_of_attributes_have_no_types(site):
+    """Napoleon would take the words before a colon for one."""
+    pages = {path.stem: path.read_text('utf-8') for path in (site / 'docs' / 'api').glob('*.html')}
+    fields = set(re.findall('<dt class="field-(?:odd|even)">(.*?)<', ''.join(pages.values())))
+    assert fields == {'Parameters', 'Raises', 'Variables'}
+    assert '<p>The right side: “ours”, or the last method.</p>' in pages['report']
+
+
+def test_pages_have_the_titles_of_the_navigation(site):
+    page = (site / 'docs' / 'index.html').read_text()
+    following = re.search('class="next-page" href="(.*?)".*?class="title">(.*?)<', page, re.S)
+    assert following.groups() == ('../README.html', 'Get started')
+    assert '<title>Get started - ' in (site / 'README.html').read_text()
+
+
 def test_nothing_is_loaded_from_elsewhere(site):
     files = [path for path in site.rglob('*') if path.suffix in {'.html', '.css', '.js', '.svg'}]
     assert len(files) > 60

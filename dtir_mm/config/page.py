@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_HEAD = """# Keys of a config
+_HEAD = """# Config reference
 
 Generated from docstrings by `python tools/config_schema.py`: do not edit this page. For editors
 there is [config.schema.json](config.schema.json): in VS Code, map it to your `.yaml` or `.json`
