@@ -272,8 +272,8 @@ def read_image_rows(path: str | Path) -> list[dict[str, Any]]:
     except (KeyError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not a table of images of dtir-mm test: {error}') from error
     except (csv.Error, ValueError) as error:
-        number = table.reader.line_num
-        raise ValueError(f'line {number} of {path} is damaged ({error}): repeat the test') from error
+        place = f'line {table.reader.line_num} of {path}'
+        raise ValueError(f'{place} is damaged ({error}): repeat the test') from error
     return rows
 
 
