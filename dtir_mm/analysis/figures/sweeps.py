@@ -27,21 +27,26 @@ class Sweep:
         key: of their configs.
         label: of the axis.
         ratios: whether the ratios of values count, as on a logarithmic axis.
+        counts: whether values are counts, which only exist where there is a tick.
     """
 
     key: str
     label: str
     ratios: bool = False
+    counts: bool = False
 
 
 SWEEPS = {
     'timestep': Sweep(_TIMESTEPS, 'time step t'),
     'depth': Sweep('default_hooks.layer_wise_decay.fraction', 'share of depth trained to generate'),
     'share': Sweep('model.step.mixing.ratio', 'share of generative samples'),
-    'lambda': Sweep('model.step.regularizers.importance.weight', r'$\lambda$', ratios=True),
+    'lambda': Sweep(
+        'model.step.regularizers.importance.weight', r'weight $\lambda$ of $L_\mathrm{reg}$',
+        ratios=True,
+    ),
     'decay': Sweep('default_hooks.layer_wise_decay.rate', 'decay rate a', ratios=True),
-    'experts': Sweep('model.backbone.adapters.num_experts', r'experts $N_E$'),
-}
+    'experts': Sweep('model.backbone.adapters.num_experts', r'experts $N_E$', counts=True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,13 @@ def sweep_figure(sweep: Sweep, runs: RunFiles) -> Drawn:
                 _draw_line(axis, line, i)
         axis.set(xlabel=sweep.label, ylabel='PSNR in dB')
         axis.grid(color='0.9')
-        if sweep.ratios:
-            _space_by_ratio(axis, sorted({point.value for point in points}))
+        values = sorted({point.value for point in points})
+        if sweep.ratios and values[0] > 0:  # a logarithmic axis cannot show 0
+            axis.set_xscale('log')
+            axis.set_xlabel(f'{sweep.label} (log scale)')
+            _set_ticks(axis, values)
+        elif sweep.counts:
+            _set_ticks(axis, values)
     legend(figure, 4)
     return Drawn(figure, _other_differences(sweep, points))
 
@@ -150,9 +160,6 @@ def _draw_line(axis: 'Axes', points: Sequence[Point], index: int) -> None:
     )  # fmt: skip
 
 
-def _space_by_ratio(axis: 'Axes', values: Sequence[float]) -> None:
-    """A logarithmic axis, which cannot show 0."""
-    if values[0] > 0:
-        axis.set_xscale('log')
-        axis.set_xticks(values, [f'{value:g}' for value in values])
-        axis.set_xticks([], minor=True)
+def _set_ticks(axis: 'Axes', values: Sequence[float]) -> None:
+    axis.set_xticks(values, [f'{value:g}' for value in values])
+    axis.set_xticks([], minor=True)
