@@ -10,6 +10,8 @@ from pathlib import Path
 from dtir_mm.names import shortened, shown
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# In some folders, such as /proc, a new file is "no such file".
+_FOLDER_REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 _NEARLY_NOTHING = 64 * 2**10  # free bytes that writers leave on a full disk
 
 
@@ -46,6 +48,7 @@ def replacing(
     Raises:
         ExistsByNowError: ``new`` is set and the file exists.
         DiskFullError: the disk, or the user's quota on it, is full.
+        OSError: the file cannot be written; the error names ``path``, not the temporary one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,8 @@ def replacing(
         if _is_of_full_disk(error, path.parent):
             needed = None if size is None else size()
             raise DiskFullError(_lack_of_space(path, temporary, needed)) from error
+        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            raise _error_of(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -74,6 +79,14 @@ def _link(temporary: Path, path: Path) -> None:
         except FileExistsError:
             raise ExistsByNowError(path) from error
         os.replace(temporary, path)
+
+
+def _error_of(path: Path, error: OSError) -> OSError:
+    """An error of the temporary file, of the same type (which follows from errno), of ``path``."""
+    reason = error.strerror
+    if error.filename2 is None and error.errno in _FOLDER_REFUSES:  # it could not be created
+        reason = f'{reason} (its folder cannot be written to)'
+    return OSError(error.errno, reason, str(path))
 
 
 def names_full_disk(error: BaseException) -> bool:

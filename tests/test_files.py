@@ -1,6 +1,7 @@
 """Atomic replacement of files, and messages on a full disk."""
 
 import errno
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -75,6 +76,39 @@ def test_other_errors_are_not_changed_on_a_full_disk(tmp_path, monkeypatch):
         with pytest.raises(type(wrong)) as error, replacing(tmp_path / 'new'):
             raise wrong
         assert error.value is wrong
+
+
+@pytest.mark.parametrize(
+    ('code', 'kind', 'reason'),
+    [
+        (errno.EACCES, PermissionError, 'Permission denied (its folder cannot be written to)'),
+        (errno.EROFS, OSError, 'Read-only file system (its folder cannot be written to)'),
+        (errno.EMFILE, OSError, 'Too many open files'),
+    ],
+)
+def test_a_file_that_cannot_be_created_is_named_itself(tmp_path, monkeypatch, code, kind, reason):
+    def refuse(self, content):
+        raise OSError(code, os.strerror(code), str(self))
+
+    monkeypatch.setattr(Path, 'write_bytes', refuse)
+    path = tmp_path / 'a.txt'
+    with pytest.raises(OSError) as error:
+        write_text(path, 'text')
+    assert str(error.value) == f"[Errno {code}] {reason}: '{path}'"
+    assert (type(error.value), error.value.filename) == (kind, str(path))
+
+
+def test_a_folder_that_takes_no_files_is_named_as_such():
+    with pytest.raises(FileNotFoundError, match=r"cannot be written to\): '/proc/a\.txt'$"):
+        write_text('/proc/a.txt', 'text')
+
+
+def test_a_folder_in_place_of_the_file_is_not_called_a_temporary_one(tmp_path):
+    (tmp_path / 'a').mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        write_text(tmp_path / 'a', 'text')
+    assert str(error.value) == f"[Errno 21] Is a directory: '{tmp_path / 'a'}'"
+    assert list(tmp_path.iterdir()) == [tmp_path / 'a']
 
 
 def test_folders_on_a_full_disk_are_rejected_early(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
-"""A second end of the training, on larger parts of larger crops: haze, shadow and blur more often.
+"""A second end of the training, on larger patches of larger crops, with more haze, shadow and blur.
 
-Haze and shadows extend over an image, so that a patch of 192 px of a crop of 288 px shows only a
-part of them. Crops are of the size of the photographs that the model is tested on.
+Haze and shadows extend over an image: a patch of a crop of 288 px shows only a part of them.
 """
 
 _base_ = [
@@ -17,12 +16,7 @@ _pipeline[0].size = 256
 # New pairs for every update, instead of a few in memory.
 _part = dict(_base_.train_dataloader.dataset, crop=448, draws=20, cache=False, pipeline=_pipeline)
 _large = dict(_part, degradations=['shadowed', 'hazy', 'blurry'], composites=0, untouched=0)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        datasets=[dict(_part, pair_seed=100), dict(_large, pair_seed=200, draws=40)],
-    ),
-)
+_parts = [dict(_part, pair_seed=100), dict(_large, pair_seed=200, draws=40)]
+train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=_parts))
 train_cfg = dict(max_iters=8000, val_interval=1000)
 load_from = 'work_dirs/blind_local-unet_cooldown-192px_b4-3k'

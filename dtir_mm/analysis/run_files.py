@@ -107,6 +107,7 @@ def read_runs(folders: Sequence[str | Path]) -> RunFiles:
 
     Raises:
         FileNotFoundError: there is no such folder.
+        NotADirectoryError: it is a file.
         ValueError: a folder has no results, or a file is damaged; the message names it.
     """
     roots = [Path(folder).resolve() for folder in folders]
@@ -114,6 +115,8 @@ def read_runs(folders: Sequence[str | Path]) -> RunFiles:
     found = RunFiles()
     seen: set[Path] = set()
     for given, root in zip(folders, roots, strict=True):
+        if root.is_file():
+            raise NotADirectoryError(f'{given} is a file, not a folder of results: name its folder')
         if not root.is_dir():
             raise FileNotFoundError(f'no such folder of results: {given}')
         paths = list(_result_files(root))
@@ -263,16 +266,32 @@ def _read_evaluation(folder: Path, name: str) -> Evaluation:
 
 
 def read_image_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The rows that ``write_rows_csv`` wrote; LPIPS is None if it was not measured."""
-    figures = [*FIGURES, *(f'input_{name}' for name in FIGURES)]
+    """The rows that ``write_rows_csv`` wrote; LPIPS is None if it was not measured.
+
+    Raises:
+        ValueError: it is not such a table, or is damaged; the message names the file, and the line.
+    """
     try:
         with open(path, newline='', encoding='utf-8') as file:
-            return [
-                row | {name: _figure(row, name) for name in figures} | {'t': int(row['t'])}
-                for row in csv.DictReader(file)
-            ]
-    except (KeyError, TypeError, ValueError) as error:
+            lines = file.readlines()
+        table = csv.DictReader(lines)
+        rows = [_image_row(row) for row in table]
+        if lines and not lines[-1].endswith('\n'):
+            raise ValueError('it has no end')
+    except (KeyError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not a table of images of dtir-mm test: {error}') from error
+    except (csv.Error, ValueError) as error:
+        place = f'line {table.reader.line_num} of {path}'
+        raise ValueError(f'{place} is damaged ({error}): repeat the test') from error
+    return rows
+
+
+def _image_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of text with its numbers."""
+    if None in row.values():
+        raise ValueError('it is cut off')
+    figures = [*FIGURES, *(f'input_{name}' for name in FIGURES)]
+    return row | {name: _figure(row, name) for name in figures} | {'t': int(row['t'])}
 
 
 def _figure(row: dict[str, Any], name: str) -> float | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtir_mm.analysis.config_text import parse_config
+
 _LINE = re.compile(r'\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - \S+ - ([A-Z]+) - (.*)')
 _REPORTED = ('WARNING', 'ERROR', 'CRITICAL')
 _SETTING = re.compile(r' {4}(\w[^:]*): (.+)')
@@ -28,9 +30,12 @@ class RunLog:
 
     @property
     def planned_updates(self) -> int | None:
-        """``train_cfg.max_iters`` of the config; None if it is not in it."""
-        found = re.search(r'^train_cfg = dict\([^()]*?\bmax_iters=([\d_]+)', self.config, re.M)
-        return int(found[1]) if found else None
+        """``train_cfg.max_iters`` of the config; None if it is not there."""
+        try:
+            training = parse_config(self.config).get('train_cfg') or {}
+        except ValueError:
+            return None
+        return training.get('max_iters')
 
 
 def read_logs(folder: Path) -> RunLog:

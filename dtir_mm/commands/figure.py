@@ -9,7 +9,7 @@ from dtir_mm.analysis.figures.bars import pretraining_figure
 from dtir_mm.analysis.figures.features import feature_figure
 from dtir_mm.analysis.figures.orders import order_figure
 from dtir_mm.analysis.figures.radar import radar_figure
-from dtir_mm.analysis.figures.style import Drawn, require_output, save, text_sizes
+from dtir_mm.analysis.figures.style import Drawn, require_output, save, text_style
 from dtir_mm.analysis.figures.sweeps import SWEEPS, sweep_figure
 from dtir_mm.analysis.figures.tsne import tsne_figure
 from dtir_mm.analysis.run_files import RunFiles, read_runs
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     require_output(args.out, args.overwrite)
-    with text_sizes():
+    with text_style():
         if args.name in FROM_RESULTS:
             drawn = FROM_RESULTS[args.name](read_runs(args.folders))
         else:

@@ -158,8 +158,8 @@ def test_image_rows_are_those_that_were_written(tmp_path):
         ('images.csv', 'no first row', 'has 1 images, which are not those of .*: repeat the test'),
         ('images.csv', 'no last row', 'has 1 images, which are not those of .*: repeat the test'),
         ('images.csv', 'no rows', 'has 0 images, which are not those of .*: repeat the test'),
-        ('images.csv', 'cut row', 'is not a table of images of dtir-mm test: float'),
-        ('images.csv', 'no PSNR', 'is not a table of images of dtir-mm test: could not convert'),
+        ('images.csv', 'cut row', r'^line 3 of .*images\.csv is damaged \(it is cut off\): repeat'),
+        ('images.csv', 'no PSNR', r'^line 3 of .*images\.csv is damaged \(could not convert '),
     ],
 )
 def test_damaged_tests_are_named(tmp_path, name, content, message):
@@ -184,6 +184,31 @@ def test_damaged_tests_are_named(tmp_path, name, content, message):
         (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=message):
         read_runs([tmp_path])
+
+
+def test_a_table_of_images_that_is_cut_anywhere_in_a_line_is_damaged(tmp_path):
+    """Also within a quoted name or the last number, which would still be read."""
+    figures = [*FIGURES, *(f'input_{figure}' for figure in FIGURES)]
+    row = {'task': 'rainy', 'domain': 'source', 'path': 'a,"b".png', 't': 8}
+    path = tmp_path / 'images.csv'
+    write_rows_csv([row | dict.fromkeys(figures, 20.25)] * 2, path)
+    text = path.read_text()
+    begin = text.rstrip('\n').rindex('\n') + 1
+    for end in range(begin + 1, len(text)):
+        path.write_text(text[:end])
+        with pytest.raises(ValueError, match=rf'^line 3 of {path} is damaged \(it '):
+            read_image_rows(path)
+    path.write_text(text)
+    assert len(read_image_rows(path)) == 2
+
+
+def test_a_file_in_place_of_a_folder_is_named_as_one(tmp_path):
+    checkpoint = tmp_path / 'iter_40.pth'
+    checkpoint.write_bytes(b'')
+    with pytest.raises(NotADirectoryError) as error:
+        read_runs([checkpoint])
+    said = f'{checkpoint} is a file, not a folder of results: name its folder'
+    assert str(error.value) == said
 
 
 @pytest.mark.parametrize('iteration', ['"a"', '[1]', '1.5', '-1', '9' * 400])

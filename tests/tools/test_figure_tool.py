@@ -1,6 +1,7 @@
 """tools/figure.py: the files that it writes, and what it refuses to."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -35,6 +36,23 @@ def test_the_suffix_decides_on_the_format(run_tool, tested, suffix, start):
     assert out.read_bytes().startswith(start)
     if suffix == 'png':
         assert len(Image.open(out).convert('L').getcolors()) > 10
+
+
+def test_pdf_and_svg_have_text_and_no_outlines_of_letters(run_tool, tested):
+    for suffix in ('pdf', 'svg'):
+        run_tool('figure', 'pretraining', tested, '--out', tested / f'bars.{suffix}')
+    pdf = (tested / 'bars.pdf').read_bytes()
+    assert b'/TrueType' in pdf or b'/Type0' in pdf
+    assert b'/Type3' not in pdf
+    svg = ElementTree.parse(tested / 'bars.svg')
+    texts = [text.text for text in svg.iter('{http://www.w3.org/2000/svg}text')]
+    assert {'rainy', 'noisy', 'input', 'ours', 'source'} <= set(texts)
+
+
+def test_a_file_that_cannot_be_written_is_named(failure_of, tested):
+    message = failure_of('figure', 'pretraining', tested, '--out', '/proc/bars.png')
+    assert "(its folder cannot be written to): '/proc/bars.png'" in message
+    assert '.tmp' not in message
 
 
 def test_what_is_there_is_replaced_only_on_request(run_tool, failure_of, tested):

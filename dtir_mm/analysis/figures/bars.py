@@ -12,8 +12,8 @@ _GROUP = 0.8  # width of all bars of a task; tasks are 1 apart
 def pretraining_figure(runs: RunFiles) -> Drawn:
     """PSNR by task and method, on source and on unseen images, with the numbers on the bars.
 
-    The axis does not begin at 0 dB, where differences of 1 dB would be invisible, but below the
-    lowest value; the numbers are there to compare heights by.
+    The axis does not start at 0 dB, where differences of 1 dB would be invisible, but below the
+    lowest value, which its label states; the numbers are there to compare heights by.
     """
     psnr = psnr_of_methods(runs.evaluations)
     methods = list(dict.fromkeys(name for values in psnr.values() for name in values))
@@ -32,6 +32,6 @@ def pretraining_figure(runs: RunFiles) -> Drawn:
         floor = math.floor(low - 0.1 * (high - low) - 0.5)
         axis.set_ylim(floor, high + 0.18 * (high - floor))
         axis.set_xticks(range(len(tasks)), tasks)
-        axis.set_ylabel('PSNR in dB')
+        axis.set_ylabel(f'PSNR in dB (axis starts at {floor} dB)')
     legend(figure, 4)
     return Drawn(figure)

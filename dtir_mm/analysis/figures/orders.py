@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import fmean
 
+from dtir_mm.analysis.config_text import parse_config
 from dtir_mm.analysis.figures.style import Drawn, legend, line_style, panels
+from dtir_mm.analysis.figures.trained_settings import other_differences
+from dtir_mm.analysis.report.methods import SAME_INPUT
 from dtir_mm.analysis.run_files import Forgetting, RunFiles, Training
 from dtir_mm.engine.hooks.incremental_task_scheduler_hook import TABLE_FILE
+
+_ORDER = 'default_hooks.incremental_tasks.order'
 
 
 @dataclass(frozen=True)
@@ -29,31 +35,56 @@ def stages(table: Forgetting) -> list[Stage]:
     ]
 
 
-def order_tables(trainings: Sequence[Training]) -> dict[str, Forgetting]:
-    """The tables of forgetting by the label of their line.
+def incremental_runs(trainings: Sequence[Training]) -> dict[str, tuple[Training, Forgetting]]:
+    """Runs with a table of forgetting, by the label of their line.
 
     Raises:
-        ValueError: there is none, or their tasks differ.
+        ValueError: there is none, their tasks differ, or they were validated on other images.
     """
-    tables = {
-        f'{training.name}: {training.forgetting.order[0]} first, '
-        f'{training.forgetting.order[-1]} last': training.forgetting
+    runs = {
+        f'{training.name}: {table.order[0]} first, {table.order[-1]} last': (training, table)
         for training in trainings
-        if training.forgetting
+        if (table := training.forgetting)
     }
-    if not tables:
+    if not runs:
         raise ValueError(
             f'the folders have no run of incremental training that was validated after each stage '
             f'({TABLE_FILE})'
         )
-    (name, first), *others = tables.items()
-    for other, table in others:
-        if set(table.order) != set(first.order):
+    (name, (first, reference)), *others = runs.items()
+    for other, (training, table) in others:
+        if set(table.order) != set(reference.order):
             raise ValueError(
-                f'runs on other tasks cannot be compared: {", ".join(sorted(first.order))} '
+                f'runs on other tasks cannot be compared: {", ".join(sorted(reference.order))} '
                 f'({name}) and {", ".join(sorted(table.order))} ({other})'
             )
-    return tables
+        for task in table.order:
+            if abs(_input_psnr(training, task) - _input_psnr(first, task)) > SAME_INPUT:
+                raise ValueError(
+                    f'{training.name} and {first.name} validated {task} on other images, or by '
+                    f'another protocol, and cannot be compared'
+                )
+    return runs
+
+
+def _input_psnr(training: Training, task: str) -> float:
+    """Mean PSNR in dB of a task's degraded validation images; nan if it was not logged.
+
+    As in the table of forgetting, those are the source images if there are any.
+    """
+    names = (f'{task}/{domain}/input_psnr' for domain in ('source', 'target'))
+    return next((training.series[name][-1][1] for name in names if name in training.series), nan)
+
+
+def _notes(trainings: Sequence[Training]) -> list[str]:
+    """In which settings besides the order runs differ, and which could not be compared."""
+    configs, notes = {}, []
+    for training in trainings:
+        try:
+            configs[training.name] = parse_config(training.log.config)
+        except ValueError as error:
+            notes.append(f'vis_data/config.py of {training.name} is not compared: {error}')
+    return other_differences(_ORDER, configs) + notes
 
 
 def order_figure(runs: RunFiles) -> Drawn:
@@ -62,7 +93,8 @@ def order_figure(runs: RunFiles) -> Drawn:
 
     titles = ['tasks that have joined', 'all tasks']
     figure, (of_joined, of_all) = panels(titles, 3.4, 3.0)
-    for i, (label, table) in enumerate(order_tables(runs.trainings).items()):
+    found = incremental_runs(runs.trainings)
+    for i, (label, (_, table)) in enumerate(found.items()):
         ended = stages(table)
         joined = [stage.joined for stage in ended]
         style = line_style(i) | {'markersize': 4}
@@ -73,4 +105,4 @@ def order_figure(runs: RunFiles) -> Drawn:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(color='0.9')
     legend(figure, 1)
-    return Drawn(figure)
+    return Drawn(figure, _notes([training for training, _ in found.values()]))

@@ -10,6 +10,7 @@ from dtir_mm.analysis.run_files import RunFiles
 
 _LEAST_TASKS = 3
 _INNER = 0.25  # radius of an axis' lowest value; polygons through the centre hide their shape
+_SCALES = 'Each axis runs from its lowest value (inner ring) to its highest (outer ring).'
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def radar_figure(runs: RunFiles) -> Drawn:
         for angle, label in zip(angles, axis.get_xticklabels(), strict=True):
             side = round(math.sin(angle), 6)  # right of the centre, left, or neither
             label.set_horizontalalignment('left' if side > 0 else 'right' if side else 'center')
-    legend(figure, 3)
+    legend(figure, 3, _SCALES)
     return Drawn(figure, notes)
 
 

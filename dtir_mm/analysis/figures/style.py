@@ -17,17 +17,21 @@ FORMATS = ('.png', '.pdf', '.svg')
 # Okabe and Ito's palette, without the yellow, which is too light for lines.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#000000', '#56B4E9', '#E69F00')
 # Numbers without a common factor with that of the colours: pairs do not repeat for a long time.
-MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '*')
+# Markers differ in outline, also without a fill.
+MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '*', '<', '>', '1')
 DASHES = ('-', '--', '-.', ':', (0, (6, 1, 1, 1, 1, 1)))
 HATCHES = ('', '///', '...', 'xxx', '\\\\\\', '++', '---', 'oo')
 _TITLES = {'source': 'source', 'target': 'unseen (target)'}
-_SIZES: Any = {
+_TEXT: Any = {
     'font.size': 9,
     'axes.titlesize': 10,
     'legend.fontsize': 8,
+    'legend.title_fontsize': 8,
     'xtick.labelsize': 8,
     'ytick.labelsize': 8,
     'hatch.linewidth': 0.6,
+    'pdf.fonttype': 42,  # TrueType: journals refuse Type 3, whose text cannot be edited
+    'svg.fonttype': 'none',  # text, not outlines of letters
     'svg.hashsalt': 'dtir_mm',  # the same file for the same figure
 }
 
@@ -41,11 +45,14 @@ class Drawn:
 
 
 @contextmanager
-def text_sizes() -> Iterator[None]:
-    """Inside, figures have text of at least 8 points; their size in inches is that on paper."""
+def text_style() -> Iterator[None]:
+    """Inside, figures have text of at least 8 points, saved as text.
+
+    Their size in inches is that on paper.
+    """
     import matplotlib
 
-    with matplotlib.rc_context(_SIZES):
+    with matplotlib.rc_context(_TEXT):
         yield
 
 
@@ -86,7 +93,7 @@ def panels(
     return figure, axes
 
 
-def legend(figure: 'Figure', columns: int) -> None:
+def legend(figure: 'Figure', columns: int, title: str | None = None) -> None:
     """A legend below all panels, of everything that has a label, once each."""
     named: dict[str, Any] = {}
     for axes in figure.axes:
@@ -95,7 +102,7 @@ def legend(figure: 'Figure', columns: int) -> None:
     if named:
         figure.legend(
             list(named.values()), list(named), loc='outside lower center',
-            ncols=min(columns, len(named)), handlelength=4,
+            ncols=min(columns, len(named)), handlelength=4, title=title,
         )  # fmt: skip
 
 

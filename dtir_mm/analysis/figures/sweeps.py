@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dtir_mm.analysis.figures.scores import psnr_of_methods, require_tests
 from dtir_mm.analysis.figures.style import Drawn, domain_title, legend, line_style, panels
+from dtir_mm.analysis.figures.trained_settings import other_differences
 from dtir_mm.analysis.run_files import Evaluation, RunFiles
 from dtir_mm.analysis.summary import mean_rows
-from dtir_mm.engine.config_differences import differences
 from dtir_mm.models.restorers.task_timesteps import CLEAN
 from dtir_mm.names import listed
 
@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _TIMESTEPS = 'model.timesteps'  # in a summary, the step of each task
-# Settings that affect the result of training, with all below them,
-_TRAINED = (
-    'model', 'optim_wrapper', 'param_scheduler', 'train_cfg.max_iters', 'train_dataloader.dataset',
-    'default_hooks', 'custom_hooks', 'load_from', 'global_batch_size', 'precision',
-)  # fmt: skip
-# except for these.
-_FREE = (
-    'model.step.micro_batch_size', 'model.tile', 'model.tile_overlap', 'model.ensemble',
-    'model.backbone.checkpoint_activations', 'default_hooks.checkpoint', 'default_hooks.logger',
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,21 +27,26 @@ class Sweep:
         key: of their configs.
         label: of the axis.
         ratios: whether the ratios of values count, as on a logarithmic axis.
+        counts: whether values are counts, which only exist where there is a tick.
     """
 
     key: str
     label: str
     ratios: bool = False
+    counts: bool = False
 
 
 SWEEPS = {
     'timestep': Sweep(_TIMESTEPS, 'time step t'),
     'depth': Sweep('default_hooks.layer_wise_decay.fraction', 'share of depth trained to generate'),
     'share': Sweep('model.step.mixing.ratio', 'share of generative samples'),
-    'lambda': Sweep('model.step.regularizers.importance.weight', r'$\lambda$', ratios=True),
+    'lambda': Sweep(
+        'model.step.regularizers.importance.weight', r'weight $\lambda$ of $L_\mathrm{reg}$',
+        ratios=True,
+    ),
     'decay': Sweep('default_hooks.layer_wise_decay.rate', 'decay rate a', ratios=True),
-    'experts': Sweep('model.backbone.adapters.num_experts', r'experts $N_E$'),
-}
+    'experts': Sweep('model.backbone.adapters.num_experts', r'experts $N_E$', counts=True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,31 +115,13 @@ def _config(test: Evaluation) -> dict[str, Any]:
     return dict(config)
 
 
-def other_differences(sweep: Sweep, points: Sequence[Point]) -> list[str]:
-    """A line for each test on a task that differs from the task's first one in more than the sweep.
-
-    Seeds, and settings that do not affect training, may differ.
-    """
-    firsts: dict[str, Evaluation] = {}
-    lines: dict[str, None] = {}
+def _other_differences(sweep: Sweep, points: Sequence[Point]) -> list[str]:
+    """The lines of ``other_differences`` for the tests on each task."""
+    configs: dict[str, dict[str, dict[str, Any]]] = {}
     for point in points:
-        first = firsts.setdefault(point.task, point.test)
-        found = [
-            str(difference)
-            for difference in differences(_config(first), _config(point.test))
-            if _is_in(difference.key, _TRAINED) and not _is_in(difference.key, (*_FREE, sweep.key))
-        ]
-        if found:
-            lines[
-                f'{point.test.name} differs from {first.name} in more than {sweep.key}: '
-                f'{listed(found)}'
-            ] = None
-    return list(lines)
-
-
-def _is_in(key: str, parts: Sequence[str]) -> bool:
-    """Whether a key is one of some parts of a config, or lies in one."""
-    return any(f'{key}.'.startswith(f'{part}.') for part in parts)
+        configs.setdefault(point.task, {})[point.test.name] = _config(point.test)
+    lines = [line for tests in configs.values() for line in other_differences(sweep.key, tests)]
+    return list(dict.fromkeys(lines))
 
 
 def sweep_figure(sweep: Sweep, runs: RunFiles) -> Drawn:
@@ -159,10 +136,15 @@ def sweep_figure(sweep: Sweep, runs: RunFiles) -> Drawn:
                 _draw_line(axis, line, i)
         axis.set(xlabel=sweep.label, ylabel='PSNR in dB')
         axis.grid(color='0.9')
-        if sweep.ratios:
-            _space_by_ratio(axis, sorted({point.value for point in points}))
+        values = sorted({point.value for point in points})
+        if sweep.ratios and values[0] > 0:  # a logarithmic axis cannot show 0
+            axis.set_xscale('log')
+            axis.set_xlabel(f'{sweep.label} (log scale)')
+            _set_ticks(axis, values)
+        elif sweep.counts:
+            _set_ticks(axis, values)
     legend(figure, 4)
-    return Drawn(figure, other_differences(sweep, points))
+    return Drawn(figure, _other_differences(sweep, points))
 
 
 def _draw_line(axis: 'Axes', points: Sequence[Point], index: int) -> None:
@@ -178,9 +160,6 @@ def _draw_line(axis: 'Axes', points: Sequence[Point], index: int) -> None:
     )  # fmt: skip
 
 
-def _space_by_ratio(axis: 'Axes', values: Sequence[float]) -> None:
-    """A logarithmic axis, which cannot show 0."""
-    if values[0] > 0:
-        axis.set_xscale('log')
-        axis.set_xticks(values, [f'{value:g}' for value in values])
-        axis.set_xticks([], minor=True)
+def _set_ticks(axis: 'Axes', values: Sequence[float]) -> None:
+    axis.set_xticks(values, [f'{value:g}' for value in values])
+    axis.set_xticks([], minor=True)

@@ -111,7 +111,8 @@ def tsne_figure(folders: Sequence[Path], allow_imports: bool) -> Drawn:
         for i, task in enumerate(dict.fromkeys(features.tasks)):
             label = f'{task} (t = {network.restorer.timesteps[task]})'
             style = line_style(i) | {'linestyle': 'none', 'fillstyle': 'none'}
-            axis.plot(*plane[tasks == task].T, **style, markersize=4, label=label)
+            style |= {'markersize': 5, 'markeredgewidth': 0.7}
+            axis.plot(*plane[tasks == task].T, **style, label=label)
         axis.set(xticks=[], yticks=[])
     legend(figure, 4)
     return Drawn(figure, [*lines, f'features: {network.blocks[-1]} of {network.name}'])

@@ -8,7 +8,7 @@ from typing import Any
 from dtir_mm.analysis.run_files import Evaluation
 from dtir_mm.analysis.summary import METHODS, mean_rows
 
-_SAME = 1e-3  # dB, far below what is printed
+SAME_INPUT = 1e-3  # dB, far below what is printed; inputs that differ by more are other images
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def summary_rows(methods: Sequence[Method]) -> list[dict[str, Any]]:
         for row in mean_rows(method.rows, 'input'):
             key = row['task'], row['domain']
             first, other = inputs.setdefault(key, (row, method))
-            if first['n'] != row['n'] or abs(first['psnr'] - row['psnr']) > _SAME:
+            if first['n'] != row['n'] or abs(first['psnr'] - row['psnr']) > SAME_INPUT:
                 tests = method.evaluation, other.evaluation
                 counts = row['n'], first['n']
                 how = (

@@ -35,6 +35,7 @@ def write_report(folders: Sequence[str | Path], out: str | Path, overwrite: bool
 
     Raises:
         FileNotFoundError: there is no such folder.
+        NotADirectoryError: it is a file.
         ValueError: see ``read_runs`` and ``summary_rows``; or the page exists (to be overwritten,
             it must be a report), or would be larger than 15 MB without any image.
     """

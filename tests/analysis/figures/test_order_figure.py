@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mmengine.config import Config
 
 from dtir_mm.analysis.figures.orders import order_figure
 from dtir_mm.analysis.run_files import RunFiles, read_runs
@@ -14,9 +15,25 @@ PSNR = [  # after each stage, of a, b and c
 ]
 
 
-def write_run(folder, order: str, data: str = 'cumulative', ended: int = 3) -> None:
+def write_run(
+    folder, order: str, data: str = 'cumulative', ended: int = 3, inputs: str = '', **settings
+) -> None:
+    """A run of three updates.
+
+    Args:
+        inputs: what validation logged about the degraded images, as JSON.
+        settings: of its config, which differ from other runs.
+    """
     (folder / '0' / 'vis_data').mkdir(parents=True)
-    (folder / '0' / 'vis_data' / 'scalars.json').write_text('{"lr": 1, "content": 1, "iter": 1}\n')
+    scalars = '{"lr": 1, "content": 1, "iter": 1}\n' + inputs
+    (folder / '0' / 'vis_data' / 'scalars.json').write_text(scalars)
+    hook = {'type': 'IncrementalTaskSchedulerHook', 'order': list(order), 'data': data}
+    config = {
+        'default_hooks': {'incremental_tasks': hook}, 'train_cfg': {'max_iters': 3},
+        'optim_wrapper': {'paramwise_cfg': {'custom_keys': {'backbone.adapters': {'lr_mult': 10}}}},
+        'work_dir': str(folder), **settings,
+    }  # fmt: skip
+    Config(config).dump(folder / '0' / 'vis_data' / 'config.py')
     at = [3] if data == 'joint' else [1, 2, 3]
     rows = [{'iter': i, 'psnr': PSNR[i - 1] | {'d': 1.0}} for i in at[:ended]]
     for row in rows:
@@ -29,7 +46,8 @@ def test_lines_are_the_means_of_the_tasks_that_joined_and_of_all(tmp_path):
     write_run(tmp_path / 'asc', 'abc')
     write_run(tmp_path / 'desc', 'cba', ended=2)
     write_run(tmp_path / 'joint', 'abc', data='joint')
-    figure = order_figure(read_runs([tmp_path])).figure
+    drawn = order_figure(read_runs([tmp_path]))
+    figure = drawn.figure
     of_joined, of_all = (
         {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axes.lines}
         for axes in figure.axes
@@ -47,6 +65,45 @@ def test_lines_are_the_means_of_the_tasks_that_joined_and_of_all(tmp_path):
     }
     assert [text.get_text() for text in figure.legends[0].texts] == labels
     assert len({line.get_marker() for line in figure.axes[0].lines}) == 3
+    assert drawn.notes == [
+        'joint differs from asc in more than default_hooks.incremental_tasks.order: '
+        "default_hooks.incremental_tasks.data 'cumulative' -> 'joint'"
+    ]
+
+
+def test_runs_that_differ_in_more_than_the_order_are_named(tmp_path):
+    write_run(tmp_path / 'asc', 'abc')
+    write_run(tmp_path / 'seed', 'bac', randomness={'seed': 1})
+    write_run(tmp_path / 'short', 'cba', train_cfg={'max_iters': 6}, precision='bf16')
+    assert order_figure(read_runs([tmp_path])).notes == [
+        'short differs from asc in more than default_hooks.incremental_tasks.order: '
+        "train_cfg.max_iters 3 -> 6, precision not set -> 'bf16'"
+    ]
+
+
+def test_a_config_that_cannot_be_read_is_named(tmp_path):
+    write_run(tmp_path / 'asc', 'abc')
+    write_run(tmp_path / 'desc', 'cba')
+    (tmp_path / 'desc' / '0' / 'vis_data' / 'config.py').unlink()
+    assert order_figure(read_runs([tmp_path])).notes == [
+        'vis_data/config.py of desc is not compared: it is missing'
+    ]
+
+
+def test_runs_that_were_validated_on_other_images_are_not_compared(tmp_path):
+    def inputs(domain: str, of_a: float, of_b: float) -> str:
+        at_first, at_last = (
+            {f'a/{domain}/input_psnr': of_a, f'b/{domain}/input_psnr': of_b, 'step': step}
+            for step in (1, 3)
+        )
+        return f'{json.dumps(at_first)}\n{json.dumps(at_last)}\n'
+
+    write_run(tmp_path / 'one', 'abc', inputs=inputs('source', 20.0, 15.0))
+    write_run(tmp_path / 'two', 'cba', inputs=inputs('source', 20.0, 15.0004))
+    assert order_figure(read_runs([tmp_path])).notes == []
+    write_run(tmp_path / 'zoo', 'cba', inputs=inputs('target', 20.0, 15.1))
+    with pytest.raises(ValueError, match='^zoo and one validated b on other images, or by another'):
+        order_figure(read_runs([tmp_path]))
 
 
 def test_runs_on_other_tasks_are_not_compared(tmp_path):

@@ -38,7 +38,9 @@ def test_bars_are_means_in_groups_of_a_task(write_test):
         edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches)
         for (_, right), (left, _) in zip(edges, edges[1:], strict=False):
             assert left >= right - 1e-9, 'bars overlap'
-        assert axes.get_ylim()[0] < min(found.values()) < max(found.values()) < axes.get_ylim()[1]
+        start = axes.get_ylim()[0]
+        assert axes.get_ylabel() == f'PSNR in dB (axis starts at {start:g} dB)'
+        assert start < min(found.values()) < max(found.values()) < axes.get_ylim()[1]
     hatches = {bars[0].get_hatch() for bars in figure.axes[0].containers}
     assert len(hatches) == 3, 'in grey, only hatches tell the bars apart'
 

@@ -38,7 +38,12 @@ def test_corners_lie_between_the_lowest_and_the_highest_value_of_their_axis(writ
         assert radii == pytest.approx([*shares, shares[0]])
     rim = {label.get_text() for label in axes.get_xticklabels()}
     assert rim == {'rainy\n20.0 to 32.0', 'noisy\n15.0 to 30.0', 'low_light\n8.0 to 8.0'}
-    assert [text.get_text() for text in drawn.figure.legends[0].texts] == list(lines)
+    (legend,) = drawn.figure.legends
+    assert [text.get_text() for text in legend.texts] == list(lines)
+    said = 'Each axis runs from its lowest value (inner ring) to its highest (outer ring).'
+    assert legend.get_title().get_text() == said
+    rings = axes.get_yticks()
+    assert (rings[0], rings[-1]) == (0.25, 1), 'of the lowest and highest value'
 
 
 def test_each_domain_with_enough_tasks_has_a_panel(write_test):

@@ -12,6 +12,15 @@ from dtir_mm.analysis.run_files import read_runs
 
 ROOT = Path(__file__).resolve().parents[3]
 
+LABELS = {
+    'timestep': 'time step t',
+    'depth': 'share of depth trained to generate',
+    'share': 'share of generative samples',
+    'lambda': r'weight $\lambda$ of $L_\mathrm{reg}$ (log scale)',
+    'decay': 'decay rate a (log scale)',
+    'experts': r'experts $N_E$',
+}
+
 
 def config_with(key: str, value: object, seed: int = 0, lr: float = 0.1) -> dict:
     """A config in which ``key`` is set."""
@@ -69,7 +78,7 @@ def test_a_line_runs_through_means_and_every_run_is_a_mark(write_test, name):
         assert lines == {'rainy': means, 'noisy': [(x, y - 10) for x, y in means]}
         every = sorted((value, level - lower) for (value, _), level in psnr.items())
         assert marks == {'rainy': every, 'noisy': [(x, y - 10) for x, y in every]}
-        assert axes.get_xlabel() == SWEEPS[name].label
+        assert axes.get_xlabel() == LABELS[name]
         assert axes.get_xscale() == ('log' if name in ('lambda', 'decay') else 'linear')
     styles = {
         (line.get_linestyle(), line.get_marker())
@@ -85,6 +94,17 @@ def test_a_value_of_zero_needs_a_linear_axis(write_test):
         folder = write_test(str(value), images(25), config=config_with(sweep.key, value))
     figure = sweep_figure(sweep, read_runs([folder])).figure
     assert {axes.get_xscale() for axes in figure.axes} == {'linear'}
+    assert not any('log' in axes.get_xlabel() for axes in figure.axes)
+
+
+@pytest.mark.parametrize(('name', 'values'), [('experts', (1, 5, 10, 20)), ('lambda', (0.05, 0.2))])
+def test_every_value_has_a_tick(write_test, name, values):
+    for value in values:
+        config = config_with(SWEEPS[name].key, value)
+        folder = write_test(str(value), images(25), config=config)
+    for axes in sweep_figure(SWEEPS[name], read_runs([folder])).figure.axes:
+        assert tuple(axes.get_xticks()) == values
+        assert [text.get_text() for text in axes.get_xticklabels()] == [str(v) for v in values]
 
 
 def test_runs_that_differ_in_more_are_named(write_test):
