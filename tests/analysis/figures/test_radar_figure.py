@@ -69,5 +69,5 @@ def test_two_tasks_are_too_few(write_test):
 def test_a_test_of_other_images_is_refused(write_test):
     write_test('a', images(1))
     folder = write_test('b', images(2)[:-1], method='scratch')
-    with pytest.raises(ValueError, match=r'low_light / source on other images.* one at a time'):
+    with pytest.raises(ValueError, match=r'low_light .* on 2 and on 1 images.* one at a time'):
         radar_figure(read_runs([folder]))
