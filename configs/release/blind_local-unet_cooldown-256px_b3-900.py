@@ -1,0 +1,21 @@
+"""The last updates, for the blind step: all degradations equally, and mostly hidden.
+
+After training with more haze, shadow and blur, the blind step also removes some where there is none.
+"""
+
+_base_ = [
+    '../_base_/stages/blind/joint.py',
+    '../_base_/datasets/photos_blind.py',
+    '../_base_/schedules/adam_cosine_mini.py',
+    '../_base_/runtime.py',
+]
+model = dict(backbone=dict(type='ConditionedBackbone', backbone=dict(type='LocalUNet')))
+global_batch_size = 3
+_pipeline = _base_.train_dataloader.dataset.pipeline
+_pipeline[0].size = 256
+_pipeline[2].share = 0.7
+_data = dict(crop=448, draws=5, pair_seed=300, cache=False, pipeline=_pipeline)
+train_dataloader = dict(dataset=_data)
+optim_wrapper = dict(optimizer=dict(lr=2e-4))
+train_cfg = dict(max_iters=900, val_interval=900)
+load_from = 'work_dirs/blind_local-unet_cooldown-256px_b3-8k'
