@@ -10,12 +10,13 @@ continues. It needs the photographs of ``python tools/prepare_photos.py data/pho
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
 from evidence.matrix import all_cells
 from evidence.photographs import require_expected
-from evidence.results import RESULTS, ROOT, WORK
+from evidence.results import OUTPUT, RESULTS, ROOT, WORK
 
 from dtir_mm.analysis.summary import git_commit
 from dtir_mm.apis.command_line import ToolParser, at_least, one_line_errors
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     """Runs cells; counted ones only from a commit."""
     if unknown := set(args.cells or ()) - all_cells().keys():
         raise ValueError(f'no such cells: {", ".join(sorted(unknown))}')
-    commit = git_commit(ROOT)
+    commit = git_commit(ROOT, OUTPUT)
     if not args.trial and (commit is None or commit.endswith('-dirty')):
         raise ValueError(
             'files of the repository are modified: commit them, so that results name what was run, '
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
     if args.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     from evidence.runner import Runner
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: cells are stopped
 
     work = WORK / 'trial' if args.trial else WORK
     results = work / 'results' if args.trial else RESULTS

@@ -1,6 +1,6 @@
 """The last updates, for the blind step: all degradations equally, and mostly hidden.
 
-After training with more haze, shadow and blur, the blind step also removes some where there is none.
+After training with more haze, shadow and blur, the blind step removes some where there is none.
 """
 
 _base_ = [

@@ -201,11 +201,12 @@ def code_version() -> str:
     return git_commit() or f'dtir_mm {__version__}'
 
 
-def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
+def git_commit(folder: str | Path = Path(__file__).parent, output: str | None = None) -> str | None:
     """The current commit of the repository that tracks ``folder``, by default this code's.
 
-    It ends in "-dirty" if tracked files are modified. None outside of a repository, before its
-    first commit, or without git.
+    It ends in "-dirty" if tracked files are modified, apart from those in ``output``, a folder of
+    the repository that the code only writes to. None outside of a repository, before its first
+    commit, or without git.
     """
 
     def git(*arguments: str) -> str:
@@ -216,7 +217,8 @@ def git_commit(folder: str | Path = Path(__file__).parent) -> str | None:
         # An installed copy may be in an ignored folder of another repository.
         if not git('ls-files', '.'):
             return None
-        modified = git('diff', '--name-only', 'HEAD')
+        apart = [':/', f':(top,exclude){output}'] if output else []
+        modified = git('diff', '--name-only', 'HEAD', '--', *apart)
         commit = git('rev-parse', 'HEAD')
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -9,7 +9,8 @@ from dtir_mm.json_files import read_json
 from evidence.matrix import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / 'experiments' / 'evidence' / 'results'
+OUTPUT = 'experiments/evidence/results'
+RESULTS = ROOT / OUTPUT
 WORK = ROOT / 'work_dirs' / 'evidence'
 _FIGURES = ('psnr', 'ssim')
 

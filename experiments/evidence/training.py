@@ -22,7 +22,7 @@ from evidence.configs import PROTOCOL, config_of, folder_of, hash_of, is_done
 from evidence.curves import curve_of, last_scalars, plateau_of, thinned
 from evidence.gradients import GradientSizesHook
 from evidence.matrix import Cell, all_cells
-from evidence.results import images_of, write_result
+from evidence.results import OUTPUT, ROOT, images_of, write_result
 
 _CROPS = {'num_images': 64, 'size': 32}  # the size of the patches that networks are trained on
 
@@ -46,7 +46,7 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
     sys.stdout.flush()
     for stream in (1, 2):
         os.dup2(log, stream)
-    commit = git_commit()  # before the run: later changes do not affect it
+    commit = git_commit(ROOT, OUTPUT)  # before the run: later changes do not affect it
     started = time.perf_counter(), time.process_time()
     measured = _how(cell)(cell, photos, work)
     if is_done(cell, output.parent):

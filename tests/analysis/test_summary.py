@@ -235,6 +235,17 @@ def test_git_commit_names_the_commit_and_marks_changes(tmp_path):
     assert git_commit(tmp_path / 'untracked') is None
     (tmp_path / 'file').write_text('two')
     assert git_commit(tmp_path) == f'{commit}-dirty'
+    git('commit', '-q', '-a', '-m', 'second')
+    (tmp_path / 'results').mkdir()
+    (tmp_path / 'results' / 'a.json').write_text('1')
+    git('add', 'results')
+    git('commit', '-q', '-m', 'third')
+    commit = git('rev-parse', 'HEAD')
+    (tmp_path / 'results' / 'a.json').write_text('2')
+    assert git_commit(tmp_path) == f'{commit}-dirty'
+    assert git_commit(tmp_path / 'results', 'results') == commit
+    (tmp_path / 'file').write_text('three')
+    assert git_commit(tmp_path, 'results') == f'{commit}-dirty'
 
 
 def test_git_commit_without_git(tmp_path, monkeypatch):
