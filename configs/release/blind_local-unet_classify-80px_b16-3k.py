@@ -18,4 +18,4 @@ train_dataloader = dict(
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_iters=3000, val_interval=3000)
-load_from = 'work_dirs/blind_local-unet_cooldown-256px_b3-900'
+load_from = 'work_dirs/blind_local-unet_cooldown-256px_b3-2k'
