@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dtir_mm.apis.freed_memory import freed_memory_kept
 from dtir_mm.apis.restore_file import Settings, restore_file
 from dtir_mm.apis.restore_plan import Job, identity
 from dtir_mm.apis.restored_json import Record
@@ -48,7 +49,7 @@ class Run:
     def restore(self, jobs: list[Job]) -> None:
         """Restores images until the disk is full; those that fail do not stop the others."""
         try:
-            with tqdm(jobs, unit='image') as bar:
+            with freed_memory_kept(), tqdm(jobs, unit='image') as bar:
                 for job in bar:
                     try:
                         line = self._restore(job, bar)

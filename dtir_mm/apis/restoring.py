@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dtir_mm.apis.deployed_restorer import DeployedBackbone
+from dtir_mm.apis.freed_memory import freed_memory_kept
 from dtir_mm.models.restorers.blind_inference import UNSURE, Prediction
 from dtir_mm.models.restorers.restorer import Restorer
 from dtir_mm.models.restorers.task_timesteps import BLIND, CLEAN
@@ -63,7 +64,8 @@ def restore_pixels(
     restored, top = np.empty(image.shape, image.dtype), 0
     part, step = _reader(restorer, image), torch.tensor([t], device=device)
     # A few rows at a time: the whole image in floating point takes much more memory.
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    with autocast, freed_memory_kept():
         for rows in restorer.restored_rows(part, image.shape[:2], step):
             bottom = top + rows.shape[-2]
             restored[top:bottom] = _converted(rows[0], image[top:bottom], strength)

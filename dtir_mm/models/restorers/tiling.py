@@ -18,8 +18,8 @@ Part = Callable[[int, int, int, int], Tensor]
 """Gives (B, 3, h, w) for the part of images at top, bottom, left, right."""
 Span = tuple[int, int]
 
-DEFAULT_TILE = 384
-"""Small enough for a CPU's caches, large enough that overlaps cost little."""
+DEFAULT_TILE = 768
+"""Large enough that overlaps cost little; the released model needs 0.9 GB for it."""
 _ALIGNED = 64
 
 

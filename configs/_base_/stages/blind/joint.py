@@ -13,6 +13,7 @@ model = dict(
     ),
     schedule=dict(type='VariancePreserving'),
     head=dict(type='ResidualHead'),
+    tile_overlap=192,  # see dtir_mm/apis/tile_note.py
     step=dict(
         objective=dict(
             type='Reconstruction',
