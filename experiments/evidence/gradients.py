@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from torch import Tensor, nn
+from torch import Tensor
 
 from dtir_mm.engine.checkpoint import load_checkpoint
 from dtir_mm.models.gradients import flatten
 from dtir_mm.models.regularizers.regularizer import Regularizer, Update
+from dtir_mm.models.restorers.blocks import Blocks
 
 CONTENT, GENERATIVE = 'content', 'generative'
 _DIGITS = 5
@@ -104,10 +105,10 @@ def gradient_sizes(restorer: Any, anchor: Tensor, batches: Sequence[dict]) -> di
         if rest.norm() > 1e-5 * main.norm():
             parts[GENERATIVE] = rest
         for name, part in {CONTENT: main, **parts}.items():
-            squares[name].append(blocks.squares(part))
+            squares[name].append(blocks.squared_norms(part))
             cosines[name].append(torch.cosine_similarity(part, main, dim=0))
     delta = flatten(restorer.trained_parameters()) - anchor
-    shares = (blocks.squares(delta) / blocks.squares(anchor)).sqrt()
+    shares = (blocks.squared_norms(delta) / blocks.squared_norms(anchor)).sqrt()
     return {
         'blocks': blocks.names,
         'norms': {n: _rounded(torch.stack(s).mean(0).sqrt()) for n, s in squares.items()},
@@ -116,28 +117,6 @@ def gradient_sizes(restorer: Any, anchor: Tensor, batches: Sequence[dict]) -> di
         'drift': _rounded(shares),
         'drift_of_all': round(float(delta.norm() / anchor.norm()), 4),
     }
-
-
-class Blocks:
-    """The blocks of a restorer's network, in order of depth.
-
-    Args:
-        restorer: whose trained parameters all belong to its network.
-    """
-
-    def __init__(self, restorer: Any) -> None:
-        block_of = restorer.backbone.parameter_blocks()
-        named: dict[str, nn.Parameter] = restorer.named_trained_parameters()
-        self.names: list[str] = restorer.backbone.trace.order
-        self._sizes = [parameter.numel() for parameter in named.values()]
-        self._places = torch.tensor(
-            [self.names.index(block_of[name.removeprefix('backbone.')]) for name in named]
-        )
-
-    def squares(self, vector: Tensor) -> Tensor:
-        """The squared norm of each block's part (blocks,) of a vector (P,)."""
-        parts = torch.stack([part.square().sum() for part in vector.split(self._sizes)])
-        return torch.zeros(len(self.names)).index_add(0, self._places, parts)
 
 
 def _rounded(values: Tensor) -> list[float]:

@@ -77,7 +77,7 @@ def test_updates_without_generative_samples_have_no_ratio(toy_config, tmp_path):
 
 def test_a_missing_content_gradient_is_logged(toy_config, tmp_path, monkeypatch):
     none = torch.full((len(BLOCKS),), torch.nan)
-    monkeypatch.setattr(gradient_balance_hook, 'block_ratios', lambda update, places: none)
+    monkeypatch.setattr(gradient_balance_hook, 'block_ratios', lambda update, blocks: none)
     settings = QUICK.format(n=0) + WATCH.format(share='ratio', value=0.5)
     run = train(toy_config('finetune', settings), tmp_path / 'run')
     (log,) = run.glob('*/*.log')

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from dtir_mm.models.regularizers.regularizer import Update
+from dtir_mm.models.restorers.blocks import Blocks
 from dtir_mm.registry import HOOKS
 
 INTERVAL = 500  # updates between measurements
@@ -27,21 +28,18 @@ class GradientBalanceHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Registers an observer of the gradients."""
         restorer = runner.restorer
-        blocks = restorer.backbone.parameter_blocks()
-        order = restorer.backbone.trace.order
-        names = [name.removeprefix('backbone.') for name in restorer.named_trained_parameters()]
-        places = torch.tensor([order.index(blocks[name]) for name in names])
+        blocks = Blocks(restorer)
 
         def observe(update: Update) -> None:
             if update.counts['mixed'] and runner.iter % INTERVAL == 0:
-                self._log(runner, order, block_ratios(update, places))
+                self._log(runner, blocks.names, block_ratios(update, blocks))
 
         restorer.step.observers.append(observe)
 
-    def _log(self, runner: Any, order: list[str], ratios: Tensor) -> None:
+    def _log(self, runner: Any, names: list[str], ratios: Tensor) -> None:
         known = {
             block: ratio
-            for block, ratio in zip(order, ratios.tolist(), strict=True)
+            for block, ratio in zip(names, ratios.tolist(), strict=True)
             if ratio == ratio
         }
         if not known:
@@ -56,20 +54,10 @@ class GradientBalanceHook(Hook):
         )
 
 
-def block_ratios(update: Update, places: Tensor) -> Tensor:
+def block_ratios(update: Update, blocks: Blocks) -> Tensor:
     """The ratio of the norms in each block, (blocks,); NaN if the content loss has no gradient.
 
-    Args:
-        update: with the gradients of both kinds.
-        places: the block of each parameter, (K,), counted from 0.
+    ``update`` is one with the gradients of both kinds.
     """
-    sizes = [parameter.numel() for parameter in update.parameters]
-    squares = [
-        torch.stack([part.square().sum() for part in vector.split(sizes)])
-        for vector in (update.mixed, update.main)
-    ]
-    generative, content = (
-        torch.zeros(int(places.max()) + 1).to(s).index_add(0, places.to(s.device), s)
-        for s in squares
-    )
+    generative, content = map(blocks.squared_norms, (update.mixed, update.main))
     return torch.where(content > 0, (generative / content).sqrt(), torch.nan).cpu()
