@@ -10,10 +10,11 @@ from mmengine.config import Config
 from dtir_mm.analysis.summary import config_hash
 from dtir_mm.config import check_config, read_config
 from evidence import parts  # noqa: F401  registers data sets and objectives
-from evidence.arms import ARMS, Arm, Gradients, Interpolation, Matching, Pretraining
+from evidence.arms import ARMS
 from evidence.hypotheses import COMPOSITE
 from evidence.matrix import Cell, all_cells
 from evidence.results import ROOT, WORK, read_result
+from evidence.studies import Arm, Gradients, Interpolation, Matching, Pretraining
 
 PROTOCOL = 'rgb_no_lpips'
 DOMAINS = ('source', 'target', COMPOSITE)

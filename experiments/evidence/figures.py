@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from evidence.arms import COUNTS, PAIR, STEPS, swept
+from evidence.arms import COUNTS, STEPS, swept
 from evidence.charts import Line, line_chart
 from evidence.evaluation import Results, figures
 from evidence.hypotheses import SOURCE, TARGET
+from evidence.studies import PAIR
 
 _CURVES = ('scratch', 'scratch_long', 'naive', 'released', 'preprint', 'practical')
 _METHODS = {'scratch': 'from scratch', 'naive': 'naive', 'released': 'released'}

@@ -6,7 +6,8 @@ Fixed before the first counted run.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evidence.arms import COUNTS, PAIR, TASKS
+from evidence.arms import COUNTS
+from evidence.studies import PAIR, TASKS
 
 SOURCE, TARGET, COMPOSITE = 'source', 'target', 'composite'
 

@@ -3,19 +3,8 @@
 from dataclasses import dataclass
 from functools import cache
 
-from evidence.arms import (
-    ARMS,
-    GRADIENTS,
-    INTERPOLATIONS,
-    MATCHINGS,
-    PRETRAININGS,
-    TASKS,
-    Arm,
-    Gradients,
-    Interpolation,
-    Matching,
-    Pretraining,
-)
+from evidence.arms import ARMS, GRADIENTS, INTERPOLATIONS, MATCHINGS, PRETRAININGS
+from evidence.studies import TASKS, Arm, Gradients, Interpolation, Matching, Pretraining
 
 Study = Pretraining | Arm | Interpolation | Gradients | Matching
 ALL_TASKS = 'all'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dtir_mm.analysis.markdown import table
 from dtir_mm.files import write_text
-from evidence.arms import FINETUNING, NOT_RUN, PRETRAINING, UNIFIED
+from evidence.arms import NOT_RUN
 from evidence.evaluation import (
     OPEN,
     Judged,
@@ -33,6 +33,7 @@ from evidence.sections import (
     time_steps,
     unified,
 )
+from evidence.studies import FINETUNING, PRETRAINING, UNIFIED
 from evidence.tables import signed
 
 OPENING = Path(__file__).with_name('opening.md')

@@ -10,10 +10,8 @@ from evidence.arms import (
     FFT,
     INTERPOLATIONS,
     MATCHED,
-    PAIR,
     REMEDIES,
     STEPS,
-    TASKS,
     TERMS,
     swept,
 )
@@ -22,6 +20,7 @@ from evidence.figures import figure_files
 from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
 from evidence.steps import steps_section
+from evidence.studies import PAIR, TASKS
 from evidence.tables import EMPTY, input_of, mean_of, quoted
 
 DOMAINS = {SOURCE: 'source', TARGET: 'unseen', COMPOSITE: 'composite'}

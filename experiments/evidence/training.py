@@ -17,12 +17,12 @@ from dtir_mm.apis.matching import match_timesteps
 from dtir_mm.engine.checkpoint import Checkpoint, checkpoints_in, load_checkpoint
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from dtir_mm.registry import RUNNERS
-from evidence.arms import Gradients, Interpolation, Matching, Pretraining
 from evidence.configs import PROTOCOL, config_of, folder_of, hash_of, is_done
 from evidence.curves import curve_of, last_scalars, plateau_of, thinned
 from evidence.gradients import GradientSizesHook
 from evidence.matrix import Cell, all_cells
 from evidence.results import OUTPUT, ROOT, images_of, write_result
+from evidence.studies import Gradients, Interpolation, Matching, Pretraining
 
 _CROPS = {'num_images': 64, 'size': 32}  # the size of the patches that networks are trained on
 

@@ -6,22 +6,18 @@ import pytest
 from evidence.arms import (
     ARMS,
     COUNTS,
-    FINETUNING,
     GRADIENTS,
     INTERPOLATIONS,
     MATCHED,
     MISMATCHED,
-    PAIR,
-    PRETRAINING,
     STEPS,
-    TASKS,
     UNSEEN_BY_ALL,
-    Arm,
     swept,
 )
 from evidence.configs import config_of, hash_of
 from evidence.hypotheses import GLOBALITY, HYPOTHESES
 from evidence.matrix import Cell, all_cells
+from evidence.studies import FINETUNING, PAIR, PRETRAINING, TASKS, Arm
 
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 

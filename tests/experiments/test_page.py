@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from evidence.arms import ARMS, Arm, Gradients, Interpolation, Matching
+from evidence.arms import ARMS
 from evidence.charts import Line, line_chart
 from evidence.evaluation import OPEN, differences, figures, judge, lacking, read_results
 from evidence.figures import figure_files
@@ -13,6 +13,7 @@ from evidence.inference import CONTRADICTED, SUPPORTED
 from evidence.matrix import Cell, all_cells
 from evidence.page import checked_opening, render
 from evidence.results import file_of, images_of, read_result, write_result
+from evidence.studies import Arm, Gradients, Interpolation, Matching
 
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 
