@@ -100,8 +100,10 @@ def restored_in(
 def in_words(found: Prediction) -> str:
     """What was found, for the owner of a photograph."""
     sure = '' if found.probability is None else f' ({found.probability:.0%} probable)'
-    if found.task == UNSURE:
+    if found.task == UNSURE and found.t:
         return 'The model is not sure which degradation this is, and restored it cautiously.'
+    if found.task == UNSURE:
+        return 'The model is not sure that the photograph is degraded: it is returned as it is.'
     if not found.t:
         return f'No degradation was found{sure}: the photograph is returned as it is.'
     if found.task is None:

@@ -136,7 +136,8 @@ def in_words(found: Prediction) -> str:
     """What was found, and what is done about it."""
     sure = '' if found.probability is None else f'{found.probability:.0%}'
     if found.task == UNSURE:
-        return f'not sure: no degradation is more than {sure} probable; t = {found.t}'
+        then = f't = {found.t}' if found.t else 'it may be clean, and is returned as it is'
+        return f'not sure: no degradation is more than {sure} probable; {then}'
     step = f't = {found.t}' if found.t else 'returned as it is'
     if found.task is None:
         return step

@@ -222,8 +222,8 @@ def _clean(released: Measurements) -> str:
     count = len(values)
     return (
         f'Clean photographs restored blind: {sum(value > _GOOD for value in values)} of {count} '
-        f'come back above {_GOOD} dB, {steps.count(0)} of {count} are found to be clean and '
-        f'returned unchanged; the lowest PSNR is {min(values):.1f} dB.'
+        f'come back above {_GOOD} dB, {steps.count(0)} of {count} are returned unchanged; '
+        f'the lowest PSNR is {min(values):.1f} dB.'
     )
 
 

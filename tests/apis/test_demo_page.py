@@ -44,6 +44,7 @@ def test_every_degradation_has_a_noun():
         (Prediction(None, None, 8), 'Restored.'),
         (Prediction('clean', 0.9, 0), 'No degradation was found (90% probable): the photograph'),
         (Prediction(UNSURE, 0.4, 1), 'The model is not sure which degradation this is'),
+        (Prediction(UNSURE, 0.4, 0), 'The model is not sure that the photograph is degraded'),
     ],
 )
 def test_what_was_found_is_said_without_time_steps(found, words):

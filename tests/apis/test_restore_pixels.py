@@ -177,6 +177,11 @@ def test_the_blind_step_is_no_task_to_name(restorer):
             Prediction('unsure', 0.41, 1),
             'not sure: no degradation is more than 41% probable; t = 1',
         ),
+        (
+            Prediction('unsure', 0.75, 0),
+            'not sure: no degradation is more than 75% probable; it may be clean, and is returned '
+            'as it is',
+        ),
     ],
 )
 def test_what_was_found_is_said_in_words(found, words):

@@ -30,7 +30,7 @@ class Prediction:
         task: the predicted degradation, "clean", or "unsure"; None if t was not found by a
             classifier.
         probability: of the most probable class, in [0, 1]; None without a classifier.
-        t: the time step; 0 for a clean image.
+        t: the time step; 0 for an image that is clean, or may be.
     """
 
     task: str | None
@@ -88,15 +88,21 @@ def _classify(restorer: 'Restorer', part: Part, size: tuple[int, int]) -> list[P
 
     logits = classify()
     require_finite_output(classifier, logits, classify)
-    predictions = []
-    for probability, index in zip(*logits.softmax(1).max(1), strict=True):
-        task = classifier.classes[index]
-        # An image that is probably clean is best left alone, however doubtful that is.
-        doubtful = task != CLEAN and float(probability) < classifier.confidence
-        unsure = doubtful and BLIND in restorer.timesteps
-        t = restorer.timesteps[BLIND if unsure else task]
-        predictions.append(Prediction(UNSURE if unsure else task, float(probability), t))
-    return predictions
+    return [_decided(restorer, row) for row in logits.softmax(1)]
+
+
+def _decided(restorer: 'Restorer', probabilities: Tensor) -> Prediction:
+    """How to restore an image with these probabilities of the classes, (classes,)."""
+    classifier, timesteps = restorer.classifier, restorer.timesteps
+    assert classifier is not None, 'checked by require_inference'
+    task = classifier.classes[int(probabilities.argmax())]
+    probability = float(probabilities.max())
+    # An image that is probably clean is best left alone, however doubtful that is.
+    if task == CLEAN or probability >= classifier.confidence or BLIND not in timesteps:
+        return Prediction(task, probability, timesteps[task])
+    degraded = 1 - float(probabilities[classifier.classes.index(CLEAN)])
+    surely = degraded >= classifier.confidence
+    return Prediction(UNSURE, probability, timesteps[BLIND if surely else CLEAN])
 
 
 def classified_parts(height: int, width: int) -> list[tuple[int, int, int, int]]:

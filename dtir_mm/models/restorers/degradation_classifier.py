@@ -27,7 +27,8 @@ class DegradationClassifier(nn.Module):
         tasks: the degradations, in the order of the classes; "clean" is added last.
         width: channels of the first layer, a multiple of four.
         confidence: an image whose most probable class is a degradation, but less probable than
-            this, in [0, 1], is restored at the time step of the task "blind", if there is one.
+            this, in [0, 1], is restored at the time step of the task "blind", if there is one; it
+            stays as it is if all degradations together are less probable than this.
 
     Raises:
         ValueError: tasks repeat or contain "clean", the width is no multiple of four, or the

@@ -110,20 +110,23 @@ CASES = (
     [0.85, 0.05, 0.05, 0.05],
     [0.1, 0.1, 0.1, 0.7],
     [0.01, 0.01, 0.08, 0.9],
+    [0.1, 0.1, 0.55, 0.25],
 )
 
 
-def test_doubtful_degradations_are_restored_at_the_blind_step_and_clean_images_never():
+def test_doubtful_degradations_are_restored_at_the_blind_step_and_what_may_be_clean_never():
     found = predict(0.8, STEPS | dict(blind=1), *CASES)
     assert rounded(found) == [
-        ('unsure', 0.75, 1), ('hazy', 0.85, 47), ('clean', 0.7, 0), ('clean', 0.9, 0)
+        ('unsure', 0.75, 1), ('hazy', 0.85, 47), ('clean', 0.7, 0), ('clean', 0.9, 0),
+        ('unsure', 0.55, 0),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(('confidence', 'steps'), [(0.8, STEPS), (0.0, STEPS | dict(blind=1))])
 def test_without_a_blind_step_or_a_threshold_the_most_probable_class_decides(confidence, steps):
     assert rounded(predict(confidence, steps, *CASES)) == [
-        ('rainy', 0.75, 8), ('hazy', 0.85, 47), ('clean', 0.7, 0), ('clean', 0.9, 0)
+        ('rainy', 0.75, 8), ('hazy', 0.85, 47), ('clean', 0.7, 0), ('clean', 0.9, 0),
+        ('rainy', 0.55, 8),
     ]  # fmt: skip
 
 
