@@ -19,7 +19,7 @@ def test_tiles_differ_from_the_whole_image_by_one_level(task):
     t = restorer.timesteps[task]
     whole, tiled, narrow = (
         restore_pixels(_with(restorer, t, tile, overlap), degraded, t).astype(int)
-        for tile, overlap in ((None, 192), (384, 192), (384, 64))
+        for tile, overlap in ((None, 64), (384, restorer.tile_overlap), (384, 64))
     )
     assert np.abs(tiled - whole).max() <= 1
     assert np.abs(narrow - whole).max() > 1  # so that the overlap is what matters here
