@@ -52,7 +52,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
     """The page and its figures: text by path.
 
     Raises:
-        ValueError: the opening paragraph rests on verdicts that the results do not give.
+        ValueError: the opening rests on verdicts that the results do not give.
     """
     results = read_results(folder)
     judged = judge(results)
@@ -96,14 +96,17 @@ def _protocol() -> str:
 
 
 def _opening(judged: dict[str, Judged | None], results: Results) -> str:
-    """The paragraph of ``opening.md``, if the verdicts that it rests on hold; else a summary."""
-    if not OPENING.is_file():
-        return summary(judged, results)
-    return checked_opening(OPENING.read_text(encoding='utf-8'), judged)
+    """The paragraphs of ``opening.md``, and until all runs are finished, the state of the matrix."""
+    parts = []
+    if OPENING.is_file():
+        parts.append(checked_opening(OPENING.read_text(encoding='utf-8'), judged))
+    if len(results) < len(all_cells()) or not parts:
+        parts.append(summary(judged, results))
+    return '\n'.join(parts)
 
 
 def checked_opening(text: str, judged: dict[str, Judged | None]) -> str:
-    """An opening paragraph without its first line, which names the verdicts that it rests on.
+    """An opening without its first line, which names the verdicts that it rests on.
 
     Raises:
         ValueError: the first line is missing, or a verdict is another one.
@@ -138,7 +141,7 @@ def _verdicts(judged: dict[str, Judged | None], results: Results) -> str:
     for hypothesis in HYPOTHESES:
         found = judged[hypothesis.key]
         missing = len(lacking(results, hypothesis))
-        state = f'{missing} runs missing' if missing else ''
+        state = f'{missing} run{"s" * (missing > 1)} missing' if missing else ''
         start = [hypothesis.key, hypothesis.claim]
         if found is None:
             rows.append([*start, '-', '-', '-', '-', state])
