@@ -96,7 +96,7 @@ def _protocol() -> str:
 
 
 def _opening(judged: dict[str, Judged | None], results: Results) -> str:
-    """The paragraphs of ``opening.md``, and until all runs are finished, the state of the matrix."""
+    """The paragraphs of ``opening.md``; until all runs are finished, the state of the matrix."""
     parts = []
     if OPENING.is_file():
         parts.append(checked_opening(OPENING.read_text(encoding='utf-8'), judged))
