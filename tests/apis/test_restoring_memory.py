@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SIDE, TILE = 2048, 256
+SIDE, TILE = 3072, 256
 SCRIPT = f"""
 import numpy as np, torch
 from pathlib import Path
@@ -49,10 +49,10 @@ def bytes_for(command: str) -> int:
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_an_image_in_tiles_takes_little_more_than_its_result():
-    """A single copy of the image in floating point takes 50 MB."""
+    """A single copy of the image in floating point takes 113 MB: twelve rows of tiles."""
     taken = bytes_for('restore_pixels(restorer, image, 8)')
     result, rows = 3 * SIDE**2, 4 * 3 * SIDE * TILE
-    assert result <= taken < result + 6 * rows < 4 * 3 * SIDE**2 + result
+    assert result <= taken < result + 8 * rows  # freed memory is kept, with gaps
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
