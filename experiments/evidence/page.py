@@ -36,7 +36,7 @@ from evidence.sections import (
 from evidence.studies import FINETUNING, PRETRAINING, UNIFIED
 from evidence.tables import signed
 
-OPENING = Path(__file__).with_name('opening.md')
+OPENING = 'opening.md'  # beside the folder of results
 PROTOCOL = Path(__file__).with_name('protocol.md')
 PAGE = Path('docs') / 'evidence.md'
 FIGURES = Path('docs') / 'images' / 'evidence'
@@ -58,7 +58,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
     judged = judge(results)
     parts = [
         _HEAD,
-        _opening(judged, results),
+        _opening(folder.with_name(OPENING), judged, results),
         _protocol(),
         _verdicts(judged, results),
         _secondary(results),
@@ -95,11 +95,11 @@ def _protocol() -> str:
     )
 
 
-def _opening(judged: dict[str, Judged | None], results: Results) -> str:
-    """The paragraphs of ``opening.md``; until all runs are finished, the state of the matrix."""
+def _opening(file: Path, judged: dict[str, Judged | None], results: Results) -> str:
+    """The paragraph of a file, if any; until all runs are finished, the state of the matrix."""
     parts = []
-    if OPENING.is_file():
-        parts.append(checked_opening(OPENING.read_text(encoding='utf-8'), judged))
+    if file.is_file():
+        parts.append(checked_opening(file.read_text(encoding='utf-8'), judged))
     if len(results) < len(all_cells()) or not parts:
         parts.append(summary(judged, results))
     return '\n'.join(parts)
