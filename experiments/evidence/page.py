@@ -191,12 +191,13 @@ def _origins(results: Results) -> str:
     missing = [cell for key, cell in all_cells().items() if key not in results]
     lines = ['## Where the numbers come from', '']
     hours = sum(result['cpu_seconds'] for result in results.values()) / 3600
-    devices = sorted({result['device'] for result in results.values()})
+    devices = Counter(result['device'] for result in results.values())
+    used = ', '.join(f'{name} ({count} files)' for name, count in sorted(devices.items()))
     commits = sorted({result['commit'][:7] for result in results.values()})
     if results:
         lines.append(
-            f'{len(results)} files in `experiments/evidence/results`, {hours:.1f} hours on '
-            f'{", ".join(devices)}; commits {", ".join(commits)}.'
+            f'{len(results)} files in `experiments/evidence/results`, {hours:.1f} hours; '
+            f'processors: {used}; commits {", ".join(commits)}.'
         )
     if missing:
         names = Counter(cell.study.name for cell in missing)

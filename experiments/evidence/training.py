@@ -159,4 +159,5 @@ def _processor() -> str:
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return f'{names[0] if names else platform.processor()}, one thread'
+    instructions = torch.backends.cpu.get_cpu_capability()  # the same model name has had several
+    return f'{names[0] if names else platform.processor()} with {instructions}, one thread'
