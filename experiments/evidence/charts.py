@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT = 460, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 150, 28, 40
-_COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#777777', '#000000')
+COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#777777', '#000000')
 _STEPS = 4
 
 
@@ -42,23 +42,23 @@ def line_chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) ->
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="11">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        _text(_LEFT, 16, title, 'start', 'bold'),
-        _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, x_label, 'middle'),
+        svg_text(_LEFT, 16, title, 'start', 'bold'),
+        svg_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, x_label, 'middle'),
         f'<g transform="translate(12 {_HEIGHT / 2}) rotate(-90)">'
-        f'{_text(0, 0, y_label, "middle")}</g>',
+        f'{svg_text(0, 0, y_label, "middle")}</g>',
     ]
-    for value in _ticks(y_range):
+    for value in round_ticks(y_range):
         _, y = place(x_range[0], value)
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
             'stroke="#dddddd"/>'
         )
-        parts.append(_text(_LEFT - 4, y + 4, f'{value:.4g}', 'end'))
-    for value in _ticks(x_range):
+        parts.append(svg_text(_LEFT - 4, y + 4, f'{value:.4g}', 'end'))
+    for value in round_ticks(x_range):
         x, y = place(value, y_range[0])
-        parts.append(_text(x, y + 14, f'{value:.4g}', 'middle'))
+        parts.append(svg_text(x, y + 14, f'{value:.4g}', 'middle'))
     for i, line in enumerate(lines):
-        parts += _drawn(line, _COLOURS[i % len(_COLOURS)], place, _TOP + 15 * i)
+        parts += _drawn(line, COLOURS[i % len(COLOURS)], place, _TOP + 15 * i)
     return '\n'.join([*parts, '</svg>', ''])
 
 
@@ -72,11 +72,12 @@ def _drawn(
     return [
         f'<polyline points="{points}" {style}/>',
         f'<polyline points="{left},{y} {left + 18},{y}" {style}/>',
-        _text(left + 23, y + 4, line.label, 'start'),
+        svg_text(left + 23, y + 4, line.label, 'start'),
     ]
 
 
-def _text(x: float, y: float, text: str, anchor: str, weight: str = 'normal') -> str:
+def svg_text(x: float, y: float, text: str, anchor: str, weight: str = 'normal') -> str:
+    """A text element; ``anchor`` is "start", "middle" or "end"."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">'
         f'{escape(text)}</text>'
@@ -88,7 +89,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ticks(limits: tuple[float, float]) -> list[float]:
+def round_ticks(limits: tuple[float, float]) -> list[float]:
     """Round numbers within limits, about four steps apart."""
     low, high = limits
     least = (high - low) / _STEPS or 1.0

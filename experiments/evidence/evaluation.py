@@ -15,7 +15,7 @@ from evidence.results import read_result
 
 Results = dict[str, dict[str, Any]]
 _MIN_SEEDS = 2
-_MAX_SEEDS = 5
+MAX_SEEDS = 5
 
 
 def read_results(folder: Path) -> Results:
@@ -53,7 +53,7 @@ def figures(
         name: "psnr" or "ssim", of the input with "input_".
     """
     trained_on = 'all' if study in ARMS and ARMS[study].unified else task
-    keys = {seed: f'{study}_{trained_on}_s{seed}' for seed in range(_MAX_SEEDS)}
+    keys = {seed: f'{study}_{trained_on}_s{seed}' for seed in range(MAX_SEEDS)}
     return {
         seed: np.array(results[key]['images'][task][domain][name])
         for seed, key in keys.items()

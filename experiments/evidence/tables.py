@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from evidence.evaluation import Results, figures
+from evidence.evaluation import MAX_SEEDS, Results, figures
 
 EMPTY = '-'
 
@@ -32,6 +32,14 @@ def input_of(results: Results, task: str, domain: str) -> str:
             psnr, ssim = (np.mean(found[f'input_{name}']) for name in ('psnr', 'ssim'))
             return f'{decimals(psnr)} / {decimals(ssim, 3)}'
     return EMPTY
+
+
+def on_plateau(results: Results, study: str, task: str) -> str:
+    """Such as " (5 of 5 on the plateau)", for the label of an arm; "" if no run is."""
+    keys = (f'{study}_{task}_s{seed}' for seed in range(MAX_SEEDS))
+    ends = [results[key]['plateau'] for key in keys if 'plateau' in results.get(key, {})]
+    stuck = sum(end['left'] is False for end in ends)
+    return f' ({stuck} of {len(ends)} on the plateau)' if stuck else ''
 
 
 def quoted(pair: tuple[float, float]) -> str:

@@ -10,10 +10,12 @@ from evidence.evaluation import OPEN, differences, figures, judge, lacking, read
 from evidence.figures import figure_files
 from evidence.hypotheses import HYPOTHESES
 from evidence.inference import CONTRADICTED, SUPPORTED
+from evidence.interval_chart import Interval, interval_chart
 from evidence.matrix import Cell, all_cells
 from evidence.page import checked_opening, render
 from evidence.results import file_of, images_of, read_result, write_result
 from evidence.studies import Arm, Gradients, Interpolation, Matching
+from evidence.tables import on_plateau
 
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 
@@ -141,7 +143,7 @@ def test_page_of_all_results(folder, tmp_path):
     assert '| hazy | 47 | 47 (1 to 9), 47 (1 to 9), 47 (1 to 9) |' in page
     shown = set(re.findall(r'images/evidence/(\w+\.svg)', page))
     assert shown == {path.name for path in files}
-    assert len(shown) == 10
+    assert len(shown) == 11
 
 
 def test_page_of_no_results_says_what_is_missing(tmp_path):
@@ -189,6 +191,36 @@ def test_chart_places_points_linearly():
     assert y1 == pytest.approx((y0 + y2) / 2, abs=0.1)
     assert y2 < y0  # up
     assert '&lt;a&gt;' in text
+
+
+def test_interval_chart_places_values_linearly():
+    rows = [
+        Interval('a & b', 1.0, 0.0, 2.0, 'good', {'rainy': -2.0}),
+        Interval('c', -1.0, -2.0, 0.0, 'bad', {'hazy': 0.5, 'rainy': 2.0}),
+    ]
+    text = interval_chart('differences', 'dB', rows)
+    assert 'a &amp; b' in text
+    lines = re.findall(
+        r'<line x1="([\d.]+)" x2="([\d.]+)" y1="[\d.]+" y2="[\d.]+" stroke="#(228833|cc3311)"', text
+    )
+    (low, high, good), (other_low, other_high, bad) = [(float(a), float(b), c) for a, b, c in lines]
+    assert (good, bad) == ('228833', 'cc3311')
+    assert low == other_high  # both 0
+    assert high - low == pytest.approx(low - other_low, abs=0.2)
+    squares = [float(x) + 4 for x in re.findall(r'<rect x="([\d.]+)"', text)]
+    assert squares == pytest.approx([(low + high) / 2, (other_low + other_high) / 2], abs=0.2)
+    dots = [
+        float(x)
+        for x in re.findall(r'<circle cx="([\d.]+)" cy="[\d.]+" r="3.5" fill="[^"]+" ', text)
+    ]
+    assert dots == pytest.approx([other_low, low + 0.25 * (high - low), high], abs=0.2)
+
+
+def test_runs_on_the_plateau_are_counted(results):
+    assert on_plateau(results, 'naive', 'rainy') == ''
+    key = 'naive_rainy_s1'
+    stuck = results | {key: results[key] | {'plateau': {'left': False}}}
+    assert on_plateau(stuck, 'naive', 'rainy') == ' (1 of 5 on the plateau)'
 
 
 def test_figures_only_of_what_there_is(results):
