@@ -6,7 +6,7 @@ from dtir_mm.datasets.degradations import DEGRADATIONS
 from dtir_mm.datasets.paired_folder import PairedFolderDataset
 from dtir_mm.datasets.photos import CleanPhotosDataset, DegradedPhotosDataset
 from dtir_mm.datasets.task_mixture import TaskMixtureDataset
-from dtir_mm.datasets.transforms import PackSample, RandomFlipTurn, RandomPatch
+from dtir_mm.datasets.transforms import PackSample, RandomFlipTurn, RandomPatch, RandomStrength
 
 __all__ = [
     'DEGRADATIONS',
@@ -19,5 +19,6 @@ __all__ = [
     'PairedFolderDataset',
     'RandomFlipTurn',
     'RandomPatch',
+    'RandomStrength',
     'TaskMixtureDataset',
 ]

@@ -1,4 +1,4 @@
-"""Transforms of samples: patches, flips and quarter turns, packing.
+"""Transforms of samples: patches, flips and quarter turns, strengths, packing.
 
 They map dicts with images ``clean`` and (for pairs) ``degraded``, RGB uint8 (H, W, 3), to such
 dicts, and draw random numbers only from ``results['rng']``.
@@ -75,6 +75,48 @@ class RandomFlip:
             if name in results:
                 results[name] = results[name][flips[0], flips[1]]
         return results
+
+
+@TRANSFORMS.register_module()
+class RandomStrength:
+    """Makes the degradation weaker or stronger, so that a network learns more than one strength.
+
+    The difference between the degraded image and the ground truth is multiplied by a random factor.
+    For degradations that add something to the image, such as noise, that is nearly what another
+    strength looks like; for others, such as low light, it is not.
+
+    Args:
+        low: smallest factor, above 0.
+        high: largest factor.
+
+    Raises:
+        ValueError: not 0 < ``low`` <= ``high``.
+    """
+
+    def __init__(self, low: float = 0.5, high: float = 1.5) -> None:
+        if not 0 < low <= high:
+            raise ValueError(f'low={low} and high={high} of RandomStrength must be 0 < low <= high')
+        self.low, self.high = low, high
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The sample with another degraded image, rounded and clipped to 0..255.
+
+        Raises:
+            ValueError: it is no pair.
+        """
+        if 'degraded' not in results:
+            path = results['path']
+            raise ValueError(f'RandomStrength is for pairs: {path} has no degraded image')
+        factor = results['rng'].uniform(self.low, self.high)
+        results['degraded'] = scale_degradation(results['degraded'], results['clean'], factor)
+        return results
+
+
+def scale_degradation(degraded: np.ndarray, clean: np.ndarray, factor: float) -> np.ndarray:
+    """The ground truth plus ``factor`` times the difference; images are uint8 of any shape."""
+    base = clean.astype(np.float32)
+    scaled = base + np.float32(factor) * (degraded - base)
+    return scaled.round().clip(0, 255).astype(np.uint8)
 
 
 @TRANSFORMS.register_module()

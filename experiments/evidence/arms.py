@@ -68,6 +68,12 @@ _ORTHOG = {
 _L2SP = {'model.step.regularizers.importance.form': 'l2sp',
          'model.step.regularizers.importance.weight': 0.01}  # fmt: skip
 _WIDE = {'train_dataloader.dataset.type': 'WidenedPhotosDataset'}
+_STRENGTHS = {
+    'train_dataloader.dataset.pipeline': [
+        {'type': 'RandomPatch', 'size': 32}, {'type': 'RandomFlipTurn'},
+        {'type': 'RandomStrength'}, {'type': 'PackSample'},
+    ],
+}  # fmt: skip
 
 _vp_scratch, _vp_finetune = VP.format(_SCRATCH), VP.format(_FINETUNE)
 _ve_scratch, _ve_finetune = VE.format(_SCRATCH), VE.format(_FINETUNE)
@@ -134,6 +140,8 @@ REMEDIES = (
     Arm('sigma', 'denoiser at one noise level, naive', _vp_scratch, {}, 'sigma', wave=2),
     Arm('masked', 'masked images, naive', _vp_scratch, {}, 'masked', wave=2),
     Arm('wide', 'from scratch, widened severities', _vp_scratch, _WIDE, wave=2),
+    Arm('strengths', 'from scratch, strengths drawn anew', _vp_scratch, _STRENGTHS,
+        tasks=('rainy', 'noisy'), wave=2),
     Arm('naive_wide', 'naive, widened severities', _vp_scratch, _WIDE, 'vp', PAIR, wave=4),
     Arm('l2sp', 'naive + L2-SP', _vp_finetune, _NO_MIXING | _NO_ORTHOG | _NO_DECAY | _L2SP, 'vp',
         PAIR, wave=4),

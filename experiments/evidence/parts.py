@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dtir_mm.datasets.degradations.jpeg import compress
 from dtir_mm.datasets.photos import DegradedPhotosDataset
+from dtir_mm.datasets.transforms import scale_degradation
 from dtir_mm.models.objectives.noise_prediction import NoisePrediction
 from dtir_mm.models.objectives.noisy_samples import noisy_samples
 from dtir_mm.models.objectives.objective import Losses, Objective, Samples
@@ -53,9 +53,8 @@ class WidenedPhotosDataset(DegradedPhotosDataset):
         sample = super().load(index)
         _, file, draw = self.pairs[index]
         strength = generator(0, 'widened', self.task, pair_stem(file), draw).uniform(*_STRENGTHS)
-        clean = sample['clean'].astype(np.float32)
-        degraded = clean + np.float32(strength) * (sample['degraded'] - clean)
-        return {**sample, 'degraded': degraded.round().clip(0, 255).astype(np.uint8)}
+        degraded = scale_degradation(sample['degraded'], sample['clean'], strength)
+        return {**sample, 'degraded': degraded}
 
 
 @MODELS.register_module()

@@ -1,13 +1,13 @@
-"""Patches, flips and turns, and packing: their distributions, and that pairs stay aligned."""
+"""Patches, flips and turns, strengths, and packing: distributions, and that pairs stay aligned."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest, uniform
 
-from dtir_mm.datasets import PackSample, RandomFlipTurn, RandomPatch
+from dtir_mm.datasets import PackSample, RandomFlipTurn, RandomPatch, RandomStrength
 
 
 def coordinates(height, width, marker=0):
@@ -98,6 +98,40 @@ def test_a_pair_is_flipped_and_turned_alike():
         )
         seen.add(results['clean'].tobytes())
     assert len(seen) == 8
+
+
+def test_strengths_are_uniform_and_scale_only_the_difference():
+    clean = np.full((4, 4, 3), 100, np.uint8)
+    degraded = clean + np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    rng, transform = np.random.default_rng(3), RandomStrength(0.5, 1.5)
+    factors = []
+    for _ in range(2000):
+        results = transform({'clean': clean, 'degraded': degraded, 'rng': rng})
+        assert results['clean'] is clean and results['degraded'].dtype == np.uint8
+        difference = results['degraded'].astype(int) - 100
+        factors.append(difference.max() / 47)
+        np.testing.assert_allclose(difference, factors[-1] * np.arange(48).reshape(4, 4, 3), atol=1)
+    assert kstest(factors, uniform(0.5, 1).cdf).pvalue > 0.01
+    assert degraded.max() == 147, 'the input was changed'
+
+
+def test_other_strengths_are_clipped():
+    clean, degraded = np.uint8([[[10, 250, 0]]]), np.uint8([[[0, 255, 9]]])
+    results = RandomStrength(2, 2)(
+        {'clean': clean, 'degraded': degraded, 'rng': np.random.default_rng(0)}
+    )
+    assert results['degraded'].tolist() == [[[0, 255, 18]]]
+
+
+@pytest.mark.parametrize(('low', 'high'), [(0, 1), (-0.5, 1), (1.5, 0.5)])
+def test_impossible_strengths_are_rejected(low, high):
+    with pytest.raises(ValueError, match=rf'low={low} and high={high} of RandomStrength must be 0'):
+        RandomStrength(low, high)
+
+
+def test_strengths_need_pairs():
+    with pytest.raises(ValueError, match='is for pairs: a.png has no degraded image'):
+        RandomStrength()({'clean': coordinates(4, 4), 'path': 'a.png'})
 
 
 def test_packing_makes_tensors_and_drops_auxiliary_keys():
