@@ -7,6 +7,8 @@ from pathlib import Path
 _POINTS = 40  # of a curve
 _DIGITS = 6
 _ON_PLATEAU = 0.98
+_WELL_BELOW = 0.95
+_FIRST = 100  # the first values are means over fewer updates
 _WINDOW = 300  # updates
 
 
@@ -64,6 +66,17 @@ def plateau_of(curve: list[list[float]]) -> Plateau:
         return Plateau(None, None, round(falling, 4))
     share = mean(end - _WINDOW, end) / mean(end - _WINDOW, end, 2)
     return Plateau(share < _ON_PLATEAU, round(share, 4), round(falling, 4))
+
+
+def left_plateau_at(curve: list[list[float]]) -> int | None:
+    """The update from which on the loss stays 5 % below that of the input; None if it never does.
+
+    Args:
+        curve: see ``curve_of``, with the loss of the input.
+    """
+    above = [i for i, row in enumerate(curve) if row[1] >= _WELL_BELOW * row[2]]
+    after = curve[above[-1] + 1 :] if above else curve
+    return next((int(row[0]) for row in after if row[0] >= _FIRST), None)
 
 
 def thinned(curve: list[list[float]]) -> list[list[float]]:

@@ -23,6 +23,7 @@ from evidence.hypotheses import COMPOSITE, HYPOTHESES, RULE
 from evidence.inference import CONTRADICTED, SUPPORTED
 from evidence.interval_chart import Interval, interval_chart
 from evidence.matrix import all_cells
+from evidence.plateaus import plateaus
 from evidence.reasons import reasons
 from evidence.sections import (
     ablations,
@@ -69,6 +70,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
         ablations(results),
         other_arms(results),
         reasons(results),
+        plateaus(results),
         few_pairs(results),
         sweep(results),
         unified(results),

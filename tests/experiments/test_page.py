@@ -140,6 +140,7 @@ def test_page_of_all_results(folder, tmp_path):
     assert '| w/o L_reg | 36.49 / .936 | 20.' in page  # quoted beside ours
     assert '| recipe `released` | rainy | 15 % | - | .02 (.01 to .50) [9 %, -.25] | - |' in page
     assert '| recipe `paper`, rainy: L_reg | .50 | .01 | .02 |' in page
+    assert '| naive + mixing, 40 % | 100, 100, 100 | 20.01 | 20.01 |' in page
     assert '| hazy | 47 | 47 (1 to 9), 47 (1 to 9), 47 (1 to 9) |' in page
     shown = set(re.findall(r'images/evidence/(\w+\.svg)', page))
     assert shown == {path.name for path in files}

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from evidence.curves import curve_of, last_scalars, plateau_of, thinned
+from evidence.curves import curve_of, last_scalars, left_plateau_at, plateau_of, thinned
 
 
 def log(folder, rows):
@@ -39,6 +39,13 @@ def test_plateau():
     assert past.share == pytest.approx(1 - 26.5 / 60, abs=1e-4)  # the last six
     assert past.falling == pytest.approx(1 - (1 - 26.5 / 60) / (1 - 20.5 / 60), abs=1e-3)
     assert plateau_of([[50, 1.0], [100, 0.5]]).left is None
+
+
+def test_when_a_run_leaves_the_plateau():
+    assert left_plateau_at(curve([0.99, 0.9, 0.97, 0.94, 0.95, 0.9, 0.8])) == 300  # to stay below
+    assert left_plateau_at(curve([0.9] * 5)) == 100  # the first value that counts
+    assert left_plateau_at(curve([0.94, 0.9, 0.96])) is None
+    assert left_plateau_at(curve([1.8, 1.9], of_input=2.0)) is None  # 0.9, then 0.95
 
 
 def test_thinned_curve_keeps_its_end():
