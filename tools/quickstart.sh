@@ -3,22 +3,22 @@
 # time steps to noise, rain and low light, fine-tunes, trains the same network from scratch with the
 # updates of fine-tuning and with those of both stages, and tests all of them.
 #   bash tools/quickstart.sh [--recipe NAME] [--photos DIR]
-# NAME is paper (the default; preset paper_practical) or released (docs/method.md). Results are written
-# to work_dirs/quickstart (with options: work_dirs/quickstart_<recipe>_<name>). A second call reuses
-# them, and continues if the first was interrupted.
+# NAME is best (the default), paper (preset paper_practical) or released (docs/method.md). Results are
+# written to work_dirs/quickstart (with options: work_dirs/quickstart_<recipe>_<name>). A second call
+# reuses them, and continues if the first was interrupted.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tasks=(noisy rainy low_light)
 photos=()
-recipe=paper
+recipe=best
 work=work_dirs/quickstart
-usage() { echo "usage: bash tools/quickstart.sh [--recipe paper|released] [--photos DIR]" >&2; exit 2; }
+usage() { echo "usage: bash tools/quickstart.sh [--recipe best|paper|released] [--photos DIR]" >&2; exit 2; }
 while (($# > 0)); do
   (($# >= 2)) || usage
   case $1 in
-    --recipe) [[ $2 == paper || $2 == released ]] || usage; recipe=$2 ;;
+    --recipe) [[ $2 =~ ^(best|paper|released)$ ]] || usage; recipe=$2 ;;
     --photos)
       photos=(--photos "$(cd "$here" && realpath -m -- "$2")")
       [[ -d ${photos[1]} ]] || { echo "$0: no such folder of photographs: $2" >&2; exit 2; } ;;
@@ -26,10 +26,8 @@ while (($# > 0)); do
   esac
   shift 2
 done
-[[ $recipe == paper ]] || work+=_$recipe
+[[ $recipe == best ]] || work+=_$recipe
 ((${#photos[@]} == 0)) || work+=_$(basename "${photos[1]}")
-kind=quick
-[[ $recipe == paper ]] || kind=quick-$recipe
 started=$SECONDS
 step() { printf '\n[%s/6, %d min] %s\n' "$1" $(((SECONDS - started) / 60)) "$2"; }
 
@@ -48,7 +46,11 @@ quietly() {
   fi
 }
 
-config() { ls configs/mini/"$kind"_dtir-unet-w16_"$1"_b8-*.py; }
+# The config of a stage: the recipe's own, or, where it does not differ from best, that of best.
+config() {
+  local kind=quick-$recipe
+  compgen -G "configs/mini/${kind}_dtir-unet-w16_$1_b8-*.py" || ls configs/mini/quick_dtir-unet-w16_"$1"_b8-*.py
+}
 
 step 1 'installing (the first time about two minutes and 6 GB)'
 source tools/setup_env.sh

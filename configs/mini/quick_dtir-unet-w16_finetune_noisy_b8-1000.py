@@ -1,7 +1,7 @@
-"""Quickstart, stage 2 of recipe `paper_practical`: 1000 updates on noise."""
+"""Quickstart, stage 2 of preset `best`: 1000 updates on noise."""
 
 _base_ = [
-    '../_base_/stages/paper_practical/finetune.py',
+    '../_base_/stages/best/finetune.py',
     '../_base_/datasets/photos_finetune.py',
     '../_base_/schedules/adam_cosine_mini.py',
     '../_base_/runtime.py',

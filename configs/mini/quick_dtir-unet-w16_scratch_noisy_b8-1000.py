@@ -1,7 +1,7 @@
-"""Quickstart, baseline of recipe `paper_practical`: the same updates from random weights."""
+"""Quickstart, baseline: the same losses and updates as stage 2, from random weights."""
 
 _base_ = [
-    '../_base_/stages/paper_practical/scratch.py',
+    '../_base_/stages/best/finetune.py',
     '../_base_/datasets/photos_finetune.py',
     '../_base_/schedules/adam_cosine_mini.py',
     '../_base_/runtime.py',

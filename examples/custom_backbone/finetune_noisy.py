@@ -1,7 +1,7 @@
 """Fine-tunes PlainResNet for denoising at the time step of Table 4."""
 
 _base_ = [
-    '../../configs/_base_/stages/paper_practical/finetune.py',
+    '../../configs/_base_/stages/best/finetune.py',
     '../../configs/_base_/datasets/photos_finetune.py',
     '../../configs/_base_/schedules/adam_cosine_mini.py',
     '../../configs/_base_/runtime.py',

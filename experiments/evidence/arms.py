@@ -22,13 +22,13 @@ from evidence.studies import (
 UNSEEN_BY_ALL = ('snowy', 'inpainting', 'raindrop', 'shadowed', 'blurry')
 """Degradations of the masked pre-training: no arm is fine-tuned on them, no test contains them."""
 
-VP = 'configs/mini/quick_dtir-unet-w16_{}.py'
-VE = 'configs/mini/quick-released_dtir-unet-w16_{}.py'
-_PRETRAIN, _FINETUNE, _SCRATCH = (
-    'pretrain_b8-2000',
-    'finetune_noisy_b8-1000',
-    'scratch_noisy_b8-1000',
-)
+_MINI = 'configs/mini/{}_dtir-unet-w16_{}.py'
+_vp_pretrain = _MINI.format('quick', 'pretrain_b8-2000')
+_vp_scratch = _MINI.format('quick', 'scratch_noisy_b8-1000')
+_vp_finetune = _MINI.format('quick-paper', 'finetune_noisy_b8-1000')
+_ve_pretrain = _MINI.format('quick-released', 'pretrain_b8-2000')
+_ve_scratch = _MINI.format('quick-released', 'scratch_noisy_b8-1000')
+_ve_finetune = _MINI.format('quick-released', 'finetune_noisy_b8-1000')
 
 _DENOISING_ONE = {
     'model.step.objective': {'_delete_': True, 'type': 'OneSigmaNoisePrediction', 'step': 8},
@@ -42,10 +42,10 @@ _MASKED = {
 }
 
 PRETRAININGS = (
-    Pretraining('vp', 'diffusion of the preprint', VP.format(_PRETRAIN)),
-    Pretraining('ve', 'diffusion of the released code', VE.format(_PRETRAIN)),
-    Pretraining('sigma', 'denoiser at one noise level', VP.format(_PRETRAIN), _DENOISING_ONE, 3),
-    Pretraining('masked', 'masked images', VP.format(_SCRATCH), _MASKED, 3, UNSEEN_BY_ALL),
+    Pretraining('vp', 'diffusion of the preprint', _vp_pretrain),
+    Pretraining('ve', 'diffusion of the released code', _ve_pretrain),
+    Pretraining('sigma', 'denoiser at one noise level', _vp_pretrain, _DENOISING_ONE, 3),
+    Pretraining('masked', 'masked images', _vp_scratch, _MASKED, 3, UNSEEN_BY_ALL),
 )
 
 # Options that several arms share -----------------------------------------------------------------
@@ -75,8 +75,6 @@ _STRENGTHS = {
     ],
 }  # fmt: skip
 
-_vp_scratch, _vp_finetune = VP.format(_SCRATCH), VP.format(_FINETUNE)
-_ve_scratch, _ve_finetune = VE.format(_SCRATCH), VE.format(_FINETUNE)
 _BOTH = PRETRAINING + FINETUNING
 
 CORE = (

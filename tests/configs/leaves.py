@@ -23,7 +23,7 @@ WORK_DIRS = {
     'work_dirs/quickstart_released/pretrain': 'quick-released_dtir-unet-w16_pretrain_b8-2000',
 }
 NAME = re.compile(
-    r'(?:(?P<kind>quick(?:-released)?|unified|released|blind)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
+    r'(?:(?P<kind>quick(?:-paper|-released)?|unified|released|blind)_)?(?P<backbone>[a-z]+(?:-[a-z0-9]+)*)'
     r'(?:_(?P<stage>pretrain|finetune|scratch|unified|joint|cooldown|classify)(?:-\d+px)?)?'
     rf'(?:_(?P<task>{"|".join(TASKS)}))?'
     r'(?:_(?P<part>wo-\w+?|with-\w+?|order-\w+?|experts-\d+))?'

@@ -17,8 +17,10 @@ from evidence.arms import (
 from evidence.configs import config_of, hash_of
 from evidence.hypotheses import GLOBALITY, HYPOTHESES
 from evidence.matrix import Cell, all_cells
+from evidence.results import ROOT
 from evidence.studies import FINETUNING, PAIR, PRETRAINING, TASKS, Arm
 
+from dtir_mm.config import read_config
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 
 
@@ -35,6 +37,16 @@ def test_arms_of_every_hypothesis_exist_for_its_tasks():
     numbers = {hypothesis.key.rstrip('abcdefg') for hypothesis in HYPOTHESES}
     assert numbers | {'H9'} == {f'H{number}' for number in range(1, 14)}
     assert len({hypothesis.key for hypothesis in HYPOTHESES}) == len(HYPOTHESES)
+
+
+@pytest.mark.parametrize('arm', ['naive', 'scratch'])
+def test_preset_best_is_what_was_measured(arm):
+    """Steps and terms are those of the arm; data, updates and start are of the quickstart."""
+    best = read_config(ROOT / 'configs/mini/quick_dtir-unet-w16_finetune_noisy_b8-1000.py')
+    measured = config(arm, 'noisy')
+    assert {**best.model.to_dict(), 'timesteps': 'paper'} == measured['model']
+    assert best.optim_wrapper.to_dict() == measured['optim_wrapper']
+    assert best.default_hooks.keys() == measured['default_hooks'].keys()
 
 
 def test_main_arms_have_five_seeds_and_all_others_three():

@@ -161,7 +161,7 @@ def test_the_keys_are_those_of_the_sweeps_and_of_the_configs():
     assert all(any(sweep.key.startswith(key) for key in paper) for sweep in SWEEPS.values())
     mini = ROOT / 'configs' / 'mini'
     configs = [
-        Config.fromfile(mini / 'quick_dtir-unet-w16_finetune_noisy_b8-1000.py'),
+        Config.fromfile(mini / 'quick-paper_dtir-unet-w16_finetune_noisy_b8-1000.py'),
         Config.fromfile(mini / 'unified_dtir-unet-w16_b8-10x300.py'),
     ]
     for name, sweep in SWEEPS.items():
