@@ -15,7 +15,7 @@ from evidence.results import read_result
 
 Results = dict[str, dict[str, Any]]
 _MIN_SEEDS = 2
-MAX_SEEDS = 5
+_MAX_SEEDS = 5
 
 
 def read_results(folder: Path) -> Results:
@@ -40,6 +40,13 @@ def read_results(folder: Path) -> Results:
     return results
 
 
+def runs_of(results: Results, study: str, task: str) -> dict[int, dict[str, Any]]:
+    """The results of an arm or interpolation that was trained for a task, by seed."""
+    trained_on = 'all' if study in ARMS and ARMS[study].unified else task
+    keys = {seed: f'{study}_{trained_on}_s{seed}' for seed in range(_MAX_SEEDS)}
+    return {seed: results[key] for seed, key in keys.items() if key in results}
+
+
 def figures(
     results: Results, study: str, task: str, domain: str, name: str = 'psnr'
 ) -> dict[int, np.ndarray]:
@@ -52,12 +59,9 @@ def figures(
         domain: of the test.
         name: "psnr" or "ssim", of the input with "input_".
     """
-    trained_on = 'all' if study in ARMS and ARMS[study].unified else task
-    keys = {seed: f'{study}_{trained_on}_s{seed}' for seed in range(MAX_SEEDS)}
     return {
-        seed: np.array(results[key]['images'][task][domain][name])
-        for seed, key in keys.items()
-        if key in results
+        seed: np.array(result['images'][task][domain][name])
+        for seed, result in runs_of(results, study, task).items()
     }
 
 

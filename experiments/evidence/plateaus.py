@@ -7,7 +7,7 @@ import numpy as np
 from dtir_mm.analysis.markdown import table
 from evidence.arms import ARMS
 from evidence.curves import left_plateau_at
-from evidence.evaluation import MAX_SEEDS, Results
+from evidence.evaluation import Results, figures, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.steps import rank_correlation
 from evidence.tables import decimals
@@ -30,20 +30,19 @@ longer, which goes with what it costs."""
 
 def plateaus(results: Results) -> str:
     """By arm, the updates at which its runs on rain leave the plateau, and what becomes of them."""
-    rows, left, psnr = [], [], {SOURCE: [], TARGET: []}
+    rows, left, all_psnr = [], [], {SOURCE: [], TARGET: []}
     for name in _SHOWN:
-        keys = (f'{name}_{TASK}_s{seed}' for seed in range(MAX_SEEDS))
-        found = [results[key] for key in keys if key in results]
+        found = runs_of(results, name, TASK)
         if not found:
             continue
-        updates = [left_plateau_at(result['curve']) for result in found]
+        updates = [left_plateau_at(result['curve']) for result in found.values()]
         left += [update or ARMS[name].updates + 1 for update in updates]
         means = {
-            domain: [float(np.mean(result['images'][TASK][domain]['psnr'])) for result in found]
-            for domain in psnr
+            domain: [psnr.mean() for psnr in figures(results, name, TASK, domain).values()]
+            for domain in all_psnr
         }
         for domain, values in means.items():
-            psnr[domain] += values
+            all_psnr[domain] += values
         rows.append(
             [
                 ARMS[name].label,
@@ -56,8 +55,8 @@ def plateaus(results: Results) -> str:
     text = _TEXT.format(
         updates=ARMS[_SHOWN[0]].updates,
         count=len(left),
-        source=_correlation(left, psnr[SOURCE]),
-        unseen=_correlation(left, psnr[TARGET]),
+        source=_correlation(left, all_psnr[SOURCE]),
+        unseen=_correlation(left, all_psnr[TARGET]),
     )
     return text + '\n\n' + table([TASK, 'left the plateau at', 'source, dB', 'unseen, dB'], rows)
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from evidence.evaluation import MAX_SEEDS, Results, figures
+from evidence.evaluation import Results, figures, runs_of
 
 EMPTY = '-'
 
@@ -36,8 +36,8 @@ def input_of(results: Results, task: str, domain: str) -> str:
 
 def on_plateau(results: Results, study: str, task: str) -> str:
     """Such as " (5 of 5 on the plateau)", for the label of an arm; "" if no run is."""
-    keys = (f'{study}_{task}_s{seed}' for seed in range(MAX_SEEDS))
-    ends = [results[key]['plateau'] for key in keys if 'plateau' in results.get(key, {})]
+    found = runs_of(results, study, task).values()
+    ends = [result['plateau'] for result in found if 'plateau' in result]
     stuck = sum(end['left'] is False for end in ends)
     return f' ({stuck} of {len(ends)} on the plateau)' if stuck else ''
 

@@ -1,10 +1,10 @@
 """Preset `best`: reconstruction alone, from pre-trained weights (`load_from`) or from random ones.
 
-What helped in docs/evidence.md, on a small network, and nothing else: L1 with the FFT term (H11),
-from the preprint's pre-training rather than the released one (H12), without generative samples,
-layer-wise decay, L_reg and L_orthog (H3 to H6). It is the arm `naive` (from random weights:
-`scratch`), and rests on its results and those of `mixing*`, `practical`, `preprint`, `released` and
-`without_*` in experiments/evidence/results.
+What helped in docs/evidence.md, on a small network, and nothing else: L1 with the FFT term (on
+rain, H11), from the preprint's pre-training rather than the released one (H12), without
+generative samples, layer-wise decay, L_reg and L_orthog (H3 to H6). It is the arm `naive` (from
+random weights: `scratch`), and rests on its results and those of `mixing*`, `practical`,
+`preprint`, `released` and `without_*` in experiments/evidence/results.
 """
 
 _base_ = '../paper/finetune.py'
