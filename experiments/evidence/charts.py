@@ -19,17 +19,29 @@ class Line:
         label: in the legend.
         points: x and y.
         dashed: whether it is dashed.
+        dots: x and y of single runs, in its colour.
     """
 
     label: str
     points: Sequence[tuple[float, float]]
     dashed: bool = False
+    dots: Sequence[tuple[float, float]] = ()
 
 
-def line_chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> str:
-    """An SVG document with the lines on linear axes, and a legend on the right."""
-    xs = [x for line in lines for x, _ in line.points]
-    ys = [y for line in lines for _, y in line.points]
+def line_chart(
+    title: str, x_label: str, y_label: str, lines: Sequence[Line], names: Sequence[str] = ()
+) -> str:
+    """An SVG document with the lines on linear axes, and a legend on the right.
+
+    Args:
+        title: at the top.
+        x_label: below the x axis.
+        y_label: beside the y axis.
+        lines: what is drawn.
+        names: of x = 0, 1, 2, ..., instead of numbers.
+    """
+    xs = list(range(len(names))) or [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in (*line.points, *line.dots)]
     x_range, y_range = (min(xs), max(xs)), _padded(min(ys), max(ys))
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -54,9 +66,10 @@ def line_chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) ->
             'stroke="#dddddd"/>'
         )
         parts.append(svg_text(_LEFT - 4, y + 4, f'{value:.4g}', 'end'))
-    for value in round_ticks(x_range):
+    named = {value: f'{value:.4g}' for value in round_ticks(x_range)}
+    for value, name in (dict(enumerate(names)) or named).items():
         x, y = place(value, y_range[0])
-        parts.append(svg_text(x, y + 14, f'{value:.4g}', 'middle'))
+        parts.append(svg_text(x, y + 14, name, 'middle'))
     for i, line in enumerate(lines):
         parts += _drawn(line, COLOURS[i % len(COLOURS)], place, _TOP + 15 * i)
     return '\n'.join([*parts, '</svg>', ''])
@@ -69,8 +82,10 @@ def _drawn(
     style = f'fill="none" stroke="{colour}" stroke-width="1.6"'
     style += ' stroke-dasharray="5 3"' if line.dashed else ''
     left = _WIDTH - _RIGHT + 10
+    dots = (place(*dot) for dot in line.dots)
     return [
         f'<polyline points="{points}" {style}/>',
+        *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{colour}"/>' for x, y in dots),
         f'<polyline points="{left},{y} {left + 18},{y}" {style}/>',
         svg_text(left + 23, y + 4, line.label, 'start'),
     ]

@@ -18,7 +18,7 @@ from evidence.evaluation import (
     pooled,
     read_results,
 )
-from evidence.figures import figure_files
+from evidence.figures import all_figures
 from evidence.hypotheses import COMPOSITE, HYPOTHESES, RULE
 from evidence.inference import CONTRADICTED, SUPPORTED
 from evidence.interval_chart import Interval, interval_chart
@@ -78,7 +78,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
         curves(results),
         _origins(results),
     ]
-    files = {root / FIGURES / name: text for name, text in figure_files(results).items()}
+    files = {root / FIGURES / f'{each.name}.svg': each.svg for each in all_figures(results)}
     if any(judged.values()):
         files[root / FIGURES / VERDICTS] = _verdict_chart(judged)
     return {root / PAGE: '\n'.join(part.rstrip() + '\n' for part in parts if part), **files}

@@ -16,14 +16,12 @@ from evidence.arms import (
     swept,
 )
 from evidence.evaluation import Results
-from evidence.figures import figure_files
-from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
+from evidence.figures import all_figures
+from evidence.hypotheses import SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
 from evidence.steps import steps_section
 from evidence.studies import PAIR, TASKS
-from evidence.tables import EMPTY, input_of, mean_of, on_plateau, quoted
-
-DOMAINS = {SOURCE: 'source', TARGET: 'unseen', COMPOSITE: 'composite'}
+from evidence.tables import DOMAINS, EMPTY, input_of, mean_of, on_plateau, quoted
 
 
 def main_table(results: Results) -> str:
@@ -164,8 +162,12 @@ def _by_domain(results: Results, task: str, studies: Sequence[tuple[str, str]]) 
 
 
 def _images(results: Results, kind: str) -> list[str]:
-    names = [name for name in figure_files(results) if name.startswith(kind)]
-    return [' '.join(f'![{name[:-4]}](images/evidence/{name})' for name in names)] if names else []
+    shown = [
+        f'![{figure.title}](images/evidence/{figure.name}.svg)'
+        for figure in all_figures(results)
+        if figure.name.startswith(kind)
+    ]
+    return [' '.join(shown)] if shown else []
 
 
 def _shape() -> str:

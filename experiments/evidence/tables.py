@@ -5,7 +5,10 @@ import math
 import numpy as np
 
 from evidence.evaluation import Results, figures, runs_of
+from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
 
+DOMAINS = {SOURCE: 'source', TARGET: 'unseen', COMPOSITE: 'composite'}
+"""The names of the test sets on the page."""
 EMPTY = '-'
 
 

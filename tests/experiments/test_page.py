@@ -7,7 +7,7 @@ import pytest
 from evidence.arms import ARMS
 from evidence.charts import Line, line_chart
 from evidence.evaluation import OPEN, differences, figures, judge, lacking, read_results
-from evidence.figures import figure_files
+from evidence.figures import all_figures
 from evidence.hypotheses import HYPOTHESES
 from evidence.inference import CONTRADICTED, SUPPORTED
 from evidence.interval_chart import Interval, interval_chart
@@ -194,6 +194,23 @@ def test_chart_places_points_linearly():
     assert '&lt;a&gt;' in text
 
 
+def test_chart_shows_single_runs_at_named_places():
+    line = Line('one', [(0, 2.0), (1, 5.0)], dots=[(0, 1.0), (0, 3.0), (1, 5.0)])
+    text = line_chart('title', 'x', 'y', [line], ['few', 'all'])
+    (x0, y0), (x1, y1) = (
+        map(float, point.split(','))
+        for point in re.search(r'<polyline points="([^"]+)"', text)[1].split()
+    )
+    dots = [
+        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', text)
+    ]
+    assert [x for x, _ in dots] == [x0, x0, x1]
+    assert (dots[0][1] + dots[1][1]) / 2 == pytest.approx(y0, abs=0.1)
+    assert dots[2][1] == y1
+    for name, x in (('few', x0), ('all', x1)):
+        assert re.search(rf'<text x="{x}" [^>]+>{name}<', text)
+
+
 def test_interval_chart_places_values_linearly():
     rows = [
         Interval('a & b', 1.0, 0.0, 2.0, 'good', {'rainy': -2.0}),
@@ -225,7 +242,7 @@ def test_runs_on_the_plateau_are_counted(results):
 
 
 def test_figures_only_of_what_there_is(results):
-    assert figure_files({}) == {}
+    assert all_figures({}) == []
     naive = {key: value for key, value in results.items() if key.startswith('naive_t')}
-    assert {name.split('_')[0] for name in figure_files(naive)} == {'steps'}
+    assert {figure.name.split('_')[0] for figure in all_figures(naive)} == {'steps'}
     assert ARMS['naive_t4'].tasks == ('rainy', 'low_light')
