@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from dtir_mm.analysis.markdown import table
+from dtir_mm.engine.task_schedule import TaskSchedule, task_order
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 from evidence.arms import (
     ARMS,
     CORE,
@@ -109,7 +111,27 @@ def unified(results: Results) -> str:
         ours = [mean_of(results, study, task, SOURCE) for task in TASKS]
         rows.append([row, ARMS[study].label, quoted(pair), *ours])
     header = ['', 'ours', 'average of ten tasks, quoted', *TASKS]
-    return '## One network for several tasks (as Table 10)\n\n' + table(header, rows)
+    shares = [[name, *(f'{100 * share:.0f} %' for share in of.values())] for name, of in _shares().items()]
+    parts = [
+        '## One network for several tasks (as Table 10)',
+        table(header, rows),
+        'Tasks that join first have a larger share of the samples:',
+        table(['', *TASKS], shares),
+    ]
+    return '\n\n'.join(parts)
+
+
+def _shares() -> dict[str, dict[str, float]]:
+    """The share of all samples that each task has, by order."""
+    found = {}
+    for order in ('asc', 'desc'):
+        tasks = task_order({task: PAPER_TIMESTEPS[task] for task in TASKS}, order, seed=0)
+        schedule = TaskSchedule(tuple(tasks), 'cumulative', len(TASKS))
+        weights = [schedule.weights(i) for i in range(len(TASKS))]
+        found[ARMS[order].label] = {
+            task: sum(each.get(task, 0.0) for each in weights) / len(TASKS) for task in TASKS
+        }
+    return {ARMS['joint'].label: dict.fromkeys(TASKS, 1 / len(TASKS)), **found}
 
 
 def time_steps(results: Results) -> str:

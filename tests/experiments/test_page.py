@@ -14,7 +14,8 @@ from evidence.interval_chart import Interval, interval_chart
 from evidence.matrix import Cell, all_cells
 from evidence.page import checked_opening, render
 from evidence.results import file_of, images_of, read_result, write_result
-from evidence.studies import Arm, Gradients, Interpolation, Matching
+from evidence.sections import unified
+from evidence.studies import TASKS, Arm, Gradients, Interpolation, Matching
 from evidence.tables import on_plateau
 
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
@@ -239,6 +240,18 @@ def test_runs_on_the_plateau_are_counted(results):
     key = 'naive_rainy_s1'
     stuck = results | {key: results[key] | {'plateau': {'left': False}}}
     assert on_plateau(stuck, 'naive', 'rainy') == ' (1 of 5 on the plateau)'
+
+
+def test_shares_of_the_samples_by_order_of_the_tasks():
+    first, last = (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, (1 / 4) / 4  # noise joins first, haze last
+    lines = unified({}).splitlines()
+    shares = {line.split(' | ')[0][2:]: line[:-2].split(' | ')[1:] for line in lines[-3:]}
+    noisy, hazy = (TASKS.index(task) for task in ('noisy', 'hazy'))
+    assert set(shares['tasks together']) == {'25 %'}
+    ascending = shares['tasks in order of t_mat']
+    assert ascending[noisy] == f'{100 * first:.0f} %' and ascending[hazy] == f'{100 * last:.0f} %'
+    descending = shares['in the opposite order']
+    assert descending[noisy] == ascending[hazy] and descending[hazy] == ascending[noisy]
 
 
 def test_figures_only_of_what_there_is(results):
