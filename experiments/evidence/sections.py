@@ -111,7 +111,10 @@ def unified(results: Results) -> str:
         ours = [mean_of(results, study, task, SOURCE) for task in TASKS]
         rows.append([row, ARMS[study].label, quoted(pair), *ours])
     header = ['', 'ours', 'average of ten tasks, quoted', *TASKS]
-    shares = [[name, *(f'{100 * share:.0f} %' for share in of.values())] for name, of in _shares().items()]
+    shares = [
+        [label, *(f'{100 * share:.0f} %' for share in shares.values())]
+        for label, shares in _shares().items()
+    ]
     parts = [
         '## One network for several tasks (as Table 10)',
         table(header, rows),
