@@ -1,18 +1,24 @@
-"""What docs/evidence.md says of the terms' gradients, against the committed results."""
+"""What docs/evidence.md says in words, against the committed results."""
 
 import math
 
+import numpy as np
 import pytest
-from evidence.evaluation import read_results
+from evidence.curves import left_plateau_at
+from evidence.evaluation import Results, figures, read_results, runs_of
+from evidence.hypotheses import SOURCE, TARGET
 from evidence.reasons import relative
 from evidence.results import RESULTS
 from evidence.studies import PAIR
 
 
 @pytest.fixture(scope='module')
-def gradients():
-    results = read_results(RESULTS)
+def results() -> Results:
+    return read_results(RESULTS)
 
+
+@pytest.fixture(scope='module')
+def gradients(results):
     def of(arm: str, task: str) -> dict:
         return results[f'{arm}_gradients_{task}_s0']['gradients']
 
@@ -53,3 +59,24 @@ def test_l_orthog_opposes_the_content_loss_on_rain(gradients, arm):
     found = gradients(arm, 'rainy')
     assert found['cosines']['orthogonality'] < -0.2
     assert found['updates']['orthogonality'] == 0.125
+
+
+@pytest.mark.parametrize('task', PAIR)
+@pytest.mark.parametrize('domain', [SOURCE, TARGET])
+def test_few_pairs_are_enough_from_scratch(results, task, domain):
+    few, every = (
+        np.mean(list(figures(results, f'scratch_{count}', task, domain).values()))
+        for count in ('4', 'all')
+    )
+    assert few > every - 0.3
+
+
+def test_four_rainy_pairs_leave_the_plateau_early(results):
+    few, every = (
+        [result['curve'] for result in runs_of(results, f'scratch_{count}', 'rainy').values()]
+        for count in ('4', 'all')
+    )
+    assert {left_plateau_at(curve) for curve in few} == {350, 400}
+    assert {left_plateau_at(curve) for curve in every} == {500, 550, 650}
+    assert few[0][-1][2] == pytest.approx(0.157, abs=0.0005)  # content loss of the input
+    assert every[0][-1][2] == pytest.approx(0.126, abs=0.0005)
