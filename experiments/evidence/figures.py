@@ -12,6 +12,7 @@ from evidence.tables import DOMAINS
 
 _CURVES = ('scratch', 'scratch_long', 'naive', 'released', 'preprint', 'practical')
 _METHODS = {'scratch': 'from scratch', 'naive': 'naive', 'released': 'released'}
+_TESTS = [(task, domain) for task in PAIR for domain in (SOURCE, TARGET)]
 _COUNTS = [str(count or 'all') for count in COUNTS]
 
 
@@ -32,13 +33,22 @@ class Figure:
 
 def all_figures(results: Results) -> list[Figure]:
     """Those for which there are results."""
-    found = []
-    for task in PAIR:
-        found += _curve_chart(results, task)
-        for domain in (SOURCE, TARGET):
-            found += _step_chart(results, task, domain)
-            found += _pair_chart(results, task, domain)
-    return found
+    return curve_figures(results) + step_figures(results) + pair_figures(results)
+
+
+def curve_figures(results: Results) -> list[Figure]:
+    """Loss curves, by task."""
+    return [figure for task in PAIR for figure in _curve_chart(results, task)]
+
+
+def step_figures(results: Results) -> list[Figure]:
+    """PSNR by the time step of fine-tuning, by task and test set."""
+    return [figure for test in _TESTS for figure in _step_chart(results, *test)]
+
+
+def pair_figures(results: Results) -> list[Figure]:
+    """PSNR by the number of pairs, by task and test set."""
+    return [figure for test in _TESTS for figure in _pair_chart(results, *test)]
 
 
 def _curve_chart(results: Results, task: str) -> list[Figure]:

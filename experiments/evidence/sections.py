@@ -18,7 +18,7 @@ from evidence.arms import (
     swept,
 )
 from evidence.evaluation import Results
-from evidence.figures import all_figures
+from evidence.figures import Figure, curve_figures, pair_figures, step_figures
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
 from evidence.steps import steps_section
@@ -81,7 +81,7 @@ def other_arms(results: Results) -> str:
 def few_pairs(results: Results) -> str:
     """By number of pairs."""
     names = ('scratch', 'naive', 'released')
-    parts = ['## Few pairs', _FEW_PAIRS, *_images(results, 'pairs')]
+    parts = ['## Few pairs', _FEW_PAIRS, *_images(pair_figures(results))]
     for task in PAIR:
         rows = [
             [
@@ -97,7 +97,7 @@ def few_pairs(results: Results) -> str:
 
 def sweep(results: Results) -> str:
     """By the time step of fine-tuning (as Fig. 3)."""
-    parts = ['## Does the time step matter? (as Fig. 3b, 3d)', *_images(results, 'steps')]
+    parts = ['## Does the time step matter? (as Fig. 3b, 3d)', *_images(step_figures(results))]
     for task in PAIR:
         rows = [
             [
@@ -176,7 +176,7 @@ def curves(results: Results) -> str:
         'is how much the loss still fell over the last fifth of the updates.'
     )
     header = ['arm', 'runs past the plateau', "loss / input's loss", 'still falling']
-    return '\n\n'.join([text, *_images(results, 'curves'), table(header, rows)])
+    return '\n\n'.join([text, *_images(curve_figures(results)), table(header, rows)])
 
 
 def _cells_of(name: str) -> set[str]:
@@ -194,12 +194,8 @@ def _by_domain(results: Results, task: str, studies: Sequence[tuple[str, str]]) 
     return table([task, *DOMAINS.values()], rows)
 
 
-def _images(results: Results, kind: str) -> list[str]:
-    shown = [
-        f'![{figure.title}](images/evidence/{figure.name}.svg)'
-        for figure in all_figures(results)
-        if figure.name.startswith(kind)
-    ]
+def _images(figures: Sequence[Figure]) -> list[str]:
+    shown = [f'![{figure.title}](images/evidence/{figure.name}.svg)' for figure in figures]
     return [' '.join(shown)] if shown else []
 
 
