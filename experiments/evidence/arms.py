@@ -145,18 +145,18 @@ REMEDIES = (
         PAIR, wave=4),
 )  # fmt: skip
 
-COUNTS: tuple[int | None, ...] = (4, 16, 64, None)
-"""Photographs of which there is one pair each; None for all."""
+COUNTS: dict[str, int | None] = {'4': 4, '16': 16, '64': 64, 'all': None}
+"""Photographs of which there is one pair each, by their name in that of an arm; None for all."""
 _FEW = {
     'scratch': ('from scratch', _vp_scratch, None),
     'naive': ('naive', _vp_scratch, 'vp'),
     'released': ('`released`', _ve_finetune, 've'),
 }
 FEW_PAIRS = tuple(
-    Arm(f'{name}_{count or "all"}', f'{label}, {count or "all"} pairs', base,
-        {'train_dataloader.dataset.max_photos': count, 'train_dataloader.dataset.draws': 1},
+    Arm(f'{name}_{count}', f'{label}, {count} pairs', base,
+        {'train_dataloader.dataset.max_photos': photos, 'train_dataloader.dataset.draws': 1},
         pretraining, PAIR, wave=4)
-    for count in COUNTS
+    for count, photos in COUNTS.items()
     for name, (label, base, pretraining) in _FEW.items()
 )  # fmt: skip
 

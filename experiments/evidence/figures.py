@@ -13,7 +13,6 @@ from evidence.tables import DOMAINS
 _CURVES = ('scratch', 'scratch_long', 'naive', 'released', 'preprint', 'practical')
 _METHODS = {'scratch': 'from scratch', 'naive': 'naive', 'released': 'released'}
 _TESTS = [(task, domain) for task in PAIR for domain in (SOURCE, TARGET)]
-_COUNTS = [str(count or 'all') for count in COUNTS]
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ def _step_chart(results: Results, task: str, domain: str) -> list[Figure]:
 
 def _pair_chart(results: Results, task: str, domain: str) -> list[Figure]:
     lines = [
-        _line(results, label, enumerate(f'{name}_{count}' for count in _COUNTS), task, domain)
+        _line(results, label, enumerate(f'{name}_{count}' for count in COUNTS), task, domain)
         for name, label in _METHODS.items()
     ]
     shown = DOMAINS[domain]
     title = f'{task}, {shown}: number of pairs'
-    return _chart(f'pairs_{task}_{shown}', title, ('pairs', 'PSNR, dB'), lines, _COUNTS)
+    return _chart(f'pairs_{task}_{shown}', title, ('pairs', 'PSNR, dB'), lines, list(COUNTS))
 
 
 def _line(

@@ -71,7 +71,7 @@ _H2 = {task: _gain('practical', f'mismatched_{task}') for task in PAIR}
 _MEAN_OF_FEW = {
     arm: weight
     for count in COUNTS
-    for arm, weight in _gain(f'naive_{count or "all"}', f'scratch_{count or "all"}').items()
+    for arm, weight in _gain(f'naive_{count}', f'scratch_{count}').items()
 }
 _INTERACTION = _difference(_gain('naive_4', 'scratch_4'), _gain('naive_all', 'scratch_all'))
 

@@ -86,12 +86,12 @@ def few_pairs(results: Results) -> str:
         rows = [
             [
                 f'{name}, {DOMAINS[domain]}',
-                *(mean_of(results, f'{name}_{count or "all"}', task, domain) for count in COUNTS),
+                *(mean_of(results, f'{name}_{count}', task, domain) for count in COUNTS),
             ]
             for name in names
             for domain in (SOURCE, TARGET)
         ]
-        parts.append(table([task, *(str(count or 'all') for count in COUNTS)], rows))
+        parts.append(table([task, *COUNTS], rows))
     return '\n\n'.join(parts)
 
 

@@ -107,9 +107,9 @@ def test_arms_differ_in_what_their_names_say():
 
 
 def test_pairs_are_fixed_and_as_many_as_stated():
-    for count in COUNTS:
-        pairs = config(f'naive_{count or "all"}')['train_dataloader']['dataset']
-        assert (pairs['max_photos'], pairs['draws']) == (count, 1)
+    for count, photos in COUNTS.items():
+        pairs = config(f'naive_{count}')['train_dataloader']['dataset']
+        assert (pairs['max_photos'], pairs['draws']) == (photos, 1)
     pairs = config('naive')['train_dataloader']['dataset']
     assert (pairs['max_photos'], pairs['draws']) == (16, 4)
 
