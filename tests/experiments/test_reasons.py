@@ -4,12 +4,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from evidence.curves import left_plateau_at
-from evidence.evaluation import Results, figures, read_results, runs_of
+from evidence.evaluation import Results, differences, figures, read_results, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.reasons import relative
 from evidence.results import RESULTS
 from evidence.studies import PAIR
+
+from dtir_mm.datasets.degradations import noise
+from dtir_mm.diffusion.noise_schedule import VarianceExploding, VariancePreserving
+from dtir_mm.matching.table4 import PAPER_TIMESTEPS
 
 
 @pytest.fixture(scope='module')
@@ -80,3 +85,57 @@ def test_four_rainy_pairs_leave_the_plateau_early(results):
     assert {left_plateau_at(curve) for curve in every} == {500, 550, 650}
     assert few[0][-1][2] == pytest.approx(0.157, abs=0.0005)  # content loss of the input
     assert every[0][-1][2] == pytest.approx(0.126, abs=0.0005)
+
+
+@pytest.fixture(scope='module')
+def gain(results):
+    """The mean difference in dB between two arms."""
+
+    def of(arm: str, base: str, task: str, domain: str) -> float:
+        seeds, values = differences(results, {arm: 1, base: -1}, task, domain)
+        assert len(seeds) >= 3
+        return float(values.mean())
+
+    return of
+
+
+def test_wise_ft_helps_on_noise_alone(gain):
+    assert gain('naive_wise50', 'naive', 'noisy', TARGET) == pytest.approx(1.2, abs=0.05)
+    assert gain('naive_wise50', 'naive', 'noisy', SOURCE) == pytest.approx(-1.3, abs=0.05)
+    assert gain('released_wise50', 'released', 'noisy', TARGET) == pytest.approx(-3.5, abs=0.05)
+    for share, low, high in ((50, -4.25, -0.45), (90, -1.6, -0.05)):
+        lost = [
+            gain(f'{arm}_wise{share}', arm, task, TARGET)
+            for arm in ('naive', 'released')
+            for task in ('rainy', 'low_light', 'hazy')
+        ]
+        assert low < min(lost) < low + 0.1
+        assert high - 0.1 < max(lost) < high
+
+
+def test_noise_that_the_pre_trained_networks_remove():
+    t = torch.tensor([PAPER_TIMESTEPS['noisy']])
+    vp, ve = VariancePreserving(), VarianceExploding()
+    assert 255 / 2 * (vp.sigma(t) / vp.signal(t)).item() == pytest.approx(31, abs=0.5)
+    assert 255 * ve.sigma(t).item() == pytest.approx(3, abs=0.5)
+    assert noise.SOURCE == noise.NoiseStrength(25, None)
+
+
+@pytest.mark.parametrize(
+    ('arm', 'task', 'source', 'target'),
+    [
+        ('l2sp', 'rainy', -2.8, -0.3),
+        ('reg', 'rainy', -2.6, -0.3),
+        ('l2sp', 'low_light', -0.1, 0.3),
+        ('naive_wide', 'rainy', -0.7, 0.1),
+        ('naive_wide', 'low_light', -5.3, -1.8),
+    ],
+)
+def test_other_remedies_on_rain_and_in_low_light(gain, arm, task, source, target):
+    assert gain(arm, 'naive', task, SOURCE) == pytest.approx(source, abs=0.06)
+    assert gain(arm, 'naive', task, TARGET) == pytest.approx(target, abs=0.06)
+
+
+def test_widened_severities_from_scratch(gain):
+    assert gain('wide', 'scratch', 'rainy', SOURCE) < -0.4
+    assert gain('wide', 'scratch', 'low_light', SOURCE) < -5
