@@ -12,6 +12,14 @@ from evidence.hypotheses import GLOBALITY, H9, LEVEL, REPLICATES
 from evidence.inference import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 
 _UNIDENTIFIED = 'unidentified'
+_FOUND = """\
+Noise is the only degradation on which `linear_probe`, `score` and `sdedit` agree. In the diffusion
+of the preprint its step is 3 or 4, as in Table 4: noise of 25 levels of 255 lies between that of
+t = 3 (22) and of t = 4 (31). The diffusion of the released code ends at 10 levels, and noise is
+matched to its last steps in all runs but one of `sdedit`. For the other nine degradations, a step
+is identified in 7 of 81 runs in the former and in 12 of 81 in the latter; in the rest, the error
+hardly depends on the step. `sdedit` finds 34 or 35 for low light in two of three runs (Table 4:
+38). The steps of no method follow the order of Table 4."""
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -87,7 +95,7 @@ def steps_section(results: Results) -> str:
     )
     header = ['', 'Table 4', *columns]
     second = table(['method', 'with globality', 'with Table 4', 'verdict'], correlations)
-    return '\n\n'.join([text, table(header, rows), f'{H9}:', second])
+    return '\n\n'.join([text, table(header, rows), _FOUND, f'{H9}:', second])
 
 
 def _one(match: dict) -> str:

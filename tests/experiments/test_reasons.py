@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from evidence.arms import MATCHINGS
 from evidence.curves import left_plateau_at
 from evidence.evaluation import Results, differences, figures, read_results, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.reasons import relative
 from evidence.results import RESULTS
+from evidence.steps import correlation
 from evidence.studies import PAIR
 
 from dtir_mm.datasets.degradations import noise
@@ -114,11 +116,61 @@ def test_wise_ft_helps_on_noise_alone(gain):
 
 
 def test_noise_that_the_pre_trained_networks_remove():
-    t = torch.tensor([PAPER_TIMESTEPS['noisy']])
+    t = torch.tensor([3, 4, 50])
     vp, ve = VariancePreserving(), VarianceExploding()
-    assert 255 / 2 * (vp.sigma(t) / vp.signal(t)).item() == pytest.approx(31, abs=0.5)
-    assert 255 * ve.sigma(t).item() == pytest.approx(3, abs=0.5)
+    levels = 255 / 2 * vp.sigma(t) / vp.signal(t)
+    assert levels[:2].tolist() == pytest.approx([22, 31], abs=0.5)
+    assert (255 * ve.sigma(t))[1:].tolist() == pytest.approx([3, 10], abs=0.1)
+    assert PAPER_TIMESTEPS['noisy'] == 4
     assert noise.SOURCE == noise.NoiseStrength(25, None)
+
+
+def matches_of(results: Results, method: str, seed: int) -> dict:
+    return results[f'match-{method}_all_s{seed}']['matches']
+
+
+@pytest.mark.parametrize(('pretraining', 'expected'), [('vp', 7), ('ve', 12)])
+def test_time_steps_other_than_that_of_noise_are_unidentified(results, pretraining, expected):
+    found = [
+        match
+        for method in ('linear_probe', 'score', 'sdedit')
+        for seed in range(3)
+        for task, match in matches_of(results, f'{method}_{pretraining}', seed).items()
+        if task != 'noisy'
+    ]
+    assert len(found) == 81
+    assert sum(match['status'] == 'identified' for match in found) == expected
+
+
+@pytest.mark.parametrize('method', ['linear_probe', 'score', 'sdedit'])
+def test_the_time_step_of_noise(results, method):
+    for pretraining, steps in (('vp', {3, 4}), ('ve', range(47, 51))):
+        matches = [
+            matches_of(results, f'{method}_{pretraining}', seed)['noisy'] for seed in range(3)
+        ]
+        assert {match['status'] for match in matches} == {'identified'}
+        outside = [match['t_mat'] for match in matches if match['t_mat'] not in steps]
+        assert outside == ([25] if (method, pretraining) == ('sdedit', 've') else [])
+
+
+def test_sdedit_finds_the_time_step_of_low_light_in_two_runs(results):
+    matches = [matches_of(results, 'sdedit_vp', seed)['low_light'] for seed in range(3)]
+    found = [match['t_mat'] for match in matches if match['status'] == 'identified']
+    assert sorted(found) == [34, 35]
+
+
+def test_steps_of_no_method_follow_the_order_of_table_4(results):
+    order = np.array(list(PAPER_TIMESTEPS.values()))
+    for name, study in MATCHINGS.items():
+        steps = np.array(
+            [
+                [matches_of(results, name, seed)[task]['t_mat'] for task in PAPER_TIMESTEPS]
+                for seed in range(study.seeds)
+                if f'match-{name}_all_s{seed}' in results
+            ]
+        )
+        if len(steps):
+            assert correlation(steps, order).low <= 0
 
 
 @pytest.mark.parametrize(
