@@ -153,6 +153,12 @@ def test_the_time_step_of_noise(results, method):
         assert outside == ([25] if (method, pretraining) == ('sdedit', 've') else [])
 
 
+@pytest.mark.parametrize(('pretraining', 'expected'), [('vp', 40), ('ve', 8)])
+def test_the_time_step_of_noise_after_fine_tuning(results, pretraining, expected):
+    match = matches_of(results, f'probe_train_{pretraining}', 0)['noisy']
+    assert (match['t_mat'], match['status']) == (expected, 'identified')
+
+
 def test_sdedit_finds_the_time_step_of_low_light_in_two_runs(results):
     matches = [matches_of(results, 'sdedit_vp', seed)['low_light'] for seed in range(3)]
     found = [match['t_mat'] for match in matches if match['status'] == 'identified']
