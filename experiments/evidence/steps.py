@@ -20,9 +20,9 @@ matched to its last steps in all runs but one of `sdedit`. For the other nine de
 is identified in 7 of 81 runs in the former and in 12 of 81 in the latter; in the rest, the error
 hardly depends on the step. `sdedit` finds 34 or 35 for low light in two of three runs (Table 4:
 38). After 200 updates of fine-tuning at each of seven steps (`probe_train`, one seed), the best for
-noise is t = 40 in the former and t = 8 in the latter: the step at which a pre-trained network
-restores best is not the one at which it is fine-tuned best. The steps of no method follow the order
-of Table 4."""
+noise is t = 40 in the former and t = 8 in the latter: the step at which the pre-trained network
+restores best was not the one at which it was best to fine-tune. The steps of no method follow the
+order of Table 4."""
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
