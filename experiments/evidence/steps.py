@@ -69,16 +69,18 @@ def correlation(steps: np.ndarray, order: np.ndarray) -> Correlation:
     return Correlation(float(np.mean(by_seed)), float(low), float(high), verdict)
 
 
+def matches_of(results: Results, name: str) -> list[dict]:
+    """What a method of ``MATCHINGS`` found for each degradation, by seed."""
+    keys = [f'match-{name}_all_s{seed}' for seed in range(MATCHINGS[name].seeds)]
+    return [results[key]['matches'] for key in keys if key in results]
+
+
 def steps_section(results: Results) -> str:
     """Table 4 beside the steps that each method finds; the last rows are rank correlations."""
     tasks = list(PAPER_TIMESTEPS)
     columns, correlations = {}, []
-    for name, study in MATCHINGS.items():
-        found = [
-            results[key]['matches']
-            for seed in range(study.seeds)
-            if (key := f'match-{name}_all_s{seed}') in results
-        ]
+    for name in MATCHINGS:
+        found = matches_of(results, name)
         if not found:
             continue
         columns[name] = [', '.join(_one(matches[task]) for matches in found) for task in tasks]

@@ -11,7 +11,7 @@ from evidence.evaluation import Results, differences, figures, read_results, run
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.reasons import relative
 from evidence.results import RESULTS
-from evidence.steps import correlation
+from evidence.steps import correlation, matches_of
 from evidence.studies import PAIR
 
 from dtir_mm.datasets.degradations import noise
@@ -125,17 +125,13 @@ def test_noise_that_the_pre_trained_networks_remove():
     assert noise.SOURCE == noise.NoiseStrength(25, None)
 
 
-def matches_of(results: Results, method: str, seed: int) -> dict:
-    return results[f'match-{method}_all_s{seed}']['matches']
-
-
 @pytest.mark.parametrize(('pretraining', 'expected'), [('vp', 7), ('ve', 12)])
 def test_time_steps_other_than_that_of_noise_are_unidentified(results, pretraining, expected):
     found = [
         match
         for method in ('linear_probe', 'score', 'sdedit')
-        for seed in range(3)
-        for task, match in matches_of(results, f'{method}_{pretraining}', seed).items()
+        for matches in matches_of(results, f'{method}_{pretraining}')
+        for task, match in matches.items()
         if task != 'noisy'
     ]
     assert len(found) == 81
@@ -145,38 +141,31 @@ def test_time_steps_other_than_that_of_noise_are_unidentified(results, pretraini
 @pytest.mark.parametrize('method', ['linear_probe', 'score', 'sdedit'])
 def test_the_time_step_of_noise(results, method):
     for pretraining, steps in (('vp', {3, 4}), ('ve', range(47, 51))):
-        matches = [
-            matches_of(results, f'{method}_{pretraining}', seed)['noisy'] for seed in range(3)
-        ]
-        assert {match['status'] for match in matches} == {'identified'}
-        outside = [match['t_mat'] for match in matches if match['t_mat'] not in steps]
+        found = [matches['noisy'] for matches in matches_of(results, f'{method}_{pretraining}')]
+        assert [match['status'] for match in found] == 3 * ['identified']
+        outside = [match['t_mat'] for match in found if match['t_mat'] not in steps]
         assert outside == ([25] if (method, pretraining) == ('sdedit', 've') else [])
 
 
 @pytest.mark.parametrize(('pretraining', 'expected'), [('vp', 40), ('ve', 8)])
 def test_the_time_step_of_noise_after_fine_tuning(results, pretraining, expected):
-    match = matches_of(results, f'probe_train_{pretraining}', 0)['noisy']
-    assert (match['t_mat'], match['status']) == (expected, 'identified')
+    (matches,) = matches_of(results, f'probe_train_{pretraining}')
+    assert (matches['noisy']['t_mat'], matches['noisy']['status']) == (expected, 'identified')
 
 
 def test_sdedit_finds_the_time_step_of_low_light_in_two_runs(results):
-    matches = [matches_of(results, 'sdedit_vp', seed)['low_light'] for seed in range(3)]
-    found = [match['t_mat'] for match in matches if match['status'] == 'identified']
-    assert sorted(found) == [34, 35]
+    found = [matches['low_light'] for matches in matches_of(results, 'sdedit_vp')]
+    assert len(found) == 3
+    identified = [match['t_mat'] for match in found if match['status'] == 'identified']
+    assert sorted(identified) == [34, 35]
 
 
-def test_steps_of_no_method_follow_the_order_of_table_4(results):
+@pytest.mark.parametrize('name', MATCHINGS)
+def test_steps_of_no_method_follow_the_order_of_table_4(results, name):
     order = np.array(list(PAPER_TIMESTEPS.values()))
-    for name, study in MATCHINGS.items():
-        steps = np.array(
-            [
-                [matches_of(results, name, seed)[task]['t_mat'] for task in PAPER_TIMESTEPS]
-                for seed in range(study.seeds)
-                if f'match-{name}_all_s{seed}' in results
-            ]
-        )
-        if len(steps):
-            assert correlation(steps, order).low <= 0
+    found = matches_of(results, name)
+    steps = np.array([[matches[task]['t_mat'] for task in PAPER_TIMESTEPS] for matches in found])
+    assert correlation(steps, order).low <= 0
 
 
 @pytest.mark.parametrize(
