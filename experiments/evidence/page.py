@@ -32,9 +32,9 @@ from evidence.sections import (
     main_table,
     other_arms,
     sweep,
-    time_steps,
     unified,
 )
+from evidence.steps import steps_section
 from evidence.studies import FINETUNING, PRETRAINING, UNIFIED
 from evidence.tables import signed
 
@@ -74,7 +74,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
         few_pairs(results),
         sweep(results),
         unified(results),
-        time_steps(results),
+        steps_section(results),
         curves(results),
         _origins(results),
     ]

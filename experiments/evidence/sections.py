@@ -21,7 +21,6 @@ from evidence.evaluation import Results
 from evidence.figures import Figure, curve_figures, pair_figures, step_figures
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
-from evidence.steps import steps_section
 from evidence.studies import PAIR, TASKS
 from evidence.tables import DOMAINS, EMPTY, input_of, mean_of, on_plateau, quoted
 
@@ -156,11 +155,6 @@ def _shares() -> dict[str, dict[str, float]]:
             task: sum(each.get(task, 0.0) for each in weights) / len(TASKS) for task in TASKS
         }
     return {ARMS['joint'].label: dict.fromkeys(TASKS, 1 / len(TASKS)), **found}
-
-
-def time_steps(results: Results) -> str:
-    """As Table 4."""
-    return steps_section(results)
 
 
 def curves(results: Results) -> str:
