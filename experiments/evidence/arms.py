@@ -127,11 +127,11 @@ TERMS = (
         {'model.step.regularizers.importance.share': 1.0}, 've', PAIR),
 )  # fmt: skip
 
-_mismatched = {'rainy': 38, 'low_light': 8}
+MISMATCHED_STEPS = {'rainy': 38, 'low_light': 8}
 MISMATCHED = tuple(
-    Arm(f'mismatched_{task}', '`paper_practical`, mismatched t', _vp_finetune,
+    Arm(f'mismatched_{task}', f'`paper_practical`, {task}, mismatched t = {step}', _vp_finetune,
         {'model.timesteps': f'fixed:{step}'}, 'vp', (task,))
-    for task, step in _mismatched.items()
+    for task, step in MISMATCHED_STEPS.items()
 )  # fmt: skip
 
 REMEDIES = (

@@ -67,11 +67,16 @@ def bootstrap(
     values = np.mean(each, axis=0)
     low, high = np.quantile(values, [level / 2, 1 - level / 2])
     below, above = (values <= floor).sum(), (values >= floor).sum()
-    p = min(1.0, 2 * (min(below, above) + 1) / (replicates + 1))
+    p = min(1.0, (min(below, above) + 1) * least_p(replicates))
     by_seed = tuple(map(float, differences[0].mean(1))) if len(differences) == 1 else ()
     return Estimate(
         mean, float(low), float(high), float(p), _VISIBLE * float(values.std()), by_seed
     )
+
+
+def least_p(replicates: int) -> float:
+    """The smallest p-value that ``bootstrap`` can return: no replicate on one side of the floor."""
+    return 2 / (replicates + 1)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Writes docs/evidence.md and its figures from the results alone, the same on every machine."""
+"""Writes docs/evidence.md and its figures from results and text, the same on every machine."""
 
 import re
 from collections import Counter
@@ -19,12 +19,13 @@ from evidence.evaluation import (
     read_results,
 )
 from evidence.figures import all_figures
-from evidence.hypotheses import COMPOSITE, HYPOTHESES, RULE
-from evidence.inference import CONTRADICTED, SUPPORTED
+from evidence.hypotheses import COMPOSITE, HYPOTHESES, REPLICATES, RULE
+from evidence.inference import CONTRADICTED, SUPPORTED, least_p
 from evidence.interval_chart import Interval, interval_chart
 from evidence.matrix import all_cells
 from evidence.plateaus import plateaus
 from evidence.reasons import reasons
+from evidence.recommendations import recommendations
 from evidence.sections import (
     ablations,
     curves,
@@ -36,7 +37,7 @@ from evidence.sections import (
 )
 from evidence.steps import steps_section
 from evidence.studies import FINETUNING, PRETRAINING, UNIFIED
-from evidence.tables import signed
+from evidence.tables import DOMAINS, EMPTY, interval
 
 OPENING = 'opening.md'  # beside the folder of results
 PROTOCOL = Path(__file__).with_name('protocol.md')
@@ -63,6 +64,7 @@ def render(root: Path, folder: Path) -> dict[Path, str]:
     parts = [
         _HEAD,
         _opening(folder.with_name(OPENING), judged, results),
+        recommendations(results),
         _protocol(),
         _verdicts(judged, results),
         _secondary(results),
@@ -99,6 +101,7 @@ def _protocol() -> str:
         both=PRETRAINING + FINETUNING,
         unified=UNIFIED,
         rule=RULE,
+        least_p=len(HYPOTHESES) * least_p(REPLICATES),
     )
 
 
@@ -149,26 +152,24 @@ def _verdicts(judged: dict[str, Judged | None], results: Results) -> str:
         found = judged[hypothesis.key]
         missing = len(lacking(results, hypothesis))
         state = f'{missing} run{"s" * (missing > 1)} missing' if missing else ''
-        start = [hypothesis.key, hypothesis.claim]
+        start = [hypothesis.key, hypothesis.claim, DOMAINS[hypothesis.domain]]
         if found is None:
-            rows.append([*start, '-', '-', '-', '-', state])
+            rows.append([*start, *4 * [EMPTY], state])
             continue
         whole = found.pooled
-        tasks = '; '.join(
-            f'{task} {signed(each.mean)} [{signed(each.low)}, {signed(each.high)}]'
-            for task, each in found.tasks.items()
-        )
+        tasks = '; '.join(f'{task} {interval(each)}' for task, each in found.tasks.items())
         rows.append(
             [
                 *start,
-                f'{signed(whole.mean)} [{signed(whole.low)}, {signed(whole.high)}]',
+                interval(whole),
                 tasks,
                 f'{found.adjusted_p:.3f}',
                 f'{whole.visible:.2f}',
                 f'{found.verdict}{f" ({state})" if state else ""}',
             ]
         )
-    header = ['', 'claim', 'dB [95 %]', 'by task', 'p (Holm)', 'smallest visible', 'verdict']
+    header = ['', 'claim', 'test', 'dB [95 %]', 'by task', 'p (Holm)', 'smallest visible']
+    header.append('verdict')
     parts = ['## Verdicts', table(header, rows)]
     if any(judged.values()):
         parts.insert(1, f'![Differences with their intervals](images/evidence/{VERDICTS})')
@@ -205,12 +206,15 @@ def _secondary(results: Results) -> str:
                 [
                     hypothesis.key,
                     f'{similarity.mean:+.3f} [{similarity.low:+.3f}, {similarity.high:+.3f}]',
-                    f'{signed(composite.mean)} [{signed(composite.low)}, {signed(composite.high)}]',
+                    interval(composite),
                 ]
             )
     if not rows:
         return ''
-    text = 'The same differences in SSIM, and in PSNR on the composite set; they are not judged.'
+    text = (
+        'The same differences in SSIM, and in PSNR on the composite set, whichever test a claim is '
+        'about; they are not judged.'
+    )
     return text + '\n\n' + table(['', 'SSIM [95 %]', 'composite, dB [95 %]'], rows)
 
 

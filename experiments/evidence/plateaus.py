@@ -22,10 +22,11 @@ _TEXT = """\
 
 On rain, training first stalls where the network returns its input. The table shows at which of
 {updates} updates each seed has left this plateau, that is, when its content loss stays 5 % below
-that of the input. Over these {count} runs, the rank correlation of this update with the PSNR is
-{source} on source and {unseen} on unseen data (runs that never leave it count as last). A term that
-adds to the gradient, without pointing where the content loss falls, keeps the network there for
-longer, which goes with what it costs."""
+that of the input; a run with "never" may end between these 5 % and the 2 % of "Loss curves", which
+count as past the plateau. Over these {count} runs, the rank correlation of this update with the
+PSNR is {source} on source and {unseen} on unseen data (runs that never leave it count as last). A
+term that adds to the gradient, without pointing where the content loss falls, keeps the network
+there for longer, which goes with what it costs."""
 
 
 def plateaus(results: Results) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from evidence.evaluation import Results, figures, runs_of
 from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
+from evidence.inference import Estimate
 
 DOMAINS = {SOURCE: 'source', TARGET: 'unseen', COMPOSITE: 'composite'}
 """The names of the test sets on the page."""
@@ -62,3 +63,8 @@ def signed(value: float) -> str:
     """A difference in dB."""
     text = f'{value:+.2f}'
     return '0.00' if float(text) == 0 else text
+
+
+def interval(estimate: Estimate) -> str:
+    """A difference in dB with its interval, such as "+0.21 [-0.05, +0.45]"."""
+    return f'{signed(estimate.mean)} [{signed(estimate.low)}, {signed(estimate.high)}]'

@@ -130,10 +130,8 @@ def test_page_of_all_results(folder, tmp_path):
     assert files == render(tmp_path, folder)
     page = files.pop(tmp_path / 'docs' / 'evidence.md')
     assert f'**{len(all_cells())} of {len(all_cells())} runs are finished.**' in page
-    assert (
-        '| H1a | Pre-training improves unseen data, at the same fine-tuning updates | +1.00 '
-        in page
-    )
+    claim = 'Pre-training improves unseen data, at the same fine-tuning updates'
+    assert f'| H1a | {claim} | unseen | +1.00 ' in page
     assert 'runs missing' not in page
     assert 'Not run yet' not in page
     assert 'nan' not in page
