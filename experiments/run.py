@@ -14,11 +14,11 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
 from evidence.matrix import all_cells
 from evidence.photographs import require_expected
-from evidence.results import OUTPUT, RESULTS, ROOT, WORK
+from evidence.results import RESULTS, ROOT, WORK, require_commit
 
-from dtir_mm.analysis.summary import git_commit
 from dtir_mm.apis.command_line import ToolParser, at_least, one_line_errors
 
 
@@ -45,15 +45,13 @@ def run(args: argparse.Namespace) -> None:
     """Runs cells; counted ones only from a commit."""
     if unknown := set(args.cells or ()) - all_cells().keys():
         raise ValueError(f'no such cells: {", ".join(sorted(unknown))}')
-    commit = git_commit(ROOT, OUTPUT)
-    if not args.trial and (commit is None or commit.endswith('-dirty')):
-        raise ValueError(
-            'files of the repository are modified: commit them, so that results name what was run, '
-            'or try cells with --trial'
-        )
+    if not args.trial:
+        require_commit()
     require_expected(args.photos)
     if args.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    elif not torch.cuda.is_available():
+        raise ValueError('--device cuda: torch finds no GPU here')
     from evidence.runner import Runner
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: cells are stopped

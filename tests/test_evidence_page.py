@@ -7,6 +7,7 @@ import pytest
 from evidence.evaluation import read_results
 from evidence.page import FIGURES, render
 from evidence.results import RESULTS
+from evidence.runner import missing_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +22,8 @@ def test_page_and_figures_are_up_to_date():
 
 def test_no_result_is_of_another_design():
     assert {path.stem for path in RESULTS.glob('*')} == set(read_results(RESULTS))
+    of_earlier_configs = set(read_results(RESULTS)).intersection(missing_cells(RESULTS))
+    assert not of_earlier_configs
 
 
 def test_results_are_of_commits_in_the_history():

@@ -11,16 +11,14 @@ from dtir_mm.analysis.summary import config_hash
 from dtir_mm.config import check_config, read_config
 from evidence import parts  # noqa: F401  registers data sets and objectives
 from evidence.arms import ARMS
-from evidence.hypotheses import COMPOSITE
 from evidence.matrix import Cell, all_cells
 from evidence.results import ROOT, WORK, read_result
 from evidence.studies import Arm, Gradients, Interpolation, Matching, Pretraining
 
 PROTOCOL = 'rgb_no_lpips'
-DOMAINS = ('source', 'target', COMPOSITE)
 _CANONICAL = Path('data/photos')
 _WHOLE = [{'type': 'PackSample'}]
-_NO_VALIDATION = {
+_EVERY_RUN = {  # no validation, the last checkpoint counts; fp32; figures of curves
     'val_dataloader': None,
     'val_cfg': None,
     'val_evaluator': None,
@@ -47,7 +45,7 @@ def config_of(cell: Cell, photos: Path = _CANONICAL) -> Config:
     assert isinstance(study, Pretraining | Arm), 'a matching is not trained'
     config = copy.deepcopy(_base(study.base))
     options = {
-        **_NO_VALIDATION,
+        **_EVERY_RUN,
         'train_cfg.max_iters': study.updates,
         'randomness.seed': cell.seed,
         'load_from': None,
@@ -64,7 +62,10 @@ def config_of(cell: Cell, photos: Path = _CANONICAL) -> Config:
 
 
 def hash_of(cell: Cell) -> str:
-    """A hash of what determines a cell's result, besides its seed: its config and what it needs."""
+    """A hash of a cell's config, without its seed, and of the cells that it needs.
+
+    How many images a matching takes is not part of it: see ``training.py``.
+    """
     return _hash_of(cell.key)
 
 

@@ -32,7 +32,8 @@ class Plateau:
 def curve_of(work_dir: Path, loss: str) -> list[list[float]]:
     """The logged curve of a run, resumed or not: rows of iteration, loss and loss of the input.
 
-    The last is missing in pre-training. Values are means over 100 updates.
+    The last is missing in pre-training. Values are means over 100 updates, over the last 50 for
+    the first row and for the first after a resumption.
     """
     rows: dict[int, list[float]] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):

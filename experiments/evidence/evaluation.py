@@ -1,6 +1,6 @@
 """Results by arm, and the verdict on every hypothesis, or what is missing for it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ def read_results(folder: Path) -> Results:
     """All results by cell.
 
     Raises:
-        ValueError: the results of a study and task are of different configs.
+        ValueError: the results of a study and task are of different configs, those of a test of
+            different photographs, or a file has the result of another cell.
     """
     results: Results = {}
+    photographs: dict[tuple[str, str], list[str]] = {}
     hashes: dict[tuple[str, str], str] = {}
     for key, cell in all_cells().items():
         result = read_result(cell, folder)
@@ -37,6 +39,12 @@ def read_results(folder: Path) -> Results:
                 f'{key} has the config hash {result["config_hash"]}, other seeds of it {known}: '
                 f'run one of them again'
             )
+        for task, domains in result.get('images', {}).items():
+            for domain, found in domains.items():
+                if found['photographs'] != photographs.setdefault(
+                    (task, domain), found['photographs']
+                ):
+                    raise ValueError(f'{key} has other photographs of {task}, {domain}')
     return results
 
 
@@ -57,7 +65,7 @@ def figures(
         study: name of the arm or interpolation.
         task: of the test.
         domain: of the test.
-        name: "psnr" or "ssim", of the input with "input_".
+        name: "psnr" or "ssim".
     """
     return {
         seed: np.array(result['images'][task][domain][name])
@@ -76,7 +84,7 @@ class Judged:
         hypothesis: that was tested.
         pooled: difference over all tasks.
         tasks: that of each task.
-        adjusted_p: after Holm's correction over the hypotheses judged so far.
+        adjusted_p: after Holm's correction over all hypotheses; without results, they count as 1.
         verdict: SUPPORTED, CONTRADICTED or INCONCLUSIVE; ``OPEN`` until the last run is there.
     """
 
@@ -97,8 +105,8 @@ def differences(
     return seeds, np.array(rows)
 
 
-def lacking(results: Results, hypothesis: Hypothesis) -> list[str]:
-    """The cells that a hypothesis needs and that have no result."""
+def lacking(done: Container[str], hypothesis: Hypothesis) -> list[str]:
+    """The cells that a hypothesis needs and that are not done."""
     wanted = []
     for task in hypothesis.tasks:
         arms = [ARMS[arm] for arm in hypothesis.contrast_of(task)]
@@ -106,7 +114,7 @@ def lacking(results: Results, hypothesis: Hypothesis) -> list[str]:
         wanted += [
             Cell(arm, seed, 'all' if arm.unified else task).key for arm in arms for seed in common
         ]
-    return [key for key in dict.fromkeys(wanted) if key not in results]
+    return [key for key in dict.fromkeys(wanted) if key not in done]
 
 
 def by_task(

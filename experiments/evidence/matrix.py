@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def wave(self) -> int:
-        """Its place in the order of value; pre-trainings have that of the first that needs them."""
+        """The place of an arm in the order of value; pre-trainings come before what needs them."""
         return getattr(self.study, 'wave', 0) + max(0, self.seed - _FULL_SEEDS + 1)
 
 

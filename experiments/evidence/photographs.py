@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from dtir_mm.datasets.image_folders import list_images
 from dtir_mm.image_io import read_image
 
 SPLITS = ('train', 'test')
@@ -19,11 +20,12 @@ def digest_of(photos: Path) -> str:
     """
     digest = hashlib.sha256()
     for split in SPLITS:
-        files = sorted((photos / split).glob('*.png'))
-        if not files:
+        try:
+            files = list_images(photos / split)
+        except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'{photos / split} has no photographs: run python tools/prepare_photos.py {photos}'
-            )
+                f'{error}: run python tools/prepare_photos.py {photos}'
+            ) from error
         for file in files:
             digest.update(f'{split}/{file.name}'.encode())
             digest.update(read_image(file).tobytes())
@@ -31,7 +33,12 @@ def digest_of(photos: Path) -> str:
 
 
 def require_expected(photos: Path) -> None:
-    """Raises ValueError unless a folder holds the photographs of the design."""
+    """Checks that a folder holds the photographs of the design.
+
+    Raises:
+        FileNotFoundError: a split is missing.
+        ValueError: there are others.
+    """
     found = digest_of(photos)
     if found != EXPECTED:
         raise ValueError(

@@ -6,10 +6,10 @@ import numpy as np
 
 from dtir_mm.analysis.markdown import table
 from evidence.arms import ARMS
+from evidence.correlation import rank_correlation
 from evidence.curves import left_plateau_at
 from evidence.evaluation import Results, figures, runs_of
 from evidence.hypotheses import SOURCE, TARGET
-from evidence.steps import rank_correlation
 from evidence.tables import decimals
 
 TASK = 'rainy'

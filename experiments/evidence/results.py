@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dtir_mm.analysis.summary import git_commit
 from dtir_mm.files import write_text
 from dtir_mm.json_files import read_json
 from evidence.matrix import Cell
@@ -39,6 +40,30 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def read_result(cell: Cell, folder: Path = RESULTS) -> dict[str, Any] | None:
-    """A cell's result, or None if it has none."""
+    """A cell's result, or None if it has none.
+
+    Raises:
+        ValueError: the file is not a result of this cell.
+    """
     path = file_of(cell, folder)
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    result = read_json(path)
+    if not isinstance(result, dict) or result.get('cell') != cell.key:
+        raise ValueError(f'{path} is not a result of {cell.key}: delete it and run the cell again')
+    return result
+
+
+def require_commit() -> str:
+    """The commit that results name.
+
+    Raises:
+        ValueError: files of the repository, apart from results, are modified.
+    """
+    commit = git_commit(ROOT, OUTPUT)
+    if commit is None or commit.endswith('-dirty'):
+        raise ValueError(
+            'files of the repository are modified: commit them, so that results name what was run, '
+            'or try cells with --trial'
+        )
+    return commit

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from dtir_mm.engine.work_dir_lock import lock_work_dir
 from evidence.configs import folder_of, is_done
 from evidence.matrix import Cell, all_cells
 from evidence.results import file_of
+from evidence.training import run_cell
 
 _POLL = 0.5  # seconds
 
@@ -54,7 +56,9 @@ class Runner:
         self.work.mkdir(parents=True, exist_ok=True)
         lock_work_dir(self.work)
         os.environ['OMP_NUM_THREADS'] = '1'
-        context = multiprocessing.get_context('forkserver')  # imports torch once for all cells
+        # One server imports torch for all cells; it does not know the path of this process.
+        os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
+        context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(['evidence.training'])
         deadline = time.monotonic() + 60 * minutes
         todo = self._todo(only)
@@ -70,6 +74,7 @@ class Runner:
                     todo.remove(ready)
                     self._start(context, ready)
         finally:
+            self._collect(len(todo))
             self._stop()
         return sorted(self._failed)
 
@@ -100,8 +105,6 @@ class Runner:
                    for need in cell.needs)  # fmt: skip
 
     def _start(self, context: multiprocessing.context.ForkServerContext, cell: Cell) -> None:
-        from evidence.training import run_cell  # imports torch
-
         output = file_of(cell, self.results)
         process = context.Process(target=run_cell, args=(cell, self.photos, self.work, output))
         process.start()

@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from evidence.configs import is_done
-from evidence.evaluation import lacking, read_results
+from evidence.evaluation import lacking
 from evidence.hypotheses import HYPOTHESES
 from evidence.matrix import all_cells
 from evidence.results import file_of
@@ -15,11 +15,12 @@ _DONE, _MISSING, _OLD = '#', '.', 'o'
 def status(folder: Path) -> str:
     """One line for each study: its runs by task, and what the hypotheses lack."""
     marks: dict[str, dict[str, str]] = defaultdict(dict)
-    for cell in all_cells().values():
-        mark = _DONE if is_done(cell, folder) else _MISSING
+    done = {key for key, cell in all_cells().items() if is_done(cell, folder)}
+    for key, cell in all_cells().items():
+        mark = _DONE if key in done else _MISSING
         if mark == _MISSING and file_of(cell, folder).is_file():
             mark = _OLD
-        row = marks[cell.key.rsplit(f'_{cell.task}_', 1)[0]]
+        row = marks[key.rsplit(f'_{cell.task}_', 1)[0]]
         row[cell.task] = row.get(cell.task, '') + mark
     width = max(map(len, marks))
     lines = [
@@ -28,8 +29,7 @@ def status(folder: Path) -> str:
     ]
     for name, row in marks.items():
         lines.append(f'{name.ljust(width)}  {"  ".join(f"{t} {m}" for t, m in row.items())}')
-    done = sum(row.count(_DONE) for marks_of in marks.values() for row in marks_of.values())
-    lines += ['', f'{done} of {len(all_cells())} runs are done. Runs that each hypothesis lacks:']
-    results = read_results(folder)
-    lines.append(', '.join(f'{h.key} {len(lacking(results, h))}' for h in HYPOTHESES))
+    count = f'{len(done)} of {len(all_cells())} runs are done.'
+    lines += ['', f'{count} Runs that each hypothesis lacks:']
+    lines.append(', '.join(f'{h.key} {len(lacking(done, h))}' for h in HYPOTHESES))
     return '\n'.join(lines)

@@ -53,7 +53,7 @@ def quoted(pair: tuple[float, float]) -> str:
 
 def decimals(value: float, count: int = 2) -> str:
     """A number without the zero before its point, as results are written here."""
-    text = f'{value:.{count}f}'
+    text = f'{round(value, 9):.{count}f}'  # the last bits of a mean are not those of every machine
     if float(text) == 0:
         text = text.lstrip('-')  # no "-0.00"
     return text.replace('0.', '.', 1) if text.lstrip('-').startswith('0.') else text

@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -21,7 +24,7 @@ from evidence.configs import PROTOCOL, config_of, folder_of, hash_of, is_done
 from evidence.curves import curve_of, last_scalars, plateau_of, thinned
 from evidence.gradients import GradientSizesHook
 from evidence.matrix import Cell, all_cells
-from evidence.results import OUTPUT, ROOT, images_of, write_result
+from evidence.results import OUTPUT, RESULTS, ROOT, images_of, require_commit, write_result
 from evidence.studies import Gradients, Interpolation, Matching, Pretraining
 
 _CROPS = {'num_images': 64, 'size': 32}  # the size of the patches that networks are trained on
@@ -37,7 +40,11 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
         photos: folder of ``tools/prepare_photos.py``.
         work: folder of logs and checkpoints.
         output: the JSON file.
+
+    Raises:
+        ValueError: the result would count, but files of the repository have been modified.
     """
+    _end_with_parent()
     os.nice(19 - os.nice(0))
     torch.set_num_threads(1)
     folder = folder_of(cell, work)
@@ -46,7 +53,8 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
     sys.stdout.flush()
     for stream in (1, 2):
         os.dup2(log, stream)
-    commit = git_commit(ROOT, OUTPUT)  # before the run: later changes do not affect it
+    # Before the run: later changes do not affect it.
+    commit = require_commit() if output.parent == RESULTS else git_commit(ROOT, OUTPUT)
     started = time.perf_counter(), time.process_time()
     measured = _how(cell)(cell, photos, work)
     if is_done(cell, output.parent):
@@ -68,6 +76,17 @@ def run_cell(cell: Cell, photos: Path, work: Path, output: Path) -> None:
             **measured,
         },
     )
+
+
+def _end_with_parent() -> None:
+    """Ends this process with its parent, even if that is killed: the next call continues it."""
+
+    def wait_for(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent := parent_process():
+        Thread(target=wait_for, args=(parent,), daemon=True).start()
 
 
 def _how(cell: Cell) -> Callable[[Cell, Path, Path], dict[str, Any]]:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import run
-from evidence import photographs
+from evidence import photographs, results
 
 from dtir_mm.image_io import save_image
 
@@ -35,7 +35,7 @@ def test_unknown_cell(call):
 
 def test_counted_runs_need_a_commit(call, monkeypatch):
     for commit in (None, '0123456-dirty'):
-        monkeypatch.setattr(run, 'git_commit', lambda root, output, commit=commit: commit)
+        monkeypatch.setattr(results, 'git_commit', lambda root, output, commit=commit: commit)
         assert 'commit them' in call('run', '--minutes', '1')
 
 

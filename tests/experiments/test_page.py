@@ -15,6 +15,7 @@ from evidence.matrix import Cell, all_cells
 from evidence.page import checked_opening, render
 from evidence.results import file_of, images_of, read_result, write_result
 from evidence.sections import unified
+from evidence.status import status
 from evidence.studies import TASKS, Arm, Gradients, Interpolation, Matching
 from evidence.tables import on_plateau
 
@@ -60,6 +61,7 @@ def made_up(cell: Cell) -> dict:
         psnr = (20 + np.linspace(-3, 3, 14) + EFFECTS.get(study.name, 0) + photographs).round(4)
         rows = {'psnr': psnr.tolist(), 'ssim': [0.8] * 14}
         rows |= {f'input_{name}': [10.0] * 14 for name in rows}
+        rows['photographs'] = [f'{i:02}' for i in range(14)]
         result['images'] = {task: {domain: rows for domain in DOMAINS} for task in tasks}
     return result
 
@@ -123,6 +125,27 @@ def test_results_of_two_configs_are_refused(folder, tmp_path):
     write_result(file_of(other, tmp_path), made_up(other) | {'config_hash': 'another'})
     with pytest.raises(ValueError, match='naive_rainy_s1 has the config hash another'):
         read_results(tmp_path)
+    # They are one of each: neither is lost, and what is missing can still be seen.
+    assert '0 of 599 runs are done' in status(tmp_path)
+
+
+def test_results_on_other_photographs_are_refused(tmp_path):
+    for key in ('naive_rainy_s0', 'scratch_rainy_s0'):
+        cell = all_cells()[key]
+        result = made_up(cell)
+        if cell.study.name == 'scratch':
+            result['images']['rainy']['target']['photographs'] = 14 * ['other']
+        write_result(file_of(cell, tmp_path), result)
+    with pytest.raises(ValueError, match='other photographs of rainy'):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize('content', ['{}', '[]', '{"cell": "naive_rainy_s1"}'])
+def test_a_file_that_is_no_result_of_its_cell_is_named(tmp_path, content):
+    cell = all_cells()['naive_rainy_s0']
+    file_of(cell, tmp_path).write_text(content)
+    with pytest.raises(ValueError, match=r'naive_rainy_s0\.json is not a result of'):
+        read_result(cell, tmp_path)
 
 
 def test_page_of_all_results(folder, tmp_path):

@@ -6,13 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from evidence.arms import COUNTS, MATCHINGS
+from evidence.arms import COUNTS, MATCHED, MATCHINGS
+from evidence.configs import config_of
+from evidence.correlation import correlation
 from evidence.curves import left_plateau_at
 from evidence.evaluation import Results, differences, figures, pooled, read_results, runs_of
 from evidence.hypotheses import SOURCE, TARGET
+from evidence.matrix import all_cells
 from evidence.reasons import relative
 from evidence.results import RESULTS
-from evidence.steps import correlation, matches_of
+from evidence.steps import matches_of
 from evidence.studies import PAIR
 
 from dtir_mm.datasets.degradations import noise
@@ -57,9 +60,11 @@ def test_l_g_is_large_on_rain_and_at_right_angles(gradients):
     assert relative(gradients('mixing', 'low_light'), 'generative').max() < 0.14
 
 
-def test_factors_of_the_decay():
-    assert math.exp(-0.05 * 8) == pytest.approx(0.67, abs=0.005)
-    assert math.exp(-0.05 * 38) == pytest.approx(0.15, abs=0.005)
+@pytest.mark.parametrize(('task', 'factor'), [('rainy', 0.67), ('low_light', 0.15)])
+def test_factors_of_the_decay(task, factor):
+    decay = config_of(all_cells()[f'mixing_decay_{task}_s0']).default_hooks.layer_wise_decay
+    assert decay.gate == 'scalar'
+    assert math.exp(-decay.rate * MATCHED[task]) == pytest.approx(factor, abs=0.005)
 
 
 @pytest.mark.parametrize('arm', ['preprint', 'practical', 'mixing_orthog'])
