@@ -1,4 +1,4 @@
-"""Cells of a few updates: what their results hold, and that a stopped one continues."""
+"""Cells of a few updates: what their results hold, and what happens if one is run again."""
 
 import json
 import multiprocessing
