@@ -38,6 +38,8 @@ RECOMMENDATIONS = (
     Recommendation('haze', _NAIVE, _LONG, 'naive', 'scratch_long', ('hazy',)),
     Recommendation('haze', _NAIVE, _SHORT, 'naive', 'scratch', ('hazy',)),
     Recommendation('low light', _LONG, _SHORT, 'scratch_long', 'scratch', ('low_light',)),
+    Recommendation('low light, pre-trained weights', 'naive fine-tuning at t = 8',
+                   'at t = 38 (Table 4)', 'naive_t8', 'naive', ('low_light',)),
     Recommendation('noise of another strength than in training', '`RandomStrength`, ' + _SHORT,
                    _SHORT, 'strengths', 'scratch', ('noisy',)),
     Recommendation('pre-trained weights at hand, rain', 'naive fine-tuning, 1500 updates', _SHORT,

@@ -36,7 +36,7 @@ def test_one_seed_is_the_ordinary_bootstrap():
     narrower = np.sqrt(59 / 60)  # n - 1 are drawn here, n there
     interval = ours.mean + narrower * (np.array([ours.low, ours.high]) - ours.mean)
     assert interval == pytest.approx(np.array(reference.confidence_interval), abs=0.02)
-    assert narrower * ours.visible == pytest.approx(2.8 * reference.standard_error, rel=0.02)
+    assert narrower * ours.visible == pytest.approx(2.8 * reference.standard_error, rel=0.05)
 
 
 def test_standard_error_of_few_seeds_is_that_of_a_mean():
