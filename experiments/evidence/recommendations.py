@@ -29,6 +29,10 @@ class Recommendation:
     tasks: tuple[str, ...]
 
 
+_CAPTION = """\
+What the second column gains over the third, in PSNR. All but `paper` are trained with L1 and the FFT
+term. "Source" is the severity of training, "unseen" another, "composite" that of training with JPEG
+compression on top; test photographs were never trained on."""
 _SHORT, _LONG = 'from scratch, 1500 updates', 'from scratch, 3500 updates'
 _NAIVE = 'pre-training (2000), naive fine-tuning (1500)'
 
@@ -61,7 +65,8 @@ def recommendations(results: Results) -> str:
     """The table, with the difference on every test set and its interval."""
     header = ['situation', 'do', 'instead of']
     header += [f'{name}, dB [95 %]' for name in DOMAINS.values()]
-    return table([*header, 'seeds'], [_row(results, each) for each in RECOMMENDATIONS])
+    rows = [_row(results, each) for each in RECOMMENDATIONS]
+    return _CAPTION + '\n\n' + table([*header, 'seeds'], rows)
 
 
 def _row(results: Results, each: Recommendation) -> list[str]:

@@ -34,7 +34,7 @@ def test_numbers_of_updates_are_those_of_the_arms(each):
 
 
 def test_rows_have_differences_with_intervals_and_seeds(results):
-    rows = recommendations(results).splitlines()
+    rows = recommendations(results).split('\n\n')[1].splitlines()
     (rain,) = (row for row in rows if row.startswith('| rain |'))
     values = [
         np.mean([results[f'{arm}_rainy_s{s}']['images']['rainy'][TARGET]['psnr'] for s in range(5)])
@@ -46,7 +46,7 @@ def test_rows_have_differences_with_intervals_and_seeds(results):
 
 
 def test_missing_results_leave_cells_empty():
-    row = recommendations({}).splitlines()[2]
+    row = recommendations({}).split('\n\n')[1].splitlines()[2]
     assert row.endswith('| - | - | - | 0 |')
 
 
