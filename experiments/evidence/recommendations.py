@@ -30,9 +30,9 @@ class Recommendation:
 
 
 _CAPTION = """\
-What the second column gains over the third, in PSNR. All but `paper` are trained with L1 and the FFT
-term. "Source" is the severity of training, "unseen" another, "composite" that of training with JPEG
-compression on top; test photographs were never trained on."""
+What the second column gains over the third, in PSNR. All but `paper` are trained with L1 and the
+FFT term. "Source" is the severity of training, "unseen" another, "composite" that of training
+with JPEG compression on top; test photographs were never trained on."""
 _SHORT, _LONG = 'from scratch, 1500 updates', 'from scratch, 3500 updates'
 _NAIVE = 'pre-training (2000), naive fine-tuning (1500)'
 
