@@ -45,13 +45,13 @@ def run(args: argparse.Namespace) -> None:
     """Runs cells; counted ones only from a commit."""
     if unknown := set(args.cells or ()) - all_cells().keys():
         raise ValueError(f'no such cells: {", ".join(sorted(unknown))}')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('--device cuda: torch finds no GPU here')
     if not args.trial:
         require_commit()
     require_expected(args.photos)
     if args.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
-    elif not torch.cuda.is_available():
-        raise ValueError('--device cuda: torch finds no GPU here')
     from evidence.runner import Runner
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: cells are stopped

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import run
+import torch
 from evidence import photographs, results
 
 from dtir_mm.image_io import save_image
@@ -37,6 +38,13 @@ def test_counted_runs_need_a_commit(call, monkeypatch):
     for commit in (None, '0123456-dirty'):
         monkeypatch.setattr(results, 'git_commit', lambda root, output, commit=commit: commit)
         assert 'commit them' in call('run', '--minutes', '1')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_a_gpu_that_is_not_there(call):
+    assert call('run', '--minutes', '1', '--device', 'cuda') == (
+        'run: --device cuda: torch finds no GPU here'
+    )
 
 
 def test_other_photographs_are_refused(call, tmp_path, grey_image):
