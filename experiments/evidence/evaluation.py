@@ -55,6 +55,11 @@ def runs_of(results: Results, study: str, task: str) -> dict[int, dict[str, Any]
     return {seed: results[key] for seed, key in keys.items() if key in results}
 
 
+def of_first_seeds(results: Results, count: int) -> Results:
+    """The results of the first seeds, where arms with more of them would be compared by eye."""
+    return {key: result for key, result in results.items() if result['seed'] < count}
+
+
 def figures(
     results: Results, study: str, task: str, domain: str, name: str = 'psnr'
 ) -> dict[int, np.ndarray]:

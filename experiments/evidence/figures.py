@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from evidence.arms import COUNTS, STEPS, swept
 from evidence.charts import Line, line_chart
-from evidence.evaluation import Results, figures
+from evidence.evaluation import Results, figures, of_first_seeds
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.studies import PAIR
 from evidence.tables import DOMAINS
@@ -41,7 +41,8 @@ def curve_figures(results: Results) -> list[Figure]:
 
 
 def step_figures(results: Results) -> list[Figure]:
-    """PSNR by the time step of fine-tuning, by task and test set."""
+    """PSNR by the time step of fine-tuning, by task and test set, of three seeds."""
+    results = of_first_seeds(results, 3)
     return [figure for test in _TESTS for figure in _step_chart(results, *test)]
 
 

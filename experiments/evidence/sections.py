@@ -18,7 +18,7 @@ from evidence.arms import (
     TERMS,
     swept,
 )
-from evidence.evaluation import Results, runs_of
+from evidence.evaluation import Results, of_first_seeds, runs_of
 from evidence.figures import Figure, curve_figures, pair_figures, step_figures
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.quoted import ABLATED, TABLES, UNIFIED
@@ -138,7 +138,8 @@ def few_pairs(results: Results) -> str:
 def sweep(results: Results) -> str:
     """By the time step of fine-tuning (as Fig. 3)."""
     title = '## Does the time step matter? (as Fig. 3b, 3d)'
-    parts = [title, _TIME_STEPS, *_images(step_figures(results))]
+    parts = [title, _TIME_STEPS, *_images(step_figures(results)), 'Three seeds of every step.']
+    results = of_first_seeds(results, 3)
     for task in PAIR:
         rows = [
             [

@@ -7,7 +7,7 @@ import pytest
 from evidence.arms import ARMS
 from evidence.charts import Line, line_chart
 from evidence.evaluation import OPEN, differences, figures, judge, lacking, read_results
-from evidence.figures import all_figures
+from evidence.figures import all_figures, step_figures
 from evidence.hypotheses import HYPOTHESES
 from evidence.inference import CONTRADICTED, SUPPORTED
 from evidence.interval_chart import Interval, interval_chart
@@ -273,6 +273,11 @@ def test_shares_of_the_samples_by_order_of_the_tasks():
     assert ascending[noisy] == f'{100 * first:.0f} %' and ascending[hazy] == f'{100 * last:.0f} %'
     descending = shares['in the opposite order']
     assert descending[noisy] == ascending[hazy] and descending[hazy] == ascending[noisy]
+
+
+def test_steps_are_compared_over_the_same_seeds(results):
+    for figure in step_figures(results):
+        assert figure.svg.count('<circle') == 3 * 7 * 2  # seeds, steps, methods
 
 
 def test_figures_only_of_what_there_is(results):
