@@ -133,4 +133,4 @@ GLOBALITY = {
     'snowy': 2, 'inpainting': 2, 'raindrop': 2, 'shadowed': 2,
     'low_light': 3, 'hazy': 3, 'blurry': 3,
 }  # fmt: skip
-H9 = 'The matched time steps rise with how global a degradation is (Spearman correlation, H9)'
+H9 = 'the matched time steps rise with how global a degradation is (Spearman correlation)'

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from evidence.arms import ARMS
 from evidence.evaluation import Results, differences, pooled, read_results
-from evidence.hypotheses import SOURCE, TARGET
+from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
+from evidence.inference import Estimate
 from evidence.recommendations import RECOMMENDATIONS, recommendations
 from evidence.results import RESULTS
 from evidence.studies import TASKS
@@ -50,12 +51,43 @@ def test_missing_results_leave_cells_empty():
     assert row.endswith('| - | - | - | 0 |')
 
 
-def test_the_opening_says_how_far_pre_training_ends_behind(results):
-    behind = [
-        differences(results, {'scratch_long': 1, 'naive': -1}, task, SOURCE)[1].mean()
-        for task in TASKS
-    ]
-    assert np.mean(behind) == pytest.approx(0.8, abs=0.05)
+@pytest.fixture(scope='module')
+def difference(results):
+    """Of two arms, over tasks."""
+
+    def of(arm: str, base: str, domain: str, *tasks: str) -> Estimate:
+        return pooled({t: differences(results, {arm: 1, base: -1}, t, domain) for t in tasks})
+
+    return of
+
+
+def test_the_opening_says_how_far_pre_training_ends_behind(difference):
+    for arm, base, domain, behind in (
+        ('naive', 'scratch_long', SOURCE, 0.8),
+        ('released', 'scratch_ve_long', SOURCE, 1.3),
+        ('released', 'scratch_ve_long', TARGET, 0.4),
+    ):
+        found = difference(arm, base, domain, *TASKS)
+        assert found.mean == pytest.approx(-behind, abs=0.05)
+        assert found.high < 0
+
+
+def test_the_fft_term_gains_nothing_in_low_light(difference):
+    for domain in (SOURCE, TARGET):
+        assert difference('scratch', 'scratch_l1', domain, 'low_light').low < 0
+
+
+def test_the_two_versions_with_the_fft_term(difference):
+    assert difference('released', 'preprint', TARGET, 'noisy').high < 0
+    assert difference('released', 'preprint_fft', TARGET, 'noisy').high < 0
+    for task in ('rainy', 'low_light'):
+        found = difference('released', 'preprint_fft', TARGET, task)
+        assert found.low < 0 < found.high
+
+
+def test_compressed_noise_is_what_random_strengths_cost(difference):
+    found = difference('strengths', 'scratch', COMPOSITE, 'noisy')
+    assert found.mean == pytest.approx(-1.1, abs=0.05)
 
 
 def test_no_network_leaves_its_plateau_on_rain_without_the_fft_term(results):
