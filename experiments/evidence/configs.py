@@ -18,7 +18,7 @@ from evidence.studies import Arm, Gradients, Interpolation, Matching, Pretrainin
 PROTOCOL = 'rgb_no_lpips'
 _CANONICAL = Path('data/photos')
 _WHOLE = [{'type': 'PackSample'}]
-_EVERY_RUN = {  # no validation, the last checkpoint counts; fp32; figures of curves
+_EVERY_RUN = {  # no validation, since the last checkpoint counts
     'val_dataloader': None,
     'val_cfg': None,
     'val_evaluator': None,

@@ -28,11 +28,11 @@ and gains 0.2 dB in low light. **L_g** is not small on rain, up to .7 of the con
 stem and the last decoder, and at right angles to it: Adam normalises the sum of both, so that the
 content loss has a smaller part of each update. The cap brings it to a tenth, yet the cost on source
 data is as before (1.1 dB); in low light, where there is little to cap, mixing with the cap has 0.9
-dB more on unseen and 0.9 dB less on source data than without, for which we know no reason.
-**Layer-wise decay** as printed (Eq. 10) multiplies L_g by exp(-0.05 t) in all layers alike, .67 on
-rain, which changes little, and .15 in low light, where this L_g is small anyway. **L_orthog** is
-present in one update of eight, capped at a tenth of the norm of the whole content gradient, and
-opposes the content loss on rain."""
+dB more on unseen and 0.9 dB less on source data than without; why, we do not know. **Layer-wise
+decay** as printed (Eq. 10) multiplies L_g by exp(-0.05 t) in all layers alike, .67 on rain, which
+changes little, and .15 in low light, where this L_g is small anyway. **L_orthog** is present in one
+update of eight, capped at a tenth of the norm of the whole content gradient, and opposes the
+content loss on rain."""
 
 
 def reasons(results: Results) -> str:

@@ -54,7 +54,6 @@ A task's share of the samples depends on when it joins, so that what the order d
 share does cannot be separated here: noise, which gains most from joining early (H7b), has 52 % of
 the samples then, and 6 % in the opposite order."""
 
-
 _TIME_STEPS = """\
 With the diffusion of the preprint, a small step is better on rain and, on source data, in low
 light. On rain, t = 1 and t = 4 are no different from the 8 of Table 4, and 15 and above cost 1.3 to
