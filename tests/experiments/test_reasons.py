@@ -8,21 +8,15 @@ import torch
 from evidence.arms import COUNTS, MATCHED
 from evidence.configs import config_of
 from evidence.curves import left_plateau_at
-from evidence.evaluation import Results, differences, figures, pooled, read_results, runs_of
+from evidence.evaluation import differences, figures, pooled, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.matrix import all_cells
 from evidence.reasons import relative
-from evidence.results import RESULTS
 from evidence.studies import PAIR
 
 from dtir_mm.datasets.degradations import noise
 from dtir_mm.diffusion.noise_schedule import VarianceExploding, VariancePreserving
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
-
-
-@pytest.fixture(scope='module')
-def results() -> Results:
-    return read_results(RESULTS)
 
 
 @pytest.fixture(scope='module')

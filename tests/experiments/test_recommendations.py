@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 from evidence.arms import ARMS
-from evidence.evaluation import Results, differences, pooled, read_results
+from evidence.evaluation import differences, pooled
 from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
 from evidence.inference import Estimate
 from evidence.recommendations import RECOMMENDATIONS, recommendations
-from evidence.results import RESULTS
 from evidence.studies import TASKS
-
-
-@pytest.fixture(scope='module')
-def results() -> Results:
-    return read_results(RESULTS)
 
 
 @pytest.mark.parametrize('each', RECOMMENDATIONS, ids=lambda each: each.situation)

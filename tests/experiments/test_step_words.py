@@ -7,19 +7,13 @@ import pytest
 from evidence.arms import MATCHED, MATCHINGS, STEPS, swept
 from evidence.correlation import correlation
 from evidence.curves import left_plateau_at
-from evidence.evaluation import Results, differences, pooled, read_results, runs_of
+from evidence.evaluation import differences, pooled, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.inference import Estimate
-from evidence.results import RESULTS
 from evidence.steps import matches_of
 from evidence.studies import PAIR
 
 from dtir_mm.matching.table4 import PAPER_TIMESTEPS
-
-
-@pytest.fixture(scope='module')
-def results() -> Results:
-    return read_results(RESULTS)
 
 
 @pytest.fixture(scope='module')
