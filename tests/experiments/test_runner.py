@@ -1,6 +1,7 @@
 """The runner starts the most valuable cells first, after what they need, and survives failures."""
 
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -143,7 +144,8 @@ if __name__ == '__main__':
     os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run(
-        [sys.executable, '-c', script], capture_output=True, text=True, check=False, timeout=120
-    )  # returns when the cell has ended, too, which has the same output and would sleep for longer
+        [sys.executable, '-c', script], env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip  # returns when the cell has ended, too, whose output is the same; it would sleep
     assert killed.returncode == -signal.SIGKILL
     assert killed.stdout == 'started\n'
