@@ -39,13 +39,19 @@ def read_results(folder: Path) -> Results:
                 f'{key} has the config hash {result["config_hash"]}, other seeds of it {known}: '
                 f'run one of them again'
             )
-        for task, domains in result.get('images', {}).items():
-            for domain, found in domains.items():
-                if found['photographs'] != photographs.setdefault(
-                    (task, domain), found['photographs']
-                ):
-                    raise ValueError(f'{key} has other photographs of {task}, {domain}')
+        for test, names in _photographs(result).items():
+            if names != photographs.setdefault(test, names):
+                raise ValueError(f'{key} has other photographs of {", ".join(test)}')
     return results
+
+
+def _photographs(result: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """The names of the photographs that a result has figures of, by task and severity."""
+    return {
+        (task, domain): found['photographs']
+        for task, domains in result.get('images', {}).items()
+        for domain, found in domains.items()
+    }
 
 
 def runs_of(results: Results, study: str, task: str) -> dict[int, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The sections of docs/evidence.md that show results by arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dtir_mm.analysis.markdown import table
 from dtir_mm.engine.task_schedule import TaskSchedule, task_order
@@ -102,7 +102,7 @@ def ablations(results: Results) -> str:
 
 
 def other_arms(results: Results) -> str:
-    """Terms added one at a time, the FFT term, and other remedies."""
+    """Terms added one at a time, the FFT term, and other baselines."""
     terms = [(arm.name, arm.label) for arm in TERMS if not arm.name.startswith('without')]
     remedies = [(arm.name, arm.label) for arm in REMEDIES]
     remedies += [(study.name, study.label) for study in INTERPOLATIONS.values()]
@@ -122,15 +122,8 @@ def few_pairs(results: Results) -> str:
     names = ('scratch', 'naive', 'released')
     parts = ['## Few pairs', _FEW_PAIRS, *_images(pair_figures(results))]
     for task in PAIR:
-        rows = [
-            [
-                f'{name}, {DOMAINS[domain]}',
-                *(mean_of(results, f'{name}_{count}', task, domain) for count in COUNTS),
-            ]
-            for name in names
-            for domain in (SOURCE, TARGET)
-        ]
-        parts.append(table([task, *COUNTS], rows))
+        studies = {name: [f'{name}_{count}' for count in COUNTS] for name in names}
+        parts.append(table([task, *COUNTS], _by_method(results, task, studies)))
     return '\n\n'.join(parts)
 
 
@@ -140,17 +133,26 @@ def sweep(results: Results) -> str:
     parts = [title, _TIME_STEPS, *_images(step_figures(results)), 'Three seeds of every step.']
     results = of_first_seeds(results, 3)
     for task in PAIR:
-        rows = [
-            [
-                f'{name}, {DOMAINS[domain]}',
-                *(mean_of(results, swept(name, task, step), task, domain) for step in STEPS),
-            ]
-            for name in ('naive', 'released')
-            for domain in (SOURCE, TARGET)
-        ]
+        studies = {
+            name: [swept(name, task, step) for step in STEPS] for name in ('naive', 'released')
+        }
         header = [f'{task} (Table 4: {MATCHED[task]})', *(f't = {step}' for step in STEPS)]
-        parts.append(table(header, rows))
+        parts.append(table(header, _by_method(results, task, studies)))
     return '\n\n'.join(parts)
+
+
+def _by_method(
+    results: Results, task: str, studies: Mapping[str, Sequence[str]]
+) -> list[list[str]]:
+    """A row for each method and test, with a cell for each of the method's studies."""
+    return [
+        [
+            f'{method}, {DOMAINS[domain]}',
+            *(mean_of(results, study, task, domain) for study in of_method),
+        ]
+        for method, of_method in studies.items()
+        for domain in (SOURCE, TARGET)
+    ]
 
 
 def unified(results: Results) -> str:
@@ -191,7 +193,8 @@ def curves(results: Results) -> str:
     """Where each arm's loss curves end."""
     rows = []
     for arm in ARMS.values():
-        found = [r for key, r in results.items() if key.rsplit('_s', 1)[0] in _cells_of(arm.name)]
+        tasks = arm.tasks[:1] if arm.unified else arm.tasks  # a unified network is one run
+        found = [r for task in tasks for r in runs_of(results, arm.name, task).values()]
         if not found:
             continue
         plateaus = [result['plateau'] for result in found]
@@ -215,11 +218,6 @@ def curves(results: Results) -> str:
     )
     header = ['arm', 'runs past the plateau', "loss / input's loss", 'still falling']
     return '\n\n'.join([text, *_images(curve_figures(results)), table(header, rows)])
-
-
-def _cells_of(name: str) -> set[str]:
-    arm = ARMS[name]
-    return {f'{name}_{task}' for task in (('all',) if arm.unified else arm.tasks)}
 
 
 def _by_domain(results: Results, task: str, studies: Sequence[tuple[str, str]]) -> str:

@@ -8,7 +8,7 @@ import torch
 from evidence.arms import COUNTS, MATCHED
 from evidence.configs import config_of
 from evidence.curves import left_plateau_at
-from evidence.evaluation import differences, figures, pooled, runs_of
+from evidence.evaluation import figures, runs_of
 from evidence.hypotheses import SOURCE, TARGET
 from evidence.matrix import all_cells
 from evidence.reasons import relative
@@ -76,11 +76,8 @@ def test_few_pairs_are_enough_from_scratch(results, task, domain):
 
 
 @pytest.mark.parametrize('task', PAIR)
-def test_intervals_of_four_pairs_against_all(results, task):
-    found = [
-        pooled({task: differences(results, {'scratch_4': 1, 'scratch_all': -1}, task, domain)})
-        for domain in (SOURCE, TARGET)
-    ]
+def test_intervals_of_four_pairs_against_all(difference, task):
+    found = [difference('scratch_4', 'scratch_all', domain, task) for domain in (SOURCE, TARGET)]
     assert all(each.low < 0 < each.high for each in found)
     widest = max(max(each.high - each.mean, each.mean - each.low) for each in found)
     assert widest == pytest.approx(1.6, abs=0.05)
@@ -88,9 +85,8 @@ def test_intervals_of_four_pairs_against_all(results, task):
 
 @pytest.mark.parametrize('task', PAIR)
 @pytest.mark.parametrize('count', COUNTS)
-def test_few_pairs_gain_nothing_from_the_released_recipe(results, task, count):
-    contrast = {f'released_{count}': 1, f'scratch_{count}': -1}
-    found = pooled({task: differences(results, contrast, task, TARGET)})
+def test_few_pairs_gain_nothing_from_the_released_recipe(difference, task, count):
+    found = difference(f'released_{count}', f'scratch_{count}', TARGET, task)
     assert found.low < 0
     largest = (task, count) == ('rainy', '4')
     assert found.mean == pytest.approx(0.4, abs=0.05) if largest else found.mean < 0.35
@@ -108,13 +104,11 @@ def test_four_rainy_pairs_leave_the_plateau_early(results):
 
 
 @pytest.fixture(scope='module')
-def gain(results):
+def gain(difference):
     """The mean difference in dB between two arms."""
 
     def of(arm: str, base: str, task: str, domain: str) -> float:
-        seeds, values = differences(results, {arm: 1, base: -1}, task, domain)
-        assert len(seeds) >= 3
-        return float(values.mean())
+        return difference(arm, base, domain, task).mean
 
     return of
 

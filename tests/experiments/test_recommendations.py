@@ -3,19 +3,14 @@
 import numpy as np
 import pytest
 from evidence.arms import ARMS
-from evidence.evaluation import differences, pooled
 from evidence.hypotheses import COMPOSITE, SOURCE, TARGET
-from evidence.inference import Estimate
 from evidence.recommendations import RECOMMENDATIONS, recommendations
 from evidence.studies import TASKS
 
 
 @pytest.mark.parametrize('each', RECOMMENDATIONS, ids=lambda each: each.situation)
-def test_each_gains_on_one_test_and_loses_on_neither(results, each):
-    found = [
-        pooled({t: differences(results, {each.arm: 1, each.base: -1}, t, d) for t in each.tasks})
-        for d in (SOURCE, TARGET)
-    ]
+def test_each_gains_on_one_test_and_loses_on_neither(difference, each):
+    found = [difference(each.arm, each.base, domain, *each.tasks) for domain in (SOURCE, TARGET)]
     assert max(one.low for one in found) > 0
     assert min(one.high for one in found) > 0
 
@@ -43,16 +38,6 @@ def test_rows_have_differences_with_intervals_and_seeds(results):
 def test_missing_results_leave_cells_empty():
     row = recommendations({}).split('\n\n')[1].splitlines()[2]
     assert row.endswith('| - | - | - | 0 |')
-
-
-@pytest.fixture(scope='module')
-def difference(results):
-    """Of two arms, over tasks."""
-
-    def of(arm: str, base: str, domain: str, *tasks: str) -> Estimate:
-        return pooled({t: differences(results, {arm: 1, base: -1}, t, domain) for t in tasks})
-
-    return of
 
 
 def test_the_opening_says_how_far_pre_training_ends_behind(difference):
